@@ -1,0 +1,49 @@
+"""Every error that the package raises on purpose; each message names the thing, the value, the limit and the remedy."""
+
+__all__ = [
+    "ConfigError",
+    "DeviceError",
+    "EieError",
+    "LayerError",
+    "MissingExtraError",
+    "ModelFileError",
+    "NetworkError",
+    "PackError",
+    "VerificationError",
+]
+
+
+class EieError(Exception):
+    """Base class of the package's own errors."""
+
+
+class ConfigError(EieError, ValueError):
+    """An `eie.ArrayConfig` that no array can have."""
+
+
+class LayerError(EieError, ValueError):
+    """A compressed layer that breaks the arithmetic contract (shapes, ranges, 48-bit accumulator)."""
+
+
+class NetworkError(EieError, ValueError):
+    """A network, or a file holding one, that cannot be compressed."""
+
+
+class ModelFileError(EieError, ValueError):
+    """A model file that is damaged, hostile or of another version."""
+
+
+class PackError(EieError, ValueError):
+    """A model that cannot be packed for an array, or input of the wrong shape."""
+
+
+class DeviceError(EieError, RuntimeError):
+    """A device that reported an error, or that is not the one expected."""
+
+
+class VerificationError(EieError, AssertionError):
+    """A device whose outputs differ from the integer reference."""
+
+
+class MissingExtraError(EieError, ImportError):
+    """A feature whose optional dependency is not installed."""

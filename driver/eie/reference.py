@@ -1,0 +1,72 @@
+"""The plain integer reference: the arithmetic contract with no packing, no tiling and no device."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from eie.errors import PackError
+from eie.model import ACTIVATION_MAX, ACTIVATION_MIN, Layer, Model
+
+
+def reference(model: Model, activations: ArrayLike) -> NDArray[np.int16]:
+    """Compute a model in exact integer arithmetic.
+
+    Parameters
+    ----------
+    model : Model
+    activations : array_like, shape (B, C), int16
+        Input in the model's fixed point.
+
+    Returns
+    -------
+    ndarray, shape (B, R of the last layer), int16
+    """
+    a = as_activations(activations, model.columns)
+    for layer in model.layers:
+        a = reference_layer(layer, a)
+    return a
+
+
+def reference_layer(layer: Layer, activations: NDArray[np.int16]) -> NDArray[np.int16]:
+    """Compute one layer: int16, shape (B, C) -> int16, shape (B, R)."""
+    a = activations.astype(np.int64)
+    weights = layer.codebook.astype(np.int64)[layer.codes]
+    accumulators = np.zeros((len(a), layer.rows), np.int64)
+    for column in range(layer.columns):
+        span = slice(layer.column_starts[column], layer.column_starts[column + 1])
+        accumulators[:, layer.row_indices[span]] += a[:, column, None] * weights[span]
+    return finish(accumulators + layer.bias, layer.shift, layer.relu)
+
+
+def finish(sums: NDArray[np.int64], shift: int, relu: bool) -> NDArray[np.int16]:
+    """Round half up, shift, saturate to int16, apply ReLU: what happens to an accumulator with its bias added."""
+    rounded = (sums + (1 << shift >> 1)) >> shift
+    return np.clip(rounded, 0 if relu else ACTIVATION_MIN, ACTIVATION_MAX).astype(np.int16)
+
+
+def as_activations(activations: ArrayLike, columns: int) -> NDArray[np.int16]:
+    """Return a batch of activations as contiguous int16, shape (B, columns), or raise `PackError`."""
+    a = np.asarray(activations)
+    if a.dtype != np.int16:
+        raise PackError(f"raw activations are {a.dtype}; they must be int16 (use `run` for floats)")
+    if a.ndim != 2 or a.shape[1] != columns:
+        raise PackError(f"activations have shape {a.shape}; the model takes (batch, {columns})")
+    return np.ascontiguousarray(a)
+
+
+def quantise(x: ArrayLike, fraction_bits: int) -> NDArray[np.int16]:
+    """Convert floats to int16 fixed point: round half to even, saturate. NaN is refused."""
+    x = np.asarray(x)
+    # float32 holds every int16 exactly, and scaling by a power of two is exact: no need for float64.
+    scaled = np.ldexp(x if x.dtype == np.float32 else x.astype(np.float64), fraction_bits)
+    if np.isnan(scaled).any():
+        raise PackError("activations hold NaN; an int16 has no value for it")
+    np.rint(scaled, out=scaled)
+    np.clip(scaled, ACTIVATION_MIN, ACTIVATION_MAX, out=scaled)
+    return scaled.astype(np.int16)
+
+
+def dequantise(a: NDArray[np.int16], fraction_bits: int) -> NDArray[np.float32]:
+    """Convert int16 fixed point to float32, exactly."""
+    return np.ldexp(a.astype(np.float32), -fraction_bits)
