@@ -265,13 +265,22 @@ STORE = Instruction(
 READ = Instruction(
     "READ",
     0x12,
-    "Send activations to the host as one packet (TLAST at its end).",
-    (_address("first activation group"), _count("groups")),
+    "Send activations to the host.",
+    (
+        Field("last", 8, 1, "1: the packet to the host ends here (TLAST on the last word)"),
+        _address("first activation group"),
+        _count("groups"),
+    ),
     spans=(Span("address", "count", "activations", lambda config: config.activation_groups),),
 )
 
 INSTRUCTIONS = (CODEBOOK, POINTERS, ENTRIES, BIAS, ACTIVATIONS, COMPUTE, STORE, READ)
 BY_OPCODE = {instruction.opcode: instruction for instruction in INSTRUCTIONS}
+
+
+def layout() -> list:
+    """Return what a device's build depends on: opcodes and field positions, without prose."""
+    return [VERSION, *([i.name, i.opcode, *([f.name, f.offset, f.width] for f in i.fields)] for i in INSTRUCTIONS)]
 
 
 def markdown() -> str:

@@ -92,7 +92,7 @@ def build_hash(config: ArrayConfig) -> int:
     """Return the 32-bit hash of parameters, instruction set and register map that identifies a build."""
     description = {
         "config": config.to_dict(),
-        "isa": [isa.VERSION, isa.markdown()],
+        "isa": isa.layout(),
         "registers": [VERSION, [[r.name, r.offset, r.access] for r in REGISTERS], list(PE_COUNTERS)],
     }
     digest = hashlib.sha256(json.dumps(description, sort_keys=True).encode()).digest()
