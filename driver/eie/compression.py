@@ -61,7 +61,8 @@ def compress(
     sharing : {"kmeans", "linear"}
         How the 15 shared weights of a layer are found; see `eie.sharing.share`.
     headroom : float
-        Factor, at least 1, by which an activation may exceed the largest of the calibration without saturating.
+        Factor, at least 1, by which an activation may exceed the largest of the calibration without saturating. Each
+        doubling costs 6 dB of some 75 dB, weight sharing alone leaves some 30; one saturated output costs far more.
     hidden_activation, last_activation : {"relu", None}
         Activations of a .npz or .safetensors network, which holds none.
     config : ArrayConfig, optional

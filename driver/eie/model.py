@@ -164,9 +164,9 @@ class Layer:
 
     def dense_codes(self) -> NDArray[np.uint8]:
         """Return the codes as a matrix, shape (R, C), uint8; 0 is an absent weight."""
-        by_column = np.zeros((self.columns, self.rows), np.uint8)
-        by_column[self.column_indices(), self.row_indices] = self.codes
-        return np.ascontiguousarray(by_column.T)
+        dense = np.zeros((self.rows, self.columns), np.uint8)
+        dense[self.row_indices, self.column_indices()] = self.codes
+        return dense
 
     def column_indices(self) -> NDArray[np.int64]:
         """Return the column of every non-zero, shape (nnz,), int64."""

@@ -173,6 +173,6 @@ def _check_chain(layers: Sequence[Dense], source: str) -> None:
         if first.weight.shape[0] != second.weight.shape[1]:
             order = ", ".join(f"{layer.name or 'unnamed'} {layer.weight.shape}" for layer in layers)
             raise NetworkError(
-                f"{source}: layer {i} has {first.weight.shape[0]} outputs, layer {i + 1} takes {second.weight.shape[1]} "
-                f"inputs; weights are (outputs, inputs), the order was {order}; for another, pass a list of eie.Dense"
+                f"{source}: layer {i} has {first.weight.shape[0]} outputs, the next takes {second.weight.shape[1]} "
+                f"inputs; weights are (outputs, inputs), the order was {order}; for another, pass eie.Dense"
             )
