@@ -17,6 +17,7 @@ VERSION = 1
 """Version of the instruction set; part of the build hash."""
 
 OPCODE_BITS = 8
+OPCODE_MASK = (1 << OPCODE_BITS) - 1
 
 
 class ErrorCode(IntEnum):
@@ -94,6 +95,10 @@ class Instruction:
     payload_bytes: Callable[[ArrayConfig, int], int] = lambda config, count: 0
     payload_text: str = "none"
 
+    def field(self, name: str) -> Field:
+        """Return a field by name."""
+        return next(field for field in self.fields if field.name == name)
+
     def encode(self, **values: int) -> int:
         """Return the header word; every field must be given and fit."""
         if values.keys() != {field.name for field in self.fields}:
@@ -113,7 +118,7 @@ class Instruction:
     @property
     def reserved_mask(self) -> int:
         """Header bits that must be zero."""
-        used = (1 << OPCODE_BITS) - 1
+        used = OPCODE_MASK
         for field in self.fields:
             used |= field.mask
         return ((1 << STREAM_BITS) - 1) & ~used
