@@ -1,0 +1,271 @@
+"""The driver: loads models onto a device, runs batches, reads counters, checks answers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from eie import registers
+from eie.config import STREAM_BITS
+from eie.device import Device, error_text, read_counter
+from eie.errors import DeviceError, PackError, VerificationError
+from eie.model import Model
+from eie.packing import Memory, PackedModel, Segment, pack
+from eie.reference import as_activations, dequantise, quantise, reference, reference_layer
+
+_WORD_BYTES = STREAM_BITS // 8
+# A transfer holds as many inferences as fit this; buffers of this size are cheap on every board.
+_TRANSFER_BYTES = 8 << 20
+
+
+@dataclass(frozen=True)
+class Counters:
+    """The device's counters since they were last cleared.
+
+    Parameters
+    ----------
+    cycles, broadcasts, busy, stalled : int
+        See `eie.registers`; those of cycles are 0 on the emulation, which has no clock.
+    work, padding, starved, blocked : ndarray, shape (N,), int64
+        Per PE.
+    """
+
+    cycles: int
+    broadcasts: int
+    busy: int
+    stalled: int
+    work: NDArray[np.int64]
+    padding: NDArray[np.int64]
+    starved: NDArray[np.int64]
+    blocked: NDArray[np.int64]
+
+
+class Accelerator:
+    """An EIE array and the models loaded on it.
+
+    Parameters
+    ----------
+    device : Device
+        For example ``eie.EmulatedDevice(config)``.
+
+    Raises
+    ------
+    DeviceError
+        If the device is not an EIE array, or was built from other parameters or another version.
+
+    Examples
+    --------
+    >>> acc = eie.Accelerator(eie.EmulatedDevice(eie.ArrayConfig(num_pes=16)))
+    >>> acc.load(model)
+    >>> y = acc.run(x, verify=True)
+    """
+
+    def __init__(self, device: Device) -> None:
+        self.device = device
+        self.config = device.config
+        check_identity(device)
+        # In order of use, the latest last: what does not fit beside the others drives out the longest unused.
+        self._resident: dict[int, PackedModel] = {}
+        self._current: Model | None = None
+        self.soft_reset()
+
+    def __enter__(self) -> Accelerator:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Free the device."""
+        self.device.close()
+
+    def soft_reset(self) -> None:
+        """Put the device back to its first state; loaded models are sent again when they are next run."""
+        self.device.write_register(registers.offset("control"), registers.CONTROL_SOFT_RESET)
+        self._resident.clear()
+
+    def load(self, model: Model | str | Path) -> Model:
+        """Load a model, or a model file, and make it the one that `run` runs. Models stay loaded while they fit."""
+        if not isinstance(model, Model):
+            from eie.file import load
+
+            model = load(model)
+        self._load(model)
+        self._current = model
+        return model
+
+    def run(self, x: ArrayLike, *, verify: bool = False, model: Model | None = None) -> NDArray[np.float32]:
+        """Run a batch of float inputs.
+
+        Parameters
+        ----------
+        x : array_like, shape (B, C) or (C,), float
+        verify : bool
+            Compare every output with the integer reference.
+        model : Model, optional
+            Default: the one loaded last.
+
+        Returns
+        -------
+        ndarray, shape (B, R) or (R,), float32
+
+        Raises
+        ------
+        VerificationError
+            If an output differs; the message names the layer, row, PE and tile.
+        """
+        model = self._choose(model)
+        x = np.asarray(x)
+        if x.ndim not in (1, 2) or x.shape[-1] != model.columns:
+            raise PackError(f"x has shape {x.shape}; model {model.name!r} takes (batch, {model.columns})")
+        a = quantise(x.reshape(-1, model.columns), model.input_fraction_bits)
+        y = dequantise(self.run_raw(a, verify=verify, model=model), model.output_fraction_bits)
+        return y if x.ndim == 2 else y[0]
+
+    def run_raw(self, a: ArrayLike, *, verify: bool = False, model: Model | None = None) -> NDArray[np.int16]:
+        """Run a batch of int16 inputs in the model's fixed point: shape (B, C) -> int16, shape (B, R)."""
+        model = self._choose(model)
+        activations = as_activations(a, model.columns)
+        packed = self._load(model)
+        outputs = activations
+        for segment in packed.segments:
+            outputs = self._run_segment(segment, outputs)
+        if verify:
+            self._verify(model, activations, outputs)
+        return outputs
+
+    @property
+    def counters(self) -> Counters:
+        """The device's counters."""
+        per_pe = {
+            name: np.array(
+                [self.device.read_register(registers.counter_offset(pe, name)) for pe in range(self.config.num_pes)],
+                np.int64,
+            )
+            for name in registers.PE_COUNTERS
+        }
+        return Counters(**{name: read_counter(self.device, name) for name in registers.WIDE_COUNTERS}, **per_pe)
+
+    def clear_counters(self) -> None:
+        """Set all counters to 0."""
+        self.device.write_register(registers.offset("control"), registers.CONTROL_CLEAR_COUNTERS)
+
+    def _choose(self, model: Model | None) -> Model:
+        chosen = model or self._current
+        if chosen is None:
+            raise PackError("no model is loaded; call load(model) first")
+        return chosen
+
+    def _load(self, model: Model) -> PackedModel:
+        """Return the packed model, on the device; send its weights if they are not there."""
+        packed = self._resident.pop(id(model), None)
+        if packed is None:
+            packed = self._make_room(model)
+            if len(packed.weights):
+                self._send(packed.weights)
+        self._resident[id(model)] = packed
+        return packed
+
+    def _make_room(self, model: Model) -> PackedModel:
+        """Pack a model into what the others leave free; if it does not fit, they all have to go."""
+        others = [packed for packed in self._resident.values() if packed.resident]
+        free = others[-1].memory if others and len(others) == len(self._resident) else Memory(self.config)
+        packed = pack(model, self.config, free)
+        if not packed.resident or len(others) < len(self._resident):
+            self._resident.clear()
+        if not packed.resident and others:
+            packed = pack(model, self.config)
+        return packed
+
+    def _run_segment(self, segment: Segment, activations: NDArray[np.int16]) -> NDArray[np.int16]:
+        batch = len(activations)
+        outputs = np.empty((batch, segment.rows), np.int16)
+        step = max(1, _TRANSFER_BYTES // (_WORD_BYTES * len(segment.unit)) * segment.inferences)
+        for first in range(0, batch, step):
+            part = slice(first, min(first + step, batch))
+            size = part.stop - part.start
+            buffer = self.device.allocate(segment.words(size) * _WORD_BYTES)
+            segment.fill(activations[part], buffer.view(np.uint64))
+            self.device.send(buffer)
+            outputs[part] = segment.unpack(self._receive(size * segment.output_words * _WORD_BYTES), size)
+        return outputs
+
+    def _send(self, words: NDArray[np.uint64]) -> None:
+        buffer = self.device.allocate(words.nbytes)
+        buffer[:] = words.view(np.uint8)
+        self.device.send(buffer)
+        self._raise_on_error()
+
+    def _receive(self, nbytes: int) -> NDArray[np.uint8]:
+        received = self.device.receive(nbytes)
+        if len(received) != nbytes:
+            self._raise_on_error(f"received {len(received)} of {nbytes} bytes")
+            raise DeviceError(f"received {len(received)} of {nbytes} bytes, and the device reports no error")
+        return received
+
+    def _raise_on_error(self, context: str = "") -> None:
+        text = error_text(self.device)
+        if text:
+            raise DeviceError(f"{context}; {text}" if context else text)
+
+    def _verify(self, model: Model, activations: NDArray[np.int16], outputs: NDArray[np.int16]) -> None:
+        expected = reference(model, activations)
+        wrong = np.argwhere(outputs != expected)
+        if len(wrong):
+            raise VerificationError(self._first_difference(model, activations, outputs, expected, wrong))
+
+    def _first_difference(
+        self,
+        model: Model,
+        activations: NDArray[np.int16],
+        outputs: NDArray[np.int16],
+        expected: NDArray[np.int16],
+        wrong: NDArray[np.intp],
+    ) -> str:
+        """Run the failing input layer by layer, each on the reference's input, and describe the first difference."""
+        vector, row = (int(i) for i in wrong[0])
+        a = activations[vector : vector + 1]
+        for index, layer in enumerate(model.layers):
+            right = reference_layer(layer, a)
+            got = self.run_raw(a, model=Model([layer], name=f"{model.name}, layer {index}"))
+            if not np.array_equal(got, right):
+                at = int(np.flatnonzero(got[0] != right[0])[0])
+                return self._describe(model, index, vector, at, int(got[0, at]), int(right[0, at]), len(wrong))
+            a = right
+        last = len(model.layers) - 1
+        text = self._describe(
+            model, last, vector, row, int(outputs[vector, row]), int(expected[vector, row]), len(wrong)
+        )
+        return f"{text}; each layer alone gives the right answer, so the error is transient or between layers"
+
+    def _describe(
+        self, model: Model, index: int, vector: int, row: int, got: int, right: int, differences: int
+    ) -> str:
+        local, pe = divmod(row, self.config.num_pes)
+        row_tiles = pack(model, self.config).row_tiles[index]
+        tile = max(i for i, row_tile in enumerate(row_tiles) if row_tile.first_local_row <= local)
+        return (
+            f"input {vector}: layer {index}, row {row} (PE {pe}, local row {local}, row tile {tile} of "
+            f"{len(row_tiles)}): the device gives {got}, the reference {right}; {differences} outputs of the batch differ"
+        )
+
+
+def check_identity(device: Device) -> None:
+    """Raise `DeviceError` unless the device is an EIE array built from this configuration and version."""
+    identity = device.read_register(registers.offset("identity"))
+    if identity != registers.MAGIC:
+        raise DeviceError(f"identity register reads 0x{identity:08x}, not 0x{registers.MAGIC:08x}: this is not an EIE array")
+    for name, value in device.config.to_dict().items():
+        built = device.read_register(registers.offset(name))
+        if built != int(value):
+            raise DeviceError(f"the device was built with {name}={built}, the driver was given {name}={int(value)}")
+    expected, built = registers.build_hash(device.config), device.read_register(registers.offset("hash"))
+    if built != expected:
+        raise DeviceError(
+            f"build hash 0x{built:08x}, this version of the driver expects 0x{expected:08x}: "
+            "rebuild the overlay, or use the driver version that it was built with"
+        )
