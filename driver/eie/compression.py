@@ -111,10 +111,10 @@ def compress(
         rows.append(row)
 
     recipe = {
-        "density": density if density is None or np.isscalar(density) else list(density),  # type: ignore[arg-type]
+        "density": _plain(density),
         "scope": scope,
         "sharing": sharing,
-        "headroom": headroom,
+        "headroom": float(headroom),
         "calibration": {"samples": len(inputs), "source": "standard normal" if calibration is None else "given"},
         "array": (config or ArrayConfig()).to_dict(),
     }
@@ -225,6 +225,13 @@ def _calibration_inputs(calibration: ArrayLike | None, columns: int) -> NDArray[
     if not np.isfinite(inputs).all():
         raise NetworkError("calibration holds NaN, infinity or values beyond float32")
     return inputs
+
+
+def _plain(density: float | Sequence[float | None] | None) -> float | list[float | None] | None:
+    """Return a density without numpy's types, for JSON."""
+    if density is None or isinstance(density, (Sequence, np.ndarray)):
+        return None if density is None else [None if share is None else float(share) for share in density]
+    return float(density)
 
 
 def _peak(activations: NDArray[np.float32]) -> float:
