@@ -147,10 +147,10 @@ class _named:  # noqa: N801 - a context manager reads as a verb
 
 
 def _read_body(path: Path) -> bytes:
+    status = path.stat()
+    if not stat.S_ISREG(status.st_mode):  # opening a pipe would wait for ever
+        raise ModelFileError("not a regular file")
     with open(path, "rb") as file:
-        status = os.fstat(file.fileno())
-        if not stat.S_ISREG(status.st_mode):
-            raise ModelFileError("not a regular file")
         prefix = file.read(_PREFIX.size)
         if not MAGIC.startswith(prefix[: len(MAGIC)]) or not prefix:
             raise ModelFileError(f"not an EIE model: it starts with {prefix[: len(MAGIC)]!r}, not {MAGIC!r}")
