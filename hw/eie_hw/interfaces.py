@@ -5,9 +5,11 @@ All signals are registered by their driver unless the docstring says otherwise.
 
 from __future__ import annotations
 
-from myhdl import Signal, intbv
+from myhdl import Signal, intbv, modbv
 
 from eie.config import ACTIVATION_BITS, STREAM_BITS, ArrayConfig
+from eie.registers import ADDRESS_BITS as REGISTER_ADDRESS_BITS
+from eie.registers import WIDE_COUNTERS
 
 ADDRESS_BITS = 16
 """Width of every address and count in the instruction set."""
@@ -21,6 +23,11 @@ def vector(bits: int) -> Signal:
 def bit() -> Signal:
     """Return a one-bit signal."""
     return Signal(bool(0))
+
+
+def counter(bits: int) -> Signal:
+    """Return an unsigned signal that wraps around."""
+    return Signal(modbv(0)[bits:])
 
 
 class Stream:
@@ -91,6 +98,17 @@ class StoreCommand:
         self.count = vector(ADDRESS_BITS)
 
 
+class ReadCommand:
+    """A READ: fields hold from `start` until `done`; then the activations may be overwritten."""
+
+    def __init__(self) -> None:
+        self.start = bit()
+        self.done = bit()
+        self.last = bit()
+        self.address = vector(ADDRESS_BITS)
+        self.count = vector(ADDRESS_BITS)
+
+
 class ActivationRead:
     """The READ port of the activation memory: 4 activations for (`group`, `word`) some fixed cycles after `enable`.
 
@@ -125,3 +143,60 @@ class Status:
     def __init__(self) -> None:
         self.broadcast = bit()
         self.clearing = bit()
+
+
+class MachineStatus:
+    """From the control unit to the registers.
+
+    ============= ======================================================================================
+    idle          nothing queued, running or arriving
+    stalled       an instruction waits for a memory in use or for a place in the execute queue
+    failed        one cycle when an error is found
+    error         `eie.isa.ErrorCode`, until reset
+    instructions  complete loads and queued others since reset; after an error, the index of the culprit
+    ============= ======================================================================================
+    """
+
+    def __init__(self) -> None:
+        self.idle = bit()
+        self.stalled = bit()
+        self.failed = bit()
+        self.error = vector(8)
+        self.instructions = counter(32)
+
+
+WIDE_COUNTER_BITS = 48
+"""Bits of the machine's own counters, which the registers show as 64: they wrap after 32 days at 100 MHz."""
+
+
+class WideCounters:
+    """Counters of the machine, by the names of `eie.registers.WIDE_COUNTERS`."""
+
+    def __init__(self) -> None:
+        for name in WIDE_COUNTERS:
+            setattr(self, name, counter(WIDE_COUNTER_BITS))
+
+
+class AxiLite:
+    """AXI4-Lite, the slave's view; protection bits are ignored, responses are always OKAY."""
+
+    def __init__(self) -> None:
+        self.awaddr = vector(REGISTER_ADDRESS_BITS)
+        self.awprot = vector(3)
+        self.awvalid = bit()
+        self.awready = bit()
+        self.wdata = vector(32)
+        self.wstrb = vector(4)
+        self.wvalid = bit()
+        self.wready = bit()
+        self.bresp = vector(2)
+        self.bvalid = bit()
+        self.bready = bit()
+        self.araddr = vector(REGISTER_ADDRESS_BITS)
+        self.arprot = vector(3)
+        self.arvalid = bit()
+        self.arready = bit()
+        self.rdata = vector(32)
+        self.rresp = vector(2)
+        self.rvalid = bit()
+        self.rready = bit()

@@ -1,0 +1,174 @@
+"""The central control unit: takes instructions from the stream, checks them and carries them out in order."""
+
+from __future__ import annotations
+
+from myhdl import ConcatSignal, Signal, always, always_comb, block, enum
+
+from eie.config import STREAM_BITS, ArrayConfig
+from eie.isa import INSTRUCTIONS, ErrorCode
+from eie_hw.execute_queue import TICKET_BITS, execute_queue
+from eie_hw.header_check import any_of, header_check
+from eie_hw.interfaces import ComputeCommand, LoadBus, MachineStatus, ReadCommand, StoreCommand, Stream, bit, vector
+from eie_hw.load_unit import LOADS, load_unit
+from eie_hw.resources import resource_count, resource_lock, resource_use
+
+_BAD_OPCODE, _BAD_FIELD, _OUT_OF_RANGE, _TRUNCATED, _BAD_KEEP = (int(c) for c in ErrorCode if c != ErrorCode.NONE)
+
+fetch_state = enum("HEADER", "DECIDE", "PAYLOAD", "DRAIN")
+
+
+@block
+def control_unit(  # noqa: ANN201
+    clk: Signal,
+    reset: Signal,
+    stream: Stream,
+    hold: Signal,
+    load: LoadBus,
+    compute: ComputeCommand,
+    store: StoreCommand,
+    read: ReadCommand,
+    machine: MachineStatus,
+    config: ArrayConfig,
+):
+    """Fetch, check and issue instructions.
+
+    **Ports**
+
+    ======== === =========================================================================================
+    clk      in
+    reset    in  synchronous, active high; the next word is a header
+    stream   in  instructions (`ready` is driven here)
+    hold     in  start no COMPUTE, STORE or READ
+    load     out writes into the memories
+    compute  out commands of the execute queue: `start` and fields out, `done` in
+    store    out
+    read     out
+    machine  out what the registers tell
+    ======== === =========================================================================================
+
+    **Timing**: a header takes two cycles (fetch, decide), a payload word one. A load waits in the decide cycle while a
+    queued or running instruction uses one of its resources; the others wait there while the queue is full. After an
+    error every word is taken and dropped until reset; queued instructions complete.
+    """
+    state = Signal(fetch_state.HEADER)
+    header = vector(STREAM_BITS)
+    header_last = bit()
+    header_keep = bit()
+    uses = vector(resource_count(config))
+    fault = vector(8)
+    fetching = bit()
+    is_load = bit()
+    begin = bit()
+    push = bit()
+    word_valid = bit()
+    final = bit()
+    full = bit()
+    empty = bit()
+    waits = bit()
+    keep_good = bit()
+    release = bit()
+    ticket = vector(TICKET_BITS)
+    released = vector(TICKET_BITS)
+    locks = [bit() for _ in range(len(uses))]
+    locked = ConcatSignal(*reversed(locks))
+    takes = [bit() for _ in range(len(uses))]
+    matches = [bit() for _ in INSTRUCTIONS]
+    bad_fields = [bit() for _ in INSTRUCTIONS]
+    ranges = [bit() for _ in INSTRUCTIONS]
+    matched = any_of(matches)
+    matched_load = any_of([match for match, i in zip(matches, INSTRUCTIONS, strict=True) if i in LOADS])
+    bad_field = any_of(bad_fields)
+    out_of_range = any_of(ranges)
+    all_bytes = (1 << STREAM_BITS // 8) - 1
+
+    checks = [
+        header_check(clk, fetching, stream.data, match, bad, beyond, instruction, config)
+        for match, bad, beyond, instruction in zip(matches, bad_fields, ranges, INSTRUCTIONS, strict=True)
+    ]
+    user = resource_use(clk, fetching, stream.data, uses, config)
+    guards = [resource_lock(clk, reset, take, ticket, release, released, lock) for take, lock in zip(takes, locks)]  # noqa: B905
+    takers = [take_resource(push, uses, take, number) for number, take in enumerate(takes)]
+    loader = load_unit(clk, header, begin, word_valid, stream.data, final, load, config)
+    queue = execute_queue(
+        clk, reset, push, header, full, empty, ticket, release, released, hold, compute, store, read
+    )
+
+    @always_comb
+    def judge():
+        fault.next = 0
+        is_load.next = matched_load != 0
+        if matched == 0:
+            fault.next = _BAD_OPCODE
+        elif (bad_field & matched) != 0:
+            fault.next = _BAD_FIELD
+        elif (out_of_range & matched) != 0:
+            fault.next = _OUT_OF_RANGE
+        elif header_last and matched_load != 0:
+            fault.next = _TRUNCATED
+        elif not header_keep:
+            fault.next = _BAD_KEEP
+
+    @always_comb
+    def decide():
+        waits.next = (is_load and (uses & locked) != 0) or (not is_load and full)
+
+    @always_comb
+    def act():
+        fetching.next = state == fetch_state.HEADER
+        keep_good.next = stream.keep == all_bytes
+        stream.ready.next = state != fetch_state.DECIDE and not reset
+        begin.next = state == fetch_state.DECIDE and fault == 0 and is_load and not waits
+        push.next = state == fetch_state.DECIDE and fault == 0 and not is_load and not waits
+        word_valid.next = state == fetch_state.PAYLOAD and stream.valid
+        machine.stalled.next = state == fetch_state.DECIDE and fault == 0 and waits
+        machine.idle.next = empty and not stream.valid and (state == fetch_state.HEADER or state == fetch_state.DRAIN)
+
+    @always(clk.posedge)
+    def fetch():
+        machine.failed.next = False
+        if reset:
+            state.next = fetch_state.HEADER
+            machine.error.next = 0
+            machine.instructions.next = 0
+        elif state == fetch_state.HEADER:
+            if stream.valid:
+                header.next = stream.data
+                header_last.next = stream.last
+                header_keep.next = keep_good
+                state.next = fetch_state.DECIDE
+        elif state == fetch_state.DECIDE:
+            if fault != 0:
+                machine.error.next = fault
+                machine.failed.next = True
+                state.next = fetch_state.DRAIN
+            elif begin:
+                state.next = fetch_state.PAYLOAD
+            elif push:
+                machine.instructions.next = machine.instructions + 1
+                state.next = fetch_state.HEADER
+        elif state == fetch_state.PAYLOAD:
+            if stream.valid:
+                if stream.last and not final:
+                    machine.error.next = _TRUNCATED
+                    machine.failed.next = True
+                    state.next = fetch_state.DRAIN
+                elif not keep_good:
+                    machine.error.next = _BAD_KEEP
+                    machine.failed.next = True
+                    state.next = fetch_state.DRAIN
+                elif final:
+                    machine.instructions.next = machine.instructions + 1
+                    state.next = fetch_state.HEADER
+
+    return checks, user, guards, takers, loader, queue, judge, decide, act, fetch
+
+
+@block
+def take_resource(push: Signal, uses: Signal, take: Signal, number: int):  # noqa: ANN201
+    """A queued instruction takes a resource that it uses."""
+
+    @always_comb
+    def combine():
+        take.next = push and uses[number]
+
+    return combine

@@ -1,0 +1,214 @@
+"""Which memories an instruction uses, and which are in use: the interlock between loads and the execute queue."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from myhdl import ConcatSignal, Signal, always, always_comb, block
+
+from eie.config import ArrayConfig
+from eie.isa import INSTRUCTIONS, OPCODE_BITS, Instruction
+from eie_hw.header_check import any_of, field_signal, has_field, span_scale
+from eie_hw.interfaces import bit, counter, vector
+
+SEGMENTS = 8
+"""The activation memory is guarded in this many equal segments."""
+
+
+def segments(config: ArrayConfig) -> int:
+    """Return the segments of the activation memory; fewer only if it has fewer groups."""
+    return min(SEGMENTS, config.activation_groups)
+
+
+def resource_count(config: ArrayConfig) -> int:
+    """Return the number of resources: weight banks, codebook slots, the bias memory, activation segments."""
+    return config.banks + config.codebooks + 1 + segments(config)
+
+
+def _touches(memory: str) -> Callable[[Instruction], bool]:
+    return lambda instruction: any(span.memory == memory for span in instruction.spans)
+
+
+@block
+def resource_use(clk: Signal, enable: Signal, word: Signal, uses: Signal, config: ArrayConfig):  # noqa: ANN201
+    """Tell which resources a header's instruction uses.
+
+    **Ports**
+
+    ====== === ====================================================================================
+    clk    in
+    enable in  look at the word; the answer holds otherwise
+    word   in  64-bit header
+    uses   out a bit per resource: banks in the low bits, then codebook slots, biases, segments
+    ====== === ====================================================================================
+
+    **Timing**: one cycle after the word; a word a cycle. Meaningless for a header with an error.
+    """
+    with_bank = [i for i in INSTRUCTIONS if has_field(i, "bank")]
+    with_slot = [i for i in INSTRUCTIONS if has_field(i, "slot")]
+    with_bias = [i for i in INSTRUCTIONS if _touches("biases")(i)]
+
+    use_signals = []
+    units = []
+    for number in range(config.banks):
+        use_signals.append(bit())
+        units.append(selects(word, use_signals[-1], with_bank, "bank", number))
+    for number in range(config.codebooks):
+        use_signals.append(bit())
+        units.append(selects(word, use_signals[-1], with_slot, "slot", number))
+    use_signals.append(bit())
+    units.append(is_one_of(word, use_signals[-1], with_bias))
+    segment_use = vector(segments(config))
+    units.append(segments_used(word, segment_use, config))
+    everything = ConcatSignal(segment_use, *reversed(use_signals))
+
+    @always(clk.posedge)
+    def answer():
+        if enable:
+            uses.next = everything
+
+    return units, answer
+
+
+@block
+def is_one_of(word: Signal, result: Signal, instructions: list[Instruction]):  # noqa: ANN201
+    """`result` is high if the header is of one of these instructions (combinational)."""
+    matches = [bit() for _ in instructions]
+    matched = any_of(matches)
+    units = [_opcode_is(word, match, i.opcode) for match, i in zip(matches, instructions, strict=True)]
+
+    @always_comb
+    def combine():
+        result.next = matched != 0
+
+    return units, combine
+
+
+@block
+def _opcode_is(word: Signal, result: Signal, opcode: int):  # noqa: ANN202
+    field = word(OPCODE_BITS, 0)
+
+    @always_comb
+    def compare():
+        result.next = field == opcode
+
+    return compare
+
+
+@block
+def selects(word: Signal, result: Signal, instructions: list[Instruction], name: str, number: int):  # noqa: ANN201
+    """`result` is high if the header is of one of these instructions and its field has that value (combinational)."""
+    kind = bit()
+    unit = is_one_of(word, kind, instructions)
+    value = field_signal(word, instructions[0], name)
+
+    @always_comb
+    def compare():
+        result.next = kind and value == number
+
+    return unit, compare
+
+
+@block
+def segments_used(word: Signal, result: Signal, config: ArrayConfig):  # noqa: ANN201
+    """`result` has a bit for each activation segment in which the header's range lies (combinational)."""
+    by_scale: dict[int, list[Instruction]] = {}
+    for instruction in INSTRUCTIONS:
+        for span in instruction.spans:
+            if span.memory == "activations":
+                shift, _ = span_scale(instruction, span, config)
+                by_scale.setdefault(shift, []).append(instruction)
+    parts = []
+    units = []
+    for shift, instructions in sorted(by_scale.items()):
+        parts.append([bit() for _ in range(len(result))])
+        units.append(_range_segments(word, parts[-1], instructions, -shift, config))
+    sums = [any_of([part[number] for part in parts]) for number in range(len(result))]
+    hits = [bit() for _ in sums]
+    units += [_is_set(total, hit) for total, hit in zip(sums, hits, strict=True)]
+    together = ConcatSignal(*reversed(hits))
+
+    @always_comb
+    def combine():
+        result.next = together
+
+    return units, combine
+
+
+@block
+def _is_set(value: Signal, result: Signal):  # noqa: ANN202
+    @always_comb
+    def compare():
+        result.next = value != 0
+
+    return compare
+
+
+@block
+def _range_segments(word, hits, instructions, right_shift, config):  # noqa: ANN001, ANN202
+    """Each of `hits` is high if a range of `count >> right_shift` groups from `address` touches its segment."""
+    kind = bit()
+    kind_unit = is_one_of(word, kind, instructions)
+    address = field_signal(word, instructions[0], "address")
+    count = field_signal(word, instructions[0], "count")
+    length = count(len(count), right_shift)
+    width = len(address) + 1
+    final = counter(width)
+    low = (config.activation_groups // len(hits)).bit_length() - 1
+    high = low + (len(hits) - 1).bit_length()
+    first_segment = vector(high - low)
+    final_segment = vector(high - low)
+
+    @always_comb
+    def add():
+        final.next = address + length - 1
+
+    @always_comb
+    def cut():
+        first_segment.next = address[high:low]
+        final_segment.next = final[high:low]
+
+    units = [_between(kind, first_segment, final_segment, hit, number) for number, hit in enumerate(hits)]
+    return kind_unit, add, cut, units
+
+
+@block
+def _between(kind, first, final, result, number):  # noqa: ANN001, ANN202
+    @always_comb
+    def compare():
+        result.next = kind and first <= number and number <= final
+
+    return compare
+
+
+@block
+def resource_lock(  # noqa: ANN201
+    clk: Signal, reset: Signal, take: Signal, ticket: Signal, release: Signal, released: Signal, busy: Signal
+):
+    """A resource is busy until the last instruction that takes it completes.
+
+    **Ports**
+
+    ========= === ===============================================================================
+    clk       in
+    reset     in  synchronous, active high
+    take      in  an instruction that uses the resource is queued
+    ticket    in  its slot in the execute queue
+    release   in  the oldest instruction completes
+    released  in  its slot; instructions complete in order, so the ticket taken last decides
+    busy      out from the cycle after `take` to the cycle after the last taker's `release`
+    ========= === ===============================================================================
+    """
+    holder = vector(len(ticket))
+
+    @always(clk.posedge)
+    def hold():
+        if reset:
+            busy.next = False
+        elif take:
+            busy.next = True
+            holder.next = ticket
+        elif release and released == holder:
+            busy.next = False
+
+    return hold

@@ -1,0 +1,153 @@
+"""A behavioural array with the ports of the real one: the emulation's memories behind the load bus and the commands.
+
+It fails when a load writes what a running command uses: the control unit must hold such a load back.
+"""
+
+from __future__ import annotations
+
+import random
+
+import numpy as np
+from myhdl import always, block
+
+from eie.emulation import EmulatedDevice
+from eie.bits import unpack_fields
+from eie_hw.resources import segments
+
+READ_LATENCY = 3
+
+
+def array_model(seed: int = 0, slowest: int = 60, log: list | None = None):
+    """Return an `array` whose commands take a random time up to `slowest` cycles; `log` gets (cycle, event) pairs."""
+
+    @block
+    def array(clk, reset, load, compute, store, read, counters, status, config):
+        generator = random.Random(seed)
+        device = EmulatedDevice(config)
+        device._begin_unit()
+        nothing = np.zeros((1, 0), np.uint64)
+        state = {"command": None, "left": 0, "clearing": 5, "cycle": 0, "reads": [], "counter": 0}
+        group_shift = config.activation_groups // segments(config)
+
+        def note(event):
+            if log is not None:
+                log.append((state["cycle"], event))
+
+        def guard(kind, where):
+            """Fail if a load touches a resource of the running command."""
+            command = state["command"]
+            if command is None:
+                return
+            name, values = command
+            conflict = {
+                "bank": name == "compute" and values["bank"] == where,
+                "slot": name == "compute" and values["slot"] == where,
+                "bias": name == "store",
+                "group": values["address"] // group_shift
+                <= where // group_shift
+                <= (values["address"] + values["groups"] - 1) // group_shift,
+            }[kind]
+            assert not conflict, f"load of {kind} {where} during {name} {values}"
+
+        def write_load():
+            data, address, pe = int(load.data), int(load.address), int(load.pe)
+            bank = int(load.bank)
+            words = np.array([data & (1 << 64) - 1], np.uint64)
+            beat = np.frombuffer(data.to_bytes(config.beat_bytes, "little"), np.uint8)[None]
+            if load.pointer_write:
+                guard("bank", bank)
+                fields = unpack_fields(beat, config.pointer_bits, 4)[0].reshape(2, 2).T
+                device._pointer_memory[bank, 2 * address : 2 * address + 2, 2 * pe : 2 * pe + 2] = fields
+                device._tiles[bank].clear()
+            if load.entry_write:
+                guard("bank", bank)
+                device._entry_memory[bank, pe, address] = beat[0]
+                device._tiles[bank].clear()
+            if load.codebook_write:
+                guard("slot", int(load.slot))
+                device._codebooks[int(load.slot), 4 * address : 4 * address + 4] = words.view("<i2")
+                device._codebooks[:, 0] = 0
+            if load.bias_write:
+                guard("bias", 0)
+                device._biases[address, 2 * pe : 2 * pe + 2] = words.view("<i4")
+            if load.activation_write:
+                guard("group", address)
+                device._state.activations[0, address, 4 * pe : 4 * pe + 4] = words.view("<i2")
+
+        def fields(bundle, extra=()):
+            return {k: int(v) for k, v in vars(bundle).items() if k not in ("start", "done", *extra)}
+
+        def start(name, values, groups):
+            assert state["command"] is None, f"{name} started during {state['command'][0]}"
+            assert state["clearing"] == 0, f"{name} started while the array clears its accumulators"
+            state["command"] = (name, {**values, "groups": groups})
+            state["left"] = generator.randrange(1, slowest + 1)
+            note(f"start {name}")
+
+        def finish():
+            name, values = state["command"]
+            groups = values.pop("groups")
+            del groups
+            if name == "compute":
+                device._compute(nothing, device._state, **values)
+                compute.done.next = True
+            else:
+                device._store(nothing, device._state, **values)
+                store.done.next = True
+            state["command"] = None
+            note(f"end {name}")
+
+        @always(clk.posedge)
+        def behave():
+            state["cycle"] += 1
+            compute.done.next = False
+            store.done.next = False
+            read.valid.next = False
+            counters.ready.next = False
+            status.broadcast.next = False
+            if reset:
+                device._soft_reset()
+                state.update(command=None, clearing=5, reads=[])
+                status.clearing.next = True
+                return
+            state["clearing"] = max(0, state["clearing"] - 1)
+            status.clearing.next = state["clearing"] > 0
+            strobes = [int(v) for k, v in vars(load).items() if k.endswith("_write")]
+            assert sum(strobes) <= 1
+            if any(strobes):
+                write_load()
+                note("load")
+            if compute.start:
+                values = fields(compute)
+                start("compute", values, values["count"])
+            elif store.start:
+                values = fields(store)
+                start("store", values, values["count"] // config.rows_per_group)
+            elif state["command"] is not None:
+                state["left"] -= 1
+                status.broadcast.next = state["command"][0] == "compute"
+                if state["left"] == 0:
+                    finish()
+            state["reads"].append((int(read.group), int(read.word)) if read.enable else None)
+            if len(state["reads"]) >= READ_LATENCY:
+                asked = state["reads"].pop(0)
+                if asked is not None:
+                    assert state["command"] is None, "READ during another command"
+                    group, word = asked
+                    lanes = device._state.activations[0, group, 4 * word : 4 * word + 4]
+                    read.data.next = int(lanes.astype("<i2").view("<u8")[0])
+                    read.valid.next = True
+            if counters.clear:
+                device._clear_counters()
+            if counters.enable:
+                state["counter"] += 1
+                if state["counter"] >= 3:
+                    counters.ready.next = True
+                    counts = (device._work, device._padding, device._work * 0 + 7, device._work * 0 + 9)
+                    counters.value.next = int(counts[int(counters.select)][int(counters.pe)]) & 0xFFFFFFFF
+            else:
+                state["counter"] = 0
+
+        return behave
+
+    return array

@@ -1,0 +1,55 @@
+"""Random programs: every instruction with random fields and payload, within what an array can execute."""
+
+from __future__ import annotations
+
+import random
+
+import numpy as np
+
+from eie import isa
+from eie.config import SHIFT_LIMIT, ArrayConfig
+from eie.isa import ErrorCode, Instruction
+
+
+def header(config: ArrayConfig, instruction: Instruction, generator: random.Random, **given: int) -> int:
+    """Return a random header that the array accepts; `given` fields are fixed."""
+    for _ in range(10_000):
+        values = {}
+        for f in instruction.fields:
+            high = (1 << f.width) - 1
+            if f.name == "count":
+                high = min(high, generator.choice((1, 2, 4, 8, 64)))
+            elif f.name in ("address", "pointers", "bias"):
+                high = min(high, generator.choice((0, 8, 1 << 10)))
+            elif f.name == "shift":
+                high = SHIFT_LIMIT
+            elif f.name == "pe":
+                high = config.num_pes - 1
+            values[f.name] = given.get(f.name, generator.randint(0, high))
+        word = instruction.encode(**values)
+        if instruction.check(config, word) is ErrorCode.NONE:
+            return word
+    raise AssertionError(f"no valid {instruction.name} found")
+
+
+def payload(config: ArrayConfig, instruction: Instruction, word: int, generator: random.Random) -> list[int]:
+    """Return random payload words; activations are half zeros."""
+    count = instruction.payload_words(config, instruction.decode(word))
+    words = [generator.getrandbits(64) for _ in range(count)]
+    if instruction is isa.ACTIVATIONS:
+        masks = (sum(0xFFFF << 16 * lane for lane in range(4) if generator.random() < 0.5) for _ in words)
+        words = [w & m for w, m in zip(words, masks, strict=True)]
+    return words
+
+
+def random_program(config: ArrayConfig, generator: random.Random, length: int, read_all: bool = True) -> np.ndarray:
+    """Return one packet of `length` random instructions, ended by a READ of all activations if `read_all`."""
+    words: list[int] = []
+    for _ in range(length):
+        instruction = generator.choice(isa.INSTRUCTIONS)
+        given = {"last": 0} if instruction is isa.READ else {}
+        word = header(config, instruction, generator, **given)
+        words += [word, *payload(config, instruction, word, generator)]
+    if read_all:
+        words.append(isa.READ.encode(last=1, address=0, count=config.activation_groups))
+    return np.array(words, "<u8").view(np.uint8)
