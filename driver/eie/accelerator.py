@@ -68,8 +68,8 @@ class Accelerator:
         self.device = device
         self.config = device.config
         check_identity(device)
-        # In order of use, the latest last: what does not fit beside the others drives out the longest unused.
-        self._resident: dict[int, PackedModel] = {}
+        self._loaded: dict[Model, PackedModel] = {}
+        self._memory = Memory(self.config)
         self._current: Model | None = None
         self.soft_reset()
 
@@ -86,7 +86,8 @@ class Accelerator:
     def soft_reset(self) -> None:
         """Put the device back to its first state; loaded models are sent again when they are next run."""
         self.device.write_register(registers.offset("control"), registers.CONTROL_SOFT_RESET)
-        self._resident.clear()
+        self._loaded.clear()
+        self._memory = Memory(self.config)
 
     def load(self, model: Model | str | Path) -> Model:
         """Load a model, or a model file, and make it the one that `run` runs. Models stay loaded while they fit."""
@@ -162,23 +163,17 @@ class Accelerator:
 
     def _load(self, model: Model) -> PackedModel:
         """Return the packed model, on the device; send its weights if they are not there."""
-        packed = self._resident.pop(id(model), None)
+        packed = self._loaded.get(model)
         if packed is None:
-            packed = self._make_room(model)
+            packed = pack(model, self.config, self._memory)
+            if not packed.resident or any(not other.resident for other in self._loaded.values()):
+                # It needs the array to itself, or the one that is there does.
+                self._loaded.clear()
+                packed = pack(model, self.config)
+            self._memory = packed.memory
+            self._loaded[model] = packed
             if len(packed.weights):
                 self._send(packed.weights)
-        self._resident[id(model)] = packed
-        return packed
-
-    def _make_room(self, model: Model) -> PackedModel:
-        """Pack a model into what the others leave free; if it does not fit, they all have to go."""
-        others = [packed for packed in self._resident.values() if packed.resident]
-        free = others[-1].memory if others and len(others) == len(self._resident) else Memory(self.config)
-        packed = pack(model, self.config, free)
-        if not packed.resident or len(others) < len(self._resident):
-            self._resident.clear()
-        if not packed.resident and others:
-            packed = pack(model, self.config)
         return packed
 
     def _run_segment(self, segment: Segment, activations: NDArray[np.int16]) -> NDArray[np.int16]:
@@ -242,9 +237,7 @@ class Accelerator:
         )
         return f"{text}; each layer alone gives the right answer, so the error is transient or between layers"
 
-    def _describe(
-        self, model: Model, index: int, vector: int, row: int, got: int, right: int, differences: int
-    ) -> str:
+    def _describe(self, model: Model, index: int, vector: int, row: int, got: int, right: int, differences: int) -> str:
         local, pe = divmod(row, self.config.num_pes)
         row_tiles = pack(model, self.config).row_tiles[index]
         tile = max(i for i, row_tile in enumerate(row_tiles) if row_tile.first_local_row <= local)
@@ -258,7 +251,9 @@ def check_identity(device: Device) -> None:
     """Raise `DeviceError` unless the device is an EIE array built from this configuration and version."""
     identity = device.read_register(registers.offset("identity"))
     if identity != registers.MAGIC:
-        raise DeviceError(f"identity register reads 0x{identity:08x}, not 0x{registers.MAGIC:08x}: this is not an EIE array")
+        raise DeviceError(
+            f"identity register reads 0x{identity:08x}, not 0x{registers.MAGIC:08x}: this is not an EIE array"
+        )
     for name, value in device.config.to_dict().items():
         built = device.read_register(registers.offset(name))
         if built != int(value):

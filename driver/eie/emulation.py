@@ -71,8 +71,10 @@ class EmulatedDevice:
         self._header = lru_cache(maxsize=1 << 16)(self._decode_header)
         self._constants = registers.constant_values(config)
         self._interrupt_enable = 0
+        self._work = np.zeros(config.num_pes, np.int64)
+        self._padding = np.zeros(config.num_pes, np.int64)
+        self._broadcasts = 0
         self._soft_reset()
-        self._clear_counters()
 
     # The device interface.
 
@@ -103,6 +105,7 @@ class EmulatedDevice:
         if offset >= registers.COUNTERS_BASE:
             pe, rest = divmod(offset - registers.COUNTERS_BASE, registers.COUNTERS_STRIDE)
             counter = registers.PE_COUNTERS[rest // 4]
+            self._collect_counts()
             counts = {"work": self._work, "padding": self._padding}.get(counter)
             return int(counts[pe]) & 0xFFFFFFFF if counts is not None and pe < self.config.num_pes else 0
         values = {
@@ -143,9 +146,19 @@ class EmulatedDevice:
         self._packets: deque[NDArray[np.uint8]] = deque()
 
     def _clear_counters(self) -> None:
-        self._work = np.zeros(self.config.num_pes, np.int64)
-        self._padding = np.zeros(self.config.num_pes, np.int64)
-        self._broadcasts = 0
+        self._collect_counts()
+        self._work[:] = self._padding[:] = self._broadcasts = 0
+
+    def _collect_counts(self) -> None:
+        for tile in (tile for kept in self._tiles for tile in kept.values()):
+            work, padding = tile.take_counts()
+            self._work += work
+            self._padding += padding
+
+    def _forget_tiles(self, bank: int) -> None:
+        if self._tiles[bank]:
+            self._collect_counts()
+            self._tiles[bank].clear()
 
     # Fetching and decoding.
 
@@ -164,7 +177,9 @@ class EmulatedDevice:
                 length = position - start
                 repeats = _count_repeats(words[start:], length, unit, start)
                 if repeats:
-                    self._run_repeats(words[position : position + repeats * length].reshape(repeats, length), unit, start)
+                    self._run_repeats(
+                        words[position : position + repeats * length].reshape(repeats, length), unit, start
+                    )
                     position += repeats * length
                     start, unit = position, []
                     self._begin_unit()
@@ -182,7 +197,12 @@ class EmulatedDevice:
         if instruction is None:
             return None, {}, 0, ErrorCode.BAD_OPCODE
         values = instruction.decode(header)
-        return instruction, values, instruction.payload_words(self.config, values), instruction.check(self.config, header)
+        return (
+            instruction,
+            values,
+            instruction.payload_words(self.config, values),
+            instruction.check(self.config, header),
+        )
 
     def _fail(self, error: ErrorCode) -> None:
         self._error = error
@@ -229,13 +249,13 @@ class EmulatedDevice:
         words = unpack_fields(self._beats(payload[0], count * config.pe_pairs), config.pointer_bits, 4)
         by_pair = words.reshape(count, config.pe_pairs, 2, 2).transpose(0, 3, 1, 2)
         self._pointer_memory[bank, 2 * address : 2 * (address + count)] = by_pair.reshape(2 * count, -1)
-        self._tiles[bank].clear()
+        self._forget_tiles(bank)
 
     def _entries(
         self, payload: NDArray[np.uint64], state: _State, bank: int, pe: int, address: int, count: int
     ) -> None:
         self._entry_memory[bank, pe, address : address + count] = self._beats(payload[0], count)
-        self._tiles[bank].clear()
+        self._forget_tiles(bank)
 
     def _beats(self, words: NDArray[np.uint64], beats: int) -> NDArray[np.uint8]:
         data = words.view(np.uint8)[: beats * self.config.beat_bytes]
@@ -267,10 +287,10 @@ class EmulatedDevice:
         state.accumulators[:, : tile.size] = _wrap(sums)
         self._dirty_rows = max(self._dirty_rows, tile.size // self.config.num_pes)
 
+        # What a PE did follows from how often each of its columns was broadcast: added up when somebody asks.
         active = np.count_nonzero(activations, axis=0)
         self._broadcasts += int(active.sum())
-        self._work += (active @ tile.work).astype(np.int64)
-        self._padding += (active @ tile.padding).astype(np.int64)
+        tile.broadcasts += active
 
     def _tile(self, bank: int, pointers: int, count: int) -> TileMatrix:
         """Return the decoded tile; it is kept until its bank is written."""

@@ -52,7 +52,9 @@ class Dense:
         if bias is not None:
             bias = np.asarray(bias, dtype=np.float32)
             if bias.shape != weight.shape[:1]:
-                raise LayerError(f"{label}: bias has shape {bias.shape}; {weight.shape[0]} rows need ({weight.shape[0]},)")
+                raise LayerError(
+                    f"{label}: bias has shape {bias.shape}; {weight.shape[0]} rows need ({weight.shape[0]},)"
+                )
             if not np.isfinite(bias).all():
                 raise LayerError(f"{label}: bias holds NaN or infinity")
         if activation not in ("relu", None):
@@ -197,7 +199,9 @@ def check_layer(layer: Layer) -> None:
     require(layer.rows >= 1 and layer.columns >= 1, "rows and columns must be at least 1")
     require(starts.shape == (layer.columns + 1,), f"column_starts has shape {starts.shape}, not ({layer.columns + 1},)")
     require(starts[0] == 0 and bool((np.diff(starts) >= 0).all()), "column_starts must ascend from 0")
-    require(rows.shape == codes.shape == (starts[-1],), f"column_starts ends at {starts[-1]}, there are {len(codes)} codes")
+    require(
+        rows.shape == codes.shape == (starts[-1],), f"column_starts ends at {starts[-1]}, there are {len(codes)} codes"
+    )
     if len(rows):
         require(0 <= rows.min() and rows.max() < layer.rows, f"row indices {rows.min()}..{rows.max()} out of range")
         ascending = np.diff(rows) > 0
@@ -205,7 +209,10 @@ def check_layer(layer: Layer) -> None:
         require(bool(ascending.all()), "row indices must ascend strictly within a column")
         require(bool((codes != 0).all()) and codes.max() < CODEBOOK_SIZE, "stored codes must be 1 to 15")
     require(layer.codebook.shape == (CODEBOOK_SIZE,), f"codebook has shape {layer.codebook.shape}, not (16,)")
-    require(layer.codebook[0] == 0, f"codebook entry 0 is {layer.codebook[0]}; it stands for an absent weight, so it must be 0")
+    require(
+        layer.codebook[0] == 0,
+        f"codebook entry 0 is {layer.codebook[0]}; it stands for an absent weight, so it must be 0",
+    )
     require(layer.bias.shape == (layer.rows,), f"bias has shape {layer.bias.shape}, not ({layer.rows},)")
     limit = 1 << (BIAS_BITS - 1)
     extreme = int(layer.bias[np.argmax(np.abs(layer.bias))])

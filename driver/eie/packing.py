@@ -47,9 +47,10 @@ class Memory:
         """Take room for a tile in the first bank that has it, or return None."""
         for bank in range(self.config.banks):
             pair, words = self.pairs[bank], self.words[bank].copy()
-            if pair + tile.pairs <= self.config.pointer_pairs and (
-                (words + tile.word_counts) <= self.config.entry_words
-            ).all():
+            if (
+                pair + tile.pairs <= self.config.pointer_pairs
+                and ((words + tile.word_counts) <= self.config.entry_words).all()
+            ):
                 self.pairs[bank] += tile.pairs
                 self.words[bank] += tile.word_counts
                 return _Place(bank, pair, words)

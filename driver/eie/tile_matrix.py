@@ -11,11 +11,9 @@ from numpy.typing import NDArray
 
 from eie.config import CODE_BITS, CODEBOOK_SIZE, ArrayConfig
 
-# Below this many vectors, adding up the entries of active columns beats a dense product.
+# From this batch on, a product with a dense matrix of at most this size beats adding up the entries of active columns.
 _DENSE_BATCH = 6
-# Dense blocks are decoded to float64; small ones are kept.
-_KEEP_BYTES = 8 << 20
-_BLOCK_BYTES = 16 << 20
+_DENSE_BYTES = 32 << 20
 
 
 @dataclass(eq=False)
@@ -25,23 +23,31 @@ class TileMatrix:
     Parameters
     ----------
     column_starts : ndarray, shape (columns + 1,), int64
-    accumulators : ndarray, shape (entries,), int64
-        ``local row * N + PE`` of each entry with a non-zero code.
-    codes : ndarray, shape (entries,), uint8
-        1 to 15.
-    work, padding : ndarray, shape (columns, N), float64
-        Entries of each PE with and without a weight (exact integers; float64 for a fast product).
+    entries : ndarray, shape (entries,), uint32
+        ``accumulator << 4 | code`` of each entry with a non-zero code; an accumulator is ``local row * N + PE``.
+    work, padding : ndarray, shape (columns, N), int32
+        Entries of each PE with and without a weight.
     size : int
         Accumulators that the tile reaches: its highest local row + 1, times N.
     """
 
     column_starts: NDArray[np.int64]
-    accumulators: NDArray[np.int64]
-    codes: NDArray[np.uint8]
-    work: NDArray[np.float64]
-    padding: NDArray[np.float64]
+    entries: NDArray[np.uint32]
+    work: NDArray[np.int32]
+    padding: NDArray[np.int32]
     size: int
-    _kept: tuple[bytes, NDArray[np.float64]] | None = field(default=None, repr=False)
+    broadcasts: NDArray[np.int64] = field(init=False, repr=False)
+    """How often each column was broadcast; the device adds to it."""
+    _kept: _Decoded | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        self.broadcasts = np.zeros(len(self.column_starts) - 1, np.int64)
+
+    def take_counts(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return the work and padding entries of each PE, shape (N,), of all broadcasts so far, and forget these."""
+        counts = self.broadcasts @ self.work, self.broadcasts @ self.padding
+        self.broadcasts[:] = 0
+        return counts
 
     def accumulate(self, activations: NDArray[np.int16], codebook: NDArray[np.int16]) -> NDArray[np.int64]:
         """Return the exact sums of a batch: int16, shape (B, columns) -> int64, shape (B, size).
@@ -51,45 +57,51 @@ class TileMatrix:
         kernel = compiled_kernel()
         if kernel is not None:
             sums = np.zeros((len(activations), self.size), np.int64)
-            kernel(self.column_starts, self.accumulators, self.codes, codebook.astype(np.int64), activations, sums)
+            kernel(self.column_starts, self.entries, codebook.astype(np.int64), activations, sums)
             return sums
-        if len(activations) >= _DENSE_BATCH:
-            return self._dense_product(activations.astype(np.float64), codebook)
-        return np.stack([self._sparse_product(a, codebook) for a in activations])
+        decoded = self._decode(codebook)
+        if decoded.dense is None or len(activations) < _DENSE_BATCH:
+            return np.stack([self._sparse_product(a, decoded) for a in activations])
+        return (activations.astype(np.float64) @ decoded.dense).astype(np.int64)
 
-    def _sparse_product(self, activations: NDArray[np.int16], codebook: NDArray[np.int16]) -> NDArray[np.int64]:
+    def _decode(self, codebook: NDArray[np.int16]) -> _Decoded:
+        """Look up the codebook once, for numpy to work with floats and plain indices."""
+        key = codebook.tobytes()
+        if self._kept is None or self._kept.codebook != key:
+            weights = codebook.astype(np.float64)[self.entries & (CODEBOOK_SIZE - 1)]
+            accumulators = (self.entries >> CODE_BITS).astype(np.intp)
+            self._kept = _Decoded(key, accumulators, weights, self._dense(accumulators, weights))
+        return self._kept
+
+    def _dense(self, accumulators: NDArray[np.intp], weights: NDArray[np.float64]) -> NDArray[np.float64] | None:
+        columns = len(self.column_starts) - 1
+        if columns * self.size * weights.itemsize > _DENSE_BYTES:
+            return None
+        column = np.repeat(np.arange(columns), np.diff(self.column_starts))
+        # A row address may wrap, so an accumulator can have several entries in a column: add, don't assign.
+        flat = np.bincount(column * self.size + accumulators, weights=weights, minlength=columns * self.size)
+        return flat.reshape(columns, self.size)
+
+    def _sparse_product(self, activations: NDArray[np.int16], decoded: _Decoded) -> NDArray[np.int64]:
         active = np.flatnonzero(activations)
         starts, ends = self.column_starts[active], self.column_starts[active + 1]
-        if not (ends > starts).any():
-            return np.zeros(self.size, np.int64)
         spans = [slice(s, e) for s, e in zip(starts.tolist(), ends.tolist(), strict=True)]
-        weights = codebook.astype(np.float64)[np.concatenate([self.codes[span] for span in spans])]
-        weights *= np.repeat(activations[active].astype(np.float64), ends - starts)
-        accumulators = np.concatenate([self.accumulators[span] for span in spans])
-        return np.bincount(accumulators, weights=weights, minlength=self.size).astype(np.int64)
+        if not spans:
+            return np.zeros(self.size, np.int64)
+        products = np.repeat(activations[active].astype(np.float64), ends - starts)
+        products *= np.concatenate([decoded.weights[span] for span in spans])
+        accumulators = np.concatenate([decoded.accumulators[span] for span in spans])
+        return np.bincount(accumulators, weights=products, minlength=self.size).astype(np.int64)
 
-    def _dense_product(self, activations: NDArray[np.float64], codebook: NDArray[np.int16]) -> NDArray[np.int64]:
-        columns = len(self.column_starts) - 1
-        if 8 * columns * self.size <= _KEEP_BYTES:
-            key = codebook.tobytes()
-            if self._kept is None or self._kept[0] != key:
-                self._kept = key, self._dense_block(0, columns, codebook)
-            return (activations @ self._kept[1]).astype(np.int64)
-        step = max(1, _BLOCK_BYTES // (8 * self.size))
-        sums = np.zeros((len(activations), self.size))
-        for first in range(0, columns, step):
-            last = min(first + step, columns)
-            sums += activations[:, first:last] @ self._dense_block(first, last, codebook)
-        return sums.astype(np.int64)
 
-    def _dense_block(self, first: int, last: int, codebook: NDArray[np.int16]) -> NDArray[np.float64]:
-        starts = self.column_starts[first : last + 1]
-        span = slice(starts[0], starts[-1])
-        column = np.repeat(np.arange(last - first), np.diff(starts))
-        flat = column * self.size + self.accumulators[span]
-        weights = codebook.astype(np.float64)[self.codes[span]]
-        # A row address may wrap, so an accumulator can have several entries in a column: add, don't assign.
-        return np.bincount(flat, weights=weights, minlength=(last - first) * self.size).reshape(last - first, self.size)
+@dataclass(frozen=True)
+class _Decoded:
+    """A tile with one codebook looked up; `dense`, shape (columns, size), only where that is small."""
+
+    codebook: bytes
+    accumulators: NDArray[np.intp]
+    weights: NDArray[np.float64]
+    dense: NDArray[np.float64] | None
 
 
 def decode_tile(pointers: NDArray[np.uint32], words: NDArray[np.uint8], config: ArrayConfig) -> TileMatrix:
@@ -114,7 +126,7 @@ def decode_tile(pointers: NDArray[np.uint32], words: NDArray[np.uint8], config: 
 
     position = (addresses[:-1].ravel()[run] + np.arange(total) - begins[run]) % config.entries
     values = _read_entries(words, pe, position, config)
-    codes = (values & (CODEBOOK_SIZE - 1)).astype(np.uint8)
+    codes = values & (CODEBOOK_SIZE - 1)
 
     # Local row: the entries' steps added up over each run, from the first row or the top.
     steps = np.concatenate(([0], np.cumsum((values >> CODE_BITS) + 1)))
@@ -127,12 +139,12 @@ def decode_tile(pointers: NDArray[np.uint32], words: NDArray[np.uint8], config: 
     per_run = np.bincount(run[real], minlength=columns * config.num_pes).reshape(columns, config.num_pes)
     starts = np.zeros(columns + 1, np.int64)
     np.cumsum(per_run.sum(axis=1), out=starts[1:])
+    accumulators = local * config.num_pes + pe
     return TileMatrix(
         column_starts=starts,
-        accumulators=(local * config.num_pes + pe)[real],
-        codes=codes[real],
-        work=per_run.astype(np.float64),
-        padding=(lengths.reshape(per_run.shape) - per_run).astype(np.float64),
+        entries=(accumulators << CODE_BITS | codes)[real].astype(np.uint32),
+        work=per_run.astype(np.int32),
+        padding=(lengths.reshape(per_run.shape) - per_run).astype(np.int32),
         size=(int(local.max()) + 1 if total else 1) * config.num_pes,
     )
 
