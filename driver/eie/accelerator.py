@@ -149,7 +149,8 @@ class Accelerator:
             )
             for name in registers.PE_COUNTERS
         }
-        return Counters(**{name: read_counter(self.device, name) for name in registers.WIDE_COUNTERS}, **per_pe)
+        wide = {name: read_counter(self.device, name) for name in registers.WIDE_COUNTERS}
+        return Counters(**wide, **per_pe)  # type: ignore[arg-type]
 
     def clear_counters(self) -> None:
         """Set all counters to 0."""

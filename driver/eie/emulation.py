@@ -189,7 +189,8 @@ class EmulatedDevice:
         if error is ErrorCode.NONE and position + 1 + length > len(words):
             error = ErrorCode.TRUNCATED
         if error is not ErrorCode.NONE or instruction is None:
-            return self._fail(error)
+            self._fail(error)
+            return None
         return _Decoded(instruction, values, slice(position + 1, position + 1 + length))
 
     def _decode_header(self, header: int) -> tuple[isa.Instruction | None, dict[str, int], int, ErrorCode]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -176,7 +177,7 @@ class Layer:
 
     def dense_weights(self) -> NDArray[np.float64]:
         """Return the weights that the codes stand for, shape (R, C), float64, in the units of the network."""
-        return self.codebook[self.dense_codes()] * 2.0**-self.weight_fraction_bits
+        return self.codebook.astype(np.float64)[self.dense_codes()] * 2.0**-self.weight_fraction_bits
 
 
 _ARRAYS = {
@@ -255,7 +256,7 @@ class Model:
         layers = tuple(layers)
         if not layers:
             raise LayerError("a model needs at least one layer")
-        for i, (first, second) in enumerate(zip(layers, layers[1:], strict=False)):
+        for i, (first, second) in enumerate(itertools.pairwise(layers)):
             if first.rows != second.columns:
                 raise LayerError(f"layer {i} has {first.rows} rows but layer {i + 1} has {second.columns} columns")
             if first.output_fraction_bits != second.input_fraction_bits:

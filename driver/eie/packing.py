@@ -405,7 +405,8 @@ class _Writer:
 
     def segment(self) -> Segment:
         ends = []
-        for self.inference in range(self.inferences):
+        for inference in range(self.inferences):
+            self.inference = inference
             self.write_inference()
             ends.append(self.program.length)
         rows = self.model.layers[self.plan.layers.stop - 1].rows

@@ -119,9 +119,9 @@ def markdown() -> str:
     lines += [
         f"| 0x{COUNTERS_BASE:04x} + {COUNTERS_STRIDE} p | {', '.join(PE_COUNTERS)} of PE p | r | 32 bits each |",
         "",
-        "work: entries of a non-zero code. padding: entries of code 0. starved: cycles in which a COMPUTE was in progress",
-        "and the PE had no entry to work on. blocked: cycles in which this PE's full queue held back the broadcast.",
-        "The emulation counts work, padding and broadcasts; it has no clock, so the counters of cycles read 0.",
+        "work: entries of a non-zero code. padding: entries of code 0. starved: cycles in which a COMPUTE was in",
+        "progress and the PE had no entry to work on. blocked: cycles in which this PE's full queue held back the",
+        "broadcast. The emulation counts work, padding and broadcasts; it has no clock: counters of cycles read 0.",
     ]
     return "\n".join(lines) + "\n"
 

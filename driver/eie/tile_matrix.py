@@ -79,7 +79,9 @@ class TileMatrix:
             return None
         column = np.repeat(np.arange(columns), np.diff(self.column_starts))
         # A row address may wrap, so an accumulator can have several entries in a column: add, don't assign.
-        flat = np.bincount(column * self.size + accumulators, weights=weights, minlength=columns * self.size)
+        flat: NDArray[np.float64] = np.bincount(
+            column * self.size + accumulators, weights=weights, minlength=columns * self.size
+        ).astype(np.float64, copy=False)
         return flat.reshape(columns, self.size)
 
     def _sparse_product(self, activations: NDArray[np.int16], decoded: _Decoded) -> NDArray[np.int64]:
