@@ -47,7 +47,7 @@ def measure(case: str, method: str) -> dict[str, float]:
         quality = layers[0]["weight_sqnr_db"]
         extra = {"outputs_db": layers[-1]["output_sqnr_db"], "fixed_point_db": layers[-1]["fixed_point_sqnr_db"]}
     else:
-        quality, extra = [alternative(layer.weight, method) for layer in network][0], {}
+        quality, extra = max(alternative(layer.weight, method) for layer in network), {}
     seconds = time.perf_counter() - start
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
     return {"seconds": seconds, "peak_gb": peak, "weights_db": quality, **extra}

@@ -165,8 +165,12 @@ class _Chain:
     def _reshape(self, node: Any, where: str) -> None:
         target = self.constants[node.input[1]].tolist() if node.input[1] in self.constants else None
         features = self.weights[-1].shape[0] if self.weights else None
-        batch_first = isinstance(target, list) and len(target) == 2 and target != [-1, -1]
-        if not batch_first or (features is not None and (target[0] > 0 or target[1] not in (-1, features))):
+        if (
+            not isinstance(target, list)
+            or len(target) != 2
+            or target == [-1, -1]
+            or (features is not None and (target[0] > 0 or target[1] not in (-1, features)))
+        ):
             raise NetworkError(f"{where} reshapes to {target}; only (batch, features) is supported")
         self._require_layout(_ROWS, where)
         self.rank = 2
