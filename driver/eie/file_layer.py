@@ -146,7 +146,7 @@ class LayerRecord:
         rows, columns = (major, minor) if self.by_row else (minor, major)
         codebook = decode_codebook(self.sections["codebook"])
         codes = decode_codes(self.sections["codes"], positions, codebook, bool(self.informed))
-        order = np.lexsort((rows, columns))
+        order = np.lexsort((rows, columns)) if self.by_row or self.width else np.arange(len(positions))
         starts = np.zeros(self.columns + 1, np.int64)
         np.cumsum(np.bincount(columns, minlength=self.columns), out=starts[1:])
         return Layer(

@@ -29,13 +29,14 @@ def encode(symbols: NDArray[np.uint8], huffman: bool = True) -> bytes:
     if not len(symbols):
         return b""
     width = max(1, int(symbols.max()).bit_length())
+    fixed_bytes = -(-len(symbols) * width // 8)
+    if huffman:
+        coder = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS, _LARGEST_BLOCK, zlib.Z_HUFFMAN_ONLY)
+        coded = coder.compress(symbols.tobytes()) + coder.flush()
+        if len(coded) < fixed_bytes:
+            return bytes([_HUFFMAN]) + coded
     bits = np.unpackbits(symbols[:, None], axis=1)[:, _SYMBOL_BITS - width :]
-    fixed = bytes([width]) + np.packbits(bits).tobytes()
-    if not huffman:
-        return fixed
-    coder = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS, _LARGEST_BLOCK, zlib.Z_HUFFMAN_ONLY)
-    coded = bytes([_HUFFMAN]) + coder.compress(symbols.tobytes()) + coder.flush()
-    return min(fixed, coded, key=len)
+    return bytes([width]) + np.packbits(bits).tobytes()
 
 
 def decode(data: Content, count: int) -> NDArray[np.uint8]:
