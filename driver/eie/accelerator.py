@@ -244,7 +244,8 @@ class Accelerator:
         tile = max(i for i, row_tile in enumerate(row_tiles) if row_tile.first_local_row <= local)
         return (
             f"input {vector}: layer {index}, row {row} (PE {pe}, local row {local}, row tile {tile} of "
-            f"{len(row_tiles)}): the device gives {got}, the reference {right}; {differences} outputs of the batch differ"
+            f"{len(row_tiles)}): the device gives {got}, the reference {right}; "
+            f"{differences} outputs of the batch differ"
         )
 
 

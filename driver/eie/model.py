@@ -204,7 +204,7 @@ def check_layer(layer: Layer) -> None:
         rows.shape == codes.shape == (starts[-1],), f"column_starts ends at {starts[-1]}, there are {len(codes)} codes"
     )
     if len(rows):
-        require(0 <= rows.min() and rows.max() < layer.rows, f"row indices {rows.min()}..{rows.max()} out of range")
+        require(rows.min() >= 0 and rows.max() < layer.rows, f"row indices {rows.min()}..{rows.max()} out of range")
         ascending = np.diff(rows) > 0
         ascending[starts[1:-1][(starts[1:-1] > 0) & (starts[1:-1] < len(rows))] - 1] = True
         require(bool(ascending.all()), "row indices must ascend strictly within a column")
