@@ -136,6 +136,11 @@ W = {"w": array(4, 4), "b": array(4)}
 @pytest.mark.parametrize(
     ("nodes", "constants", "message"),
     [
+        (
+            [node("MatMul", ["x", "w"], "t"), node("Gemm", ["t", "w"], "y", transA=1)],
+            W,
+            r"Gemm node 'gemm_y' takes its input as \(features, batch\)",
+        ),
         ([node("Conv", ["x", "w"], "y")], W, "Conv node 'conv_y' is not supported"),
         ([node("Gemm", ["x", "w"], "t"), node("Softmax", ["t"], "y")], W, "Softmax node 'softmax_y' is not supported"),
         ([node("Relu", ["x"], "t"), node("MatMul", ["t", "w"], "y")], W, "Relu node 'relu_t' comes before"),

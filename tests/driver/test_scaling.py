@@ -97,6 +97,12 @@ def test_a_row_too_long_for_48_bits_takes_bits_from_the_weights():
     assert 2**46 <= accumulator_bound(layer) < 2**47
 
 
+def test_outputs_far_above_the_accumulators_last_bit_take_bits_from_the_weights():
+    centroids = np.append(0, np.linspace(0.5, 1, 15))
+    layer, scales = layer_of(centroids, np.ones((1, 1), np.uint8), np.zeros(1, np.float32), 40, 1e6)
+    assert layer.shift == 47 and scales.weight_fraction_bits == 47 - 5 - 40
+
+
 def test_tiny_outputs_never_need_a_negative_shift():
     centroids = np.append(0, np.linspace(0.5, 1, 15))
     layer, scales = layer_of(centroids, np.ones((1, 1), np.uint8), np.zeros(1, np.float32), 0, 1e-9)

@@ -111,6 +111,14 @@ def test_neighbouring_floats_are_told_apart():
     assert codes[-1] == 15 and codes[-2] < 15
 
 
+@pytest.mark.parametrize("method", ["kmeans", "linear"])
+def test_shared_values_lie_among_their_weights_however_wide_the_range(method):
+    values = np.append(1 + np.arange(40) / 100, [-1e17, 3e17]).astype(np.float32)
+    centroids, codes = share(values, method)
+    for code in np.unique(codes):
+        assert values[codes == code].min() <= centroids[code] <= values[codes == code].max()
+
+
 def test_a_layer_without_weights_has_an_empty_codebook():
     centroids, codes = share(np.zeros(0, np.float32))
     assert not centroids.any() and len(codes) == 0
