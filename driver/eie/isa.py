@@ -308,8 +308,8 @@ def markdown() -> str:
     lines += ["## Errors", ""]
     lines += [
         "The first error stops the program: earlier instructions complete, the rest of the input is drained until a",
-        "soft reset. The status register gives the code and the index of the instruction since the soft reset. A header",
-        "is checked in the order of this table as soon as it has arrived, before its payload.",
+        "soft reset. The status register gives the code and the index of the instruction since the soft reset. A",
+        "header is checked in the order of this table as soon as it has arrived, before its payload.",
         "",
         "| code | name | meaning |",
         "|---|---|---|",

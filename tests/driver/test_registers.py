@@ -1,0 +1,37 @@
+"""The register map: distinct offsets, and a hash that tells builds apart."""
+
+import dataclasses
+
+import eie
+from eie import registers
+
+
+def test_registers_have_distinct_aligned_offsets_below_the_counters():
+    offsets = [r.offset for r in registers.REGISTERS]
+    assert len(set(offsets)) == len(offsets)
+    assert all(o % 4 == 0 and o < registers.COUNTERS_BASE for o in offsets)
+    assert registers.counter_offset(255, "blocked") < 1 << registers.ADDRESS_BITS
+
+
+def test_every_parameter_has_a_register():
+    config = eie.ArrayConfig.paper()
+    values = registers.constant_values(config)
+    assert all(values[registers.offset(name)] == int(value) for name, value in config.to_dict().items())
+
+
+def test_every_parameter_changes_the_build_hash():
+    base = eie.ArrayConfig(num_pes=16, queue_depth=8, rows=16, codebooks=2)
+    hashes = {registers.build_hash(base)}
+    for field in dataclasses.fields(base):
+        value = getattr(base, field.name)
+        changed = {"banks": 1, "codebooks": 3, "index_bits": 6}.get(
+            field.name, (not value) if isinstance(value, bool) else 2 * value
+        )
+        hashes.add(registers.build_hash(dataclasses.replace(base, **{field.name: changed})))
+    assert len(hashes) == 1 + len(dataclasses.fields(base))
+
+
+def test_a_change_of_the_instruction_set_changes_the_build_hash(monkeypatch):
+    before = registers.build_hash(eie.ArrayConfig())
+    monkeypatch.setattr(registers.isa, "VERSION", registers.isa.VERSION + 1)
+    assert registers.build_hash(eie.ArrayConfig()) != before
