@@ -1,0 +1,44 @@
+"""A multiplexer over equal parts of a vector."""
+
+from __future__ import annotations
+
+from myhdl import always_comb, block
+
+from eie_hw.interfaces import vector
+
+
+@block
+def multiplexer(select, data, chosen):
+    """Choose part `select` of `data`; parts are as wide as `chosen`, part 0 in the low bits.
+
+    **Ports**: `select` in, `data` in (2 ** len(select) parts), `chosen` out.
+
+    **Timing**: combinational.
+    """
+    half = len(data) // 2
+    top = len(select) - 1
+    if half == len(chosen):
+        if top == 0:
+
+            @always_comb
+            def choose():
+                if select[0]:
+                    chosen.next = data[2 * half : half]
+                else:
+                    chosen.next = data[half:]
+
+            return choose
+        raise ValueError(f"{len(select)} select bits do not match {len(data)} -> {len(chosen)} bits")
+
+    part = vector(half)
+    rest = vector(top)
+
+    @always_comb
+    def halve():
+        rest.next = select[top:]
+        if select[top]:
+            part.next = data[2 * half : half]
+        else:
+            part.next = data[half:]
+
+    return halve, multiplexer(rest, part, chosen)

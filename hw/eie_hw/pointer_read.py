@@ -1,0 +1,93 @@
+"""The pointer read unit: both pointers of a column in one cycle, from an even and an odd bank."""
+
+from __future__ import annotations
+
+from eie.config import ArrayConfig
+from myhdl import always, always_comb, block, concat
+
+from eie_hw.interfaces import bit, vector
+from eie_hw.memories import block_ram
+
+
+@block
+def pointer_read(
+    clk,
+    write,
+    write_address,
+    write_data,
+    column_valid,
+    column_odd,
+    even_address,
+    odd_address,
+    push,
+    column,
+    config: ArrayConfig,
+):
+    """Look up a column's entries.
+
+    Pointer p_j of column j is the even word of pair j / 2 for even j, else the odd word. All PEs look up the same
+    column, so the addresses of p_j and p_(j+1) are computed once for the whole array.
+
+    **Ports**
+
+    ============= === ==========================================================================
+    write         in  store a pair: `write_data` is (odd word, even word), `pointer_bits` each
+    write_address in  bank and pair
+    column_valid  in  there is a column to look up
+    column_odd    in  its number is odd: p_j is in the odd memory
+    even_address  in  bank and pair of the even word
+    odd_address   in  bank and pair of the odd word
+    push          out the column goes to the queue: it has entries, or empty columns are kept
+    column        out (first row if carried, end, start), addresses of entries
+    ============= === ==========================================================================
+
+    **Timing**: a column looked up in cycle t is pushed in cycle t + 1.
+    """
+    width = config.pointer_bits
+    start_bits = config.start_bits
+    skip_empty = config.skip_empty
+    even, odd, even_data, odd_data = (vector(width) for _ in range(4))
+    valid, is_odd = bit(), bit()
+
+    @always_comb
+    def split():
+        even_data.next = write_data[width:0]
+        odd_data.next = write_data[2 * width : width]
+
+    even_memory = block_ram(clk, write, write_address, even_data, even_address, even)
+    odd_memory = block_ram(clk, write, write_address, odd_data, odd_address, odd)
+
+    @always(clk.posedge)
+    def follow():
+        valid.next = column_valid
+        is_odd.next = column_odd
+
+    if skip_empty:
+
+        @always_comb
+        def decide():
+            push.next = valid and even[start_bits:] != odd[start_bits:]
+    else:
+
+        @always_comb
+        def decide():
+            push.next = valid
+
+    if config.first_row:
+
+        @always_comb
+        def choose():
+            if is_odd:
+                column.next = concat(odd[width:start_bits], even[start_bits:], odd[start_bits:])
+            else:
+                column.next = concat(even[width:start_bits], odd[start_bits:], even[start_bits:])
+    else:
+
+        @always_comb
+        def choose():
+            if is_odd:
+                column.next = concat(even[start_bits:], odd[start_bits:])
+            else:
+                column.next = concat(odd[start_bits:], even[start_bits:])
+
+    return split, even_memory, odd_memory, follow, decide, choose

@@ -1,0 +1,19 @@
+// Distributed memory with one address for writing and (asynchronous) reading; zero at power-on.
+module single_port_ram #(
+    parameter DEPTH = 2,
+    parameter ADDRESS_BITS = 1,
+    parameter WIDTH = 1
+) (
+    input clk,
+    input write,
+    input [WIDTH-1:0] write_data,
+    input [ADDRESS_BITS-1:0] address,
+    output [WIDTH-1:0] read_data
+);
+    (* ram_style = "distributed" *) reg [WIDTH-1:0] memory [0:DEPTH-1];
+    integer i;
+    initial for (i = 0; i < DEPTH; i = i + 1) memory[i] = 0;
+
+    always @(posedge clk) if (write) memory[address] <= write_data;
+    assign read_data = memory[address];
+endmodule

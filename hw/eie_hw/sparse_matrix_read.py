@@ -1,0 +1,161 @@
+"""The sparse-matrix read unit: one entry a cycle from words that hold several."""
+
+from __future__ import annotations
+
+from eie.config import ACTIVATION_BITS, CODE_BITS, ArrayConfig
+from myhdl import Signal, always, always_comb, block, concat, modbv
+
+from eie_hw.interfaces import bit, vector
+from eie_hw.memories import block_ram
+from eie_hw.multiplexer import multiplexer
+
+
+@block
+def sparse_matrix_read(
+    clk,
+    reset,
+    write,
+    write_address,
+    write_data,
+    bank,
+    queue_valid,
+    start,
+    finish,
+    first_row,
+    activation,
+    pop,
+    busy,
+    entry_valid,
+    code,
+    index,
+    entry_first,
+    entry_row,
+    entry_activation,
+    config: ArrayConfig,
+):
+    """Read the entries of one column after another.
+
+    **Ports**
+
+    ================ === =======================================================================
+    write            in  store `write_data`, one word
+    write_address    in  bank and word
+    bank             in  the bank to read
+    queue_valid      in  a column is waiting:
+    start, finish    in  its first entry, and the one after its last; equal if it is empty
+    first_row        in  row before which its relative indices count
+    activation       in  to be multiplied with its entries
+    pop              out the column is taken
+    busy             out a column is waiting or entries remain to be issued
+    entry_valid      out an entry:
+    code, index      out its code and relative index
+    entry_first      out it is its column's first; like `code` and `index`, 0 while there is no entry
+    entry_row        out `first_row` of its column
+    entry_activation out `activation` of its column
+    ================ === =======================================================================
+
+    **Timing**: a column waiting in cycle t, with no earlier one unfinished, gives its first entry in cycle t + 2; then
+    one entry a cycle without a gap between words or columns. An empty column takes one cycle.
+    """
+    start_bits = config.start_bits
+    entry_bits = config.entry_bits
+    select_bits = (config.entries_per_word - 1).bit_length()
+    word_bits = start_bits - select_bits
+
+    following = Signal(modbv(0)[start_bits:])
+    last = vector(start_bits)
+    address = vector(start_bits)
+    idle, issue, issued, issued_first = (bit() for _ in range(4))
+    row = vector(len(first_row))
+    column_activation = vector(ACTIVATION_BITS)
+    word = vector(config.word_bits)
+    entry = vector(entry_bits)
+    word_address = vector(len(write_address))
+
+    @always_comb
+    def arbitrate():
+        idle.next = following == last
+        if following == last:
+            address.next = start
+            issue.next = queue_valid and start != finish
+        else:
+            address.next = following
+            issue.next = True
+
+    @always_comb
+    def handshake():
+        pop.next = idle and queue_valid
+        busy.next = queue_valid or not idle
+
+    @always(clk.posedge)
+    def generate():
+        if reset:
+            following.next = 0
+            last.next = 0
+        else:
+            if issue:
+                following.next = address + 1
+            elif pop:
+                following.next = address
+            if pop:
+                last.next = finish
+        if pop:
+            row.next = first_row
+            column_activation.next = activation
+        issued.next = issue and not reset
+        issued_first.next = idle and issue
+
+    # Word address: bank above the word number; either may have no bits.
+    if config.banks > 1 and word_bits > 0:
+
+        @always_comb
+        def place():
+            word_address.next = concat(bank, address[start_bits:select_bits])
+    elif config.banks > 1:
+
+        @always_comb
+        def place():
+            word_address.next = bank
+    elif word_bits > 0:
+
+        @always_comb
+        def place():
+            word_address.next = address[start_bits:select_bits]
+    else:
+
+        @always_comb
+        def place():
+            word_address.next = address[0] and not address[0]
+
+    memory = block_ram(clk, write, write_address, write_data, word_address, word)
+
+    if select_bits:
+        select = vector(select_bits)
+
+        @always(clk.posedge)
+        def follow():
+            select.next = address[select_bits:]
+
+        choice = (follow, multiplexer(select, word, entry))
+    else:
+
+        @always_comb
+        def whole():
+            entry.next = word
+
+        choice = (whole,)
+
+    @always(clk.posedge)
+    def deliver():
+        entry_valid.next = issued
+        entry_first.next = issued_first
+        entry_row.next = row
+        entry_activation.next = column_activation
+        if issued:
+            code.next = entry[CODE_BITS:]
+            index.next = entry[entry_bits:CODE_BITS]
+        else:
+            code.next = 0
+            index.next = 0
+
+    return arbitrate, handshake, generate, place, memory, choice, deliver
