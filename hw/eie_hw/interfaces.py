@@ -138,10 +138,12 @@ class CounterRead:
 
 class Status:
     """From the array: `broadcast` is high in every cycle in which an activation is broadcast (for the counter);
+    `computing` in every cycle of a COMPUTE, from `start` to `done`: the cycles that are counted;
     `clearing` while the array zeroes its accumulators after reset: no command may start meanwhile."""
 
     def __init__(self) -> None:
         self.broadcast = bit()
+        self.computing = bit()
         self.clearing = bit()
 
 
