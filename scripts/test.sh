@@ -1,0 +1,53 @@
+#!/usr/bin/env bash
+# Run every check of the project: test.sh [--full] [arguments of pytest]. Does its own set-up.
+#
+# The quick set is for every change; --full adds the heavy tests and the check of the emulation with numpy alone.
+set -uo pipefail
+# shellcheck source=scripts/setup_env.sh
+source "$(dirname "${BASH_SOURCE[0]}")/setup_env.sh"
+
+full=false
+for argument in "$@"; do
+    if [ "$argument" = --full ]; then full=true; fi
+done
+
+set_up_hardware_tools() {
+    local missing=()
+    command -v ghdl >/dev/null || missing+=(ghdl-mcode)
+    command -v g++ >/dev/null || missing+=(g++)
+    command -v make >/dev/null || missing+=(make)
+    if [ ${#missing[@]} = 0 ]; then return; fi
+    if may_install; then
+        install_system_packages "${missing[@]}"
+    else
+        say "hardware tests will fail without these packages: sudo apt-get install ${missing[*]}"
+    fi
+}
+
+summary=()
+failed=0
+# check NAME COMMAND...: run it, remember how it went.
+check() {
+    local name=$1 start=$SECONDS verdict=ok
+    shift
+    say "$name"
+    "$@" </dev/null || verdict="FAILED (exit status $?)"
+    if [ "$verdict" != ok ]; then failed=1; fi
+    summary+=("$(printf '%-14s %4d s   %s' "$name" $((SECONDS - start)) "$verdict")")
+}
+
+set_up test
+set_up_hardware_tools
+cd "$root" || exit 1
+# Two workers share the cores; threads of their libraries would only get into each other's way.
+export OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1
+
+check "ruff check" "$python" -m ruff check --quiet .
+check "ruff format" "$python" -m ruff format --check --quiet .
+check "mypy" "$python" -m mypy --no-error-summary
+if $full; then check "numpy alone" scripts/check_minimal.sh; fi
+check "pytest" "$python" -m pytest -n 2 "$@"
+
+echo
+printf 'eie: %s\n' "${summary[@]}"
+exit $failed
