@@ -1,4 +1,4 @@
-"""MNIST: the 10,000 test images that ship with the package, and a reader of the full set from its wheel."""
+"""MNIST: the test images and some training images that ship with the package, and a reader of the full set."""
 
 from __future__ import annotations
 
@@ -23,6 +23,9 @@ DATA = Path(__file__).parent / "data"
 TEST_FILE = DATA / "mnist_test.npy.xz"
 TEST_SHA256 = "226d568e56fefdff4d870175fd86df4f7769cdc495dfa2d21bc91ff721b9266f"
 """Of the shipped array's bytes, uncompressed: 10,000 rows of 784 pixels and the label."""
+CALIBRATION_FILE = DATA / "mnist_calibration.npy.xz"
+CALIBRATION_SHA256 = "f6f2cdad42a1eb8abe4c454871e7e3dbbc729bece8a57102ab96e105ddb01a5e"
+"""Likewise, of the first 256 rows of the training images."""
 
 PIXELS = 28 * 28
 TRAIN_COUNT, VALID_COUNT, TEST_COUNT = 50_000, 10_000, 10_000
@@ -56,12 +59,18 @@ def test_digits() -> Digits:
     NetworkError
         If the shipped file is damaged.
     """
-    with lzma.open(TEST_FILE) as file:
-        table = np.load(io.BytesIO(file.read()), allow_pickle=False)
-    digest = hashlib.sha256(table.tobytes()).hexdigest()
-    if digest != TEST_SHA256:
-        raise NetworkError(f"{TEST_FILE.name} has sha256 {digest}, not {TEST_SHA256}; reinstall the package")
-    return Digits(np.ascontiguousarray(table[:, :PIXELS]), np.ascontiguousarray(table[:, PIXELS]))
+    return _shipped(TEST_FILE, TEST_SHA256)
+
+
+def calibration_digits() -> Digits:
+    """Return the first 256 training images of MNIST, from the package itself: inputs to choose fixed-point scales by.
+
+    Raises
+    ------
+    NetworkError
+        If the shipped file is damaged.
+    """
+    return _shipped(CALIBRATION_FILE, CALIBRATION_SHA256)
 
 
 test_digits.__test__ = False  # type: ignore[attr-defined]  # not a test, whatever pytest makes of its name
@@ -100,6 +109,15 @@ def read_wheel(path: str | Path) -> tuple[Digits, Digits, Digits]:
     except (OSError, EOFError, KeyError, TypeError, ValueError, pickle.UnpicklingError) as error:
         raise NetworkError(f"{path} does not hold MNIST as {WHEEL} does ({error}); download that wheel anew") from error
     return train, valid, test
+
+
+def _shipped(path: Path, sha256: str) -> Digits:
+    with lzma.open(path) as file:
+        table = np.load(io.BytesIO(file.read()), allow_pickle=False)
+    digest = hashlib.sha256(table.tobytes()).hexdigest()
+    if digest != sha256:
+        raise NetworkError(f"{path.name} has sha256 {digest}, not {sha256}; reinstall the package")
+    return Digits(np.ascontiguousarray(table[:, :PIXELS]), np.ascontiguousarray(table[:, PIXELS]))
 
 
 def _digits(pixels: NDArray[np.float32], labels: NDArray[np.int64], count: int) -> Digits:

@@ -1,0 +1,50 @@
+"""The command `eie`: compress, info, run, verify, demo; docs/cli.md shows each."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+
+import eie
+from eie.cli import compress, demo, info, run, verify
+from eie.errors import EieError
+
+_FAILURE = 2
+_INTERRUPTED = 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code: 0, or 2 with one line on stderr that says what is wrong."""
+    args = _parser().parse_args(arguments)
+    try:
+        args.command(args)
+        sys.stdout.flush()
+    except EieError as error:
+        return _fail(str(error))
+    except BrokenPipeError:  # the reader of a pipe, say `head`, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except (OSError, MemoryError) as error:
+        return _fail(str(error) or "not enough memory")
+    except KeyboardInterrupt:
+        print("eie: interrupted", file=sys.stderr)
+        return _INTERRUPTED
+    return 0
+
+
+def _fail(text: str) -> int:
+    print("eie: error:", " ".join(text.split()), file=sys.stderr)
+    return _FAILURE
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="eie", description="Compress a network, and run it in compressed form on an EIE array."
+    )
+    parser.add_argument("--version", action="version", version=f"eie {eie.__version__}")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    for module in (compress, info, run, verify, demo):
+        module.add_parser(commands)
+    return parser

@@ -1,0 +1,155 @@
+"""What the commands share: array options, reading inputs, progress, JSON."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from dataclasses import fields, replace
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eie.config import ArrayConfig
+from eie.devices import DEVICES
+from eie.errors import EieError, PackError
+from eie.model import Model
+
+_OPTION = {"num_pes": "--pes", "queue_depth": "--queue"}
+_HELP = {
+    "num_pes": "processing elements",
+    "queue_depth": "depth of each PE's activation queue",
+    "index_bits": "width of a relative index",
+    "entries_per_word": "entries in a word of the sparse-matrix memory",
+    "entries": "entries per PE and bank",
+    "pointers": "column pointers per PE and bank",
+    "rows": "accumulators per PE",
+    "activations": "activations held on chip",
+    "banks": "banks of the pointer and sparse-matrix memories",
+    "codebooks": "codebooks held on chip",
+    "first_row": "carry a column's first row in its pointer word",
+    "skip_empty": "drop empty columns before the queue",
+}
+
+Commands = argparse._SubParsersAction  # argparse has no public name for what add_subparsers returns
+
+
+def add_array_options(parser: argparse.ArgumentParser) -> None:
+    """Add an option for every parameter of the array; `array_config` reads them."""
+    group = parser.add_argument_group("array", "parameters of the EIE array; see eie.ArrayConfig")
+    group.add_argument("--paper", action="store_true", help="start from the paper's array, not from the boards'")
+    default = ArrayConfig()
+    for field in fields(ArrayConfig):
+        value = getattr(default, field.name)
+        option = _OPTION.get(field.name, f"--{field.name.replace('_', '-')}")
+        text = f"{_HELP[field.name]} (default: {'yes' if value is True else value})"
+        if isinstance(value, bool):
+            group.add_argument(option, dest=field.name, action=argparse.BooleanOptionalAction, help=text)
+        else:
+            group.add_argument(option, dest=field.name, type=int, metavar="N", help=text)
+
+
+def array_config(args: argparse.Namespace) -> ArrayConfig:
+    """Return the array that the options ask for."""
+    given = {field.name: getattr(args, field.name) for field in fields(ArrayConfig)}
+    base = ArrayConfig.paper() if args.paper else ArrayConfig()
+    return replace(base, **{name: value for name, value in given.items() if value is not None})
+
+
+def add_device_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--device",
+        choices=DEVICES,
+        default="emulated",
+        help="emulated: numpy, bit-exact; rtl: the hardware description, simulated (default: emulated)",
+    )
+
+
+def add_json_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="write JSON, and nothing else, to stdout")
+
+
+def print_json(value: Any) -> None:
+    """Write a value to stdout as JSON."""
+    print(json.dumps(value, indent=2, allow_nan=False, default=_plain))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, (np.ndarray, np.generic)):
+        return value.tolist()
+    return str(value)
+
+
+def read_array(path: str | Path) -> NDArray[Any]:
+    """Read the array of real numbers in a .npy file, or the only one in a .npz file; refuse anything else."""
+    path = Path(path)
+    if path.suffix.lower() not in (".npy", ".npz"):
+        raise PackError(f"{path}: its ending is {path.suffix!r}; inputs are read from .npy and .npz")
+    try:
+        # Mapping the file compares its length with the header before memory is taken.
+        found = np.load(path, mmap_mode="r", allow_pickle=False)
+        if isinstance(found, np.ndarray):
+            array = found
+        else:
+            with found:
+                if len(found.files) != 1:
+                    raise PackError(f"{path}: holds arrays {', '.join(found.files) or 'none'}; exactly one is needed")
+                array = found[found.files[0]]
+    except EieError:
+        raise
+    except OSError as error:
+        raise PackError(f"{path}: cannot be read ({error.strerror or error})") from error
+    except Exception as error:  # a damaged file fails in zipfile, zlib, the header's parser or the allocation
+        raise PackError(f"{path}: not a readable numpy file ({type(error).__name__}: {error})") from error
+    if array.dtype.kind not in "fiub":
+        raise PackError(f"{path}: holds {array.dtype}; inputs are real numbers")
+    return array
+
+
+def read_batch(path: str | Path, model: Model) -> tuple[NDArray[Any], bool]:
+    """Read a model's inputs, shape (B, C), and say whether the file held a single one, shape (C,)."""
+    array = read_array(path)
+    batch = array[None] if array.ndim == 1 else array
+    if batch.ndim != 2 or batch.shape[1] != model.columns or len(batch) == 0:
+        raise PackError(f"{path}: shape {array.shape}; model {model.name!r} takes (at least 1, {model.columns})")
+    return batch, array.ndim == 1
+
+
+class Progress:
+    """One line on stderr that tells what is going on; silent unless stderr is a terminal."""
+
+    _INTERVAL = 0.1
+
+    def __init__(self) -> None:
+        self._shown = sys.stderr.isatty()
+        self._last = 0.0
+
+    def __enter__(self) -> Progress:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._write("")
+
+    def __call__(self, text: str) -> None:
+        """Show a new stage."""
+        self._write(text)
+
+    def count(self, text: str, done: int, total: int) -> None:
+        """Show how far a stage is, at most ten times a second."""
+        now = time.monotonic()
+        if now - self._last >= self._INTERVAL or done >= total:
+            self._last = now
+            self._write(f"{text}: {done:,} of {total:,} ({done / total:.0%})")
+
+    def _write(self, text: str) -> None:
+        if self._shown:
+            print(f"\r\x1b[K{text}", end="", file=sys.stderr, flush=True)
+
+
+def bytes_text(count: int) -> str:
+    """Return a number of bytes with its thousands set off."""
+    return f"{count:,} bytes"

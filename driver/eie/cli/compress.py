@@ -1,0 +1,135 @@
+"""`eie compress`: a float network to a model file."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from eie.cli.common import (
+    Commands,
+    Progress,
+    add_array_options,
+    add_json_option,
+    array_config,
+    bytes_text,
+    print_json,
+    read_array,
+)
+from eie.compression import compress
+from eie.errors import EieError
+from eie.file import describe
+from eie.networks import read_network
+from eie.report import CompressionReport
+
+_STAGES = {
+    "prune": "pruning",
+    "share": "sharing weights",
+    "scale": "choosing fixed-point scales",
+    "measure": "measuring errors",
+}
+_KEEP = "keep"
+_ACTIVATIONS = {"relu": "relu", "none": None}
+
+
+def add_parser(commands: Commands) -> None:
+    parser = commands.add_parser(
+        "compress",
+        help="compress a float network to a model file",
+        description="Prune, share and encode a network of fully connected layers; print what it did to each layer.",
+    )
+    parser.add_argument("network", metavar="NETWORK", type=Path, help=".npz, .safetensors or .onnx file")
+    parser.add_argument("-o", "--output", metavar="OUT.eie", type=Path, required=True, help="model file to write")
+    pruning = parser.add_mutually_exclusive_group()
+    pruning.add_argument(
+        "--density",
+        type=_densities,
+        default=0.09,
+        metavar="D[,D...]",
+        help="weights to keep over all weights, for all layers or one for each, such as 0.04,0.09,keep; "
+        f'"{_KEEP}" keeps the layer\'s own zeros (default: 0.09)',
+    )
+    pruning.add_argument("--keep-zeros", action="store_true", help="the network is pruned already: keep its zeros")
+    parser.add_argument(
+        "--scope", choices=("layer", "global"), default="layer", help="one threshold for each layer, or for all"
+    )
+    parser.add_argument(
+        "--sharing", choices=("kmeans", "linear"), default="kmeans", help="how shared weights are found"
+    )
+    parser.add_argument(
+        "--calibration",
+        metavar="X.npy",
+        type=Path,
+        help="typical inputs, shape (samples, inputs), .npy or .npz; without it, standard normal values stand in",
+    )
+    parser.add_argument(
+        "--headroom",
+        type=float,
+        default=2.0,
+        metavar="FACTOR",
+        help="by which activations may exceed those of the calibration without saturating (default: 2)",
+    )
+    for which, default in (("hidden", "relu"), ("last", "none")):
+        parser.add_argument(
+            f"--{which}-activation",
+            choices=sorted(_ACTIVATIONS),
+            default=default,
+            help=f"of the {which} layers of a .npz or .safetensors network, which holds none (default: {default})",
+        )
+    parser.add_argument("--huffman", action=argparse.BooleanOptionalAction, default=True, help="Huffman-code the file")
+    parser.add_argument("--name", help="the model's name (default: the file's)")
+    add_json_option(parser)
+    add_array_options(parser)
+    parser.set_defaults(command=_run)
+
+
+def _run(args: argparse.Namespace) -> None:
+    config = array_config(args)
+    folder = args.output.resolve().parent
+    if not folder.is_dir():  # found now, not after the work
+        raise EieError(f"{args.output}: there is no folder {folder}")
+    with Progress() as progress:
+        progress("reading the network")
+        layers = read_network(args.network, _ACTIVATIONS[args.hidden_activation], _ACTIVATIONS[args.last_activation])
+        calibration = read_array(args.calibration) if args.calibration else None
+
+        def show(index: int, stage: str) -> None:
+            progress(f"layer {index + 1} of {len(layers)} ({layers[index].name}): {_STAGES[stage]}")
+
+        model = compress(
+            layers,
+            None if args.keep_zeros else args.density,
+            calibration,
+            scope=args.scope,
+            sharing=args.sharing,
+            headroom=args.headroom,
+            config=config,
+            name=args.name or args.network.stem,
+            progress=show,
+        )
+        progress("writing the file")
+        model.save(args.output, huffman=args.huffman)
+    sizes = {name: describe(args.output)[name] for name in ("bytes", "plain_bytes", "float32_bytes")}
+    compression: dict[str, Any] = model.metadata["compression"]
+    if args.json:
+        print_json({"file": args.output, "huffman": args.huffman, **sizes, "compression": compression})
+        return
+    print(CompressionReport.from_dict(compression).table())
+    ratio = sizes["float32_bytes"] / sizes["bytes"]
+    print(
+        f"\n{args.output}: {bytes_text(sizes['bytes'])}{' with Huffman coding' if args.huffman else ''}, "
+        f"{ratio:.1f} times smaller than the weights in float32 ({bytes_text(sizes['float32_bytes'])})"
+    )
+    if calibration is None:
+        print(
+            "No calibration inputs were given: activations may saturate on inputs larger than standard normal values."
+        )
+
+
+def _densities(text: str) -> float | list[float | None]:
+    """Parse 0.09 or 0.04,keep,0.09; whether the values are densities is for `eie.compress` to say."""
+    parts = [None if part.strip() == _KEEP else float(part) for part in text.split(",")]
+    return parts[0] if len(parts) == 1 and parts[0] is not None else parts
+
+
+_densities.__name__ = "density"  # argparse names the type in its message

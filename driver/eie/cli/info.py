@@ -1,0 +1,102 @@
+"""`eie info`: what a model file holds, and how it lies on an array."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from eie.cli.common import Commands, Progress, add_array_options, add_json_option, array_config, bytes_text, print_json
+from eie.config import STREAM_BITS, ArrayConfig
+from eie.file import describe, load
+from eie.model import Model
+from eie.packing import pack
+from eie.report import CompressionReport, compression_report
+
+_WORD_BYTES = STREAM_BITS // 8
+
+
+def add_parser(commands: Commands) -> None:
+    parser = commands.add_parser(
+        "info",
+        help="show what a model file holds",
+        description="Show a model file's layers, sizes and origin, and what it takes on an array.",
+    )
+    parser.add_argument("file", metavar="FILE", type=Path, help="model file")
+    add_json_option(parser)
+    add_array_options(parser)
+    parser.set_defaults(command=_run)
+
+
+def _run(args: argparse.Namespace) -> None:
+    config = array_config(args)
+    with Progress() as progress:
+        progress("reading the file")
+        description = describe(args.file)
+        model = load(args.file)
+        progress(f"packing for {config.num_pes} PEs")
+        report = compression_report(model, config)
+        packed = packed_figures(model, config)
+    if args.json:
+        array = {"array": config.to_dict(), "packed": packed, "report": report.to_dict()["layers"]}
+        print_json({"file": args.file, **description, **array})
+    else:
+        print(_text(args.file, description, report, config, packed))
+
+
+def packed_figures(model: Model, config: ArrayConfig) -> dict[str, Any]:
+    """Return what a model takes in the stream and in the memories of an array."""
+    packed = pack(model, config)
+    return {
+        "resident": packed.resident,
+        "weights_bytes": packed.weights.nbytes,
+        "inference_bytes": sum(segment.words(1) for segment in packed.segments) * _WORD_BYTES,
+        "segments": len(packed.segments),
+        "tiles": [sum(len(row_tile.tiles) for row_tile in row_tiles) for row_tiles in packed.row_tiles],
+    }
+
+
+def _text(
+    path: Path, description: dict[str, Any], report: CompressionReport, config: ArrayConfig, packed: dict[str, Any]
+) -> str:
+    size, plain, dense = (description[name] for name in ("bytes", "plain_bytes", "float32_bytes"))
+    lines = [
+        f"{path}: model {description['name']!r}, file format version {description['version']}",
+        "",
+        report.table(),
+        "",
+        f"{'size':<15}{bytes_text(size)} ({dense / size:.1f} times smaller than float32)",
+        f"{'without Huffman':<15} {bytes_text(plain)} ({dense / plain:.1f} times)",
+        f"{'float32':<15}{bytes_text(dense)}, weights only",
+        "",
+        _residency(config, packed),
+    ]
+    origin = _origin(description["metadata"])
+    return "\n".join([*lines, *(["", *origin] if origin else [])])
+
+
+def _residency(config: ArrayConfig, packed: dict[str, Any]) -> str:
+    tiles = " + ".join(map(str, packed["tiles"]))
+    where = f"on the array ({config.num_pes} PEs, {config.index_bits}-bit indices): {tiles} tiles, "
+    if packed["resident"]:
+        return (
+            f"{where}resident: {bytes_text(packed['weights_bytes'])} of weights once, "
+            f"{bytes_text(packed['inference_bytes'])} an inference"
+        )
+    return (
+        f"{where}too large to stay resident: weights travel with every inference, "
+        f"{bytes_text(packed['inference_bytes'])} each"
+    )
+
+
+def _origin(metadata: dict[str, Any]) -> list[str]:
+    """Return the metadata, a line each; the figures of the layers are in the table already."""
+    lines = []
+    for name, value in metadata.items():
+        if isinstance(value, dict):
+            value = {key: part for key, part in value.items() if key not in ("layers", "array")}
+            lines += [f"{name}.{key}: {json.dumps(part, ensure_ascii=False)}" for key, part in value.items()]
+        else:
+            lines.append(f"{name}: {json.dumps(value, ensure_ascii=False)}")
+    return lines

@@ -1,0 +1,120 @@
+"""`eie run`: a batch of inputs through a model."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eie.accelerator import Accelerator
+from eie.atomic import replacing
+from eie.cli.common import (
+    Commands,
+    Progress,
+    add_array_options,
+    add_device_option,
+    add_json_option,
+    array_config,
+    print_json,
+    read_batch,
+)
+from eie.devices import device_by_name
+from eie.errors import PackError
+from eie.file import load
+from eie.model import Model
+
+STEPS = {"emulated": 1024, "rtl": 8}
+"""Inputs between two words of progress: large enough to cost nothing, small enough to be told of."""
+
+
+def add_parser(commands: Commands) -> None:
+    parser = commands.add_parser(
+        "run",
+        help="run inputs through a model",
+        description="Run a batch of inputs through a model on a device; write the outputs.",
+    )
+    parser.add_argument("file", metavar="FILE", type=Path, help="model file")
+    parser.add_argument("input", metavar="INPUT", type=Path, help=".npy or .npz, shape (inputs, columns) or (columns,)")
+    parser.add_argument("-o", "--output", metavar="OUT.npy", type=Path, help="where the outputs go")
+    parser.add_argument("--raw", action="store_true", help="inputs and outputs are int16 in the model's fixed point")
+    parser.add_argument("--verify", action="store_true", help="compare every output with the integer reference")
+    add_device_option(parser)
+    add_json_option(parser)
+    add_array_options(parser)
+    parser.set_defaults(command=_run)
+
+
+def _run(args: argparse.Namespace) -> None:
+    config = array_config(args)
+    if args.output and args.output.suffix != ".npy":
+        raise PackError(f"{args.output}: outputs are written as .npy; name the file so")
+    with Progress() as progress:
+        progress("loading")
+        model = load(args.file)
+        batch, single = read_batch(args.input, model)
+        with Accelerator(device_by_name(args.device, config)) as accelerator:
+            started = time.perf_counter()
+            accelerator.load(model)
+            loaded = time.perf_counter()
+            accelerator.clear_counters()
+            outputs = run_in_steps(accelerator, batch, STEPS[args.device], progress, raw=args.raw, verify=args.verify)
+            ended = time.perf_counter()
+            counters = asdict(accelerator.counters)
+    if args.output:
+        with replacing(args.output) as partial:
+            np.save(partial, outputs[0] if single else outputs, allow_pickle=False)
+    result: dict[str, Any] = {
+        "model": model.name,
+        "device": args.device,
+        "array": config.to_dict(),
+        "inputs": len(batch),
+        "outputs": model.rows,
+        "output": args.output,
+        "verified": len(batch) if args.verify else 0,
+        "load_seconds": loaded - started,
+        "run_seconds": ended - loaded,
+        "counters": counters,
+    }
+    if args.json:
+        print_json(result)
+    else:
+        print(_text(result, model))
+
+
+def run_in_steps(
+    accelerator: Accelerator,
+    batch: NDArray[Any],
+    step: int,
+    progress: Progress,
+    *,
+    raw: bool = False,
+    verify: bool = False,
+) -> NDArray[Any]:
+    """Run a batch on the model loaded last, telling how far it is."""
+    run = accelerator.run_raw if raw else accelerator.run
+    outputs = []
+    for first in range(0, len(batch), step):
+        progress.count("running", first, len(batch))
+        outputs.append(run(batch[first : first + step], verify=verify))
+    return np.concatenate(outputs)
+
+
+def _text(result: dict[str, Any], model: Model) -> str:
+    count, seconds, counters = result["inputs"], result["run_seconds"], result["counters"]
+    work, padding = int(counters["work"].sum()), int(counters["padding"].sum())
+    lines = [
+        f"{count:,} inputs through {model.name!r} on the {result['device']} array of {result['array']['num_pes']} PEs "
+        f"in {seconds:.2f} s, {count / seconds:,.0f} a second{', comparison included' if result['verified'] else ''}",
+        f"{counters['broadcasts']:,} activations broadcast, {work:,} weights worked off, {padding:,} padding entries"
+        + (f", {counters['cycles']:,} cycles" if counters["cycles"] else ""),
+    ]
+    if result["verified"]:
+        lines.append(f"all {count * model.rows:,} outputs equal the integer reference")
+    if result["output"]:
+        lines.append(f"outputs: {result['output']}")
+    return "\n".join(lines)

@@ -1,0 +1,209 @@
+"""Figures of a compressed network on an array. Needs matplotlib, the extra "plots".
+
+Colours are those of Okabe and Ito, which people with any colour vision tell apart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from eie.atomic import replacing
+from eie.config import CODEBOOK_SIZE, ArrayConfig
+from eie.errors import MissingExtraError, NetworkError
+from eie.model import Dense, Layer, Model
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+BLUE, ORANGE, VERMILLION, GREY = "#0072B2", "#E69F00", "#D55E00", "#8C8C8C"
+_WIDTH = 9.0
+_DPI = 150
+_BINS = 120
+_MOST_CELLS = 1200
+"""Cells of a sparsity pattern along an axis; a larger layer is drawn as local density."""
+
+
+def require_plots() -> None:
+    """Raise `MissingExtraError` unless figures can be drawn; before long work, rather than after it."""
+    try:
+        import matplotlib.figure  # noqa: F401
+    except ImportError as error:
+        raise MissingExtraError("drawing figures needs matplotlib: pip install 'eie-pynq[plots]'") from error
+
+
+def sparsity_figure(model: Model, config: ArrayConfig) -> Figure:
+    """Return a figure of which PE holds which non-zero weight, and how many each holds; a panel for every layer."""
+    heights = [np.clip(layer.rows / 60, 2.2, 5.0) for layer in model.layers]
+    figure = _figure(sum(heights) + 0.9 * len(heights))
+    grid = figure.subplots(len(heights), 2, squeeze=False, sharey="row", height_ratios=heights, width_ratios=(5, 1))
+    for layer, (pattern, bars) in zip(model.layers, grid, strict=True):
+        _draw_pattern(pattern, layer, config)
+        _draw_bars(bars, layer, config)
+    figure.suptitle(
+        f"{model.name}: which of {config.num_pes} PEs holds which non-zero weight\n"
+        "(row r belongs to PE r mod N; colours alternate from PE to PE)",
+        fontsize=11,
+    )
+    return figure
+
+
+def codebook_figure(model: Model, network: Sequence[Dense]) -> Figure:
+    """Return a figure of each layer's shared weights over the histogram of its float weights.
+
+    Parameters
+    ----------
+    model : Model
+    network : sequence of Dense
+        What it was compressed from.
+    """
+    shapes = [layer.weight.shape for layer in network]
+    if shapes != [(layer.rows, layer.columns) for layer in model.layers]:
+        raise NetworkError(f"the network has layers {shapes}; they are not those of model {model.name!r}")
+    figure = _figure(2.7 * len(shapes) + 0.5)
+    grid = figure.subplots(len(shapes), 1, squeeze=False)[:, 0]
+    for axes, layer, dense in zip(grid, model.layers, network, strict=True):
+        _draw_codebook(axes, layer, dense)
+    grid[-1].set_xlabel("weight")
+    figure.suptitle(f"{model.name}: float weights that are kept, and the shared weights that stand for them")
+    return figure
+
+
+def work_figure(work: ArrayLike, padding: ArrayLike, inferences: int, title: str = "Work per PE") -> Figure:
+    """Return a figure of the entries that each PE worked off for an inference, from the device's counters.
+
+    Parameters
+    ----------
+    work, padding : array_like, shape (N,)
+        See `eie.Counters`.
+    inferences : int
+        That they were counted over.
+    title : str
+    """
+    weights, fillers = (np.asarray(counts, np.float64) / max(1, inferences) for counts in (work, padding))
+    total = weights + fillers
+    mean, most = float(total.mean()), float(total.max())
+    figure = _figure(4.0)
+    axes = figure.subplots()
+    pes = np.arange(len(total))
+    axes.bar(pes, weights, width=0.85, color=BLUE, label="non-zero weights")
+    if fillers.any():
+        axes.bar(pes, fillers, width=0.85, bottom=weights, color=ORANGE, label="padding entries")
+    label = f"mean {mean:.1f}; the busiest PE has {most:.1f}"
+    if most > 0:
+        label += f" (mean / busiest = {mean / most:.0%})"
+    axes.axhline(mean, color="black", lw=1.2, ls="--", label=label)
+    axes.set(xlabel="PE", ylabel="entries worked off per inference", title=title, xlim=(-0.7, len(total) - 0.3))
+    axes.set_ylim(0, max(1.0, most) * 1.25)
+    axes.set_xticks(_pe_ticks(len(total)))
+    axes.legend(loc="upper center", ncols=3, frameon=False, fontsize=9)
+    return figure
+
+
+def save_figure(figure: Figure, path: str | Path) -> list[Path]:
+    """Write a figure as .png and .svg (the ending of `path`, if any, does not matter) and return the two paths."""
+    import matplotlib
+
+    # The layout takes longer than the drawing, so it is worked out once for both files.
+    figure.set_dpi(_DPI)
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")
+    written = []
+    # Without a date and with fixed identifiers, the same figure is the same file.
+    with matplotlib.rc_context({"svg.hashsalt": "eie", "svg.fonttype": "none"}):
+        for suffix, metadata in ((".png", {}), (".svg", {"Date": None})):
+            target = Path(path).with_suffix(suffix)
+            with replacing(target) as partial:
+                figure.savefig(partial, dpi=_DPI, metadata=metadata)
+            written.append(target)
+    return written
+
+
+def _figure(height: float) -> Figure:
+    require_plots()
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(_WIDTH, height), layout="constrained")
+
+
+def _pe_ticks(num_pes: int) -> NDArray[np.int64]:
+    return np.arange(0, num_pes, max(1, num_pes // 8))
+
+
+def _positions(layer: Layer, config: ArrayConfig) -> tuple[NDArray[Any], NDArray[Any], int]:
+    """Return the column and the vertical place of each non-zero, PE by PE, and the local rows of a PE."""
+    local_rows = -(-layer.rows // config.num_pes)
+    columns = np.repeat(np.arange(layer.columns), np.diff(layer.column_starts))
+    local, pe = np.divmod(layer.row_indices, config.num_pes)
+    return columns, pe.astype(np.int64) * local_rows + local, local_rows
+
+
+def _draw_pattern(axes: Axes, layer: Layer, config: ArrayConfig) -> None:
+    """Draw the weights as cells, rows of a PE side by side, PEs in two colours in turn."""
+    columns, places, local_rows = _positions(layer, config)
+    height, width = config.num_pes * local_rows, layer.columns
+    # Whole PEs and whole columns to a cell, where there are more than can be seen.
+    cells = (min(height, max(config.num_pes, _MOST_CELLS)), min(width, _MOST_CELLS))
+    counts, _, _ = np.histogram2d(places, columns, bins=cells, range=((0, height), (0, width)))
+    strength = (counts / max(1.0, counts.max()))[..., None]
+    pe = np.arange(cells[0]) * config.num_pes // cells[0]
+    colours = np.array([_rgb(BLUE), _rgb(ORANGE)])[pe % 2][:, None]
+    image = 1 - strength * (1 - colours)
+    axes.imshow(image, aspect="auto", extent=(0, width, config.num_pes, 0), interpolation="none")
+    axes.set(xlabel="column (input activation)", ylabel="PE")
+    axes.set_yticks(_pe_ticks(config.num_pes))
+    kept = f"{layer.nonzeros:,} of {layer.rows * layer.columns:,} weights ({layer.density:.1%})"
+    shade = ", darker: denser" if counts.max() > 1 else ""
+    axes.set_title(f"{layer.name or 'layer'}: {layer.rows} x {layer.columns}, {kept}{shade}", fontsize=10)
+
+
+def _draw_bars(axes: Axes, layer: Layer, config: ArrayConfig) -> None:
+    counts = np.bincount(layer.row_indices % config.num_pes, minlength=config.num_pes)
+    pes = np.arange(config.num_pes)
+    axes.barh(pes + 0.5, counts, height=0.9, color=np.where(pes % 2, ORANGE, BLUE).tolist())
+    axes.axvline(counts.mean(), color="black", lw=1.2, ls="--")
+    axes.set_xlabel("non-zeros of the PE")
+    axes.set_title(f"mean {counts.mean():.0f}, most {counts.max()}", fontsize=9)
+    axes.tick_params(labelleft=False)
+
+
+def _draw_codebook(axes: Axes, layer: Layer, dense: Dense) -> None:
+    values = np.ldexp(layer.codebook.astype(np.float64), -layer.weight_fraction_bits)
+    counts = np.bincount(layer.codes, minlength=len(values))
+    used = np.flatnonzero(counts)
+    _draw_histogram(axes, dense.weight[layer.dense_codes() != 0])
+    axes.vlines(values[used], 0, counts[used], color=BLUE, lw=1.5)
+    axes.plot(
+        values[used], counts[used], "o", color=BLUE, ms=5, label="shared weights by code, height: how many share it"
+    )
+    for code in used:
+        axes.annotate(
+            str(code), (values[code], counts[code]), (0, 5), textcoords="offset points", ha="center", fontsize=8
+        )
+    axes.axvline(0, color="black", lw=0.8, ls=":")
+    axes.set_ylabel("number of weights")
+    axes.set_ylim(0, max(1, counts.max()) * 1.18)
+    axes.set_title(f"{layer.name or 'layer'}: {layer.nonzeros:,} weights, {len(used)} shared values", fontsize=10)
+    axes.legend(fontsize=8, frameon=False, loc="upper left", bbox_to_anchor=(0, 1))
+
+
+def _draw_histogram(axes: Axes, kept: NDArray[np.float32]) -> None:
+    if len(kept) == 0:
+        return
+    width = float(np.ptp(kept)) / _BINS or 1.0
+    values, counts = np.unique(kept, return_counts=True)
+    if len(values) < CODEBOOK_SIZE:
+        axes.bar(values, counts, width=width, color=GREY, label="float weights, shared already in training")
+    else:
+        axes.hist(
+            kept, bins=_BINS, histtype="stepfilled", color=GREY, label=f"float weights, histogram of {_BINS} bins"
+        )
+
+
+def _rgb(colour: str) -> tuple[float, ...]:
+    return tuple(int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5))
