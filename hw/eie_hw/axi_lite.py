@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from myhdl import Signal, always, always_comb, block, enum
-
 from eie.config import ArrayConfig
 from eie.registers import (
     COUNTERS_BASE,
@@ -14,6 +12,8 @@ from eie.registers import (
     constant_values,
     offset,
 )
+from myhdl import Signal, always, always_comb, block, enum
+
 from eie_hw.interfaces import WIDE_COUNTER_BITS, AxiLite, CounterRead, MachineStatus, WideCounters, bit, vector
 
 WORD_SHIFT = 2
@@ -23,16 +23,16 @@ _FIXED_BITS = (max(r.offset for r in REGISTERS) >> WORD_SHIFT).bit_length()
 _PE_SHIFT = COUNTERS_STRIDE.bit_length() - 1
 _PAGE_SHIFT = COUNTERS_BASE.bit_length() - 1
 
-read_state = enum("ADDRESS", "LOOKUP", "COUNTER", "RESPONSE")
+read_state = enum("AWAIT_ADDRESS", "FIND", "AWAIT_COUNTER", "RESPOND")
 
 
 @block
-def axi_lite(  # noqa: ANN201
+def axi_lite(
     clk: Signal,
     reset: Signal,
     bus: AxiLite,
     machine: MachineStatus,
-    machine_idle: Signal,
+    idle: Signal,
     wide: WideCounters,
     pe_counters: CounterRead,
     packet_sent: Signal,
@@ -49,7 +49,7 @@ def axi_lite(  # noqa: ANN201
     reset        in  synchronous, active high; a soft reset is not one, so that its write completes
     bus          in  AXI4-Lite; address and data of a write may come in either order
     machine      in  status of the control unit
-    machine_idle in  status bit "idle"
+    idle         in  status bit "idle"
     wide         in  the machine's counters
     pe_counters  out read port of the per-PE counters, and `clear` for all counters
     packet_sent  in  one cycle when the last word of a packet has gone to the host
@@ -60,10 +60,10 @@ def axi_lite(  # noqa: ANN201
     **Timing**: a read takes three cycles, of a PE's counter as long as the counter takes; a write takes two.
     Unknown offsets read 0 and ignore writes; all responses are OKAY.
     """
-    state = Signal(read_state.ADDRESS)
+    state = Signal(read_state.AWAIT_ADDRESS)
     address = vector(len(bus.araddr))
     index = vector(_FIXED_BITS)
-    constant = vector(32)
+    constant_word = vector(32)
     is_fixed = bit()
     is_counter = bit()
     write_address = vector(len(bus.awaddr))
@@ -101,29 +101,29 @@ def axi_lite(  # noqa: ANN201
 
     @always_comb
     def look_up():
-        constant.next = constants[index]
+        constant_word.next = constants[index]
 
     @always(clk.posedge)
     def read():
         if reset:
-            state.next = read_state.ADDRESS
+            state.next = read_state.AWAIT_ADDRESS
             pe_counters.enable.next = False
-        elif state == read_state.ADDRESS:
+        elif state == read_state.AWAIT_ADDRESS:
             address.next = bus.araddr
             if bus.arvalid:
-                state.next = read_state.LOOKUP
-        elif state == read_state.LOOKUP:
-            state.next = read_state.RESPONSE
+                state.next = read_state.FIND
+        elif state == read_state.FIND:
+            state.next = read_state.RESPOND
             bus.rdata.next = 0
             if is_counter:
-                state.next = read_state.COUNTER
+                state.next = read_state.AWAIT_COUNTER
                 pe_counters.enable.next = True
                 pe_counters.pe.next = address[pe_high:_PE_SHIFT]
                 pe_counters.select.next = address[select_high:WORD_SHIFT]
             elif is_fixed:
-                bus.rdata.next = constant
+                bus.rdata.next = constant_word
                 if index == status:
-                    bus.rdata.next[0] = machine_idle
+                    bus.rdata.next[0] = idle
                     bus.rdata.next[1] = pending
                     bus.rdata.next[error_high:STATUS_ERROR_SHIFT] = machine.error
                 elif index == error_index:
@@ -149,13 +149,13 @@ def axi_lite(  # noqa: ANN201
                     bus.rdata.next = wide.stalled[32:]
                 elif index == stalled_high:
                     bus.rdata.next = wide.stalled[high_bits:32]
-        elif state == read_state.COUNTER:
+        elif state == read_state.AWAIT_COUNTER:
             bus.rdata.next = pe_counters.value
             if pe_counters.ready:
                 pe_counters.enable.next = False
-                state.next = read_state.RESPONSE
+                state.next = read_state.RESPOND
         elif bus.rready:
-            state.next = read_state.ADDRESS
+            state.next = read_state.AWAIT_ADDRESS
 
     @always(clk.posedge)
     def write():
@@ -198,8 +198,8 @@ def axi_lite(  # noqa: ANN201
 
     @always_comb
     def answer():
-        bus.arready.next = state == read_state.ADDRESS and not reset
-        bus.rvalid.next = state == read_state.RESPONSE
+        bus.arready.next = state == read_state.AWAIT_ADDRESS and not reset
+        bus.rvalid.next = state == read_state.RESPOND
         bus.rresp.next = 0
         bus.awready.next = not have_address and not reset
         bus.wready.next = not have_data and not reset

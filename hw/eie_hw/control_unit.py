@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from myhdl import ConcatSignal, Signal, always, always_comb, block, enum
-
 from eie.config import STREAM_BITS, ArrayConfig
 from eie.isa import INSTRUCTIONS, ErrorCode
+from myhdl import ConcatSignal, Signal, always, always_comb, block, enum
+
 from eie_hw.execute_queue import TICKET_BITS, execute_queue
 from eie_hw.header_check import any_of, header_check
 from eie_hw.interfaces import ComputeCommand, LoadBus, MachineStatus, ReadCommand, StoreCommand, Stream, bit, vector
@@ -14,11 +14,11 @@ from eie_hw.resources import resource_count, resource_lock, resource_use
 
 _BAD_OPCODE, _BAD_FIELD, _OUT_OF_RANGE, _TRUNCATED, _BAD_KEEP = (int(c) for c in ErrorCode if c != ErrorCode.NONE)
 
-fetch_state = enum("HEADER", "DECIDE", "PAYLOAD", "DRAIN")
+fetch_state = enum("FETCH", "DECIDE", "TAKE_PAYLOAD", "DRAIN")
 
 
 @block
-def control_unit(  # noqa: ANN201
+def control_unit(
     clk: Signal,
     reset: Signal,
     stream: Stream,
@@ -50,7 +50,7 @@ def control_unit(  # noqa: ANN201
     queued or running instruction uses one of its resources; the others wait there while the queue is full. After an
     error every word is taken and dropped until reset; queued instructions complete.
     """
-    state = Signal(fetch_state.HEADER)
+    state = Signal(fetch_state.FETCH)
     header = vector(STREAM_BITS)
     header_last = bit()
     header_keep = bit()
@@ -58,17 +58,17 @@ def control_unit(  # noqa: ANN201
     fault = vector(8)
     fetching = bit()
     is_load = bit()
-    begin = bit()
+    begin_load = bit()
     push = bit()
     word_valid = bit()
-    final = bit()
+    ends_load = bit()
     full = bit()
     empty = bit()
     waits = bit()
     keep_good = bit()
-    release = bit()
+    retire = bit()
     ticket = vector(TICKET_BITS)
-    released = vector(TICKET_BITS)
+    retired = vector(TICKET_BITS)
     locks = [bit() for _ in range(len(uses))]
     locked = ConcatSignal(*reversed(locks))
     takes = [bit() for _ in range(len(uses))]
@@ -86,12 +86,10 @@ def control_unit(  # noqa: ANN201
         for match, bad, beyond, instruction in zip(matches, bad_fields, ranges, INSTRUCTIONS, strict=True)
     ]
     user = resource_use(clk, fetching, stream.data, uses, config)
-    guards = [resource_lock(clk, reset, take, ticket, release, released, lock) for take, lock in zip(takes, locks)]  # noqa: B905
+    guards = [resource_lock(clk, reset, take, ticket, retire, retired, lock) for take, lock in zip(takes, locks)]  # noqa: B905
     takers = [take_resource(push, uses, take, number) for number, take in enumerate(takes)]
-    loader = load_unit(clk, header, begin, word_valid, stream.data, final, load, config)
-    queue = execute_queue(
-        clk, reset, push, header, full, empty, ticket, release, released, hold, compute, store, read
-    )
+    loader = load_unit(clk, header, begin_load, word_valid, stream.data, ends_load, load, config)
+    queue = execute_queue(clk, reset, push, header, full, empty, ticket, retire, retired, hold, compute, store, read)
 
     @always_comb
     def judge():
@@ -114,23 +112,23 @@ def control_unit(  # noqa: ANN201
 
     @always_comb
     def act():
-        fetching.next = state == fetch_state.HEADER
+        fetching.next = state == fetch_state.FETCH
         keep_good.next = stream.keep == all_bytes
         stream.ready.next = state != fetch_state.DECIDE and not reset
-        begin.next = state == fetch_state.DECIDE and fault == 0 and is_load and not waits
+        begin_load.next = state == fetch_state.DECIDE and fault == 0 and is_load and not waits
         push.next = state == fetch_state.DECIDE and fault == 0 and not is_load and not waits
-        word_valid.next = state == fetch_state.PAYLOAD and stream.valid
+        word_valid.next = state == fetch_state.TAKE_PAYLOAD and stream.valid
         machine.stalled.next = state == fetch_state.DECIDE and fault == 0 and waits
-        machine.idle.next = empty and not stream.valid and (state == fetch_state.HEADER or state == fetch_state.DRAIN)
+        machine.idle.next = empty and not stream.valid and (state == fetch_state.FETCH or state == fetch_state.DRAIN)
 
     @always(clk.posedge)
-    def fetch():
+    def follow():
         machine.failed.next = False
         if reset:
-            state.next = fetch_state.HEADER
+            state.next = fetch_state.FETCH
             machine.error.next = 0
             machine.instructions.next = 0
-        elif state == fetch_state.HEADER:
+        elif state == fetch_state.FETCH:
             if stream.valid:
                 header.next = stream.data
                 header_last.next = stream.last
@@ -141,30 +139,29 @@ def control_unit(  # noqa: ANN201
                 machine.error.next = fault
                 machine.failed.next = True
                 state.next = fetch_state.DRAIN
-            elif begin:
-                state.next = fetch_state.PAYLOAD
+            elif begin_load:
+                state.next = fetch_state.TAKE_PAYLOAD
             elif push:
                 machine.instructions.next = machine.instructions + 1
-                state.next = fetch_state.HEADER
-        elif state == fetch_state.PAYLOAD:
-            if stream.valid:
-                if stream.last and not final:
-                    machine.error.next = _TRUNCATED
-                    machine.failed.next = True
-                    state.next = fetch_state.DRAIN
-                elif not keep_good:
-                    machine.error.next = _BAD_KEEP
-                    machine.failed.next = True
-                    state.next = fetch_state.DRAIN
-                elif final:
-                    machine.instructions.next = machine.instructions + 1
-                    state.next = fetch_state.HEADER
+                state.next = fetch_state.FETCH
+        elif state == fetch_state.TAKE_PAYLOAD and stream.valid:
+            if stream.last and not ends_load:
+                machine.error.next = _TRUNCATED
+                machine.failed.next = True
+                state.next = fetch_state.DRAIN
+            elif not keep_good:
+                machine.error.next = _BAD_KEEP
+                machine.failed.next = True
+                state.next = fetch_state.DRAIN
+            elif ends_load:
+                machine.instructions.next = machine.instructions + 1
+                state.next = fetch_state.FETCH
 
-    return checks, user, guards, takers, loader, queue, judge, decide, act, fetch
+    return checks, user, guards, takers, loader, queue, judge, decide, act, follow
 
 
 @block
-def take_resource(push: Signal, uses: Signal, take: Signal, number: int):  # noqa: ANN201
+def take_resource(push: Signal, uses: Signal, take: Signal, number: int):
     """A queued instruction takes a resource that it uses."""
 
     @always_comb

@@ -6,8 +6,9 @@ from myhdl import Signal, always, block
 
 from eie_hw.interfaces import WideCounters
 
+
 @block
-def cycle_counters(  # noqa: ANN201
+def cycle_counters(
     clk: Signal,
     reset: Signal,
     clear: Signal,

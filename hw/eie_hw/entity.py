@@ -77,8 +77,10 @@ class _Hierarchy:
 
     def _write(self, top: _Block, name: str, std_logic_ports: bool = False) -> dict[str, str]:
         """Write one entity after all those below it; return the direction of each of its ports."""
-        for label, instance in enumerate(_entities_below(top)):
-            self._replace(instance, label)
+        for template in _templates_below(top):
+            template.subs, template.memdict, template.sigdict = [], {}, _ports(template)
+        for number, instance in enumerate(_entities_below(top)):
+            self._replace(instance, number)
         _name_interface_signals(top)
         with warnings.catch_warnings():
             for category in (ToVHDLWarning, ToVerilogWarning):
@@ -130,8 +132,6 @@ class _Hierarchy:
             ports[port]._markUsed()
             if direction == "in":
                 ports[port]._markRead()
-            elif ports[port].driven:
-                raise myhdl.ConversionError(f"output {port} of {name} is connected to a signal that has a driver")
             else:
                 ports[port].driven = "wire"
         label = f"{name}_i{number}"
@@ -159,6 +159,15 @@ def _entities_below(instance: _Block) -> list[_Block]:
     for sub in instance.subs:
         if isinstance(sub, _Block):
             found += [sub] if getattr(sub, "is_entity", False) else _entities_below(sub)
+    return found
+
+
+def _templates_below(instance: _Block) -> list[_Block]:
+    """Return the instances of hand-written HDL inside an instance, whose Python model is not to be converted."""
+    found = []
+    for sub in instance.subs:
+        if isinstance(sub, _Block):
+            found += [sub] if sub.vhdl_code is not None else _templates_below(sub)
     return found
 
 
@@ -240,5 +249,7 @@ def _shadow_read_outputs(text: str) -> str:
         inside = f"{port}_inside"
         architecture = re.sub(rf"\b{port}\b(?!\s*=>)", inside, architecture)
         architecture = architecture.replace(" is\n", f" is\n\nsignal {inside}: {kind};", 1)
-        architecture = re.sub(r"^end architecture", f"{port} <= {inside};\n\nend architecture", architecture, flags=re.M)
+        architecture = re.sub(
+            r"^end architecture", f"{port} <= {inside};\n\nend architecture", architecture, flags=re.M
+        )
     return head + architecture

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from myhdl import Signal, always, always_comb, block
-
 from eie.config import STREAM_BITS
 from eie.isa import COMPUTE, OPCODE_BITS, READ, STORE
+from myhdl import Signal, always, always_comb, block
+
 from eie_hw.interfaces import ComputeCommand, ReadCommand, StoreCommand, bit, counter, vector
 from eie_hw.memories import lut_ram
 
@@ -16,7 +16,7 @@ TICKET_BITS = (DEPTH - 1).bit_length()
 
 
 @block
-def execute_queue(  # noqa: ANN201
+def execute_queue(
     clk: Signal,
     reset: Signal,
     push: Signal,
@@ -24,8 +24,8 @@ def execute_queue(  # noqa: ANN201
     full: Signal,
     empty: Signal,
     ticket: Signal,
-    release: Signal,
-    released: Signal,
+    retire: Signal,
+    retired: Signal,
     hold: Signal,
     compute: ComputeCommand,
     store: StoreCommand,
@@ -43,8 +43,8 @@ def execute_queue(  # noqa: ANN201
     full      out
     empty     out nothing queued or running
     ticket    out slot that the next push takes
-    release   out one cycle when the oldest instruction completes
-    released  out its slot
+    retire   out one cycle when the oldest instruction completes
+    retired  out its slot
     hold      in  start nothing
     compute   out command bundles: `start` out, `done` in, fields out
     store     out
@@ -72,9 +72,9 @@ def execute_queue(  # noqa: ANN201
         empty.next = written == completed
         ticket.next = written[TICKET_BITS:]
         head_slot.next = started[TICKET_BITS:]
-        released.next = completed[TICKET_BITS:]
+        retired.next = completed[TICKET_BITS:]
         done.next = compute.done or store.done or read.done
-        release.next = running and (compute.done or store.done or read.done)
+        retire.next = running and (compute.done or store.done or read.done)
 
     @always(clk.posedge)
     def append():
@@ -113,7 +113,7 @@ def execute_queue(  # noqa: ANN201
 
 
 @block
-def command_field(command: Signal, target: Signal, offset: int, width: int):  # noqa: ANN201
+def command_field(command: Signal, target: Signal, offset: int, width: int):
     """Drive a field of a command bundle from the running instruction's header."""
     high = offset + width
     if isinstance(target.val, bool):

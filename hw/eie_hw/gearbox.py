@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from math import gcd
 
-from myhdl import ConcatSignal, Signal, always, always_comb, block, concat, intbv
-
 from eie.config import STREAM_BITS
-from eie_hw.interfaces import bit, vector
+from myhdl import Signal, always, always_comb, block, concat
+
+from eie_hw.interfaces import vector
 
 WORD_BYTES = STREAM_BITS // 8
 
 
 @block
-def gearbox(  # noqa: ANN201
+def gearbox(
     clk: Signal,
     restart: Signal,
     narrow: Signal,
@@ -124,7 +124,7 @@ def gearbox(  # noqa: ANN201
 
 
 @block
-def shift_stage(source: Signal, shift: Signal, result: Signal, distance: int):  # noqa: ANN201
+def shift_stage(source: Signal, shift: Signal, result: Signal, distance: int):
     """Drop the low `distance` bits of the source if `shift`, its high ones otherwise."""
     width = len(result)
     top = width + distance

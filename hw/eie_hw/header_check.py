@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from fractions import Fraction
 
-from myhdl import ConcatSignal, Signal, always, always_comb, block, intbv
-
 from eie.config import SHIFT_LIMIT, STREAM_BITS, ArrayConfig
 from eie.isa import OPCODE_BITS, STORE, Field, Instruction, Span, span_length
+from myhdl import ConcatSignal, Signal, always, always_comb, block, intbv
+
 from eie_hw.interfaces import bit, vector
 
 
@@ -27,13 +27,18 @@ def field_signal(word: Signal, instruction: Instruction, name: str) -> Signal:
     return word(f.offset + f.width, f.offset)
 
 
+def bits_of(word: Signal, high: int, low: int) -> Signal:
+    """Return bits high-1..low of a signal; a single one as a bit, which is what `any_of` can take."""
+    return word(low) if high == low + 1 else word(high, low)
+
+
 def any_of(bits: list[Signal]) -> Signal:
     """Return the bits side by side, to be compared with 0."""
     return ConcatSignal("0", *bits)
 
 
 @block
-def header_check(  # noqa: ANN201
+def header_check(
     clk: Signal,
     enable: Signal,
     word: Signal,
@@ -72,7 +77,7 @@ def header_check(  # noqa: ANN201
         field_checks.append(exceeds(field_signal(word, instruction, "shift"), field_faults[-1], SHIFT_LIMIT))
     if instruction is STORE and config.rows_per_group > 1:
         count = field(instruction, "count").offset
-        field_faults.append(word(count + config.rows_per_group.bit_length() - 1, count))
+        field_faults.append(bits_of(word, count + config.rows_per_group.bit_length() - 1, count))
     field_fault = any_of([*reserved, *field_faults])
 
     range_checks = []
@@ -110,7 +115,7 @@ def span_scale(instruction: Instruction, span: Span, config: ArrayConfig) -> tup
 
 
 @block
-def span_check(word: Signal, beyond: Signal, instruction: Instruction, span: Span, config: ArrayConfig):  # noqa: ANN201
+def span_check(word: Signal, beyond: Signal, instruction: Instruction, span: Span, config: ArrayConfig):
     """`beyond` is high if a range of the instruction ends beyond its memory (combinational)."""
     shift, base = span_scale(instruction, span, config)
     depth = span.depth(config)
@@ -136,7 +141,7 @@ def span_check(word: Signal, beyond: Signal, instruction: Instruction, span: Spa
 
 
 @block
-def is_zero(value: Signal, result: Signal):  # noqa: ANN201
+def is_zero(value: Signal, result: Signal):
     """`result` is high if the value is 0 (combinational)."""
 
     @always_comb
@@ -147,7 +152,7 @@ def is_zero(value: Signal, result: Signal):  # noqa: ANN201
 
 
 @block
-def exceeds(value: Signal, result: Signal, limit: int):  # noqa: ANN201
+def exceeds(value: Signal, result: Signal, limit: int):
     """`result` is high if the value is above the limit (combinational)."""
 
     @always_comb
@@ -166,7 +171,7 @@ def _reserved_bits(word: Signal, mask: int) -> list[Signal]:
             high = low
             while mask >> high & 1:
                 high += 1
-            slices.append(word(high, low))
+            slices.append(bits_of(word, high, low))
             low = high
         else:
             low += 1

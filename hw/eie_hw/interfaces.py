@@ -5,11 +5,10 @@ All signals are registered by their driver unless the docstring says otherwise.
 
 from __future__ import annotations
 
-from myhdl import Signal, intbv, modbv
-
 from eie.config import ACTIVATION_BITS, STREAM_BITS, ArrayConfig
 from eie.registers import ADDRESS_BITS as REGISTER_ADDRESS_BITS
 from eie.registers import WIDE_COUNTERS
+from myhdl import Signal, intbv, modbv
 
 ADDRESS_BITS = 16
 """Width of every address and count in the instruction set."""

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from myhdl import Signal, always, always_comb, block
-
 from eie.config import CODEBOOK_SIZE, STREAM_BITS, WEIGHT_BITS, ArrayConfig
 from eie.isa import ACTIVATIONS, BIAS, CODEBOOK, ENTRIES, INSTRUCTIONS, OPCODE_BITS, POINTERS
+from myhdl import Signal, always, always_comb, block
+
 from eie_hw.gearbox import gearbox
 from eie_hw.header_check import field, field_signal
 from eie_hw.interfaces import ADDRESS_BITS, LoadBus, bit, counter, vector
@@ -15,13 +15,13 @@ CODEBOOK_WORDS = CODEBOOK_SIZE * WEIGHT_BITS // STREAM_BITS
 
 
 @block
-def load_unit(  # noqa: ANN201
+def load_unit(
     clk: Signal,
     header: Signal,
-    begin: Signal,
+    begin_load: Signal,
     word_valid: Signal,
     word: Signal,
-    final: Signal,
+    ends_load: Signal,
     load: LoadBus,
     config: ArrayConfig,
 ):
@@ -32,10 +32,10 @@ def load_unit(  # noqa: ANN201
     =========== === ===================================================================================
     clk         in
     header      in  the checked 64-bit header; holds until the payload is complete
-    begin       in  one cycle; the payload starts in a later one
+    begin_load       in  one cycle; the payload starts in a later one
     word_valid  in  a payload word is there; always taken
     word        in  64 bits
-    final       out the next word is the payload's last (known before it arrives)
+    ends_load   out the next word is the payload's last (known before it arrives)
     load        out load bus
     =========== === ===================================================================================
 
@@ -65,17 +65,17 @@ def load_unit(  # noqa: ANN201
     last_word = config.words_per_group - 1
     codebook_words = CODEBOOK_WORDS
 
-    cutter = gearbox(clk, begin, narrow, word_valid, word, completes, beat_valid, beat, config.beat_bytes)
+    cutter = gearbox(clk, begin_load, narrow, word_valid, word, completes, beat_valid, beat, config.beat_bytes)
 
     @always_comb
     def decode():
         opcode.next = header[OPCODE_BITS:]
         narrow.next = header[OPCODE_BITS:] != pointers_code and header[OPCODE_BITS:] != entries_code
-        final.next = completes and place == last_place and remaining == 1
+        ends_load.next = completes and place == last_place and remaining == 1
 
     @always(clk.posedge)
     def count_beats():
-        if begin:
+        if begin_load:
             address.next = first_address
             remaining.next = count
             place.next = 0
@@ -99,7 +99,7 @@ def load_unit(  # noqa: ANN201
                 place.next = place + 1
 
     @always(clk.posedge)
-    def label():
+    def tag():
         load.address.next = address
         load.pe.next = place
         load.bank.next = header[bank]
@@ -114,7 +114,7 @@ def load_unit(  # noqa: ANN201
     def pass_data():
         load.data.next = beat
 
-    return cutter, decode, count_beats, label, pass_data
+    return cutter, decode, count_beats, tag, pass_data
 
 
 def same_fields_everywhere() -> bool:

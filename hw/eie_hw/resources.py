@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from myhdl import ConcatSignal, Signal, always, always_comb, block
-
 from eie.config import ArrayConfig
 from eie.isa import INSTRUCTIONS, OPCODE_BITS, Instruction
-from eie_hw.header_check import any_of, field_signal, has_field, span_scale
+from myhdl import ConcatSignal, Signal, always, always_comb, block
+
+from eie_hw.header_check import any_of, field, field_signal, has_field, span_scale
 from eie_hw.interfaces import bit, counter, vector
 
 SEGMENTS = 8
@@ -30,7 +30,7 @@ def _touches(memory: str) -> Callable[[Instruction], bool]:
 
 
 @block
-def resource_use(clk: Signal, enable: Signal, word: Signal, uses: Signal, config: ArrayConfig):  # noqa: ANN201
+def resource_use(clk: Signal, enable: Signal, word: Signal, uses: Signal, config: ArrayConfig):
     """Tell which resources a header's instruction uses.
 
     **Ports**
@@ -71,11 +71,11 @@ def resource_use(clk: Signal, enable: Signal, word: Signal, uses: Signal, config
 
 
 @block
-def is_one_of(word: Signal, result: Signal, instructions: list[Instruction]):  # noqa: ANN201
+def is_one_of(word: Signal, result: Signal, instructions: list[Instruction]):
     """`result` is high if the header is of one of these instructions (combinational)."""
     matches = [bit() for _ in instructions]
     matched = any_of(matches)
-    units = [_opcode_is(word, match, i.opcode) for match, i in zip(matches, instructions, strict=True)]
+    units = [opcode_is(word, match, i.opcode) for match, i in zip(matches, instructions, strict=True)]
 
     @always_comb
     def combine():
@@ -85,7 +85,7 @@ def is_one_of(word: Signal, result: Signal, instructions: list[Instruction]):  #
 
 
 @block
-def _opcode_is(word: Signal, result: Signal, opcode: int):  # noqa: ANN202
+def opcode_is(word: Signal, result: Signal, opcode: int):
     field = word(OPCODE_BITS, 0)
 
     @always_comb
@@ -96,7 +96,7 @@ def _opcode_is(word: Signal, result: Signal, opcode: int):  # noqa: ANN202
 
 
 @block
-def selects(word: Signal, result: Signal, instructions: list[Instruction], name: str, number: int):  # noqa: ANN201
+def selects(word: Signal, result: Signal, instructions: list[Instruction], name: str, number: int):
     """`result` is high if the header is of one of these instructions and its field has that value (combinational)."""
     kind = bit()
     unit = is_one_of(word, kind, instructions)
@@ -110,7 +110,7 @@ def selects(word: Signal, result: Signal, instructions: list[Instruction], name:
 
 
 @block
-def segments_used(word: Signal, result: Signal, config: ArrayConfig):  # noqa: ANN201
+def segments_used(word: Signal, result: Signal, config: ArrayConfig):
     """`result` has a bit for each activation segment in which the header's range lies (combinational)."""
     by_scale: dict[int, list[Instruction]] = {}
     for instruction in INSTRUCTIONS:
@@ -122,10 +122,10 @@ def segments_used(word: Signal, result: Signal, config: ArrayConfig):  # noqa: A
     units = []
     for shift, instructions in sorted(by_scale.items()):
         parts.append([bit() for _ in range(len(result))])
-        units.append(_range_segments(word, parts[-1], instructions, -shift, config))
+        units.append(range_segments(word, parts[-1], instructions, -shift, config))
     sums = [any_of([part[number] for part in parts]) for number in range(len(result))]
     hits = [bit() for _ in sums]
-    units += [_is_set(total, hit) for total, hit in zip(sums, hits, strict=True)]
+    units += [is_set(total, hit) for total, hit in zip(sums, hits, strict=True)]
     together = ConcatSignal(*reversed(hits))
 
     @always_comb
@@ -136,7 +136,7 @@ def segments_used(word: Signal, result: Signal, config: ArrayConfig):  # noqa: A
 
 
 @block
-def _is_set(value: Signal, result: Signal):  # noqa: ANN202
+def is_set(value: Signal, result: Signal):
     @always_comb
     def compare():
         result.next = value != 0
@@ -145,18 +145,19 @@ def _is_set(value: Signal, result: Signal):  # noqa: ANN202
 
 
 @block
-def _range_segments(word, hits, instructions, right_shift, config):  # noqa: ANN001, ANN202
+def range_segments(word, hits, instructions, right_shift, config):
     """Each of `hits` is high if a range of `count >> right_shift` groups from `address` touches its segment."""
     kind = bit()
     kind_unit = is_one_of(word, kind, instructions)
     address = field_signal(word, instructions[0], "address")
-    count = field_signal(word, instructions[0], "count")
-    length = count(len(count), right_shift)
+    count = field(instructions[0], "count")
+    length = word(count.offset + count.width, count.offset + right_shift)
     width = len(address) + 1
     final = counter(width)
     low = (config.activation_groups // len(hits)).bit_length() - 1
     high = low + (len(hits) - 1).bit_length()
-    first_segment = vector(high - low)
+    offset = field(instructions[0], "address").offset
+    first_segment = word(offset + high, offset + low)
     final_segment = vector(high - low)
 
     @always_comb
@@ -165,15 +166,14 @@ def _range_segments(word, hits, instructions, right_shift, config):  # noqa: ANN
 
     @always_comb
     def cut():
-        first_segment.next = address[high:low]
         final_segment.next = final[high:low]
 
-    units = [_between(kind, first_segment, final_segment, hit, number) for number, hit in enumerate(hits)]
+    units = [between(kind, first_segment, final_segment, hit, number) for number, hit in enumerate(hits)]
     return kind_unit, add, cut, units
 
 
 @block
-def _between(kind, first, final, result, number):  # noqa: ANN001, ANN202
+def between(kind, first, final, result, number):
     @always_comb
     def compare():
         result.next = kind and first <= number and number <= final
@@ -182,8 +182,8 @@ def _between(kind, first, final, result, number):  # noqa: ANN001, ANN202
 
 
 @block
-def resource_lock(  # noqa: ANN201
-    clk: Signal, reset: Signal, take: Signal, ticket: Signal, release: Signal, released: Signal, busy: Signal
+def resource_lock(
+    clk: Signal, reset: Signal, take: Signal, ticket: Signal, retire: Signal, retired: Signal, busy: Signal
 ):
     """A resource is busy until the last instruction that takes it completes.
 
@@ -194,9 +194,9 @@ def resource_lock(  # noqa: ANN201
     reset     in  synchronous, active high
     take      in  an instruction that uses the resource is queued
     ticket    in  its slot in the execute queue
-    release   in  the oldest instruction completes
-    released  in  its slot; instructions complete in order, so the ticket taken last decides
-    busy      out from the cycle after `take` to the cycle after the last taker's `release`
+    retire   in  the oldest instruction completes
+    retired  in  its slot; instructions complete in order, so the ticket taken last decides
+    busy      out from the cycle after `take` to the cycle after the last taker's `retire`
     ========= === ===============================================================================
     """
     holder = vector(len(ticket))
@@ -208,7 +208,7 @@ def resource_lock(  # noqa: ANN201
         elif take:
             busy.next = True
             holder.next = ticket
-        elif release and released == holder:
+        elif retire and retired == holder:
             busy.next = False
 
     return hold

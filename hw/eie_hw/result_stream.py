@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from eie.config import STREAM_BITS, ArrayConfig
 from myhdl import Signal, always, always_comb, block
 
-from eie.config import STREAM_BITS, ArrayConfig
 from eie_hw.interfaces import ADDRESS_BITS, ActivationRead, ReadCommand, Stream, bit, counter, vector
 from eie_hw.memories import lut_ram
 
@@ -15,7 +15,7 @@ _POINTER_BITS = (DEPTH - 1).bit_length()
 
 
 @block
-def result_stream(  # noqa: ANN201
+def result_stream(
     clk: Signal,
     reset: Signal,
     command: ReadCommand,
@@ -41,7 +41,7 @@ def result_stream(  # noqa: ANN201
     """
     asking = bit()
     ask = bit()
-    group = counter(ADDRESS_BITS)
+    ask_group = counter(ADDRESS_BITS)
     word = vector(len(memory.word))
     groups_left = vector(ADDRESS_BITS)
     taken_group = vector(ADDRESS_BITS)
@@ -72,27 +72,27 @@ def result_stream(  # noqa: ANN201
         empty.next = fetched == written and not busy
 
     @always_comb
-    def label():
+    def tag():
         entry.next[STREAM_BITS:] = memory.data
         entry.next[STREAM_BITS] = on_last_word and command.last
 
     @always(clk.posedge)
     def ask_words():
         memory.enable.next = ask
-        memory.group.next = group
+        memory.group.next = ask_group
         memory.word.next = word
         if reset:
             memory.enable.next = False
             asking.next = False
         elif command.start:
             asking.next = True
-            group.next = command.address
+            ask_group.next = command.address
             groups_left.next = command.count
             word.next = 0
         elif ask:
             if word == last_word:
                 word.next = 0
-                group.next = group + 1
+                ask_group.next = ask_group + 1
                 groups_left.next = groups_left - 1
                 if groups_left == 1:
                     asking.next = False
@@ -143,4 +143,4 @@ def result_stream(  # noqa: ANN201
     def offer():
         sink.valid.next = busy
 
-    return queue, look, label, ask_words, take_words, count_free_places, send, offer
+    return queue, look, tag, ask_words, take_words, count_free_places, send, offer

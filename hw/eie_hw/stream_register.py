@@ -8,7 +8,7 @@ from eie_hw.interfaces import Stream, bit
 
 
 @block
-def stream_register(clk: Signal, reset: Signal, source: Stream, sink: Stream):  # noqa: ANN201
+def stream_register(clk: Signal, reset: Signal, source: Stream, sink: Stream):
     """Two words deep stream register.
 
     **Ports**

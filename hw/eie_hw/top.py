@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from myhdl import ResetSignal, Signal, always, always_comb, block
-
 from eie.config import ArrayConfig
+from myhdl import ResetSignal, Signal, always, always_comb, block
+from myhdl._block import _Block
+
 from eie_hw.axi_lite import axi_lite
 from eie_hw.control_unit import control_unit
 from eie_hw.cycle_counters import cycle_counters
@@ -33,8 +34,21 @@ RESET_CYCLES = 16
 """Length of a reset inside, so that pipelines without reset of their own run empty."""
 
 
+def new_top(config: ArrayConfig, array: Callable) -> _Block:
+    """Return a top level with signals of its own, to be converted."""
+    s_axis, m_axis, s_axi = Stream(), Stream(), AxiLite()
+    return eie_top(
+        bit(), bit(), *stream_ports(s_axis), *stream_ports(m_axis), *vars(s_axi).values(), bit(), config, array
+    )
+
+
+def stream_ports(stream: Stream) -> list[Signal]:
+    """Return a stream's signals in the order of the top level's ports."""
+    return [stream.data, stream.keep, stream.last, stream.valid, stream.ready]
+
+
 @block
-def eie_top(  # noqa: ANN201
+def eie_top(
     aclk: Signal,
     aresetn: Signal,
     s_axis_tdata: Signal,
@@ -150,9 +164,7 @@ def eie_top(  # noqa: ANN201
 
     units = [
         entity(stream_register(aclk, reset, incoming, instructions)),
-        entity(
-            control_unit(aclk, reset, instructions, status.clearing, load, compute, store, read, machine, config)
-        ),
+        entity(control_unit(aclk, reset, instructions, status.clearing, load, compute, store, read, machine, config)),
         array(aclk, reset, load, compute, store, activation_read, counters, status, config),
         entity(result_stream(aclk, reset, read, activation_read, results, results_empty, config)),
         entity(stream_register(aclk, reset, results, outgoing)),

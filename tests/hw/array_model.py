@@ -8,11 +8,10 @@ from __future__ import annotations
 import random
 
 import numpy as np
-from myhdl import always, block
-
-from eie.emulation import EmulatedDevice
 from eie.bits import unpack_fields
+from eie.emulation import EmulatedDevice
 from eie_hw.resources import segments
+from myhdl import always, block
 
 READ_LATENCY = 3
 

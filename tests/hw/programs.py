@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 
 import numpy as np
-
 from eie import isa
 from eie.config import SHIFT_LIMIT, ArrayConfig
 from eie.isa import ErrorCode, Instruction

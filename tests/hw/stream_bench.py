@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import random
 
-from myhdl import ResetSignal, Simulation, StopSimulation, always, block, delay, instance
-
 from eie_hw.interfaces import Stream, bit
+from myhdl import ResetSignal, Simulation, StopSimulation, always, block, delay, instance
 
 FULL_KEEP = 0xFF
 
@@ -114,4 +113,15 @@ def new_stream() -> Stream:
     return Stream()
 
 
-__all__ = ["FULL_KEEP", "bit", "clock", "finish_when", "make_reset", "new_stream", "play_words", "release_reset", "run", "take_words"]
+__all__ = [
+    "FULL_KEEP",
+    "bit",
+    "clock",
+    "finish_when",
+    "make_reset",
+    "new_stream",
+    "play_words",
+    "release_reset",
+    "run",
+    "take_words",
+]

@@ -5,12 +5,11 @@ import random
 import numpy as np
 import pytest
 from array_model import array_model
-from machine_bench import play, words_of
-from programs import header, payload, random_program
-
 from eie import ArrayConfig, isa, registers
 from eie.emulation import EmulatedDevice
 from eie.isa import ErrorCode
+from machine_bench import play, words_of
+from programs import header, payload, random_program
 
 SMALL = ArrayConfig(num_pes=4, entries=128, pointers=32, rows=8, activations=64, codebooks=3, entries_per_word=8)
 CONFIGS = {

@@ -3,11 +3,10 @@
 import random
 
 import pytest
-from myhdl import StopSimulation, instance
-from stream_bench import bit, clock, run
-
 from eie_hw.gearbox import gearbox
 from eie_hw.interfaces import vector
+from myhdl import StopSimulation, instance
+from stream_bench import bit, clock, run
 
 
 def _cut(payloads, beat_bytes, pause, seed=0):

@@ -3,9 +3,8 @@
 import random
 
 import pytest
-from stream_bench import bit, clock, finish_when, make_reset, new_stream, play_words, release_reset, run, take_words
-
 from eie_hw.stream_register import stream_register
+from stream_bench import bit, clock, finish_when, make_reset, new_stream, play_words, release_reset, run, take_words
 
 
 def _words(count, seed):

