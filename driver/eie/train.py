@@ -113,9 +113,9 @@ def prune_retrain(
     """Prune a trained network little by little while it goes on training, then retrain what is left.
 
     Every 100 batches the least salient weights of the whole network are removed for good, so that the density falls
-    from its present value along a cubic curve (Zhu and Gupta, 2017) and each layer finds its own. The saliency of a weight w is w**2 times
-    the mean square of its gradient: the loss that its removal costs to second order, with the empirical Fisher
-    information for the curvature (optimal brain damage; LeCun et al., 1989).
+    from its present value along a cubic curve (Zhu and Gupta, 2017) and each layer finds its own. The saliency of a
+    weight w is w**2 times the mean square of its gradient: the loss that its removal costs to second order, with the
+    empirical Fisher information for the curvature (optimal brain damage; LeCun et al., 1989).
 
     Parameters
     ----------
