@@ -31,6 +31,13 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
         partial.unlink(missing_ok=True)
 
 
+def require_folder(path: str | os.PathLike[str]) -> None:
+    """Raise `EieError` if the folder of a file to be written is not there; before long work, rather than after it."""
+    folder = Path(path).resolve().parent
+    if not folder.is_dir():
+        raise EieError(f"{path}: there is no folder {folder}; create it first")
+
+
 def make_folder(path: str | os.PathLike[str]) -> Path:
     """Return a folder, created with its parents if it is not there yet, or raise `EieError`."""
     path = Path(path)

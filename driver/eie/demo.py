@@ -57,7 +57,7 @@ class Demo:
     images: int = mnist.TEST_COUNT
     verified: int = 1000
     figures: bool = True
-    network: Path = NETWORK
+    network: Path = field(default_factory=lambda: NETWORK)
 
     def __post_init__(self) -> None:
         if not 1 <= self.images <= mnist.TEST_COUNT:

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from eie.atomic import require_folder
 from eie.cli.common import (
     Commands,
     Progress,
@@ -17,7 +18,6 @@ from eie.cli.common import (
     read_array,
 )
 from eie.compression import compress
-from eie.errors import EieError
 from eie.file import describe
 from eie.networks import read_network
 from eie.report import CompressionReport
@@ -85,9 +85,7 @@ def add_parser(commands: Commands) -> None:
 
 def _run(args: argparse.Namespace) -> None:
     config = array_config(args)
-    folder = args.output.resolve().parent
-    if not folder.is_dir():  # found now, not after the work
-        raise EieError(f"{args.output}: there is no folder {folder}")
+    require_folder(args.output)
     with Progress() as progress:
         progress("reading the network")
         layers = read_network(args.network, _ACTIVATIONS[args.hidden_activation], _ACTIVATIONS[args.last_activation])

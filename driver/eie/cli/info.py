@@ -66,9 +66,9 @@ def _text(
         "",
         report.table(),
         "",
-        f"{'size':<15}{bytes_text(size)} ({dense / size:.1f} times smaller than float32)",
-        f"{'without Huffman':<15} {bytes_text(plain)} ({dense / plain:.1f} times)",
-        f"{'float32':<15}{bytes_text(dense)}, weights only",
+        f"size             {bytes_text(size)}, {dense / size:.1f} times smaller than float32",
+        f"without Huffman  {bytes_text(plain)}, {dense / plain:.1f} times",
+        f"float32          {bytes_text(dense)}, weights only",
         "",
         _residency(config, packed),
     ]

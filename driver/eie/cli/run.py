@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eie.accelerator import Accelerator
-from eie.atomic import replacing
+from eie.atomic import replacing, require_folder
 from eie.cli.common import (
     Commands,
     Progress,
@@ -51,8 +51,10 @@ def add_parser(commands: Commands) -> None:
 
 def _run(args: argparse.Namespace) -> None:
     config = array_config(args)
-    if args.output and args.output.suffix != ".npy":
-        raise PackError(f"{args.output}: outputs are written as .npy; name the file so")
+    if args.output:
+        if args.output.suffix != ".npy":
+            raise PackError(f"{args.output}: outputs are written as .npy; name the file so")
+        require_folder(args.output)
     with Progress() as progress:
         progress("loading")
         model = load(args.file)
