@@ -8,6 +8,18 @@ from pathlib import Path
 
 from eie.config import ArrayConfig
 from eie.errors import ConfigError
+from eie.registers import build_hash
+
+ARRAY_CELL, DMA_CELL = "eie_top_0", "axi_dma_0"
+"""Names of the two cells that the host talks to, in the block design and so in the .hwh."""
+
+ARRAY_VLNV, DMA_VLNV = "xilinx.com:module_ref:eie_top:1.0", "xilinx.com:ip:axi_dma:7.1"
+"""What the .hwh says the cells are; Vivado gives a module reference the VLNV of its entity."""
+
+REGISTER_BYTES = 0x10000
+"""Address range of either cell."""
+
+_DESIGN_PREFIX = "eie_"
 
 
 @dataclass(frozen=True)
@@ -34,6 +46,10 @@ class Board:
     vivado_version : str
         Version that the build script is written for.
     config : ArrayConfig
+    processing_system_settings : tuple of (name, value)
+        What the processing system must be told about the board besides its ports and clock.
+    sources : tuple of str
+        Where the facts are from.
     """
 
     name: str
@@ -50,6 +66,18 @@ class Board:
     pynq_versions: tuple[str, ...]
     vivado_version: str
     config: ArrayConfig
+    processing_system_settings: tuple[tuple[str, str], ...] = ()
+    sources: tuple[str, ...] = ()
+
+    @property
+    def overlay_name(self) -> str:
+        """Name of the overlay's files, before .bit, .hwh and .json."""
+        return f"eie-{self.name}"
+
+    @property
+    def design_name(self) -> str:
+        """Name of the block design; .bit and .hwh both carry it, so either tells the build hash it is of."""
+        return f"{_DESIGN_PREFIX}{build_hash(self.config):08x}"
 
 
 def board(name: str) -> Board:
@@ -59,13 +87,23 @@ def board(name: str) -> Board:
     values = json.loads((_folder() / name / "board.json").read_text(encoding="utf-8"))
     for key in ("dma_address", "array_address", "memory_base"):
         values[key] = int(values[key], 0)
-    values["pynq_versions"] = tuple(values["pynq_versions"])
+    for key in ("pynq_versions", "sources"):
+        values[key] = tuple(values[key])
+    values["processing_system_settings"] = tuple(values.get("processing_system_settings", {}).items())
     return Board(name=name, config=ArrayConfig(**values.pop("array")), **values)
 
 
 def board_names() -> tuple[str, ...]:
     """Return the names of the boards."""
     return tuple(sorted(path.parent.name for path in _folder().glob("*/board.json")))
+
+
+def design_build_hash(design_name: str) -> int | None:
+    """Return the build hash that a block design's name states, as read from a .hwh or .bit; None if it states none."""
+    digits = design_name.removeprefix(_DESIGN_PREFIX)
+    if design_name == digits or len(digits) != 8 or set(digits) - set("0123456789abcdef"):
+        return None
+    return int(digits, 16)
 
 
 def _folder() -> Path:

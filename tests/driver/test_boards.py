@@ -2,8 +2,9 @@
 
 import pytest
 
-from eie.boards import board, board_names
+from eie.boards import board, board_names, design_build_hash
 from eie.errors import ConfigError
+from eie.registers import build_hash
 
 
 def test_the_four_boards_are_there():
@@ -22,3 +23,21 @@ def test_a_board_has_room_for_its_registers_and_an_array_that_can_be_built(name)
 def test_an_unknown_board_is_refused_with_the_names_there_are():
     with pytest.raises(ConfigError, match=r"no board 'pynq'; the boards are kv260, pynq-z1"):
         board("pynq")
+
+
+@pytest.mark.parametrize("name", board_names())
+def test_the_name_of_the_block_design_tells_the_build_hash_of_the_array(name):
+    described = board(name)
+    assert design_build_hash(described.design_name) == build_hash(described.config)
+    assert described.overlay_name == f"eie-{name}"
+
+
+@pytest.mark.parametrize("name", ["", "eie_", "base", "eie_12345", "eie_1234567G", "eie_123456789", "bbc1f318"])
+def test_a_design_of_another_name_tells_no_build_hash(name):
+    assert design_build_hash(name) is None
+
+
+@pytest.mark.parametrize("name", board_names())
+def test_a_board_says_where_its_facts_are_from_and_can_be_compared(name):
+    assert board(name).sources
+    assert len({board(name), board(name)}) == 1
