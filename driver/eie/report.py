@@ -144,13 +144,24 @@ def compression_report(model: Model, config: ArrayConfig | None = None) -> Compr
         The default array if not given.
     """
     config = config or ArrayConfig()
-    known = model.metadata.get("compression", {}).get("layers", [])
-    errors = CompressionReport.from_dict({"layers": known}).layers if len(known) == len(model.layers) else ()
-    rows = []
-    for i, layer in enumerate(model.layers):
-        ratios = {name: getattr(errors[i], name) for name in _RATIOS} if errors else {}
-        rows.append(layer_report(layer, config, **ratios))
-    return CompressionReport(tuple(rows))
+    ratios = _known_ratios(model)
+    return CompressionReport(tuple(layer_report(row, config, **ratios[i]) for i, row in enumerate(model.layers)))
+
+
+def _known_ratios(model: Model) -> list[dict[str, float | None]]:
+    """Return the ratios that a model's metadata hold for each layer; a file's metadata may hold anything."""
+    compression = model.metadata.get("compression")
+    known = compression.get("layers") if isinstance(compression, Mapping) else None
+    if not isinstance(known, list) or len(known) != len(model.layers):
+        known = [None] * len(model.layers)
+    rows = [row if isinstance(row, Mapping) else {} for row in known]
+    return [{name: _ratio(row.get(name)) for name in _RATIOS} for row in rows]
+
+
+def _ratio(value: Any) -> float | None:
+    if value == "inf":
+        return math.inf
+    return value if type(value) in (int, float) else None
 
 
 _RATIOS = ("weight_sqnr_db", "output_sqnr_db", "fixed_point_sqnr_db")

@@ -76,7 +76,7 @@ def _text(result: dict[str, Any]) -> str:
 _SIZES = (("float32 weights", "float32"), ("compressed, plain", "plain"), ("compressed, Huffman", "huffman"))
 _ERRORS = (
     ("dense network, float32, as recorded", "dense_float32_all_images"),
-    ("pruned network, float32", "pruned_float32"),
+    ("pruned network, weights shared, float32", "pruned_float32"),
     ("compressed, on the array in 16-bit integers", "compressed"),
 )
 

@@ -59,6 +59,7 @@ def _run(args: argparse.Namespace) -> None:
         progress("loading")
         model = load(args.file)
         batch, single = read_batch(args.input, model)
+        progress(f"preparing the {args.device} array")
         with Accelerator(device_by_name(args.device, config)) as accelerator:
             started = time.perf_counter()
             accelerator.load(model)

@@ -63,6 +63,7 @@ def _run(args: argparse.Namespace) -> None:
         given = None if args.inputs.lstrip("+-").isdigit() else _activations(args.inputs, model)
         count = _count(args.inputs) if given is None else len(given)
         checks = []
+        progress(f"preparing the {args.device} array")
         with Accelerator(device_by_name(args.device, config)) as accelerator:
             for name, part, inputs in _cases(model, given, count, args.seed):
                 progress(f"comparing {name}")
