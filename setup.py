@@ -28,8 +28,18 @@ setup(
     license="MIT",
     python_requires=">=3.10",
     package_dir={"eie": "driver/eie", "eie_hw": "hw/eie_hw", "eie_overlays": "overlays"},
-    packages=["eie", *(f"eie.{p}" for p in find_packages("driver/eie")), "eie_hw", "eie_overlays"],
-    package_data={"eie": ["data/*"], "eie_hw": ["*.vhd", "*.v", "*.cpp"], "eie_overlays": ["*/*.json", "*/*.bit", "*/*.hwh"]},
+    packages=[
+        "eie",
+        *(f"eie.{p}" for p in find_packages("driver/eie")),
+        "eie_hw",
+        *(f"eie_hw.{p}" for p in find_packages("hw/eie_hw")),
+        "eie_overlays",
+    ],
+    package_data={
+        "eie": ["data/*"],
+        "eie_hw": ["*.vhd", "*.v", "*.cpp", "overlay/*.tcl"],
+        "eie_overlays": ["*/*.json", "*/*.bit", "*/*.hwh"],
+    },
     install_requires=["numpy>=1.22"],
     extras_require={
         "compress": COMPRESS,

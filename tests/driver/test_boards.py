@@ -1,7 +1,6 @@
 """The board descriptions: complete, consistent, refused by name."""
 
 import pytest
-
 from eie.boards import board, board_names, design_build_hash
 from eie.errors import ConfigError
 from eie.registers import build_hash

@@ -1,0 +1,1 @@
+"""From a board's description to its overlay: block design, Vivado script, build."""

@@ -1,0 +1,154 @@
+"""The block design of an overlay: processing system, DMA, array, and what connects them.
+
+memory <- S_AXI -- interconnect <- DMA -> s_axis -> eie_top -> m_axis -> DMA
+CPU -> M_AXI -- interconnect -> registers of DMA and eie_top; their interrupts -> CPU
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from eie.boards import ARRAY_CELL, ARRAY_VLNV, DMA_CELL, DMA_VLNV, REGISTER_BYTES, Board
+
+from eie_hw.overlay.processing_system import ProcessingSystem, processing_system
+
+CONTROL_CELL, MEMORY_CELL, RESET_CELL, INTERRUPT_CELL = "axi_control", "axi_memory", "reset_0", "interrupts_0"
+TOP = ARRAY_VLNV.split(":")[2]
+"""The entity that the array's cell refers to."""
+
+CONCATENATION = "concatenation"
+"""Kind of the cell that joins bits; its IP depends on the Vivado version."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A cell: name, kind ("ip", "module" or `CONCATENATION`), VLNV or entity, parameters."""
+
+    name: str
+    kind: str
+    reference: str
+    parameters: tuple[tuple[str, object], ...] = ()
+
+
+@dataclass(frozen=True)
+class Mapping:
+    """An address segment (cell/interface/segment) in an address space (cell/space), both in bytes."""
+
+    space: str
+    segment: str
+    base: int
+    size: int
+
+
+@dataclass(frozen=True)
+class BlockDesign:
+    """A block design.
+
+    Parameters
+    ----------
+    name : str
+    cells : tuple of Cell
+    external : tuple of (pin, VLNV)
+        Interface pins that become ports of the design.
+    interfaces : tuple of (master pin, slave pin)
+    nets : tuple of (driving pin, driven pins)
+    mappings : tuple of Mapping
+    unreachable : tuple of (space, segment)
+        Segments that stay out of an address space.
+    """
+
+    name: str
+    cells: tuple[Cell, ...]
+    external: tuple[tuple[str, str], ...]
+    interfaces: tuple[tuple[str, str], ...]
+    nets: tuple[tuple[str, tuple[str, ...]], ...]
+    mappings: tuple[Mapping, ...]
+    unreachable: tuple[tuple[str, str], ...]
+
+
+def block_design(board: Board) -> BlockDesign:
+    """Return the block design of a board's overlay."""
+    system = processing_system(board)
+    dma_spaces = [f"{DMA_CELL}/Data_MM2S", f"{DMA_CELL}/Data_S2MM"]
+    return BlockDesign(
+        name=board.design_name,
+        cells=_cells(board, system),
+        external=tuple((f"{system.cell}/{name}", vlnv) for name, vlnv in system.external),
+        interfaces=_interfaces(system),
+        nets=_nets(system),
+        mappings=(
+            Mapping(f"{system.cell}/Data", f"{DMA_CELL}/S_AXI_LITE/Reg", board.dma_address, REGISTER_BYTES),
+            Mapping(f"{system.cell}/Data", f"{ARRAY_CELL}/s_axi/reg0", board.array_address, REGISTER_BYTES),
+            *(
+                Mapping(space, f"{system.cell}/{system.memory_segment}", board.memory_base, board.memory_bytes)
+                for space in dma_spaces
+            ),
+        ),
+        unreachable=tuple((space, f"{system.cell}/{name}") for space in dma_spaces for name in system.other_segments),
+    )
+
+
+def _cells(board: Board, system: ProcessingSystem) -> tuple[Cell, ...]:
+    dma = {
+        "c_include_sg": 0,
+        "c_sg_length_width": board.dma_length_bits,
+        "c_include_mm2s": 1,
+        "c_include_s2mm": 1,
+        "c_include_mm2s_dre": 0,
+        "c_include_s2mm_dre": 0,
+        "c_m_axi_mm2s_data_width": board.dma_data_bits,
+        "c_m_axis_mm2s_tdata_width": board.dma_data_bits,
+        "c_m_axi_s2mm_data_width": board.dma_data_bits,
+        "c_mm2s_burst_size": system.burst_words,
+        "c_s2mm_burst_size": system.burst_words,
+    }
+    return (
+        Cell(system.cell, "ip", system.vlnv, tuple(system.settings(board).items())),
+        Cell(RESET_CELL, "ip", "xilinx.com:ip:proc_sys_reset"),
+        Cell(DMA_CELL, "ip", DMA_VLNV, tuple(dma.items())),
+        Cell(ARRAY_CELL, "module", TOP),
+        Cell(CONTROL_CELL, "ip", system.interconnect, (("NUM_SI", 1), ("NUM_MI", 2))),
+        Cell(MEMORY_CELL, "ip", system.interconnect, (("NUM_SI", 2), ("NUM_MI", 1))),
+        Cell(INTERRUPT_CELL, CONCATENATION, "", (("NUM_PORTS", 3),)),
+    )
+
+
+def _interfaces(system: ProcessingSystem) -> tuple[tuple[str, str], ...]:
+    return (
+        (f"{system.cell}/{system.control[0]}", f"{CONTROL_CELL}/S00_AXI"),
+        (f"{CONTROL_CELL}/M00_AXI", f"{DMA_CELL}/S_AXI_LITE"),
+        (f"{CONTROL_CELL}/M01_AXI", f"{ARRAY_CELL}/s_axi"),
+        (f"{DMA_CELL}/M_AXI_MM2S", f"{MEMORY_CELL}/S00_AXI"),
+        (f"{DMA_CELL}/M_AXI_S2MM", f"{MEMORY_CELL}/S01_AXI"),
+        (f"{MEMORY_CELL}/M00_AXI", f"{system.cell}/{system.memory[0]}"),
+        (f"{DMA_CELL}/M_AXIS_MM2S", f"{ARRAY_CELL}/s_axis"),
+        (f"{ARRAY_CELL}/m_axis", f"{DMA_CELL}/S_AXIS_S2MM"),
+    )
+
+
+def _nets(system: ProcessingSystem) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    clocks = [
+        f"{RESET_CELL}/slowest_sync_clk",
+        f"{system.cell}/{system.control[1]}",
+        f"{system.cell}/{system.memory[1]}",
+        *(f"{DMA_CELL}/{name}" for name in ("s_axi_lite_aclk", "m_axi_mm2s_aclk", "m_axi_s2mm_aclk")),
+        f"{ARRAY_CELL}/aclk",
+    ]
+    resets = [f"{DMA_CELL}/axi_resetn", f"{ARRAY_CELL}/aresetn"]
+    if "smartconnect" in system.interconnect:
+        for cell in (CONTROL_CELL, MEMORY_CELL):
+            clocks.append(f"{cell}/aclk")
+            resets.append(f"{cell}/aresetn")
+    else:
+        for cell, ports in ((CONTROL_CELL, ("S00", "M00", "M01")), (MEMORY_CELL, ("S00", "S01", "M00"))):
+            clocks += [f"{cell}/ACLK", *(f"{cell}/{port}_ACLK" for port in ports)]
+            resets += [f"{cell}/ARESETN", *(f"{cell}/{port}_ARESETN" for port in ports)]
+    return (
+        (f"{system.cell}/{system.clock}", tuple(clocks)),
+        (f"{system.cell}/{system.reset}", (f"{RESET_CELL}/ext_reset_in",)),
+        (f"{RESET_CELL}/peripheral_aresetn", tuple(resets)),
+        (f"{DMA_CELL}/mm2s_introut", (f"{INTERRUPT_CELL}/In0",)),
+        (f"{DMA_CELL}/s2mm_introut", (f"{INTERRUPT_CELL}/In1",)),
+        (f"{ARRAY_CELL}/interrupt", (f"{INTERRUPT_CELL}/In2",)),
+        (f"{INTERRUPT_CELL}/dout", (f"{system.cell}/{system.interrupt}",)),
+    )

@@ -1,0 +1,128 @@
+"""The two processing systems: how Zynq-7000 and Zynq UltraScale+ name the ports, pins and settings that an overlay uses."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from eie.boards import Board
+from eie.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class ProcessingSystem:
+    """Ports of a processing system.
+
+    Parameters
+    ----------
+    cell, vlnv : str
+        Name in the block design; what it is.
+    clock, reset, interrupt : str
+        Pins: clock to the fabric, its reset, interrupt from the fabric.
+    control, memory : (interface, clock pin)
+        AXI master towards the registers, AXI slave towards the memory.
+    memory_segment : str
+        Address segment of the memory behind the slave.
+    other_segments : tuple of str
+        What else lies behind the slave; kept out of the DMA's reach.
+    external : tuple of (interface, VLNV)
+        Interfaces that leave the chip.
+    interconnect : str
+        IP that connects AXI ports. On Zynq-7000 it is the one that takes fewer LUTs.
+    burst_words : int
+        Longest DMA burst; AXI3 slaves take 16.
+    settings : callable Board -> dict
+        Its own parameters.
+    """
+
+    cell: str
+    vlnv: str
+    clock: str
+    reset: str
+    interrupt: str
+    control: tuple[str, str]
+    memory: tuple[str, str]
+    memory_segment: str
+    other_segments: tuple[str, ...]
+    external: tuple[tuple[str, str], ...]
+    interconnect: str
+    burst_words: int
+    settings: Callable[[Board], dict[str, object]]
+
+
+def processing_system(board: Board) -> ProcessingSystem:
+    """Return a board's processing system, or raise `ConfigError` if it has one that is not known."""
+    if board.processing_system not in _SYSTEMS:
+        known = " or ".join(_SYSTEMS)
+        raise ConfigError(f"{board.name}: processing_system is {board.processing_system!r}; it must be {known}")
+    return _SYSTEMS[board.processing_system]
+
+
+def _zynq_7000(board: Board) -> dict[str, object]:
+    return {
+        **dict(board.processing_system_settings),
+        "PCW_FPGA0_PERIPHERAL_FREQMHZ": board.clock_mhz,
+        "PCW_FPGA_FCLK0_ENABLE": 1,
+        "PCW_EN_CLK0_PORT": 1,
+        "PCW_EN_RST0_PORT": 1,
+        "PCW_USE_M_AXI_GP0": 1,
+        "PCW_USE_S_AXI_HP0": 1,
+        "PCW_S_AXI_HP0_DATA_WIDTH": board.dma_data_bits,
+        "PCW_USE_FABRIC_INTERRUPT": 1,
+        "PCW_IRQ_F2P_INTR": 1,
+    }
+
+
+def _zynq_ultrascale(board: Board) -> dict[str, object]:
+    # The AXI ports keep the 128 bits that they have out of reset, so that they work before any software sets widths.
+    return {
+        **dict(board.processing_system_settings),
+        "PSU__FPGA_PL0_ENABLE": 1,
+        "PSU__CRL_APB__PL0_REF_CTRL__SRCSEL": "IOPLL",
+        "PSU__CRL_APB__PL0_REF_CTRL__FREQMHZ": board.clock_mhz,
+        "PSU__NUM_FABRIC_RESETS": 1,
+        "PSU__USE__M_AXI_GP0": 1,
+        "PSU__USE__M_AXI_GP1": 0,
+        "PSU__USE__M_AXI_GP2": 0,
+        "PSU__USE__S_AXI_GP2": 1,
+        "PSU__MAXIGP0__DATA_WIDTH": 128,
+        "PSU__SAXIGP2__DATA_WIDTH": 128,
+        "PSU__USE__IRQ0": 1,
+    }
+
+
+_SYSTEMS = {
+    "processing_system7": ProcessingSystem(
+        cell="processing_system7_0",
+        vlnv="xilinx.com:ip:processing_system7",
+        clock="FCLK_CLK0",
+        reset="FCLK_RESET0_N",
+        interrupt="IRQ_F2P",
+        control=("M_AXI_GP0", "M_AXI_GP0_ACLK"),
+        memory=("S_AXI_HP0", "S_AXI_HP0_ACLK"),
+        memory_segment="S_AXI_HP0/HP0_DDR_LOWOCM",
+        other_segments=(),
+        external=(
+            ("DDR", "xilinx.com:interface:ddrx_rtl:1.0"),
+            ("FIXED_IO", "xilinx.com:display_processing_system7:fixedio_rtl:1.0"),
+        ),
+        interconnect="xilinx.com:ip:axi_interconnect",
+        burst_words=16,
+        settings=_zynq_7000,
+    ),
+    "zynq_ultra_ps_e": ProcessingSystem(
+        cell="zynq_ultra_ps_e_0",
+        vlnv="xilinx.com:ip:zynq_ultra_ps_e",
+        clock="pl_clk0",
+        reset="pl_resetn0",
+        interrupt="pl_ps_irq0",
+        control=("M_AXI_HPM0_FPD", "maxihpm0_fpd_aclk"),
+        memory=("S_AXI_HP0_FPD", "saxihp0_fpd_aclk"),
+        memory_segment="SAXIGP2/HP0_DDR_LOW",
+        other_segments=("SAXIGP2/HP0_DDR_HIGH", "SAXIGP2/HP0_LPS_OCM", "SAXIGP2/HP0_QSPI"),
+        external=(),
+        interconnect="xilinx.com:ip:smartconnect",
+        burst_words=64,
+        settings=_zynq_ultrascale,
+    ),
+}

@@ -1,0 +1,93 @@
+#!/usr/bin/env python3
+"""Build the overlay of a board: VHDL, Vivado script, and where there is a Vivado, .bit and .hwh (docs/overlay.md)."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from eie.boards import ARRAY_CELL, DMA_CELL, board, board_names
+from eie.errors import EieError
+from eie.registers import build_hash
+from eie_hw.overlay.build import SCRIPT, SHELL_SCRIPT, SOURCES, Plan, build, prepare
+from eie_hw.overlay.vivado import LOG, check_version, find_vivado
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command; return its exit code: 0, or 1 with a line on stderr that says what is wrong."""
+    options = _parser().parse_args(arguments)
+    say = (lambda text: None) if options.json else (lambda text: print(text, flush=True))
+    try:
+        result = _run(options, say)
+    except EieError as error:
+        print(f"build_overlay.py: error: {error}", file=sys.stderr)
+        return 1
+    if options.json:
+        print(json.dumps(result, indent=2))
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--board", required=True, metavar="NAME", help=", ".join(board_names()))
+    parser.add_argument("-o", "--output", type=Path, metavar="DIR", help="default out/overlay-NAME")
+    parser.add_argument("--vivado", metavar="PATH", help="Vivado's executable or directory; default: the one on PATH")
+    parser.add_argument("--jobs", type=int, default=4, metavar="N", help="processes that Vivado may start; default 4")
+    parser.add_argument("--dry-run", action="store_true", help="print the plan and do nothing")
+    parser.add_argument("--json", action="store_true", help="print plan and result as JSON")
+    return parser
+
+
+def _run(options: argparse.Namespace, say) -> dict[str, object]:
+    described = board(options.board)
+    vivado = find_vivado(options.vivado)
+    plan = Plan(described, options.output or Path("out") / f"overlay-{described.name}", vivado, options.jobs)
+    warning = vivado and check_version(vivado, described)
+    for line in _plan_lines(plan):
+        say(line)
+    if warning:
+        print(f"build_overlay.py: warning: {warning}", file=sys.stderr)
+    result = {**plan.to_dict(), "warning": warning, "built": None}
+    if options.dry_run:
+        return result
+    files = prepare(plan)
+    result["sources"] = [path.relative_to(plan.directory).as_posix() for path in files]
+    say(f"\nwritten: {len(files)} VHDL files, {SCRIPT}, {SHELL_SCRIPT}")
+    if vivado is None:
+        say(
+            f"There is no Vivado here. Copy {plan.directory} to a machine with Vivado {described.vivado_version} or newer"
+        )
+        say(f"and run there: sh {plan.directory.name}/{SHELL_SCRIPT}")
+        return result
+    say(f"running Vivado, which can take an hour; its log is {plan.directory / LOG}")
+    result["built"] = built = build(plan)
+    say(f"timing is met: setup slack {built['setup_slack_ns']} ns, hold slack {built['hold_slack_ns']} ns")
+    say("built: " + ", ".join(str(path) for path in plan.results))
+    return result
+
+
+def _plan_lines(plan: Plan) -> list[str]:
+    described = plan.board
+    hash_text = f"0x{build_hash(described.config):08x}"
+    vivado = f"{plan.vivado.version}, {plan.vivado.executable}" if plan.vivado else "none found"
+    run = f"run Vivado: {SCRIPT}" if plan.vivado else "leave the directory for a machine with Vivado"
+    return [
+        f"board      {described.title}, {described.part}",
+        f"array      {described.config.num_pes} PEs at {described.clock_mhz} MHz, build hash {hash_text}",
+        f"registers  {DMA_CELL} at 0x{described.dma_address:08X}, {ARRAY_CELL} at 0x{described.array_address:08X}",
+        f"memory     {described.memory_bytes >> 20} MiB at 0x{described.memory_base:08X}, "
+        f"DMA of {described.dma_data_bits} bits, lengths of {described.dma_length_bits} bits",
+        f"Vivado     {vivado}; needed: {described.vivado_version} or newer",
+        f"directory  {plan.directory}",
+        "steps",
+        f"  1  convert the array to VHDL: {SOURCES}/",
+        f"  2  write {SCRIPT} (block design, synthesis, implementation, timing check, reports) and {SHELL_SCRIPT}",
+        f"  3  {run}",
+        f"results    {', '.join(path.name for path in plan.results)}, reports/",
+    ]
+
+
+if __name__ == "__main__":
+    sys.exit(main())
