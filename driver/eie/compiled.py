@@ -14,13 +14,12 @@ _CODE_BITS = np.uint32(CODE_BITS)
 @numba.njit(cache=True, nogil=True)  # type: ignore[misc]
 def accumulate(column_starts, entries, codebook, activations, sums):  # type: ignore[no-untyped-def]
     """Add every active column's entries to the sums, in place; see `eie.tile_matrix.TileMatrix.accumulate`."""
-    products = np.empty(CODEBOOK_SIZE, np.int64)
     for vector in range(activations.shape[0]):
         row = sums[vector]
         for column in range(activations.shape[1]):
-            activation = activations[vector, column]
+            activation = np.int64(activations[vector, column])
             if activation != 0:
-                for code in range(CODEBOOK_SIZE):
-                    products[code] = codebook[code] * activation
-                for entry in entries[column_starts[column] : column_starts[column + 1]]:
-                    row[entry >> _CODE_BITS] += products[entry & _CODE_MASK]
+                # An unsigned index needs no check for counting from the end, and a slice costs more than a short column.
+                for i in range(np.uint64(column_starts[column]), np.uint64(column_starts[column + 1])):
+                    entry = entries[i]
+                    row[entry >> _CODE_BITS] += codebook[entry & _CODE_MASK] * activation

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,11 @@ from eie.config import CODE_BITS, CODEBOOK_SIZE, ArrayConfig
 # From this batch on, a product with a dense matrix of at most this size beats adding up the entries of active columns.
 _DENSE_BATCH = 6
 _DENSE_BYTES = 32 << 20
+# A larger one is made block by block, each small enough for the cache, which takes a larger batch to pay.
+_BLOCK_BATCH = 16
+_BLOCK_BYTES = 4 << 20
+# Entries added up at a time: the intermediate arrays stay in the cache.
+_SPARSE_ENTRIES = 1 << 15
 
 
 @dataclass(eq=False)
@@ -60,40 +65,58 @@ class TileMatrix:
             kernel(self.column_starts, self.entries, codebook.astype(np.int64), activations, sums)
             return sums
         decoded = self._decode(codebook)
-        if decoded.dense is None or len(activations) < _DENSE_BATCH:
-            return np.stack([self._sparse_product(a, decoded) for a in activations])
-        return (activations.astype(np.float64) @ decoded.dense).astype(np.int64)
+        if decoded.dense is not None and len(activations) >= _DENSE_BATCH:
+            return (activations.astype(np.float64) @ decoded.dense).astype(np.int64)
+        if len(activations) >= _BLOCK_BATCH:
+            return self._block_product(activations, decoded)
+        return np.stack([self._sparse_product(a, decoded) for a in activations])
 
     def _decode(self, codebook: NDArray[np.int16]) -> _Decoded:
-        """Look up the codebook once, for numpy to work with floats and plain indices."""
+        """Look up the codebook once, for numpy to work with weights and plain indices."""
         key = codebook.tobytes()
         if self._kept is None or self._kept.codebook != key:
-            weights = codebook.astype(np.float64)[self.entries & (CODEBOOK_SIZE - 1)]
-            accumulators = (self.entries >> CODE_BITS).astype(np.intp)
-            self._kept = _Decoded(key, accumulators, weights, self._dense(accumulators, weights))
+            weights = codebook[self.entries & (CODEBOOK_SIZE - 1)]
+            decoded = _Decoded(key, (self.entries >> CODE_BITS).astype(np.int32), weights)
+            columns = len(self.column_starts) - 1
+            if columns * self.size * np.dtype(np.float64).itemsize <= _DENSE_BYTES:
+                decoded = replace(decoded, dense=self._dense(decoded, 0, columns))
+            self._kept = decoded
         return self._kept
 
-    def _dense(self, accumulators: NDArray[np.intp], weights: NDArray[np.float64]) -> NDArray[np.float64] | None:
-        columns = len(self.column_starts) - 1
-        if columns * self.size * weights.itemsize > _DENSE_BYTES:
-            return None
-        column = np.repeat(np.arange(columns), np.diff(self.column_starts))
+    def _dense(self, decoded: _Decoded, first: int, last: int) -> NDArray[np.float64]:
+        """Return columns first to last - 1 as a dense matrix, shape (columns, size)."""
+        starts = self.column_starts[first : last + 1]
+        span = slice(starts[0], starts[-1])
+        begin = np.repeat(np.arange(last - first) * self.size, np.diff(starts))
         # A row address may wrap, so an accumulator can have several entries in a column: add, don't assign.
-        flat: NDArray[np.float64] = np.bincount(
-            column * self.size + accumulators, weights=weights, minlength=columns * self.size
-        ).astype(np.float64, copy=False)
-        return flat.reshape(columns, self.size)
+        flat = np.bincount(
+            begin + decoded.accumulators[span], weights=decoded.weights[span], minlength=(last - first) * self.size
+        )
+        return flat.reshape(last - first, self.size)
+
+    def _block_product(self, activations: NDArray[np.int16], decoded: _Decoded) -> NDArray[np.int64]:
+        columns = len(self.column_starts) - 1
+        step = max(1, _BLOCK_BYTES // (self.size * np.dtype(np.float64).itemsize))
+        sums = np.zeros((len(activations), self.size))
+        for first in range(0, columns, step):
+            last = min(first + step, columns)
+            sums += activations[:, first:last].astype(np.float64) @ self._dense(decoded, first, last)
+        return sums.astype(np.int64)
 
     def _sparse_product(self, activations: NDArray[np.int16], decoded: _Decoded) -> NDArray[np.int64]:
         active = np.flatnonzero(activations)
         starts, ends = self.column_starts[active], self.column_starts[active + 1]
         spans = [slice(s, e) for s, e in zip(starts.tolist(), ends.tolist(), strict=True)]
-        if not spans:
-            return np.zeros(self.size, np.int64)
-        products = np.repeat(activations[active].astype(np.float64), ends - starts)
-        products *= np.concatenate([decoded.weights[span] for span in spans])
-        accumulators = np.concatenate([decoded.accumulators[span] for span in spans])
-        return np.bincount(accumulators, weights=products, minlength=self.size).astype(np.int64)
+        counts, values = ends - starts, activations[active].astype(np.float64)
+        step = max(1, _SPARSE_ENTRIES * len(spans) // max(1, int(counts.sum())))
+        sums = np.zeros(self.size)
+        for first in range(0, len(spans), step):
+            part = slice(first, first + step)
+            products = np.repeat(values[part], counts[part])
+            products *= np.concatenate([decoded.weights[span] for span in spans[part]])
+            accumulators = np.concatenate([decoded.accumulators[span] for span in spans[part]])
+            sums += np.bincount(accumulators, weights=products, minlength=self.size)
+        return sums.astype(np.int64)
 
 
 @dataclass(frozen=True)
@@ -101,9 +124,9 @@ class _Decoded:
     """A tile with one codebook looked up; `dense`, shape (columns, size), only where that is small."""
 
     codebook: bytes
-    accumulators: NDArray[np.intp]
-    weights: NDArray[np.float64]
-    dense: NDArray[np.float64] | None
+    accumulators: NDArray[np.int32]
+    weights: NDArray[np.int16]
+    dense: NDArray[np.float64] | None = None
 
 
 def decode_tile(pointers: NDArray[np.uint32], words: NDArray[np.uint8], config: ArrayConfig) -> TileMatrix:
