@@ -21,9 +21,8 @@ from pathlib import Path
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-import numpy as np
-
 import eie
+import numpy as np
 from eie import tile_matrix
 from eie.mnist import DATA, test_digits
 from eie.packing import pack
@@ -37,7 +36,7 @@ LIMITS = {("alex6-1", "numba"): 1.0, ("alex6-1", "numpy"): 3.0, ("alex6-64", "nu
 
 
 def interleave(runs: int, *calls: Callable[[], object]) -> list[list[float]]:
-    """Time the calls in turn, so that a change of the machine's load meets all of them; the first round is not counted."""
+    """Time the calls in turn, so that a change of the machine's load meets all of them; the first round is left out."""
     seconds: list[list[float]] = [[] for _ in calls]
     for _ in range(runs + 1):
         for call, times in zip(calls, seconds, strict=True):

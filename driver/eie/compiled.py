@@ -19,7 +19,7 @@ def accumulate(column_starts, entries, codebook, activations, sums):  # type: ig
         for column in range(activations.shape[1]):
             activation = np.int64(activations[vector, column])
             if activation != 0:
-                # An unsigned index needs no check for counting from the end, and a slice costs more than a short column.
+                # An unsigned index needs no check for counting from the end; a slice costs more than a short column.
                 for i in range(np.uint64(column_starts[column]), np.uint64(column_starts[column + 1])):
                     entry = entries[i]
                     row[entry >> _CODE_BITS] += codebook[entry & _CODE_MASK] * activation

@@ -1,10 +1,9 @@
 """Packing of bit fields, against Python's big integers."""
 
 import numpy as np
+from eie.bits import pack_fields, unpack_fields
 from hypothesis import given
 from hypothesis import strategies as st
-
-from eie.bits import pack_fields, unpack_fields
 
 
 @given(

@@ -2,9 +2,8 @@
 
 import dataclasses
 
-import pytest
-
 import eie
+import pytest
 from eie.errors import ConfigError
 
 

@@ -1,12 +1,11 @@
 """Relative-index encoding: decoding entry by entry gives the matrix back, with no needless padding."""
 
+import eie
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-
-import eie
 from eie.encoding import encode_rows
+from hypothesis import given, settings
+
 from tests.strategies import configs, layers
 
 

@@ -1,12 +1,11 @@
 """The instruction set description: no overlaps, exact round trips, checks in order."""
 
-import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-
 import eie
+import pytest
 from eie import isa
 from eie.isa import ErrorCode
+from hypothesis import given
+from hypothesis import strategies as st
 
 CONFIG = eie.ArrayConfig(num_pes=4, entries=64, entries_per_word=8, pointers=64, rows=8, activations=64, codebooks=2)
 

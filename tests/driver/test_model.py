@@ -1,27 +1,27 @@
 """`Dense`, `Layer` and `Model`: what they hold and what they refuse."""
 
+import eie
 import numpy as np
 import pytest
-from hypothesis import given, settings
-
-import eie
 from eie.errors import LayerError
 from eie.model import accumulator_bound
+from hypothesis import given, settings
+
 from tests.strategies import layers
 
 
 def layer(**changes):
-    good = dict(
-        rows=3,
-        columns=2,
-        column_starts=[0, 2, 3],
-        row_indices=[0, 2, 1],
-        codes=[1, 15, 3],
-        codebook=np.arange(16),
-        bias=[0, 0, 0],
-        shift=0,
-        relu=False,
-    )
+    good = {
+        "rows": 3,
+        "columns": 2,
+        "column_starts": [0, 2, 3],
+        "row_indices": [0, 2, 1],
+        "codes": [1, 15, 3],
+        "codebook": np.arange(16),
+        "bias": [0, 0, 0],
+        "shift": 0,
+        "relu": False,
+    }
     return eie.Layer(**{k: np.asarray(v) if isinstance(v, list) else v for k, v in (good | changes).items()})
 
 

@@ -1,13 +1,13 @@
 """Packing and emulation together: the packed stream computes what the integer reference computes."""
 
+import eie
 import numpy as np
 import pytest
+from eie import isa
+from eie.packing import Memory, pack
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import eie
-from eie import isa
-from eie.packing import Memory, pack
 from tests.strategies import activations, configs, models
 
 

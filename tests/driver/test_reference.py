@@ -1,13 +1,13 @@
 """The integer reference, against Python integers of any size, and the fixed-point conversions."""
 
+import eie
 import numpy as np
 import pytest
+from eie.errors import PackError
+from eie.reference import dequantise, finish, quantise
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import eie
-from eie.errors import PackError
-from eie.reference import dequantise, finish, quantise
 from tests.strategies import activations, models
 
 

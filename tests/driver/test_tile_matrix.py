@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-
 from eie import tile_matrix
 from eie.tile_matrix import TileMatrix
 

@@ -1,11 +1,11 @@
 """Tiling: the tiles cover a layer once and fit the memories, whatever its shape."""
 
+import eie
 import numpy as np
 import pytest
+from eie.tiling import tile_layer
 from hypothesis import given, settings
 
-import eie
-from eie.tiling import tile_layer
 from tests.strategies import configs, layers
 
 

@@ -5,9 +5,8 @@ Run by test_packaging.py, where every other library is blocked, and by scripts/c
 
 import platform
 
-import numpy as np
-
 import eie
+import numpy as np
 from eie.mnist import DATA, test_digits
 
 IMAGES = 1000

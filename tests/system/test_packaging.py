@@ -7,9 +7,8 @@ import sys
 from importlib import metadata
 from pathlib import Path
 
-import pytest
-
 import eie
+import pytest
 from eie import isa, registers
 from eie.mnist import DATA
 
