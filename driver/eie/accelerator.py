@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from eie import registers
-from eie.config import STREAM_BITS
-from eie.device import Device, error_text, read_counter
+from eie.device import Device, read_counter
 from eie.errors import DeviceError, PackError, VerificationError
 from eie.model import Model
-from eie.packing import Memory, PackedModel, Segment, pack
+from eie.packing import Memory, PackedModel, pack
 from eie.reference import as_activations, dequantise, quantise, reference, reference_layer
+from eie.transfers import Transfers
 
-_WORD_BYTES = STREAM_BITS // 8
-# A transfer holds as many inferences as fit this; buffers of this size are cheap on every board.
-_TRANSFER_BYTES = 8 << 20
+_Result = TypeVar("_Result")
 
 
 @dataclass(frozen=True)
@@ -49,8 +50,17 @@ class Accelerator:
 
     Parameters
     ----------
-    device : Device
-        For example ``eie.EmulatedDevice(config)``.
+    device : Device or str
+        A device, for example ``eie.EmulatedDevice(config)``, or its name: ``"emulated"``, ``"rtl"``, or a board's
+        overlay, ``"eie.bit"``.
+    retry : bool
+        When a run fails with a `DeviceError`, recover and run it once more. Without it the error is raised, and the
+        next run recovers first.
+
+    Attributes
+    ----------
+    times : StageTimes
+        Where the host's time went, per stage.
 
     Raises
     ------
@@ -64,13 +74,21 @@ class Accelerator:
     >>> y = acc.run(x, verify=True)
     """
 
-    def __init__(self, device: Device) -> None:
+    def __init__(self, device: Device | str, *, retry: bool = False) -> None:
+        if isinstance(device, str):
+            from eie.devices import device_by_name
+
+            device = device_by_name(device)
         self.device = device
         self.config = device.config
+        self.retry = retry
         check_identity(device)
+        self._transfers = Transfers(device)
+        self.times = self._transfers.times
         self._loaded: dict[Model, PackedModel] = {}
         self._memory = Memory(self.config)
         self._current: Model | None = None
+        self._failed = False
         self.soft_reset()
 
     def __enter__(self) -> Accelerator:
@@ -80,14 +98,25 @@ class Accelerator:
         self.close()
 
     def close(self) -> None:
-        """Free the device."""
+        """Free the buffers and the device."""
+        self._transfers.release()
         self.device.close()
 
     def soft_reset(self) -> None:
         """Put the device back to its first state; loaded models are sent again when they are next run."""
         self.device.write_register(registers.offset("control"), registers.CONTROL_SOFT_RESET)
+        self._transfers.forget_programs()
         self._loaded.clear()
         self._memory = Memory(self.config)
+        self._failed = False
+
+    def recover(self) -> None:
+        """Make the device usable after an error: reset it and its DMA, and load again what was loaded."""
+        loaded = list(self._loaded)
+        with self._guard():
+            self.soft_reset()
+            for model in loaded:
+                self._load(model)
 
     def load(self, model: Model | str | Path) -> Model:
         """Load a model, or a model file, and make it the one that `run` runs. Models stay loaded while they fit."""
@@ -95,7 +124,7 @@ class Accelerator:
             from eie.file import load
 
             model = load(model)
-        self._load(model)
+        self._attempt(lambda: self._load(model))
         self._current = model
         return model
 
@@ -123,18 +152,19 @@ class Accelerator:
         x = np.asarray(x)
         if x.ndim not in (1, 2) or x.shape[-1] != model.columns:
             raise PackError(f"x has shape {x.shape}; model {model.name!r} takes (batch, {model.columns})")
-        a = quantise(x.reshape(-1, model.columns), model.input_fraction_bits)
-        y = dequantise(self.run_raw(a, verify=verify, model=model), model.output_fraction_bits)
+        rows, bits = x.reshape(-1, model.columns), model.input_fraction_bits
+        outputs = self._run(model, lambda part: quantise(rows[part], bits), len(rows))
+        if verify:
+            self._verify(model, quantise(rows, bits), outputs)
+        with self.times.stage("unpack"):
+            y = dequantise(outputs, model.output_fraction_bits)
         return y if x.ndim == 2 else y[0]
 
     def run_raw(self, a: ArrayLike, *, verify: bool = False, model: Model | None = None) -> NDArray[np.int16]:
         """Run a batch of int16 inputs in the model's fixed point: shape (B, C) -> int16, shape (B, R)."""
         model = self._choose(model)
         activations = as_activations(a, model.columns)
-        packed = self._load(model)
-        outputs = activations
-        for segment in packed.segments:
-            outputs = self._run_segment(segment, outputs)
+        outputs = self._run(model, lambda part: activations[part], len(activations))
         if verify:
             self._verify(model, activations, outputs)
         return outputs
@@ -162,6 +192,40 @@ class Accelerator:
             raise PackError("no model is loaded; call load(model) first")
         return chosen
 
+    def _run(self, model: Model, source: Callable[[slice], NDArray[np.int16]], batch: int) -> NDArray[np.int16]:
+        """Run a batch whose activations `source` gives slice by slice."""
+
+        def run() -> NDArray[np.int16]:
+            first, *others = self._load(model).segments
+            outputs = self._transfers.run(first, source, batch)
+            for segment in others:
+                outputs = self._transfers.run(segment, outputs.__getitem__, batch)
+            return outputs
+
+        return self._attempt(run)
+
+    def _attempt(self, action: Callable[[], _Result]) -> _Result:
+        """Do something with the device; if it failed before, recover first; if it fails now, try again if asked to."""
+        for retry in (self.retry, False):
+            try:
+                with self._guard():
+                    if self._failed:
+                        self.recover()
+                    return action()
+            except DeviceError:
+                if not retry:
+                    raise
+        raise AssertionError("not reached")
+
+    @contextmanager
+    def _guard(self) -> Iterator[None]:
+        """Remember if a transfer was left unfinished, be it by an error of the device or by an interrupt."""
+        try:
+            yield
+        except BaseException:
+            self._failed = True
+            raise
+
     def _load(self, model: Model) -> PackedModel:
         """Return the packed model, on the device; send its weights if they are not there."""
         packed = self._loaded.get(model)
@@ -174,39 +238,8 @@ class Accelerator:
             self._memory = packed.memory
             self._loaded[model] = packed
             if len(packed.weights):
-                self._send(packed.weights)
+                self._transfers.send_program(packed.weights)
         return packed
-
-    def _run_segment(self, segment: Segment, activations: NDArray[np.int16]) -> NDArray[np.int16]:
-        batch = len(activations)
-        outputs = np.empty((batch, segment.rows), np.int16)
-        step = max(1, _TRANSFER_BYTES // (_WORD_BYTES * len(segment.unit)) * segment.inferences)
-        for first in range(0, batch, step):
-            part = slice(first, min(first + step, batch))
-            size = part.stop - part.start
-            buffer = self.device.allocate(segment.words(size) * _WORD_BYTES)
-            segment.fill(activations[part], buffer.view(np.uint64))
-            self.device.send(buffer)
-            outputs[part] = segment.unpack(self._receive(size * segment.output_words * _WORD_BYTES), size)
-        return outputs
-
-    def _send(self, words: NDArray[np.uint64]) -> None:
-        buffer = self.device.allocate(words.nbytes)
-        buffer[:] = words.view(np.uint8)
-        self.device.send(buffer)
-        self._raise_on_error()
-
-    def _receive(self, nbytes: int) -> NDArray[np.uint8]:
-        received = self.device.receive(nbytes)
-        if len(received) != nbytes:
-            self._raise_on_error(f"received {len(received)} of {nbytes} bytes")
-            raise DeviceError(f"received {len(received)} of {nbytes} bytes, and the device reports no error")
-        return received
-
-    def _raise_on_error(self, context: str = "") -> None:
-        text = error_text(self.device)
-        if text:
-            raise DeviceError(f"{context}; {text}" if context else text)
 
     def _verify(self, model: Model, activations: NDArray[np.int16], outputs: NDArray[np.int16]) -> None:
         expected = reference(model, activations)

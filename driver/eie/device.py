@@ -13,20 +13,32 @@ from eie.isa import ERROR_TEXT, ErrorCode
 
 
 class Device(Protocol):
-    """What `eie.Accelerator` needs of a device: buffers, two streams and 32-bit registers."""
+    """What `eie.Accelerator` needs of a device: buffers, two streams and 32-bit registers.
+
+    One transfer is under way at a time: `send` starts it, `receive` waits for it. In between the host is free to
+    prepare the next buffer.
+    """
 
     config: ArrayConfig
 
     def allocate(self, nbytes: int) -> NDArray[np.uint8]:
-        """Return a buffer of nbytes that `send` takes; on a board it lies in DMA memory."""
+        """Return a buffer of nbytes that `send` takes, whole or from its start; on a board it lies in DMA memory."""
         ...
 
-    def send(self, buffer: NDArray[np.uint8]) -> None:
-        """Send one packet of whole instructions (a multiple of 8 bytes)."""
+    def release(self, buffer: NDArray[np.uint8]) -> None:
+        """Free a buffer of `allocate`."""
+        ...
+
+    def send(self, buffer: NDArray[np.uint8], reply_bytes: int = 0) -> None:
+        """Start sending one packet of whole instructions (a multiple of 8 bytes).
+
+        The device is first made ready for the packet of reply_bytes that it gives back; 0 if it gives none. The
+        buffer must not change before `receive` returns.
+        """
         ...
 
     def receive(self, nbytes: int) -> NDArray[np.uint8]:
-        """Return the next packet, at most nbytes; shorter or empty if the device stopped."""
+        """Wait for what was sent; return the next packet, at most nbytes; shorter or empty if the device stopped."""
         ...
 
     def read_register(self, offset: int) -> int:

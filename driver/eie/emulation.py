@@ -82,7 +82,10 @@ class EmulatedDevice:
         """Return a buffer of nbytes."""
         return np.empty(nbytes, np.uint8)
 
-    def send(self, buffer: NDArray[np.uint8]) -> None:
+    def release(self, buffer: NDArray[np.uint8]) -> None:
+        """Nothing to free."""
+
+    def send(self, buffer: NDArray[np.uint8], reply_bytes: int = 0) -> None:
         """Execute one packet of instructions."""
         data = np.ascontiguousarray(buffer).view(np.uint8).ravel()
         if len(data) % _WORD_BYTES:

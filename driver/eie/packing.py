@@ -109,25 +109,33 @@ class Segment:
 
     def fill(self, activations: NDArray[np.int16], words: NDArray[np.uint64]) -> None:
         """Write the program of a batch, int16 shape (B, columns), to `words` of `words(B)` elements."""
+        self.write_program(len(activations), words)
+        self.write_activations(activations, words)
+
+    def write_program(self, batch: int, words: NDArray[np.uint64]) -> None:
+        """Write what is the same for every batch of this size: all but the activations."""
+        units, rest = divmod(batch, self.inferences)
+        in_units = units * len(self.unit)
+        words[:in_units].reshape(units, len(self.unit))[:] = self.unit
+        words[in_units:] = self.unit[: len(words) - in_units]
+        # The packet to the host ends with the last inference.
+        last = self.last_reads[rest - 1] - (0 if rest else len(self.unit))
+        words[in_units + last] |= np.uint64(isa.READ.field("last").mask)
+
+    def write_activations(self, activations: NDArray[np.int16], words: NDArray[np.uint64]) -> None:
+        """Write a batch's activations, int16 shape (B, columns), into the program that `write_program` wrote."""
         units, rest = divmod(len(activations), self.inferences)
         in_units = units * self.inferences
-        unit_words = len(self.unit)
-        whole = words[: units * unit_words].reshape(units, unit_words)
-        tail = words[units * unit_words :]
-        whole[:] = self.unit
-        tail[:] = self.unit[: len(tail)]
-        whole_values = whole.reshape(-1).view(np.int16).reshape(units, unit_words * ACTIVATIONS_PER_WORD)
-        tail_values = tail.view(np.int16)
+        values = words.view(np.int16)
+        stride = len(self.unit) * ACTIVATIONS_PER_WORD
+        whole, tail = values[: units * stride].reshape(units, stride), values[units * stride :]
         for part in self.inputs:
             columns = slice(part.first, part.first + part.count)
             start = part.offset * ACTIVATIONS_PER_WORD
             place = slice(start, start + part.count)
-            whole_values[:, place] = activations[part.inference : in_units : self.inferences, columns]
+            whole[:, place] = activations[part.inference : in_units : self.inferences, columns]
             if part.inference < rest:
-                tail_values[place] = activations[in_units + part.inference, columns]
-        # The packet to the host ends with the last inference.
-        last = self.last_reads[rest - 1] - (0 if rest else unit_words)
-        words[units * unit_words + last] |= np.uint64(isa.READ.field("last").mask)
+                tail[place] = activations[in_units + part.inference, columns]
 
     def unpack(self, received: NDArray[np.uint8], batch: int) -> NDArray[np.int16]:
         """Return the outputs of a batch, int16 shape (B, rows), from the bytes received."""

@@ -67,7 +67,10 @@ class RtlDevice:
         """Return a buffer of nbytes."""
         return np.empty(nbytes, np.uint8)
 
-    def send(self, buffer: NDArray[np.uint8]) -> None:
+    def release(self, buffer: NDArray[np.uint8]) -> None:
+        """Nothing to free."""
+
+    def send(self, buffer: NDArray[np.uint8], reply_bytes: int = 0) -> None:
         """Queue one packet of instructions; it is played while anything is received or read."""
         data = np.ascontiguousarray(buffer).view(np.uint8).ravel()
         if len(data) % _WORD_BYTES:

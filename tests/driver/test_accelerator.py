@@ -1,13 +1,14 @@
 """The driver: identity checks, residency, floats in and out, verification."""
 
 import dataclasses
-
-import numpy as np
-import pytest
+import itertools
 
 import eie
+import numpy as np
+import pytest
 from eie import registers
 from eie.errors import DeviceError, PackError, VerificationError
+
 from tests.strategies import activations
 
 CONFIG = eie.ArrayConfig(num_pes=4, entries=512, pointers=256, rows=16, activations=512)
@@ -93,7 +94,7 @@ def test_weights_of_a_resident_model_are_sent_once():
     sent = []
 
     class Recorder(eie.EmulatedDevice):
-        def send(self, buffer):
+        def send(self, buffer, reply_bytes=0):
             sent.append(len(buffer))
             super().send(buffer)
 
@@ -112,7 +113,7 @@ def test_verification_names_the_layer_row_pe_and_tile_of_the_first_difference():
 
 def test_a_lost_packet_is_an_error_that_says_how_much_came():
     acc = eie.Accelerator(FaultyDevice(CONFIG, lose=True))
-    with pytest.raises(DeviceError, match="received 12 of 24 bytes, and the device reports no error"):
+    with pytest.raises(DeviceError, match="received 1 of 3 words, and the device reports no error"):
         acc.run_raw(activations(model(), 1, 0), model=model())
 
 
@@ -126,8 +127,125 @@ def test_a_saved_model_is_loaded_by_its_path(tmp_path):
 
 
 def test_large_batches_go_in_several_transfers(monkeypatch):
-    monkeypatch.setattr("eie.accelerator._TRANSFER_BYTES", 2000)
+    monkeypatch.setattr("eie.transfers._TRANSFER_BYTES", 2000)
     acc = eie.Accelerator(eie.EmulatedDevice(CONFIG))
     m = model()
     a = activations(m, 101, 0)
     assert np.array_equal(acc.run_raw(a, model=m), eie.reference(m, a))
+
+
+class StumblingDevice(eie.EmulatedDevice):
+    """An emulated device that fails a number of times, and then only works again after a soft reset."""
+
+    def __init__(self, config, failures):
+        self.failures, self.stuck, self.resets = failures, False, 0
+        super().__init__(config)
+
+    def write_register(self, offset, value):
+        super().write_register(offset, value)
+        if offset == registers.offset("control") and value & registers.CONTROL_SOFT_RESET:
+            self.stuck = False
+            self.resets += 1
+
+    def receive(self, nbytes):
+        if self.failures:
+            self.failures -= 1
+            self.stuck = True
+        if self.stuck:
+            raise DeviceError("stuck")
+        return super().receive(nbytes)
+
+
+def test_after_a_failed_run_the_next_one_recovers_first_and_is_right():
+    device = StumblingDevice(CONFIG, failures=0)
+    acc = eie.Accelerator(device)
+    m = acc.load(model())
+    a = activations(m, 4, 0)
+    for _ in range(2):
+        device.failures = 1
+        with pytest.raises(DeviceError, match="stuck"):
+            acc.run_raw(a)
+        assert np.array_equal(acc.run_raw(a), eie.reference(m, a))
+    assert device.resets == 3
+
+
+def test_a_run_is_tried_once_more_on_request():
+    device = StumblingDevice(CONFIG, failures=1)
+    acc = eie.Accelerator(device, retry=True)
+    m = acc.load(model())
+    a = activations(m, 4, 0)
+    device.failures = 1
+    assert np.array_equal(acc.run_raw(a), eie.reference(m, a))
+    device.failures = 10
+    with pytest.raises(DeviceError, match="stuck"):
+        acc.run_raw(a)
+
+
+def test_input_refused_half_way_leaves_no_reply_behind(monkeypatch):
+    monkeypatch.setattr("eie.transfers._TRANSFER_BYTES", 2000)
+    acc = eie.Accelerator(eie.EmulatedDevice(CONFIG))
+    m = acc.load(model())
+    x = np.random.default_rng(0).normal(size=(60, 40))
+    right = acc.run(x)
+    broken = x.copy()
+    broken[-1, 3] = np.nan
+    with pytest.raises(PackError, match="NaN"):
+        acc.run(broken)
+    assert np.array_equal(acc.run(x), right)
+    assert m in acc._loaded
+
+
+def test_the_host_fills_a_buffer_while_the_device_works_on_the_other(monkeypatch):
+    monkeypatch.setattr("eie.transfers._TRANSFER_BYTES", 2000)
+    events = []
+
+    class Recorder(eie.EmulatedDevice):
+        def allocate(self, nbytes):
+            buffer = super().allocate(nbytes)
+            events.append(("allocate", buffer.ctypes.data))
+            return buffer
+
+        def release(self, buffer):
+            events.append(("release", buffer.ctypes.data))
+
+        def send(self, buffer, reply_bytes=0):
+            events.append(("send", buffer.ctypes.data))
+            super().send(buffer, reply_bytes)
+
+        def receive(self, nbytes):
+            events.append(("receive", nbytes))
+            return super().receive(nbytes)
+
+    acc = eie.Accelerator(Recorder(CONFIG))
+    m = acc.load(model())
+    monkeypatch.setattr("eie.accelerator.quantise", lambda x, bits: (events.append(("quantise", len(x))), x)[1])
+    a = activations(m, 60, 0)
+    for _ in range(3):
+        acc.run(a)
+    acc.close()
+    names = [name for name, _ in events]
+    first = names.index("quantise")
+    assert names[first : first + 9] == (
+        ["quantise", "allocate", "send", "quantise", "receive", "send", "quantise", "receive", "send"]
+    )
+    assert names.count("allocate") == names.count("release") == 2, "two buffers serve all runs"
+    sent = [at for name, at in events[first:] if name == "send"]
+    assert all(one != other for one, other in itertools.pairwise(sent))
+
+
+def test_times_tell_where_the_host_spent_what():
+    acc = eie.Accelerator(eie.EmulatedDevice(CONFIG))
+    m = acc.load(model())
+    acc.times.clear()
+    acc.run(np.zeros((7, m.columns)))
+    assert acc.times.inferences == 7
+    assert all(seconds > 0 for seconds in acc.times.seconds.values())
+    assert acc.times.host_seconds == pytest.approx(sum(acc.times.seconds.values()) - acc.times.seconds["wait"])
+    assert "quantise" in str(acc.times)
+
+
+def test_a_device_is_accepted_by_name():
+    with eie.Accelerator("emulated") as acc:
+        assert isinstance(acc.device, eie.EmulatedDevice)
+    with pytest.raises(DeviceError, match="there is no device 'emulator'"):
+        eie.Accelerator("emulator")
