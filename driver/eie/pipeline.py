@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from eie.config import ACTIVATIONS_PER_WORD, ArrayConfig
+from eie.config import ACTIVATIONS_PER_WORD, CODEBOOK_SIZE, ArrayConfig
 
 SMALLEST_QUEUE = 32
 """A queue in distributed memory costs the same for any depth up to this."""
@@ -43,3 +43,20 @@ def queue_high_water(config: ArrayConfig) -> int:
     It is `queue_depth`, unless the columns that are still in flight would then not find a slot.
     """
     return min(config.queue_depth, queue_slots(config) - hold_latency(config))
+
+
+GROUPS_AT_ONCE = 16
+"""Activation groups that the search for non-zero ones looks at in one cycle."""
+
+COPY_CYCLES = CODEBOOK_SIZE + 1
+"""Cycles to copy a codebook into the PEs at the start of a COMPUTE."""
+
+
+def start_delay(config: ArrayConfig) -> int:
+    """Return the cycles that a COMPUTE waits so that no entry needs a weight before the codebook is copied.
+
+    The search starts 2 cycles after the COMPUTE at the earliest; from there it takes 5 cycles to the first group, the
+    levels of the quadtree to the first lane, the broadcast's latency to the queue, and 3 to the codebook.
+    """
+    first_use = 2 + 5 + lane_levels(config) + broadcast_latency(config) + 3
+    return max(0, COPY_CYCLES + 1 - first_use)

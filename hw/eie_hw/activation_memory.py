@@ -55,7 +55,7 @@ def activation_memory(
         data_nonzero.next = store_data != 0
 
     memories = [
-        _lane(
+        activation_lane(
             clk,
             load_write,
             load_data((lane + 1) * bits, lane * bits),
@@ -85,7 +85,7 @@ def activation_memory(
 
 
 @block
-def _lane(
+def activation_lane(
     clk,
     load_write,
     load_data,

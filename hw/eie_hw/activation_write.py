@@ -59,7 +59,7 @@ def activation_write(
     bits = ACTIVATION_BITS
 
     request, due = vector(request_bits), vector(request_bits)
-    due_load, due_first = bit(), bit()
+    due_load, due_first, store_first = bit(), bit(), bit()
     due_word = vector(word_bits)
     about, about_in_time = vector(3 + group_bits), vector(3 + group_bits)
     found, load_found, store_found = bit(), bit(), bit()
@@ -75,6 +75,7 @@ def activation_write(
         due_load.next = due[top]
         due_word.next = due[STREAM_BITS + word_bits : STREAM_BITS]
         due_first.next = due[STREAM_BITS + word_bits : STREAM_BITS] == 0
+        store_first.next = store_lane == 0
 
     @always(clk.posedge)
     def write():
@@ -92,7 +93,7 @@ def activation_write(
             about.next = concat(due_load, store, due_first, due[top : STREAM_BITS + word_bits])
         else:
             write_group.next = store_group
-            about.next = concat(due_load, store, store_lane == 0, store_group)
+            about.next = concat(due_load, store, store_first, store_group)
 
     delay_about = delay_line(clk, about, about_in_time, 2)
 

@@ -55,6 +55,7 @@ def arithmetic_unit(
     row_bits = max(1, config.row_bits)
     single_row = config.rows == 1
     index_bits = config.index_bits
+    before_first = (1 << row_bits) - 1
     sum_bits = max(row_bits, index_bits) + 2
 
     weight = vector(WEIGHT_BITS)
@@ -102,7 +103,7 @@ def arithmetic_unit(
         @always(clk.posedge)
         def follow_row():
             if store_begin:
-                row.next = (1 << row_bits) - 1
+                row.next = before_first
             elif entry_valid or store_advance:
                 row.next = total[row_bits + 1 : 1]
 

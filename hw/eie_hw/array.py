@@ -51,7 +51,7 @@ def array(clk, reset, load, compute, store, read, counters, status, config: Arra
     # Activation memory
     load_write, write_data, write_nonzero = vector(clusters), vector(STREAM_BITS), vector(ACTIVATIONS_PER_WORD)
     store_write, write_group = vector(ACTIVATIONS_PER_WORD), vector(group_bits)
-    group = vector(group_bits)
+    read_group = vector(group_bits)
     words = [vector(STREAM_BITS) for _ in range(clusters)]
     masks = [vector(ACTIVATIONS_PER_WORD) for _ in range(clusters)]
     nonzeros = [bit() for _ in range(clusters)]
@@ -73,20 +73,20 @@ def array(clk, reset, load, compute, store, read, counters, status, config: Arra
     # Outputs
     store_begin = bit()
     store_advance, store_clear = vector(ACTIVATIONS_PER_WORD), vector(ACTIVATIONS_PER_WORD)
-    select, bias_row = vector(2), vector(row_bits)
+    output_element, bias_row = vector(2), vector(row_bits)
     output_write, output_lane, output_group = bit(), vector(2), vector(group_bits)
 
     # Counters
     visit = vector((pes - 1).bit_length())
     all_counts = [vector(counter_bits) for _ in range(clusters)]
-    counters_reset = bit()
+    counts, counters_reset = vector(counter_bits * clusters), bit()
 
     def gather(signals: list):
         return ConcatSignal(*reversed(signals)) if len(signals) > 1 else signals[0]
 
     all_words, all_masks, all_nonzeros = gather(words), gather(masks), gather(nonzeros)
     all_fulls, all_busys, counts_together = gather(fulls), gather(busys), gather(all_counts)
-    full_vector, nonzero_vector = vector(clusters), vector(clusters)
+    full_vector, nonzero_vector, word_vector = vector(clusters), vector(clusters), vector(STREAM_BITS * clusters)
 
     decode = entity(
         load_decode(
@@ -126,19 +126,21 @@ def array(clk, reset, load, compute, store, read, counters, status, config: Arra
         walked.next = finished and not holding
         full_vector.next = all_fulls
         nonzero_vector.next = all_nonzeros
+        word_vector.next = all_words
+        counts.next = counts_together
 
     sender = entity(
         broadcast(
             clk, reset, pick_valid, pick, pick_ready, full_vector, compute.pointers, compute.address, compute.bank,
             column_valid, column_odd, even_address, odd_address, activation, waiting, status.broadcast,
-            read.enable, read.group, read.word, read.valid, read.data, group, all_words, config,
+            read.enable, read.group, read.word, read.valid, read.data, read_group, word_vector, config,
         )
     )  # fmt: skip
 
     stores = entity(
         store_control(
             clk, reset, store.start, store.done, store.bias, store.address, store.count, load.activation_write,
-            status.clearing, store_begin, store_advance, store_clear, select, bias_row,
+            status.clearing, store_begin, store_advance, store_clear, output_element, bias_row,
             output_write, output_lane, output_group, config,
         )
     )  # fmt: skip
@@ -158,9 +160,9 @@ def array(clk, reset, load, compute, store, read, counters, status, config: Arra
                 entry_write(ACTIVATIONS_PER_WORD * (i + 1), ACTIVATIONS_PER_WORD * i), entry_address,
                 bias_write(i), bias_pair, bias_load_row, beat, copy, copy_index, copy_weight,
                 compute.bank, column_valid, column_odd, even_address, odd_address, activation,
-                store_begin, store_advance, store_clear, select, bias_row, store.shift, store.relu,
+                store_begin, store_advance, store_clear, output_element, bias_row, store.shift, store.relu,
                 load_write(i), write_data, write_nonzero, store_write, write_group, nonzeros[i],
-                group, words[i], found, masks[i], waiting, fulls[i], busys[i], visit, all_counts[i],
+                read_group, words[i], found, masks[i], waiting, fulls[i], busys[i], visit, all_counts[i],
                 counters_reset, config,
             )
         )
@@ -169,7 +171,7 @@ def array(clk, reset, load, compute, store, read, counters, status, config: Arra
 
     totals = entity(
         performance_counters(
-            clk, counters_reset, status.computing, visit, counts_together,
+            clk, counters_reset, status.computing, visit, counts,
             counters.enable, counters.pe, counters.select, counters.ready, counters.value, config,
         )
     )  # fmt: skip

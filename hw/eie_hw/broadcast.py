@@ -38,7 +38,7 @@ def broadcast(
     read_word,
     read_valid,
     read_data,
-    group,
+    group_address,
     words,
     config: ArrayConfig,
 ):
@@ -58,7 +58,7 @@ def broadcast(
     waiting           out in the cycle before, an activation was there and was held back
     broadcasting      out in the cycle before, an activation was taken
     read_enable, read_group, read_word  in, read_valid, read_data out: `eie_hw.interfaces.ActivationRead`
-    group             out to be read from the activation memory
+    group_address     out to be read from the activation memory
     words             in  all its words, two cycles later
     ================= === =============================================================================
 
@@ -68,7 +68,7 @@ def broadcast(
     """
     lane_bits = (config.lanes - 1).bit_length()
     tree_bits = 2 * pipeline.lane_levels(config)
-    group_bits = len(group)
+    group_bits = len(group_address)
     word_levels = pipeline.quadtree_levels(config.words_per_group)
     word_bits = lane_bits - WORD_LANE_BITS
     pair_bits = (config.pointer_pairs - 1).bit_length()
@@ -100,9 +100,9 @@ def broadcast(
         waiting.next = pick_valid and hold
         reading.next = request_in_time[ADDRESS_BITS + 8]
         if request_in_time[ADDRESS_BITS + 8]:
-            group.next = request_in_time[group_bits + 8 : 8]
+            group_address.next = request_in_time[group_bits + 8 : 8]
         else:
-            group.next = pick[tree_bits + group_bits : tree_bits]
+            group_address.next = pick[tree_bits + group_bits : tree_bits]
 
     if word_bits:
 
@@ -122,7 +122,7 @@ def broadcast(
     @always_comb
     def locate():
         broadcasting.next = taken
-        column.next = concat(group, lane)
+        column.next = concat(group_address, lane)
         base.next = concat(address, intbv(0)[lane_bits:])
         pair.next = column[pair_bits + 1 : 1] + offset
         next_pair.next = pair + lane[0]
@@ -158,7 +158,7 @@ def broadcast(
     remaining = words
     for level in range(word_levels):
         narrowed = vector(len(remaining) // 4) if len(remaining) >= 4 * STREAM_BITS else vector(STREAM_BITS)
-        levels.append(_word_level(clk, lanes[level + 1], WORD_LANE_BITS + 2 * level, remaining, narrowed))
+        levels.append(word_level(clk, lanes[level + 1], WORD_LANE_BITS + 2 * level, remaining, narrowed))
         remaining = narrowed
     lane_in_time = lanes[word_levels + 1]
 
@@ -184,11 +184,11 @@ def broadcast(
 
 
 @block
-def _word_level(clk, lane, position: int, words, narrowed):
+def word_level(clk, lane, position: int, words, narrowed):
     """Choose one of every four (or of two) words by the lane number's bits from `position`; registered."""
     ways = len(words) // len(narrowed)
     select_bits = ways.bit_length() - 1
-    select = vector(select_bits)
+    way = vector(select_bits)
     parts = len(narrowed) // STREAM_BITS
     step = ways * STREAM_BITS
     chosen = [vector(STREAM_BITS) for _ in range(parts)]
@@ -196,10 +196,10 @@ def _word_level(clk, lane, position: int, words, narrowed):
 
     @always_comb
     def choose():
-        select.next = lane[position + select_bits : position]
+        way.next = lane[position + select_bits : position]
 
     choices = [
-        multiplexer(select, words((i + 1) * step, i * step) if parts > 1 else words, chosen[i]) for i in range(parts)
+        multiplexer(way, words((i + 1) * step, i * step) if parts > 1 else words, chosen[i]) for i in range(parts)
     ]
 
     @always(clk.posedge)

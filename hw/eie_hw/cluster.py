@@ -38,7 +38,7 @@ def cluster(
     store_begin,
     store_advance,
     store_clear,
-    select,
+    output_element,
     bias_row,
     shift,
     relu,
@@ -48,7 +48,7 @@ def cluster(
     store_write,
     write_group,
     nonzero,
-    group,
+    read_group,
     word,
     mask_group,
     mask,
@@ -69,7 +69,7 @@ def cluster(
     entry_write               in  a bit for each PE: store `load_data`
     bias_write, ...           in  see `output_unit`; the data are `load_data`
     codebook_write ... store_clear  in  see `processing_element`; `store_advance`, `store_clear`: a bit for each PE
-    select, bias_row, shift, relu   in  see `output_unit`
+    output_element, bias_row, shift, relu in  see `output_unit`
     load_write ... mask       see `activation_memory`; its stored data are the output unit's results
     waiting                   in  see `element_counters`
     full, busy                out some PE is, one cycle later
@@ -117,7 +117,7 @@ def cluster(
 
     outputs = entity(
         output_unit(
-            clk, *(accumulators[i % count] for i in range(ACTIVATIONS_PER_WORD)), select, bias_row,
+            clk, *(accumulators[i % count] for i in range(ACTIVATIONS_PER_WORD)), output_element, bias_row,
             bias_write, bias_write_pair, bias_write_row, load_data, shift, relu, result, config,
         )
     )  # fmt: skip
@@ -125,7 +125,7 @@ def cluster(
     memory = entity(
         activation_memory(
             clk, load_write, write_data, write_nonzero, store_write, result, write_group, nonzero,
-            group, word, mask_group, mask, config,
+            read_group, word, mask_group, mask, config,
         )
     )  # fmt: skip
 

@@ -45,7 +45,7 @@ def compute_control(clk, reset, start, done, load, walk, walked, busy, computing
     """
     delay = start_delay(config)
     flight = pipeline.broadcast_latency(config)
-    state_type = enum("idle", "settle", "walking", "flight", "work")
+    state_type = enum("idle", "settle", "walking", "flight", "working")
     state = Signal(state_type.idle)
     timer = Signal(intbv(0, min=0, max=max(delay, flight) + 1))
     quiet = Signal(intbv(0, min=0, max=LOAD_SETTLES + 1))
@@ -80,7 +80,7 @@ def compute_control(clk, reset, start, done, load, walk, walked, busy, computing
                 timer.next = flight
         elif state == state_type.flight:
             if timer == 0:
-                state.next = state_type.work
+                state.next = state_type.working
         elif not busy:
             done.next = True
             state.next = state_type.idle

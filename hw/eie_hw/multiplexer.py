@@ -8,35 +8,35 @@ from eie_hw.interfaces import vector
 
 
 @block
-def multiplexer(select, data, chosen):
-    """Choose part `select` of `data`; parts are as wide as `chosen`, part 0 in the low bits.
+def multiplexer(number, data, chosen):
+    """Choose part `number` of `data`; parts are as wide as `chosen`, part 0 in the low bits.
 
-    **Ports**: `select` in, `data` in (2 ** len(select) parts), `chosen` out.
+    **Ports**: `number` in, `data` in (2 ** len(number) parts), `chosen` out.
 
     **Timing**: combinational.
     """
     half = len(data) // 2
-    top = len(select) - 1
+    top = len(number) - 1
     if half == len(chosen):
         if top == 0:
 
             @always_comb
             def choose():
-                if select[0]:
+                if number[0]:
                     chosen.next = data[2 * half : half]
                 else:
                     chosen.next = data[half:]
 
             return choose
-        raise ValueError(f"{len(select)} select bits do not match {len(data)} -> {len(chosen)} bits")
+        raise ValueError(f"{len(number)} number bits do not match {len(data)} -> {len(chosen)} bits")
 
     part = vector(half)
     rest = vector(top)
 
     @always_comb
     def halve():
-        rest.next = select[top:]
-        if select[top]:
+        rest.next = number[top:]
+        if number[top]:
             part.next = data[2 * half : half]
         else:
             part.next = data[half:]

@@ -13,6 +13,7 @@ from eie_hw.memories import lut_ram
 CHUNK = 16
 """Groups looked at in one cycle."""
 _CHUNK_BITS = CHUNK.bit_length() - 1
+ALL_GROUPS = (1 << CHUNK) - 1
 
 
 @block
@@ -26,7 +27,7 @@ def nonzero_groups(
     address,
     count,
     group_valid,
-    group,
+    found_group,
     group_ready,
     finished,
     config: ArrayConfig,
@@ -39,7 +40,7 @@ def nonzero_groups(
     write           in  `write_group` has a non-zero activation, or has none
     start           in  one cycle; `address` and `count` hold until `finished`
     group_valid     out a group is offered
-    group           out its number
+    found_group     out its number
     group_ready     in  it is taken
     finished        out no group is offered and none will be
     =============== === ==============================================================
@@ -79,7 +80,7 @@ def nonzero_groups(
         write_bit.next = write_nonzero
 
     memories = [
-        _summary_bit(clk, write, write_position, write_chunk, write_bit, chunk, chunk_words[i], strobes[i], i)
+        summary_bit(clk, write, write_position, write_chunk, write_bit, chunk, chunk_words[i], strobes[i], i)
         for i in range(CHUNK)
     ]
 
@@ -112,7 +113,7 @@ def nonzero_groups(
             low.next = low_next
             chunk.next = first_position[chunk_bits + _CHUNK_BITS : _CHUNK_BITS]
         elif scanning and window_ready:
-            low.next = (1 << CHUNK) - 1
+            low.next = ALL_GROUPS
             chunk.next = chunk + 1
         if starting:
             high.next = high_next
@@ -134,13 +135,13 @@ def nonzero_groups(
         elif group_ready or not group_valid:
             group_valid.next = found_valid
         if group_ready or not group_valid:
-            group.next = found[group_bits:]
+            found_group.next = found[group_bits:]
 
     return aim, spread, memories, bounds, limit, scan, walk, handshake, offer
 
 
 @block
-def _summary_bit(clk, write, position, write_chunk, write_bit, chunk, word, strobe, number):
+def summary_bit(clk, write, position, write_chunk, write_bit, chunk, word, strobe, number):
     """Hold one bit of every chunk."""
 
     @always_comb

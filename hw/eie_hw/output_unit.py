@@ -12,6 +12,7 @@ from eie_hw.memories import single_port_ram
 LATENCY = 5
 """Cycles from accumulator to result."""
 
+_EXTENSION = (1 << 14) - 1
 _MAX = ACTIVATION_MAX
 _MIN = ACTIVATION_MIN & (1 << ACTIVATION_BITS) - 1
 
@@ -23,7 +24,7 @@ def output_unit(
     accumulator_1,
     accumulator_2,
     accumulator_3,
-    select,
+    element,
     bias_row,
     bias_write,
     bias_write_pair,
@@ -42,15 +43,15 @@ def output_unit(
 
     ================ === ===================================================================================
     accumulator_0..3 in  of the four PEs
-    select           in  the PE whose accumulator and bias to take
+    element           in  the PE whose accumulator and bias to take
     bias_row         in  local row of its bias; not while a bias is written
     bias_write       in  store `bias_data`, the biases of PEs 2 i (low) and 2 i + 1, i = `bias_write_pair`,
                          for `bias_write_row`
-    shift, relu      in  hold from the first `select` to the last `result`
+    shift, relu      in  hold from the first `element` to the last `result`
     result           out
     ================ === ===================================================================================
 
-    **Timing**: `result` comes LATENCY cycles after `accumulator` and `select`; one a cycle.
+    **Timing**: `result` comes LATENCY cycles after `accumulator` and `element`; one a cycle.
     """
     row_bits = len(bias_row)
     sum_bits = ACCUMULATOR_BITS + 1
@@ -80,24 +81,24 @@ def output_unit(
         if bias_write:
             bias_address.next = concat(bias_write_pair, bias_write_row)
         else:
-            bias_address.next = concat(select[1], bias_row)
+            bias_address.next = concat(element[1], bias_row)
 
     even_biases = single_port_ram(clk, bias_write, even_data, bias_address, even_bias)
     odd_biases = single_port_ram(clk, bias_write, odd_data, bias_address, odd_bias)
 
     @always(clk.posedge)
     def take():
-        if select[1]:
-            if select[0]:
+        if element[1]:
+            if element[0]:
                 accumulator.next = accumulator_3
             else:
                 accumulator.next = accumulator_2
         else:
-            if select[0]:
+            if element[0]:
                 accumulator.next = accumulator_1
             else:
                 accumulator.next = accumulator_0
-        if select[0]:
+        if element[0]:
             bias.next = odd_bias
         else:
             bias.next = even_bias
@@ -110,7 +111,7 @@ def output_unit(
     def scale():
         scaled.next = concat(total[sum_bits:], intbv(0)[1:])
         if total[sum_bits - 1]:
-            extension.next = (1 << 14) - 1
+            extension.next = _EXTENSION
         else:
             extension.next = 0
 
@@ -120,7 +121,7 @@ def output_unit(
         if shift[6:4] == 0:
             coarse.next = scaled[32:]
             if scaled[sum_bits]:
-                coarse_over.next = scaled[sum_bits:32] != (1 << 17) - 1
+                coarse_over.next = scaled[sum_bits:32] != 0x1FFFF
             else:
                 coarse_over.next = scaled[sum_bits:32] != 0
         elif shift[6:4] == 1:
@@ -136,19 +137,19 @@ def output_unit(
         if shift[4:2] == 0:
             middle.next = coarse[20:]
             if coarse_sign:
-                middle_over.next = coarse[32:20] != (1 << 12) - 1
+                middle_over.next = coarse[32:20] != 0xFFF
             else:
                 middle_over.next = coarse[32:20] != 0
         elif shift[4:2] == 1:
             middle.next = coarse[24:4]
             if coarse_sign:
-                middle_over.next = coarse[32:24] != (1 << 8) - 1
+                middle_over.next = coarse[32:24] != 0xFF
             else:
                 middle_over.next = coarse[32:24] != 0
         elif shift[4:2] == 2:
             middle.next = coarse[28:8]
             if coarse_sign:
-                middle_over.next = coarse[32:28] != (1 << 4) - 1
+                middle_over.next = coarse[32:28] != 0xF
             else:
                 middle_over.next = coarse[32:28] != 0
         else:

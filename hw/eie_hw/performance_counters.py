@@ -36,7 +36,7 @@ def element_counters(clk, reset, entry_valid, code, full, waiting, counts, confi
     **Timing**: an event of cycle t is counted in `counts` in cycle t + 1.
     """
     bits = count_bits(config)
-    work, padding, blocked = (Signal(modbv(0)[bits:]) for _ in range(3))
+    work_count, padding, blocked = (Signal(modbv(0)[bits:]) for _ in range(3))
     full_1, full_2, full_3 = bit(), bit(), bit()
 
     @always(clk.posedge)
@@ -45,19 +45,19 @@ def element_counters(clk, reset, entry_valid, code, full, waiting, counts, confi
         full_2.next = full_1
         full_3.next = full_2
         if entry_valid and code != 0:
-            work.next = work + 1
+            work_count.next = work_count + 1
         if entry_valid and code == 0:
             padding.next = padding + 1
         if waiting and full_3:
             blocked.next = blocked + 1
         if reset:
-            work.next = 0
+            work_count.next = 0
             padding.next = 0
             blocked.next = 0
 
     @always_comb
     def join():
-        counts.next = concat(blocked, padding, work)
+        counts.next = concat(blocked, padding, work_count)
 
     return count, join
 
@@ -101,17 +101,17 @@ def performance_counters(
     visit_1, visited = vector(pe_bits), vector(pe_bits)
     settle = vector(pe_bits + 2)
     fresh = bit()
-    old, new = vector(3 * COUNTER_BITS), vector(3 * COUNTER_BITS)
+    held, updated = vector(3 * COUNTER_BITS), vector(3 * COUNTER_BITS)
     old_parts = [vector(COUNTER_BITS) for _ in range(3)]
     highs = [Signal(modbv(0)[high_bits:]) for _ in range(3)]
     lows = [vector(bits) for _ in range(3)]
     cycles = Signal(modbv(0)[COUNTER_BITS:])
-    work, padding, blocked, entries = (Signal(modbv(0)[COUNTER_BITS:]) for _ in range(4))
+    work_count, padding, blocked, entries = (Signal(modbv(0)[COUNTER_BITS:]) for _ in range(4))
     captured, summed = bit(), bit()
     always_write = bit()
     counts, chosen = vector(3 * bits), vector(3 * bits)
 
-    memory = lut_ram(clk, always_write, visited, new, visited, old)
+    memory = lut_ram(clk, always_write, visited, updated, visited, held)
 
     cluster_bits = (config.words_per_group - 1).bit_length()
     if cluster_bits:
@@ -155,26 +155,26 @@ def performance_counters(
         else:
             settle.next = settle + 1
 
-    widen = [_widen(old, counts, fresh, i, old_parts[i], highs[i], lows[i], config) for i in range(3)]
+    widen = [widen_counter(held, counts, fresh, i, old_parts[i], highs[i], lows[i], config) for i in range(3)]
     high0, high1, high2 = highs
     low0, low1, low2 = lows
 
     @always_comb
     def join():
-        new.next = concat(high2, low2, high1, low1, high0, low0)
+        updated.next = concat(high2, low2, high1, low1, high0, low0)
 
     @always(clk.posedge)
     def answer():
         captured.next = read_enable and not fresh and visited == read_pe and not captured
         if visited == read_pe:
-            work.next = concat(high0, low0)
+            work_count.next = concat(high0, low0)
             padding.next = concat(high1, low1)
             blocked.next = concat(high2, low2)
         summed.next = captured and read_enable
-        entries.next = work + padding
+        entries.next = work_count + padding
         read_ready.next = summed and read_enable
         if read_select == 0:
-            read_value.next = work
+            read_value.next = work_count
         elif read_select == 1:
             read_value.next = padding
         elif read_select == 2:
@@ -186,15 +186,15 @@ def performance_counters(
 
 
 @block
-def _widen(old, counts, fresh, number, old_part, high, low, config: ArrayConfig):
-    """Compute one counter's new value at a visit: the high bits go up when the low bits went round."""
+def widen_counter(held, counts, fresh, number, old_part, high, low, config: ArrayConfig):
+    """Compute one counter's updated value at a visit: the high bits go up when the low bits went round."""
     bits = count_bits(config)
     start = number * COUNTER_BITS
     small = number * bits
 
     @always_comb
     def take():
-        old_part.next = old[start + COUNTER_BITS : start]
+        old_part.next = held[start + COUNTER_BITS : start]
         low.next = counts[small + bits : small]
 
     @always_comb

@@ -88,7 +88,7 @@ def sparse_matrix_read(
         busy.next = queue_valid or not idle
 
     @always(clk.posedge)
-    def generate():
+    def advance_address():
         if reset:
             following.next = 0
             last.next = 0
@@ -130,13 +130,13 @@ def sparse_matrix_read(
     memory = block_ram(clk, write, write_address, write_data, word_address, word)
 
     if select_bits:
-        select = vector(select_bits)
+        position = vector(select_bits)
 
         @always(clk.posedge)
         def follow():
-            select.next = address[select_bits:]
+            position.next = address[select_bits:]
 
-        choice = (follow, multiplexer(select, word, entry))
+        choice = (follow, multiplexer(position, word, entry))
     else:
 
         @always_comb
@@ -158,4 +158,4 @@ def sparse_matrix_read(
             code.next = 0
             index.next = 0
 
-    return arbitrate, handshake, generate, place, memory, choice, deliver
+    return arbitrate, handshake, advance_address, place, memory, choice, deliver

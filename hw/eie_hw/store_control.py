@@ -26,32 +26,32 @@ def store_control(
     count,
     hold,
     clearing,
-    begin,
+    store_begin,
     advance,
     clear,
-    select,
+    output_element,
     bias_row,
     write,
     lane,
-    group,
+    output_group,
     config: ArrayConfig,
 ):
     """Step through the accumulators: for each local row, one PE of each cluster after another.
 
     **Ports**
 
-    =================== === ==================================================================================
-    start, done, bias, address, count      the fields of `eie_hw.interfaces.StoreCommand`
-    hold                in  no step in this cycle: its write would meet that of a load
-    clearing            out the sweep after reset is in progress
-    begin               out to all PEs, see `arithmetic_unit`
-    advance, clear      out a bit for each PE of a cluster
-    select, bias_row    out the PE whose accumulator is at the output units, and the row of its bias
-    write, lane, group  out where the output goes that the output units have one cycle later
-    =================== === ==================================================================================
+    ============================== === ======================================================================
+    start, done, bias, address, count  fields of `eie_hw.interfaces.StoreCommand`
+    hold                           in  no step in this cycle: its write would meet that of a load
+    clearing                       out the sweep after reset is in progress
+    store_begin                    out to all PEs, see `arithmetic_unit`
+    advance, clear                 out a bit for each PE of a cluster
+    output_element, bias_row       out the PE whose accumulator is at the output units, its row of the biases
+    write, lane, output_group      out where the output goes that the output units have one cycle later
+    ============================== === ======================================================================
 
-    **Timing**: a step in cycle t has `advance` in t + 1, `select` in t + SELECT_DELAY, `write` in t + WRITE_DELAY.
-    One step a cycle; a PE's next step is at least two cycles later. `done` comes 8 cycles after the last step.
+    **Timing**: a step in cycle t has `advance` in t + 1, `output_element` in t + SELECT_DELAY, `write` in
+    t + WRITE_DELAY. One step a cycle; a PE's next step is at least two cycles later. `done` comes 8 cycles after the last step.
     The sweep takes `rows` + 8 cycles from reset.
     """
     elements = min(config.num_pes, ACTIVATIONS_PER_WORD)
@@ -59,7 +59,7 @@ def store_control(
     last_lane = ACTIVATIONS_PER_WORD - 1
     rest_needed = elements == 1
     row_bits = len(bias_row)
-    group_bits = len(group)
+    group_bits = len(output_group)
     rows = config.rows
     all_elements = (1 << ACTIVATIONS_PER_WORD) - 1
     path_bits = 1 + 2 + 2 + group_bits + row_bits
@@ -81,7 +81,7 @@ def store_control(
 
     @always(clk.posedge)
     def sequence():
-        begin.next = False
+        store_begin.next = False
         done.next = False
         if timer != 0:
             timer.next = timer - 1
@@ -90,7 +90,7 @@ def store_control(
             if start:
                 state.next = state_type.begin_rows
         elif state == state_type.sweep_begin:
-            begin.next = True
+            store_begin.next = True
             timer.next = rows
             state.next = state_type.sweep
         elif state == state_type.sweep:
@@ -102,7 +102,7 @@ def store_control(
                 sweeping.next = False
                 state.next = state_type.idle
         elif state == state_type.begin_rows:
-            begin.next = True
+            store_begin.next = True
             row.next = 0
             element.next = 0
             step_lane.next = 0
@@ -154,10 +154,10 @@ def store_control(
 
     @always_comb
     def outputs():
-        select.next = path_selected[row_bits + group_bits + 4 : row_bits + group_bits + 2]
+        output_element.next = path_selected[row_bits + group_bits + 4 : row_bits + group_bits + 2]
         bias_row.next = path_selected[row_bits:]
         write.next = path_written[row_bits + group_bits + 4]
         lane.next = path_written[row_bits + group_bits + 2 : row_bits + group_bits]
-        group.next = path_written[row_bits + group_bits : row_bits]
+        output_group.next = path_written[row_bits + group_bits : row_bits]
 
     return decide, sequence, strobes, gather, delay_select, delay_write, outputs
