@@ -56,10 +56,9 @@ def _run(options: argparse.Namespace, say) -> dict[str, object]:
     result["sources"] = [path.relative_to(plan.directory).as_posix() for path in files]
     say(f"\nwritten: {len(files)} VHDL files, {SCRIPT}, {SHELL_SCRIPT}")
     if vivado is None:
-        say(
-            f"There is no Vivado here. Copy {plan.directory} to a machine with Vivado {described.vivado_version} or newer"
-        )
-        say(f"and run there: sh {plan.directory.name}/{SHELL_SCRIPT}")
+        say("There is no Vivado here, so there is no overlay yet.")
+        say(f"Copy {plan.directory} to a machine with Vivado {described.vivado_version} or newer, and run there:")
+        say(f"    sh {plan.directory.name}/{SHELL_SCRIPT}")
         return result
     say(f"running Vivado, which can take an hour; its log is {plan.directory / LOG}")
     result["built"] = built = build(plan)

@@ -2,9 +2,9 @@
 # variables below, defines eie::build_block_design, and ends with a call of eie::run.
 #
 #   overlay         name of the files that come out
-#   board, part     for messages; the part to build for
+#   part            chip to build for
 #   vivado          oldest Vivado release that will do, as {year number}
-#   design, top     name of the block design, entity of the array
+#   design          name of the block design
 #   sources         VHDL files in the order of compilation, relative to the script
 #   description     JSON text of what is built, an object without its closing brace
 #   jobs            processes that Vivado may start
@@ -26,7 +26,7 @@ proc eie::build {} {
     # What lies here after a failure must not be taken for its result.
     file delete -force -- $overlay.bit $overlay.hwh $overlay.json reports
     eie::remove_partial
-    eie::create_project
+    eie::make_project
     eie::implement
     eie::report
     set slacks [eie::check_timing]
@@ -63,7 +63,7 @@ proc eie::check_sources {} {
     }
 }
 
-proc eie::create_project {} {
+proc eie::make_project {} {
     variable part
     variable design
     variable sources
@@ -204,7 +204,11 @@ proc eie::publish {bitstream handoff version slacks} {
     file copy -force -- $handoff $overlay.hwh.partial
     set file [open $overlay.json.partial w]
     fconfigure $file -encoding utf-8
-    puts $file "$description,\n  \"vivado\": \"$version\",\n  \"setup_slack_ns\": $setup,\n  \"hold_slack_ns\": $hold\n}"
+    puts $file "$description,"
+    puts $file "  \"vivado\": \"$version\","
+    puts $file "  \"setup_slack_ns\": $setup,"
+    puts $file "  \"hold_slack_ns\": $hold"
+    puts $file "\}"
     close $file
     foreach ending {json hwh bit} {
         file rename -force -- $overlay.$ending.partial $overlay.$ending

@@ -1,4 +1,4 @@
-"""The two processing systems: how Zynq-7000 and Zynq UltraScale+ name the ports, pins and settings that an overlay uses."""
+"""The processing systems of Zynq-7000 and Zynq UltraScale+: names of the ports, pins and settings that are used."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from eie import isa, registers
 from eie.boards import Board
 
-from eie_hw.overlay.block_design import CONCATENATION, TOP, BlockDesign, Cell, block_design
+from eie_hw.overlay.block_design import CONCATENATION, BlockDesign, Cell, block_design
 from eie_hw.overlay.tcl import command, quote, quoted_list
 from eie_hw.overlay.vivado import release
 
@@ -34,10 +34,8 @@ def build_script(board: Board, sources: Sequence[str], jobs: int = 4) -> str:
     """
     settings = {
         "overlay": board.overlay_name,
-        "board": board.title,
         "part": board.part,
         "design": board.design_name,
-        "top": TOP,
         "jobs": jobs,
         "description": _open_object(description(board)),
     }

@@ -58,7 +58,7 @@ def find_vivado(path: str | None = None) -> Vivado | None:
     match = re.search(r"vivado\s+v?(\d{4}\.\d+(?:\.\d+)?)", run.stdout, re.IGNORECASE)
     if run.returncode or not match:
         raise VivadoError(f"{found} -version does not tell a version; run it by hand to see why")
-    return Vivado(Path(found), match[1])
+    return Vivado(Path(found).absolute(), match[1])
 
 
 def check_version(vivado: Vivado, board: Board) -> str | None:
