@@ -33,16 +33,18 @@ def hold_latency(config: ArrayConfig) -> int:
 
 
 def queue_slots(config: ArrayConfig) -> int:
-    """Return the slots that a queue really has."""
-    return max(SMALLEST_QUEUE, config.queue_depth)
+    """Return the slots that a queue really has: a power of two that holds what is waiting and what is in flight."""
+    needed = queue_high_water(config) + hold_latency(config)
+    return max(SMALLEST_QUEUE, 1 << (needed - 1).bit_length())
 
 
 def queue_high_water(config: ArrayConfig) -> int:
     """Return the number of waiting columns from which a PE holds the broadcast back.
 
-    It is `queue_depth`, unless the columns that are still in flight would then not find a slot.
+    Half of what is in flight comes on top of `queue_depth`: so the array keeps within 3 % of an ideal one, whose
+    broadcast arrives at once, with queues of that depth (`scripts/bench_throughput.py`).
     """
-    return min(config.queue_depth, queue_slots(config) - hold_latency(config))
+    return config.queue_depth + hold_latency(config) // 2
 
 
 GROUPS_AT_ONCE = 16
@@ -52,11 +54,16 @@ COPY_CYCLES = CODEBOOK_SIZE + 1
 """Cycles to copy a codebook into the PEs at the start of a COMPUTE."""
 
 
+SETTLE_CYCLES = 5
+"""Cycles that a COMPUTE waits so that activations loaded just before it are found."""
+
+
 def start_delay(config: ArrayConfig) -> int:
-    """Return the cycles that a COMPUTE waits so that no entry needs a weight before the codebook is copied.
+    """Return the cycles that a COMPUTE waits for activations to settle, and so that no entry needs a weight before the
+    codebook is copied.
 
     The search starts 2 cycles after the COMPUTE at the earliest; from there it takes 5 cycles to the first group, the
     levels of the quadtree to the first lane, the broadcast's latency to the queue, and 3 to the codebook.
     """
     first_use = 2 + 5 + lane_levels(config) + broadcast_latency(config) + 3
-    return max(0, COPY_CYCLES + 1 - first_use)
+    return max(SETTLE_CYCLES, COPY_CYCLES + 1 - first_use)

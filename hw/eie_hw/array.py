@@ -96,9 +96,7 @@ def array(clk, reset, load, compute, store, read, counters, status, config: Arra
     )  # fmt: skip
 
     control = entity(
-        compute_control(
-            clk, reset, compute.start, compute.done, load.activation_write, walk, walked, busy, status.computing, config
-        )
+        compute_control(clk, reset, compute.start, compute.done, walk, walked, busy, status.computing, config)
     )
     books = entity(
         codebook(

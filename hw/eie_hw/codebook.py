@@ -9,9 +9,6 @@ from eie_hw.interfaces import bit, vector
 from eie_hw.memories import lut_ram
 from eie_hw.multiplexer import multiplexer
 
-COPY_CYCLES = CODEBOOK_SIZE + 1
-"""Cycles from the start of a copy to its last write."""
-
 
 @block
 def codebook(clk, reset, write, write_slot, write_word, data, start, slot, copy, index, weight, config: ArrayConfig):
@@ -25,7 +22,7 @@ def codebook(clk, reset, write, write_slot, write_word, data, start, slot, copy,
     copy       out write `weight` as the weight of code `index`
     ========== === ==========================================================
 
-    **Timing**: `start` in cycle t: `copy` in cycles t + 2 to t + 1 + CODEBOOK_SIZE, one code after another.
+    **Timing**: `start` in cycle t: `copy` in cycles t + 2 to t + `pipeline.COPY_CYCLES`, one code after another.
     """
     slot_bits = max(1, (config.codebooks - 1).bit_length())
     word_bits = (CODEBOOK_SIZE // ACTIVATIONS_PER_WORD - 1).bit_length()

@@ -11,6 +11,8 @@ from eie_hw.interfaces import bit
 
 TEMPLATES = ("lut_ram", "block_ram", "single_port_ram", "multiply_accumulate")
 """Names of the hand-written files, `NAME.vhd` and `NAME.v` beside this module; they are compiled first."""
+FOR_XILINX = {"multiply_accumulate": "multiply_accumulate_dsp48e1"}
+"""Files to synthesise for a 7-series device in place of those that are simulated; they behave the same."""
 
 _VHDL = """\
 ${read_data}_memory: entity work.%s

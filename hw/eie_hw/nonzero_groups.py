@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from eie import pipeline
 from eie.config import ArrayConfig
 from myhdl import ConcatSignal, Signal, always, always_comb, block, modbv
 
@@ -10,8 +11,7 @@ from eie_hw.interfaces import ADDRESS_BITS, bit, vector
 from eie_hw.leading_nonzero import leading_nonzero
 from eie_hw.memories import lut_ram
 
-CHUNK = 16
-"""Groups looked at in one cycle."""
+CHUNK = pipeline.GROUPS_AT_ONCE
 _CHUNK_BITS = CHUNK.bit_length() - 1
 ALL_GROUPS = (1 << CHUNK) - 1
 

@@ -73,7 +73,7 @@ def pointer_read(
         def decide():
             push.next = valid
 
-    if config.first_row:
+    if config.first_row and config.row_bits:
 
         @always_comb
         def choose():

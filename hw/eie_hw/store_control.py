@@ -51,8 +51,8 @@ def store_control(
     ============================== === ======================================================================
 
     **Timing**: a step in cycle t has `advance` in t + 1, `output_element` in t + SELECT_DELAY, `write` in
-    t + WRITE_DELAY. One step a cycle; a PE's next step is at least two cycles later. `done` comes 8 cycles after the last step.
-    The sweep takes `rows` + 8 cycles from reset.
+    t + WRITE_DELAY. One step a cycle; a PE's next step is at least two cycles later.
+    `done` comes 8 cycles after the last step. The sweep takes `rows` + 8 cycles from reset.
     """
     elements = min(config.num_pes, ACTIVATIONS_PER_WORD)
     last_element = elements - 1
