@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -22,7 +22,10 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 BLUE, ORANGE, VERMILLION, GREY = "#0072B2", "#E69F00", "#D55E00", "#8C8C8C"
-_WIDTH = 9.0
+_WIDTH, _BOTTOM, _LEFT, _RIGHT = 9.0, 0.55, 0.75, 0.2
+"""Width of a figure and its margins, in inches; the margin at the top depends on the title."""
+_TITLE_LINE, _PANEL_TITLE = 0.21, 0.32
+"""Heights of a line of a figure's title and of a panel's title, in inches."""
 _DPI = 150
 _BINS = 120
 _MOST_CELLS = 1200
@@ -39,17 +42,15 @@ def require_plots() -> None:
 
 def sparsity_figure(model: Model, config: ArrayConfig) -> Figure:
     """Return a figure of which PE holds which non-zero weight, and how many each holds; a panel for every layer."""
-    heights = [np.clip(layer.rows / 60, 2.2, 5.0) for layer in model.layers]
-    figure = _figure(sum(heights) + 0.9 * len(heights))
-    grid = figure.subplots(len(heights), 2, squeeze=False, sharey="row", height_ratios=heights, width_ratios=(5, 1))
+    heights = [float(np.clip(layer.rows / 60, 2.2, 5.0)) for layer in model.layers]
+    title = (
+        f"{model.name}: which of {config.num_pes} PEs holds which non-zero weight\n"
+        "(row r belongs to PE r mod N; colours alternate from PE to PE)"
+    )
+    figure, grid = _panels(title, heights, gap=0.85, sharey="row", width_ratios=(5, 1))
     for layer, (pattern, bars) in zip(model.layers, grid, strict=True):
         _draw_pattern(pattern, layer, config)
         _draw_bars(bars, layer, config)
-    figure.suptitle(
-        f"{model.name}: which of {config.num_pes} PEs holds which non-zero weight\n"
-        "(row r belongs to PE r mod N; colours alternate from PE to PE)",
-        fontsize=11,
-    )
     return figure
 
 
@@ -65,12 +66,12 @@ def codebook_figure(model: Model, network: Sequence[Dense]) -> Figure:
     shapes = [layer.weight.shape for layer in network]
     if shapes != [(layer.rows, layer.columns) for layer in model.layers]:
         raise NetworkError(f"the network has layers {shapes}; they are not those of model {model.name!r}")
-    figure = _figure(2.7 * len(shapes) + 0.5)
-    grid = figure.subplots(len(shapes), 1, squeeze=False)[:, 0]
+    title = f"{model.name}: float weights that are kept, and the shared weights that stand for them"
+    figure, grid = _panels(title, [2.2] * len(shapes), gap=0.6)
+    grid = grid[:, 0]
     for axes, layer, dense in zip(grid, model.layers, network, strict=True):
         _draw_codebook(axes, layer, dense)
     grid[-1].set_xlabel("weight")
-    figure.suptitle(f"{model.name}: float weights that are kept, and the shared weights that stand for them")
     return figure
 
 
@@ -88,8 +89,7 @@ def work_figure(work: ArrayLike, padding: ArrayLike, inferences: int, title: str
     weights, fillers = (np.asarray(counts, np.float64) / max(1, inferences) for counts in (work, padding))
     total = weights + fillers
     mean, most = float(total.mean()), float(total.max())
-    figure = _figure(4.0)
-    axes = figure.subplots()
+    figure, ((axes,),) = _panels(title, [3.3], gap=0.0)
     pes = np.arange(len(total))
     axes.bar(pes, weights, width=0.85, color=BLUE, label="non-zero weights")
     if fillers.any():
@@ -98,7 +98,7 @@ def work_figure(work: ArrayLike, padding: ArrayLike, inferences: int, title: str
     if most > 0:
         label += f" (mean / busiest = {mean / most:.0%})"
     axes.axhline(mean, color="black", lw=1.2, ls="--", label=label)
-    axes.set(xlabel="PE", ylabel="entries worked off per inference", title=title, xlim=(-0.7, len(total) - 0.3))
+    axes.set(xlabel="PE", ylabel="entries worked off per inference", xlim=(-0.7, len(total) - 0.3))
     axes.set_ylim(0, max(1.0, most) * 1.25)
     axes.set_xticks(_pe_ticks(len(total)))
     axes.legend(loc="upper center", ncols=3, frameon=False, fontsize=9)
@@ -109,10 +109,6 @@ def save_figure(figure: Figure, path: str | Path) -> list[Path]:
     """Write a figure as .png and .svg (the ending of `path`, if any, does not matter) and return the two paths."""
     import matplotlib
 
-    # The layout takes longer than the drawing, so it is worked out once for both files.
-    figure.set_dpi(_DPI)
-    figure.draw_without_rendering()
-    figure.set_layout_engine("none")
     written = []
     # Without a date and with fixed identifiers, the same figure is the same file.
     with matplotlib.rc_context({"svg.hashsalt": "eie", "svg.fonttype": "none"}):
@@ -124,11 +120,37 @@ def save_figure(figure: Figure, path: str | Path) -> list[Path]:
     return written
 
 
-def _figure(height: float) -> Figure:
+def _panels(
+    title: str,
+    heights: Sequence[float],
+    gap: float,
+    width_ratios: Sequence[float] = (1,),
+    sharey: Literal["none", "row"] = "none",
+) -> tuple[Figure, NDArray[Any]]:
+    """Return a figure and its axes, row by row, of the heights and with the gap given in inches.
+
+    Fixed margins do for these figures; matplotlib's layout engines take longer than all the drawing.
+    """
     require_plots()
     from matplotlib.figure import Figure
 
-    return Figure(figsize=(_WIDTH, height), layout="constrained")
+    top = (title.count("\n") + 1) * _TITLE_LINE + _PANEL_TITLE
+    height = top + sum(heights) + gap * (len(heights) - 1) + _BOTTOM
+    figure = Figure(figsize=(_WIDTH, height))
+    place = {
+        "left": _LEFT / _WIDTH,
+        "right": 1 - _RIGHT / _WIDTH,
+        "top": 1 - top / height,
+        "bottom": _BOTTOM / height,
+        "hspace": gap * len(heights) / sum(heights),
+        "wspace": 0.08,
+    }
+    shape = (len(heights), len(width_ratios))
+    axes = figure.subplots(
+        *shape, squeeze=False, sharey=sharey, height_ratios=heights, width_ratios=width_ratios, gridspec_kw=place
+    )
+    figure.suptitle(title, y=1 - 0.08 / height, va="top", fontsize=11)
+    return figure, axes
 
 
 def _pe_ticks(num_pes: int) -> NDArray[np.int64]:
