@@ -52,9 +52,10 @@ def _run(options: argparse.Namespace, say) -> dict[str, object]:
     result = {**plan.to_dict(), "warning": warning, "built": None}
     if options.dry_run:
         return result
+    say("\nconverting, which takes a minute or more")
     files = prepare(plan)
     result["sources"] = [path.relative_to(plan.directory).as_posix() for path in files]
-    say(f"\nwritten: {len(files)} VHDL files, {SCRIPT}, {SHELL_SCRIPT}")
+    say(f"written: {len(files)} VHDL files, {SCRIPT}, {SHELL_SCRIPT}")
     if vivado is None:
         say("There is no Vivado here, so there is no overlay yet.")
         say(f"Copy {plan.directory} to a machine with Vivado {described.vivado_version} or newer, and run there:")

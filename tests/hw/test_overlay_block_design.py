@@ -89,6 +89,13 @@ def test_part_and_clock_are_the_boards(built):
     assert frequencies == [str(described.clock_mhz)]
 
 
+@pytest.mark.parametrize("name", ["kv260", "zcu104"])
+def test_an_ultrascale_board_takes_its_clock_from_the_only_pll_that_pynq_reckons_with(name):
+    cells = {cell.name: dict(cell.parameters) for cell in block_design(board(name)).cells}
+    assert cells["zynq_ultra_ps_e_0"]["PSU__CRL_APB__PL0_REF_CTRL__SRCSEL"] == "IOPLL"
+    assert 1500 % board(name).clock_mhz == 0
+
+
 def test_the_name_of_the_design_states_the_build_hash(built):
     described, directory, recorded = built
     assert ["create_bd_design", described.design_name] in recorded

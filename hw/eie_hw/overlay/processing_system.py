@@ -75,6 +75,8 @@ def _zynq_7000(board: Board) -> dict[str, object]:
 
 def _zynq_ultrascale(board: Board) -> dict[str, object]:
     # The AXI ports keep the 128 bits that they have out of reset, so that they work before any software sets widths.
+    # IOPLL: pynq sets the clock's divisors but not its source, and takes the source to be this one
+    # (github.com/Xilinx/PYNQ, pull request 1607); 150 MHz is a tenth of it.
     return {
         **dict(board.processing_system_settings),
         "PSU__FPGA_PL0_ENABLE": 1,
