@@ -67,7 +67,7 @@ class ArrayConfig:
     """
 
     num_pes: int = 64
-    queue_depth: int = 32
+    queue_depth: int = 16
     index_bits: int = 5
     entries_per_word: int = 8
     entries: int = 2048

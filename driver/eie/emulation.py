@@ -57,9 +57,11 @@ class EmulatedDevice:
     ----------
     config : ArrayConfig, optional
         Default: the array of the boards, ``ArrayConfig()``.
+    timing : bool
+        Count cycles too, by the cycle model of `eie.timing`; off, the counters of cycles read 0.
     """
 
-    def __init__(self, config: ArrayConfig | None = None) -> None:
+    def __init__(self, config: ArrayConfig | None = None, timing: bool = False) -> None:
         self.config = config = config or ArrayConfig()
         self._pointer_memory = np.zeros((config.banks, config.pointers, 2 * config.pe_pairs), np.uint32)
         self._entry_memory = np.zeros((config.banks, config.num_pes, config.entry_words, config.beat_bytes), np.uint8)
@@ -73,7 +75,10 @@ class EmulatedDevice:
         self._interrupt_enable = 0
         self._work = np.zeros(config.num_pes, np.int64)
         self._padding = np.zeros(config.num_pes, np.int64)
+        self._blocked = np.zeros(config.num_pes, np.int64)
         self._broadcasts = 0
+        self._cycles = 0
+        self._timing = timing
         self._soft_reset()
 
     # The device interface.
@@ -109,8 +114,15 @@ class EmulatedDevice:
             pe, rest = divmod(offset - registers.COUNTERS_BASE, registers.COUNTERS_STRIDE)
             counter = registers.PE_COUNTERS[rest // 4]
             self._collect_counts()
-            counts = {"work": self._work, "padding": self._padding}.get(counter)
-            return int(counts[pe]) & 0xFFFFFFFF if counts is not None and pe < self.config.num_pes else 0
+            if pe >= self.config.num_pes:
+                return 0
+            counts = {
+                "work": self._work,
+                "padding": self._padding,
+                "starved": (self._cycles - self._work - self._padding) * self._timing,
+                "blocked": self._blocked,
+            }
+            return int(counts[counter][pe]) & 0xFFFFFFFF
         values = {
             "status": registers.STATUS_IDLE
             | registers.STATUS_INTERRUPT * self._interrupt
@@ -118,6 +130,8 @@ class EmulatedDevice:
             "error_index": self._error_index,
             "instructions": self._instructions & 0xFFFFFFFF,
             "interrupt_enable": self._interrupt_enable,
+            "cycles_low": self._cycles & 0xFFFFFFFF,
+            "cycles_high": self._cycles >> 32,
             "broadcasts_low": self._broadcasts & 0xFFFFFFFF,
             "broadcasts_high": self._broadcasts >> 32,
         }
@@ -150,7 +164,8 @@ class EmulatedDevice:
 
     def _clear_counters(self) -> None:
         self._collect_counts()
-        self._work[:] = self._padding[:] = self._broadcasts = 0
+        self._work[:] = self._padding[:] = self._blocked[:] = 0
+        self._broadcasts = self._cycles = 0
 
     def _collect_counts(self) -> None:
         for tile in (tile for kept in self._tiles for tile in kept.values()):
@@ -295,6 +310,14 @@ class EmulatedDevice:
         active = np.count_nonzero(activations, axis=0)
         self._broadcasts += int(active.sum())
         tile.broadcasts += active
+        if self._timing:
+            # Imported where it is used: it is slow to import where numba is installed.
+            from eie.timing import compute_timing
+
+            for vector in activations:
+                timing = compute_timing(vector, tile.work + tile.padding, address, self.config)
+                self._cycles += timing.cycles
+                self._blocked += timing.blocked
 
     def _tile(self, bank: int, pointers: int, count: int) -> TileMatrix:
         """Return the decoded tile; it is kept until its bank is written."""

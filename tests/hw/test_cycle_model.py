@@ -1,0 +1,46 @@
+"""The cycle model equals the counters of the hardware, cycle for cycle."""
+
+import eie
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.strategies import layers
+
+SMALL = eie.ArrayConfig(num_pes=4, entries=1024, pointers=256, rows=16, activations=512)
+CONFIGS = {
+    "4 PEs": SMALL,
+    "4 PEs, the paper's way": eie.ArrayConfig(
+        num_pes=4, queue_depth=2, index_bits=4, entries=4096, pointers=512, rows=16, first_row=False, skip_empty=False
+    ),
+    "1 PE": eie.ArrayConfig(num_pes=1, entries=1024, pointers=256, rows=64, activations=512),
+    "16 PEs": eie.ArrayConfig(num_pes=16, queue_depth=4),
+    "64 PEs": eie.ArrayConfig(),
+}
+_QUICK = ("4 PEs",)
+
+
+@pytest.mark.parametrize("name", [n if n in _QUICK else pytest.param(n, marks=pytest.mark.full) for n in CONFIGS])
+def test_the_cycle_model_equals_the_hardware(name):
+    config = CONFIGS[name]
+    hardware = eie.Accelerator(eie.RtlDevice(config))
+    model = eie.Accelerator(eie.EmulatedDevice(config, timing=True))
+
+    @settings(max_examples=60, deadline=None)
+    @given(layers(max_size=300), st.integers(0, 2**32), st.sampled_from((0.0, 0.02, 0.2, 0.6, 1.0)))
+    def check(layer, seed, density):
+        rng = np.random.default_rng(seed)
+        a = (rng.integers(-32768, 32768, (2, layer.columns)) * (rng.random((2, layer.columns)) < density)).astype(
+            np.int16
+        )
+        network = eie.Model([layer])
+        counters = []
+        for accelerator in (hardware, model):
+            accelerator.clear_counters()
+            assert np.array_equal(accelerator.run_raw(a, model=network), eie.reference(network, a))
+            counters.append(accelerator.counters)
+        for name in ("cycles", "broadcasts", "work", "padding", "starved", "blocked"):
+            assert np.array_equal(getattr(counters[0], name), getattr(counters[1], name)), name
+
+    check()
