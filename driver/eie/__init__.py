@@ -15,6 +15,8 @@ from eie.reference import reference
 if TYPE_CHECKING:
     from eie_hw.rtl_device import RtlDevice
 
+    from eie.pynq_device import PynqDevice
+
 __version__ = "0.1.0"
 
 __all__ = [
@@ -26,6 +28,7 @@ __all__ = [
     "EmulatedDevice",
     "Layer",
     "Model",
+    "PynqDevice",
     "RtlDevice",
     "compress",
     "load",
@@ -40,4 +43,8 @@ def __getattr__(name: str) -> Any:
         from eie_hw.rtl_device import RtlDevice
 
         return RtlDevice
+    if name == "PynqDevice":
+        from eie.pynq_device import PynqDevice
+
+        return PynqDevice
     raise AttributeError(f"module 'eie' has no attribute {name!r}")

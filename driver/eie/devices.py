@@ -16,10 +16,11 @@ def device_by_name(name: str, config: ArrayConfig | None = None) -> Device:
 
     Parameters
     ----------
-    name : {"emulated", "rtl"}
-        The numpy emulation, or the converted hardware description, compiled and simulated.
+    name : {"emulated", "rtl"} or str
+        The numpy emulation; the converted hardware description, compiled and simulated; or the path of a board's
+        overlay, which ends in .bit.
     config : ArrayConfig, optional
-        Default: ``ArrayConfig()``.
+        Default: ``ArrayConfig()``. An overlay has its own.
 
     Raises
     ------
@@ -28,6 +29,8 @@ def device_by_name(name: str, config: ArrayConfig | None = None) -> Device:
     MissingExtraError
         If it needs a package that is not installed.
     """
+    if name.endswith(".bit"):
+        return _pynq_device(name)
     config = config or ArrayConfig()
     if name == "emulated":
         return EmulatedDevice(config)
@@ -45,3 +48,14 @@ def _rtl_device(config: ArrayConfig) -> Device:
             f"device 'rtl' needs the hardware description and its simulator ({error}): pip install 'eie-pynq[hardware]'"
         ) from error
     return RtlDevice(config)
+
+
+def _pynq_device(bitfile: str) -> Device:
+    try:
+        from eie.pynq_device import PynqDevice
+    except ImportError as error:
+        raise MissingExtraError(
+            f"device {bitfile!r} needs pynq ({error}): it is on the board's image; off the board, docs/virtual-board.md "
+            "says how to install it"
+        ) from error
+    return PynqDevice(bitfile)
