@@ -55,7 +55,7 @@ def _pynq_device(bitfile: str) -> Device:
         from eie.pynq_device import PynqDevice
     except ImportError as error:
         raise MissingExtraError(
-            f"device {bitfile!r} needs pynq ({error}): it is on the board's image; off the board, docs/virtual-board.md "
-            "says how to install it"
+            f"device {bitfile!r} needs pynq ({error}): it is on the board's image; off the board, "
+            "docs/virtual-board.md says how to install it"
         ) from error
     return PynqDevice(bitfile)

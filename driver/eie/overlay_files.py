@@ -6,43 +6,65 @@ belongs to another .bit is recognised before either is used.
 
 from __future__ import annotations
 
+import re
 import struct
+from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree
 
 from eie.errors import DeviceError
 
 _MAGIC = bytes.fromhex("00090ff00ff00ff00ff0000001")
+_HEADER_BYTES = 4096
 _WRAPPER = "_wrapper"
 """Vivado's suffix for the top level that it makes around a block design; a .bit is named after it."""
 
 
-def hwh_design(path: Path) -> str:
-    """Return the name of the design that a .hwh file describes."""
+@dataclass(frozen=True)
+class Design:
+    """What a file says it is of.
+
+    Parameters
+    ----------
+    name : str
+        Name of the block design.
+    part : str
+        The chip with its package, reduced to lower-case letters and digits, such as "7z020clg400"; empty if unknown.
+    """
+
+    name: str
+    part: str
+
+    def matches(self, other: Design) -> bool:
+        """Return whether two files can be of one build; a .bit's part goes on with speed and temperature grade."""
+        shorter, longer = sorted((self.part, other.part), key=len)
+        return self.name == other.name and longer.startswith(shorter)
+
+    def __str__(self) -> str:
+        return f"{self.name!r} for {self.part or 'an unknown part'}"
+
+
+def hwh_design(path: Path) -> Design:
+    """Return the design that a .hwh file describes; refuse one that is missing or damaged."""
     try:
         system = ElementTree.parse(path).getroot().find("SYSTEMINFO")
     except FileNotFoundError:
         raise DeviceError(f"{path} is missing; copy it from the build that made {path.stem}.bit") from None
     except ElementTree.ParseError as error:
-        raise DeviceError(f"{path} is damaged: {error}; copy it again") from None
+        raise DeviceError(f"{path} is damaged ({error}); copy it again from its build") from None
     if system is None or not system.get("NAME"):
         raise DeviceError(f"{path} describes no block design (it has no SYSTEMINFO); copy it again from its build")
-    return system.get("NAME", "")
+    return Design(system.get("NAME", ""), _plain_part(system.get("DEVICE", "") + system.get("PACKAGE", "")))
 
 
-def bit_design(path: Path) -> str | None:
-    """Return the name of the block design in the header of a .bit file; None if the file has no header."""
-    try:
-        with open(path, "rb") as file:
-            head = file.read(4096)
-    except FileNotFoundError:
-        raise DeviceError(f"there is no overlay {path}") from None
-    if not head.startswith(_MAGIC) or head[len(_MAGIC) : len(_MAGIC) + 1] != b"a":
+def bit_design(path: Path) -> Design | None:
+    """Return the design in the header of a .bit file; None if the file has no header."""
+    with open(path, "rb") as file:
+        fields = _header_fields(file.read(_HEADER_BYTES))
+    if "a" not in fields:
         return None
-    (length,) = struct.unpack_from(">H", head, len(_MAGIC) + 1)
-    start = len(_MAGIC) + 3
-    name = head[start : start + length].rstrip(b"\0").split(b";")[0].decode("ascii", "replace")
-    return name.removesuffix(_WRAPPER)
+    name = fields["a"].partition(";")[0].removesuffix(_WRAPPER)
+    return Design(name, _plain_part(fields.get("b", "")))
 
 
 def bit_bytes(design: str, part: str, version: str, data: bytes) -> bytes:
@@ -55,3 +77,19 @@ def bit_bytes(design: str, part: str, version: str, data: bytes) -> bytes:
     fields = text(b"a", f"{design}{_WRAPPER};UserID=0XFFFFFFFF;Version={version}")
     fields += text(b"b", part) + text(b"c", "2026/01/01") + text(b"d", "00:00:00")
     return _MAGIC + fields + b"e" + struct.pack(">I", len(data)) + data
+
+
+def _header_fields(head: bytes) -> dict[str, str]:
+    """Return the fields of a .bit header by their letters: a design, b part, c date, d time."""
+    fields: dict[str, str] = {}
+    at = len(_MAGIC)
+    while head.startswith(_MAGIC) and head[at : at + 1] in (b"a", b"b", b"c", b"d") and at + 3 <= len(head):
+        (length,) = struct.unpack_from(">H", head, at + 1)
+        text = head[at + 3 : at + 3 + length]
+        fields[chr(head[at])] = text.rstrip(b"\0").decode("ascii", "replace")
+        at += 3 + length
+    return fields
+
+
+def _plain_part(part: str) -> str:
+    return re.sub("[^a-z0-9]", "", part.lower()).removeprefix("xc")

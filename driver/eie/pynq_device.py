@@ -329,12 +329,12 @@ def _check_files(bitfile: Path) -> int | None:
     """Return the build hash that the .hwh states; refuse a .hwh of another build than the .bit's."""
     hwh = bitfile.with_suffix(".hwh")
     described, built = hwh_design(hwh), bit_design(bitfile)
-    if built is not None and built != described:
+    if built is not None and not built.matches(described):
         raise DeviceError(
-            f"{hwh.name} is stale: it describes the design {described!r}, but {bitfile.name} is {built!r}; copy both "
-            "files from one build"
+            f"{hwh.name} is stale: it describes the design {described}, but {bitfile.name} is {built}; copy both files "
+            "from one build"
         )
-    return design_build_hash(described)
+    return design_build_hash(described.name)
 
 
 def _find_array(overlay: pynq.Overlay, bitfile: Path) -> str:
@@ -352,8 +352,8 @@ def _find_dma(overlay: pynq.Overlay, wanted: str | None) -> str:
     names = [name for name, ip in overlay.ip_dict.items() if ip["driver"] is DMA and wanted in (None, name)]
     if len(names) != 1:
         raise DeviceError(
-            f"the overlay has {len(names)} DMAs{f' called {wanted!r}' if wanted else ''} ({', '.join(names)}); name the "
-            "array's with dma="
+            f"the overlay has {len(names)} DMAs{f' called {wanted!r}' if wanted else ''} ({', '.join(names)}); "
+            "name the array's with dma="
         )
     parameters = overlay.ip_dict[names[0]]["parameters"]
     for parameter, value, text in (

@@ -166,7 +166,6 @@ class VirtualBoard:
 
 def write_overlay(board: Board, bitfile: Path, hwh: Board | None = None) -> None:
     """Write a virtual overlay: a .bit without configuration, and its .hwh beside it."""
-    part = board.part.partition("-")[0].removeprefix("xc")
-    data = bit_bytes(board.design_name, part, board.vivado_version, _CONFIGURATION)
+    data = bit_bytes(board.design_name, board.part, board.vivado_version, _CONFIGURATION)
     bitfile.write_bytes(data)
     bitfile.with_suffix(".hwh").write_text(hwh_text(hwh or board), encoding="utf-8")

@@ -30,7 +30,11 @@ class Fabric:
     def __init__(self, executor: Device, faults: Faults) -> None:
         self.executor = executor
         self.faults = faults
-        self._forget()
+        self._input: list[NDArray[np.uint64]] = []
+        self._output = np.zeros(0, np.uint64)
+        self._input_words = 0
+        self._stalled = {SEND: False, RECEIVE: False}
+        self._ended_early = self._expecting = False
 
     def accept(self, words: NDArray[np.uint64], last: bool) -> bool:
         """Take words from the DMA; return whether the stream moves."""
@@ -75,12 +79,10 @@ class Fabric:
         self.write_register(registers.offset("control"), registers.CONTROL_SOFT_RESET)
 
     def _forget(self) -> None:
-        self._input: list[NDArray[np.uint64]] = []
-        self._input_words = 0
-        self._output = np.zeros(0, np.uint64)
-        self._ended_early = False
-        self._expecting = False
+        self._input, self._input_words = [], 0
+        self._output = self._output[:0]
         self._stalled = {SEND: False, RECEIVE: False}
+        self._ended_early = self._expecting = False
 
     def _next_packet(self) -> None:
         if not self._expecting:

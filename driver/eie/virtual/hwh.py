@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from typing import Any
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element, SubElement
 
@@ -14,7 +16,7 @@ _STREAM = "xilinx.com:interface:axis:1.0"
 
 # Per processing system: type, general-purpose master and high-performance slave ports, the clocks' source in MHz and
 # the names of their parameters.
-_SYSTEMS = {
+_SYSTEMS: dict[str, dict[str, Any]] = {
     "processing_system7": {
         "vlnv": "xilinx.com:ip:processing_system7:5.5",
         "arch": "zynq",
@@ -55,7 +57,8 @@ def hwh_text(board: Board, *, vlnv: str = ARRAY_VLNV) -> str:
     """
     root = Element("EDKSYSTEM", EDWVERSION="1.2", VIVADOVERSION=board.vivado_version)
     system = _SYSTEMS[board.processing_system]
-    SubElement(root, "SYSTEMINFO", ARCH=str(system["arch"]), NAME=board.design_name, PART=board.part)
+    device, package = _device_and_package(board.part)
+    SubElement(root, "SYSTEMINFO", ARCH=system["arch"], DEVICE=device, NAME=board.design_name, PACKAGE=package)
     SubElement(root, "EXTERNALPORTS")
     SubElement(root, "EXTERNALINTERFACES")
     modules = SubElement(root, "MODULES")
@@ -66,7 +69,7 @@ def hwh_text(board: Board, *, vlnv: str = ARRAY_VLNV) -> str:
     return '<?xml version="1.0" encoding="UTF-8"?>\n' + ElementTree.tostring(root, encoding="unicode") + "\n"
 
 
-def _processing_system(modules: Element, board: Board, system: dict) -> None:
+def _processing_system(modules: Element, board: Board, system: dict[str, Any]) -> None:
     module = _module(modules, board.processing_system, f"{board.processing_system}_0", system["vlnv"], "PROCESSOR")
     divisors = _divisors(system["clock_source_mhz"] / board.clock_mhz)
     parameters = {}
@@ -86,7 +89,7 @@ def _processing_system(modules: Element, board: Board, system: dict) -> None:
         _range(memory_map, "Reg", "REGISTER", cell, system["master"], slave, address, REGISTER_BYTES)
 
 
-def _dma(modules: Element, board: Board, system: dict) -> None:
+def _dma(modules: Element, board: Board, system: dict[str, Any]) -> None:
     module = _module(modules, "axi_dma", DMA_CELL, DMA_VLNV, "PERIPHERAL")
     width = str(board.dma_data_bits)
     parameters = {
@@ -180,3 +183,11 @@ def _divisors(ratio: float) -> tuple[int, int]:
     """Return two divisors whose product comes closest to a ratio."""
     pairs = ((i, j) for j in range(1, _DIVISOR_LIMIT) for i in range(j, _DIVISOR_LIMIT))
     return min(pairs, key=lambda pair: (abs(pair[0] * pair[1] - ratio), pair[1]))
+
+
+def _device_and_package(part: str) -> tuple[str, str]:
+    """Return what Vivado writes of a part: xc7z020clg400-1 is 7z020 in clg400, xczu7ev-ffvc1156-2-e is xczu7ev in
+    ffvc1156."""
+    head, _, rest = part.partition("-")
+    series7 = re.fullmatch(r"xc(7z\d+)([a-z]+\d+)", head)
+    return (series7[1], series7[2]) if series7 else (head, rest.partition("-")[0])

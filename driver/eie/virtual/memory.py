@@ -94,7 +94,7 @@ class Memory:
         """Return the address of what the processor has at a virtual address."""
         for block in self._blocks.values():
             offset = pointer - block.processor.ctypes.data
-            if 0 <= offset and offset + nbytes <= block.nbytes:
+            if offset >= 0 and offset + nbytes <= block.nbytes:
                 return block.address + offset
         raise VirtualBoardError(f"{nbytes} bytes at virtual address 0x{pointer:x} are not a live buffer")
 
