@@ -8,10 +8,11 @@ import subprocess
 
 import pytest
 from eie.boards import ARRAY_CELL, ARRAY_VLNV, DMA_CELL, DMA_VLNV, REGISTER_BYTES, board, board_names
-from eie.errors import ConfigError
+from eie.errors import ConfigError, EieError
 from eie.registers import ADDRESS_BITS, COUNTERS_BASE, COUNTERS_STRIDE
 from eie_hw.overlay.block_design import block_design
 from eie_hw.overlay.build import Plan, prepare
+from eie_hw.overlay.interfaces import declare_interfaces
 
 from tests.hw.overlay_bench import STUB, TCLSH, calls, needs_tclsh, ports, stub_converter
 
@@ -118,6 +119,25 @@ def test_the_listed_sources_are_those_that_ghdl_accepts_in_this_order_as_vhdl_93
     assert_ghdl_accepts(directory, sources)
 
 
+@pytest.mark.parametrize(
+    ("text", "damaged"), [("s_axis:m_axis:s_axi", "s_axis:m_axis"), ("x_interface_parameter of", "x of")]
+)
+def test_an_interface_without_a_clock_is_refused(tmp_path, text, damaged):
+    prepare(Plan(board("pynq-z2"), tmp_path), stub_converter)
+    top = tmp_path / "vhdl" / "eie_top.vhd"
+    assert text in top.read_text()
+    top.write_text(top.read_text().replace(text, damaged))
+    run, _ = run_in_stub(tmp_path)
+    assert run.returncode == 1
+    assert "is not associated to a clock" in run.stderr
+
+
+def test_a_top_entity_that_is_not_found_is_refused(tmp_path):
+    (tmp_path / "eie_top.vhd").write_text("entity other is\nend entity other;\n")
+    with pytest.raises(EieError, match=r"eie_top\.vhd: has 0 times 'end entity eie_top;'"):
+        declare_interfaces(tmp_path / "eie_top.vhd", "eie_top")
+
+
 def test_a_release_without_xlconcat_gets_the_inline_block(tmp_path):
     prepare(Plan(board("zcu104"), tmp_path), stub_converter)
     run, recorded = run_in_stub(tmp_path, STUB_HIDDEN="xilinx.com:ip:xlconcat:2.1", STUB_VERSION="2025.2")
@@ -159,9 +179,7 @@ def test_an_unknown_processing_system_is_refused_by_name():
 
 @pytest.mark.full
 def test_ghdl_accepts_the_converted_sources_that_the_script_lists_and_the_design_is_built_from_them(tmp_path):
-    described = board("pynq-z2")
-    described = dataclasses.replace(described, config=dataclasses.replace(described.config, num_pes=1))
-    files = prepare(Plan(described, tmp_path))
+    files = prepare(Plan(board("pynq-z2"), tmp_path))
     run, recorded = run_in_stub(tmp_path)
     assert run.returncode == 0, run.stderr
     sources = [call[1] for call in recorded if call[0] == "add_files"]
@@ -175,7 +193,8 @@ def assert_ghdl_accepts(directory, sources):
         pytest.skip("needs ghdl")
     work = directory / "work"
     work.mkdir()
-    run = subprocess.run(
-        ["ghdl", "-a", "--std=93c", f"--workdir={work}", *sources], cwd=directory, capture_output=True, text=True
-    )
-    assert run.returncode == 0, run.stderr
+    options = ["--std=93c", f"--workdir={work}"]
+    for step in (["-a", *options, *sources], ["-e", *options, "eie_top"]):
+        run = subprocess.run(["ghdl", *step], cwd=directory, capture_output=True, text=True)
+        assert run.returncode == 0, run.stderr
+        assert "violates bounds" not in run.stderr, run.stderr

@@ -128,7 +128,7 @@ proc stub::entity {name} {
         set file [open $source]
         set text [read $file]
         close $file
-        if {![regexp "entity $name is\\s+port \\((.*?)\\);\\s*end" $text -> declarations]} continue
+        if {![regexp "entity $name is\\s+port \\((.*?)\n *\\);" $text -> declarations]} continue
         set interfaces {}
         set pins {}
         set segments {}
@@ -141,6 +141,12 @@ proc stub::entity {name} {
             } elseif {![regexp {_(t|aw|w|b|ar|r)[a-z]+$} $port]} {
                 dict set pins $port [expr {$direction eq "in" ? "i" : "o"}]
             }
+        }
+        if {![regexp {x_interface_parameter of aclk: signal is "[^"]*ASSOCIATED_BUSIF ([\w:]+), ASSOCIATED_RESET aresetn"} $text -> clocked]} {
+            set clocked {}
+        }
+        foreach interface [dict keys $interfaces] {
+            if {$interface ni [split $clocked :]} {error "\[BD 41-967\] $name/$interface is not associated to a clock"}
         }
         return [dict create vlnv xilinx.com:module_ref:$name:1.0 interfaces $interfaces pins $pins parameters {} \
             spaces {} segments $segments]

@@ -16,6 +16,8 @@ from eie.config import ArrayConfig
 from eie.errors import EieError
 
 from eie_hw.convert import convert
+from eie_hw.overlay.block_design import TOP
+from eie_hw.overlay.interfaces import declare_interfaces
 from eie_hw.overlay.script import build_script, description
 from eie_hw.overlay.vivado import Vivado, VivadoError, check_version, run_script
 
@@ -103,6 +105,7 @@ def prepare(plan: Plan, converter: Callable[[ArrayConfig, Path], list[Path]] = c
         with tempfile.TemporaryDirectory(dir=plan.directory, prefix=".partial-") as name:
             scratch = Path(name)
             files = [path.relative_to(scratch) for path in converter(plan.board.config, scratch / SOURCES)]
+            declare_interfaces(scratch / files[-1], TOP)
             script = build_script(plan.board, [path.as_posix() for path in files], plan.jobs)
             (scratch / SCRIPT).write_text(script, encoding="ascii")
             (scratch / SHELL_SCRIPT).write_text(_shell_script(plan.board), encoding="utf-8")

@@ -96,7 +96,7 @@ proc eie::ip {name vlnv parameters} {
     eie::configure $name $parameters
 }
 
-# The entity becomes a cell; its interfaces are inferred from the names of its ports.
+# The entity becomes a cell; its interfaces are inferred from the names of its ports, their clock from its attributes.
 proc eie::module {name entity parameters} {
     create_bd_cell -type module -reference $entity $name
     eie::configure $name $parameters
