@@ -82,6 +82,7 @@ class _Hierarchy:
         for number, instance in enumerate(_entities_below(top)):
             self._replace(instance, number)
         _name_interface_signals(top)
+        _require_zero_start(top)
         with warnings.catch_warnings():
             for category in (ToVHDLWarning, ToVerilogWarning):
                 warnings.simplefilter("error", category)
@@ -105,7 +106,7 @@ class _Hierarchy:
         self.files.append(path)
         text = path.read_text()
         if self.hdl == "VHDL":
-            text = _shadow_read_outputs(text)
+            text = _initialise(_shadow_read_outputs(text))
             path.write_text(text)
             return dict(re.findall(r"^ +(\w+): (in|out) ", text.split("end entity")[0], re.M))
         ports = re.findall(r"^(input|output) .*?(\w+);$", text, re.M)
@@ -169,6 +170,16 @@ def _templates_below(instance: _Block) -> list[_Block]:
         if isinstance(sub, _Block):
             found += [sub] if sub.vhdl_code is not None else _templates_below(sub)
     return found
+
+
+def _require_zero_start(instance: _Block) -> None:
+    """Refuse registers that start at another value than 0, which the VHDL would not show."""
+    for name, signal in instance.sigdict.items():
+        if isinstance(signal._init, (bool, int, myhdl.intbv)) and int(signal._init):
+            raise myhdl.ConversionError(f"{instance.name}.{name} starts at {signal._init}; registers start at 0")
+    for sub in instance.subs:
+        if isinstance(sub, _Block):
+            _require_zero_start(sub)
 
 
 def _ports(instance: _Block) -> dict[str, _Signal]:
@@ -235,6 +246,14 @@ def _name_interface_signals(top: _Block) -> None:
         for attribute, signal in vars(bundle).items():
             if isinstance(signal, _Signal) and not isinstance(signal, _ShadowSignal):
                 top.sigdict.setdefault(f"{name}_{attribute}", signal)
+
+
+def _initialise(text: str) -> str:
+    """Start every VHDL register at 0, as on the FPGA and in the Verilog: not every register has a reset."""
+    for kind, zero in ((r"std_logic", "'0'"), (r"(?:unsigned|signed)\([^;\n]*\)", "(others => '0')")):
+        text = re.sub(rf"^(signal \w+: {kind});", rf"\1 := {zero};", text, flags=re.M)
+        text = re.sub(rf"^( +\w+: out {kind})(;?)$", rf"\1 := {zero}\2", text, flags=re.M)
+    return text
 
 
 def _shadow_read_outputs(text: str) -> str:

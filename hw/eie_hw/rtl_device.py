@@ -26,6 +26,7 @@ _LIBRARY = "libeie.so"
 # Modules of `eie` that the hardware is made from; with them and all of `eie_hw` the cached build is keyed.
 _DESCRIPTIONS = ("config", "isa", "pipeline", "registers")
 _CYCLES_AT_ONCE = 20_000
+_IDLE_CHECK_CYCLES = 100
 _PATIENCE = 2_000_000_000
 """Cycles without any transfer and without becoming idle after which the hardware is declared stuck."""
 
@@ -75,11 +76,15 @@ class RtlDevice:
         data = np.ascontiguousarray(buffer).view(np.uint8).ravel()
         if len(data) % _WORD_BYTES:
             raise DeviceError(f"a transfer of {len(data)} bytes is not a multiple of {_WORD_BYTES}")
-        self.send_words(data.view("<u8"))
+        self._queue(data.view("<u8"), _FULL_KEEP, True)
 
-    def send_words(self, words: NDArray[np.uint64], last_keep: int = _FULL_KEEP) -> None:
-        """Queue one packet of stream words, the last with any tkeep."""
-        self._library.eie_send(self._handle, words.ctypes.data_as(ctypes.c_void_p), len(words), last_keep)
+    def send_raw(self, words: list[tuple[int, int, bool]]) -> None:
+        """Queue stream words of (tdata, tkeep, tlast), well-formed or not."""
+        for data, keep, last in words:
+            self._queue(np.array([data], "<u8"), keep, last)
+
+    def _queue(self, words: NDArray[np.uint64], keep: int, last: bool) -> None:
+        self._library.eie_send(self._handle, words.ctypes.data_as(ctypes.c_void_p), len(words), keep, last)
 
     def receive(self, nbytes: int) -> NDArray[np.uint8]:
         """Return the next packet, at most nbytes; empty if the device becomes idle without one."""
@@ -102,9 +107,9 @@ class RtlDevice:
 
     def drain(self) -> None:
         """Clock until all input is taken and the device is idle."""
-        while self._library.eie_pending(self._handle) or not self._idle():
-            self._library.eie_run(self._handle, _CYCLES_AT_ONCE, 1)
-            self._library.eie_run(self._handle, 1, 0)
+        self.play_out()
+        while not self._idle():
+            self.run(_IDLE_CHECK_CYCLES)
 
     def read_register(self, offset: int) -> int:
         """Read a register, after all that was sent has been executed: bytes of `send` are older than this call."""
@@ -121,15 +126,26 @@ class RtlDevice:
     def write_register(self, offset: int, value: int) -> None:
         """Write a register; like a board's driver, a soft reset resets the DMA on both streams first."""
         if offset == registers.offset("control") and value & registers.CONTROL_SOFT_RESET:
-            self._library.eie_drop(self._handle)
+            self.drop_streams()
         if not self._library.eie_write(self._handle, offset, value):
             raise DeviceError(f"the simulated array does not answer a write of register 0x{offset:x}")
         if offset == registers.offset("control") and value & registers.CONTROL_SOFT_RESET:
-            self._library.eie_drop(self._handle)
+            self.drop_streams()
 
     def run(self, cycles: int) -> None:
-        """Clock for at most that many cycles, less if a packet arrives."""
-        self._library.eie_run(self._handle, cycles, 0)
+        """Clock for that many cycles."""
+        end = self.cycles + cycles
+        while self.cycles < end:
+            self._library.eie_run(self._handle, end - self.cycles, 0)
+
+    def play_out(self) -> None:
+        """Clock until all input is taken."""
+        while self._library.eie_pending(self._handle):
+            self._library.eie_run(self._handle, _CYCLES_AT_ONCE, 1)
+
+    def drop_streams(self) -> None:
+        """Forget what is queued for the device and what has come from it, as a reset of the DMA does."""
+        self._library.eie_drop(self._handle)
 
     @property
     def cycles(self) -> int:
@@ -241,7 +257,7 @@ def _load(path: Path) -> ctypes.CDLL:
     signatures = {
         "eie_open": (handle, [words, ctypes.c_uint32, ctypes.c_uint32]),
         "eie_close": (None, [handle]),
-        "eie_send": (None, [handle, handle, words, ctypes.c_uint8]),
+        "eie_send": (None, [handle, handle, words, ctypes.c_uint8, ctypes.c_int]),
         "eie_run": (words, [handle, words, ctypes.c_int]),
         "eie_pending": (words, [handle]),
         "eie_packet": (words, [handle]),

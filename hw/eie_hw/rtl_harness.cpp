@@ -94,16 +94,13 @@ void* eie_open(uint64_t seed, uint32_t source_pause, uint32_t sink_pause) {
 
 void eie_close(void* handle) { delete static_cast<Device*>(handle); }
 
-// Queue one packet; the last word has the given tkeep.
-void eie_send(void* handle, const uint64_t* words, uint64_t count, uint8_t last_keep) {
+// Queue words; `last` says whether the final one ends the packet.
+void eie_send(void* handle, const uint64_t* words, uint64_t count, uint8_t keep, int last) {
     auto* device = static_cast<Device*>(handle);
-    for (uint64_t i = 0; i < count; ++i) {
-        const bool last = i + 1 == count;
-        device->input.push_back({words[i], last ? last_keep : uint8_t(0xFF), last});
-    }
+    for (uint64_t i = 0; i < count; ++i) device->input.push_back({words[i], keep, last && i + 1 == count});
 }
 
-// Clock until a packet is complete, the input is taken (if asked), or the limit; return the words moved.
+// Clock until one more packet is complete, the input is taken (if asked), or the limit; tell whether words moved.
 uint64_t eie_run(void* handle, uint64_t limit, int until_sent) {
     auto* device = static_cast<Device*>(handle);
     const size_t packets = device->packets.size();

@@ -115,6 +115,10 @@ def _machine(config, array, script, bench, received, pause, seed, limit):
                     outbox.clear()
                     yield aclk.negedge
                     received.clear()
+                case ("forget", count):
+                    while count:
+                        count -= received.pop(0)[2]
+                    bench.packets = collect_packets(received)
                 case ("wait", condition):
                     while not condition():
                         yield aclk.negedge
