@@ -1,12 +1,14 @@
 """The training helper: prune, retrain with the mask, share, fine-tune; and the model that it made."""
 
+import importlib
+import sys
 from itertools import pairwise
 
 import numpy as np
 import pytest
 from eie import mnist
 from eie.compression import compress
-from eie.errors import NetworkError
+from eie.errors import MissingExtraError, NetworkError
 from eie.file import load
 from eie.reference import quantise, reference
 
@@ -249,3 +251,10 @@ def test_the_shipped_network_compresses_to_the_shipped_model(shipped):
     for layer, other in zip(shipped.layers, model.layers, strict=True):
         assert np.array_equal(layer.dense_codes(), other.dense_codes())
         assert layer.dense_weights() == pytest.approx(other.dense_weights(), abs=2**-10)
+
+
+def test_without_pytorch_the_error_names_the_extra(monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch", None)
+    monkeypatch.delitem(sys.modules, "eie.train", raising=False)
+    with pytest.raises(MissingExtraError, match=r"eie-pynq\[train\]"):
+        importlib.import_module("eie.train")
