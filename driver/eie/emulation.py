@@ -7,6 +7,7 @@ with other activations, as a batch does, all repetitions run at once.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -301,13 +302,11 @@ class EmulatedDevice:
         self._stale |= not self._written[address : address + count].all()
         tile = self._tile(bank, pointers, count)
         activations = state.activations[:, address : address + count].reshape(len(payload), -1)
-        sums = state.accumulators[:, : tile.size]
-        sums += tile.accumulate(activations, self._codebooks[slot])
-        state.accumulators[:, : tile.size] = _wrap(sums)
+        tile.accumulate(activations, self._codebooks[slot], state.accumulators)
         self._dirty_rows = max(self._dirty_rows, tile.size // self.config.num_pes)
 
         # What a PE did follows from how often each of its columns was broadcast: added up when somebody asks.
-        active = np.count_nonzero(activations, axis=0)
+        active = (activations != 0).view(np.uint8).sum(axis=0, dtype=np.uint32)
         self._broadcasts += int(active.sum())
         tile.broadcasts += active
         if self._timing:
@@ -335,7 +334,8 @@ class EmulatedDevice:
         sums = state.accumulators[:, : count * config.num_pes]
         biases = self._biases[bias : bias + count, : config.num_pes].ravel()
         groups = count // config.rows_per_group
-        outputs = finish(sums + biases, shift, bool(relu))
+        # Wrapping to the accumulator's width can wait until here: int64 wraps to a multiple of it.
+        outputs = finish(_wrap(sums) + biases, shift, bool(relu))
         state.activations[:, address : address + groups] = outputs.reshape(len(sums), groups, config.lanes)
         sums[:] = 0
         self._written[address : address + groups] = True
@@ -355,18 +355,21 @@ def _count_repeats(words: NDArray[np.uint64], length: int, unit: list[_Decoded],
     """Return how often the first `length` words come again right behind, but for the payload of ACTIVATIONS."""
     if len(words) < 2 * length or words[length] != words[0]:
         return 0
-    fixed = np.ones(length, bool)
+    blocks = words[: len(words) // length * length].reshape(-1, length)
+    same = np.ones(len(blocks), bool)
+    for fixed in _fixed_spans(length, unit, start):
+        same &= (blocks[:, fixed] == blocks[0, fixed]).all(axis=1)
+    return len(blocks) - 1 if same.all() else int(same.argmin()) - 1
+
+
+def _fixed_spans(length: int, unit: list[_Decoded], start: int) -> Iterator[slice]:
+    """Yield where the words lie that are the same in every repetition: all but the payload of ACTIVATIONS."""
+    begin = 0
     for decoded in unit:
         if decoded.instruction is isa.ACTIVATIONS:
-            fixed[decoded.payload.start - start : decoded.payload.stop - start] = False
-    expected = words[:length][fixed]
-    repeats = 0
-    while (repeats + 2) * length <= len(words):
-        block = words[(repeats + 1) * length : (repeats + 2) * length]
-        if not np.array_equal(block[fixed], expected):
-            break
-        repeats += 1
-    return repeats
+            yield slice(begin, decoded.payload.start - start)
+            begin = decoded.payload.stop - start
+    yield slice(begin, length)
 
 
 def _wrap(sums: NDArray[np.int64]) -> NDArray[np.int64]:

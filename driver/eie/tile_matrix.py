@@ -54,22 +54,23 @@ class TileMatrix:
         self.broadcasts[:] = 0
         return counts
 
-    def accumulate(self, activations: NDArray[np.int16], codebook: NDArray[np.int16]) -> NDArray[np.int64]:
-        """Return the exact sums of a batch: int16, shape (B, columns) -> int64, shape (B, size).
+    def accumulate(self, activations: NDArray[np.int16], codebook: NDArray[np.int16], sums: NDArray[np.int64]) -> None:
+        """Add the products of a batch, int16, shape (B, columns), to its accumulators, shape (B, size or more).
 
         A bank has at most 2**16 entries per PE and a product at most 30 bits, so float64 adds up exactly.
         """
         kernel = compiled_kernel()
         if kernel is not None:
-            sums = np.zeros((len(activations), self.size), np.int64)
             kernel(self.column_starts, self.entries, codebook.astype(np.int64), activations, sums)
-            return sums
+            return
         decoded = self._decode(codebook)
         if decoded.dense is not None and len(activations) >= _DENSE_BATCH:
-            return (activations.astype(np.float64) @ decoded.dense).astype(np.int64)
-        if len(activations) >= _BLOCK_BATCH:
-            return self._block_product(activations, decoded)
-        return np.stack([self._sparse_product(a, decoded) for a in activations])
+            products = activations.astype(np.float64) @ decoded.dense
+        elif len(activations) >= _BLOCK_BATCH:
+            products = self._block_product(activations, decoded)
+        else:
+            products = np.stack([self._sparse_product(a, decoded) for a in activations])
+        sums[:, : self.size] += products.astype(np.int64)
 
     def _decode(self, codebook: NDArray[np.int16]) -> _Decoded:
         """Look up the codebook once, for numpy to work with weights and plain indices."""
@@ -89,21 +90,20 @@ class TileMatrix:
         span = slice(starts[0], starts[-1])
         begin = np.repeat(np.arange(last - first) * self.size, np.diff(starts))
         # A row address may wrap, so an accumulator can have several entries in a column: add, don't assign.
-        flat = np.bincount(
-            begin + decoded.accumulators[span], weights=decoded.weights[span], minlength=(last - first) * self.size
-        )
+        weights = decoded.weights[span].astype(np.float64)
+        flat = np.bincount(begin + decoded.accumulators[span], weights=weights, minlength=(last - first) * self.size)
         return flat.reshape(last - first, self.size)
 
-    def _block_product(self, activations: NDArray[np.int16], decoded: _Decoded) -> NDArray[np.int64]:
+    def _block_product(self, activations: NDArray[np.int16], decoded: _Decoded) -> NDArray[np.float64]:
         columns = len(self.column_starts) - 1
         step = max(1, _BLOCK_BYTES // (self.size * np.dtype(np.float64).itemsize))
         sums = np.zeros((len(activations), self.size))
         for first in range(0, columns, step):
             last = min(first + step, columns)
             sums += activations[:, first:last].astype(np.float64) @ self._dense(decoded, first, last)
-        return sums.astype(np.int64)
+        return sums
 
-    def _sparse_product(self, activations: NDArray[np.int16], decoded: _Decoded) -> NDArray[np.int64]:
+    def _sparse_product(self, activations: NDArray[np.int16], decoded: _Decoded) -> NDArray[np.float64]:
         active = np.flatnonzero(activations)
         starts, ends = self.column_starts[active], self.column_starts[active + 1]
         spans = [slice(s, e) for s, e in zip(starts.tolist(), ends.tolist(), strict=True)]
@@ -116,7 +116,7 @@ class TileMatrix:
             products *= np.concatenate([decoded.weights[span] for span in spans[part]])
             accumulators = np.concatenate([decoded.accumulators[span] for span in spans[part]])
             sums += np.bincount(accumulators, weights=products, minlength=self.size)
-        return sums.astype(np.int64)
+        return sums
 
 
 @dataclass(frozen=True)
