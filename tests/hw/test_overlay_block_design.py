@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import subprocess
+from pathlib import Path
 
 import pytest
 from eie.boards import ARRAY_CELL, ARRAY_VLNV, DMA_CELL, DMA_VLNV, REGISTER_BYTES, board, board_names
@@ -198,3 +199,18 @@ def assert_ghdl_accepts(directory, sources):
         run = subprocess.run(["ghdl", *step], cwd=directory, capture_output=True, text=True)
         assert run.returncode == 0, run.stderr
         assert "violates bounds" not in run.stderr, run.stderr
+
+
+@pytest.mark.parametrize("name", board_names())
+def test_the_documentation_states_the_facts_of_the_board(name):
+    described = board(name)
+    text = (Path(__file__).parents[2] / "docs" / "overlay.md").read_text()
+    row = next(line for line in text.splitlines() if line.startswith(f"| {name} |"))
+    facts = [described.title, described.part, str(described.config.num_pes), f"{described.clock_mhz} MHz"]
+    facts += [
+        f"0x{described.dma_address:08X}",
+        f"0x{described.array_address:08X}",
+        f"{described.memory_bytes >> 20} MiB",
+    ]
+    facts += [", ".join(described.pynq_versions), described.vivado_version]
+    assert [cell.strip() for cell in row.strip("|").split("|")] == [name, *facts]
