@@ -6,6 +6,7 @@ The functions are plain Python over scalars; numba (extra "fast") compiles them 
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,13 +16,15 @@ from numpy.typing import NDArray
 from eie import pipeline
 from eie.config import ArrayConfig
 
-try:
-    import numba
-except ImportError:  # the same code, interpreted
 
-    def _compile(function: Any) -> Any:
-        return function
-else:
+def _interpreted(function: Any) -> Any:
+    return function
+
+
+_compile: Any = _interpreted
+with suppress(ImportError):
+    import numba
+
     _compile = numba.njit(cache=True)
 
 

@@ -2,13 +2,13 @@
 
 import dataclasses
 
+import eie
 import numpy as np
 import pytest
+from eie.cycles import cycles
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import eie
-from eie.cycles import cycles
 from tests.strategies import activations, configs, models
 
 ROOMY = {"entries": 4096, "pointers": 4096, "rows": 64, "activations": 4096}
