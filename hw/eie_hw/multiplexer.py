@@ -15,20 +15,20 @@ def multiplexer(number, data, chosen):
 
     **Timing**: combinational.
     """
+    if len(data) != len(chosen) << len(number):
+        raise ValueError(f"{len(number)} select bits do not match {len(data)} -> {len(chosen)} bits")
     half = len(data) // 2
     top = len(number) - 1
-    if half == len(chosen):
-        if top == 0:
+    if top == 0:
 
-            @always_comb
-            def choose():
-                if number[0]:
-                    chosen.next = data[2 * half : half]
-                else:
-                    chosen.next = data[half:]
+        @always_comb
+        def choose():
+            if number[0]:
+                chosen.next = data[2 * half : half]
+            else:
+                chosen.next = data[half:]
 
-            return choose
-        raise ValueError(f"{len(number)} number bits do not match {len(data)} -> {len(chosen)} bits")
+        return choose
 
     part = vector(half)
     rest = vector(top)

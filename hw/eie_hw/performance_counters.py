@@ -106,7 +106,7 @@ def performance_counters(
     highs = [Signal(modbv(0)[high_bits:]) for _ in range(3)]
     lows = [vector(bits) for _ in range(3)]
     cycles = Signal(modbv(0)[COUNTER_BITS:])
-    work_count, padding, blocked, entries = (Signal(modbv(0)[COUNTER_BITS:]) for _ in range(4))
+    work_count, padding, blocked, entries, starved = (Signal(modbv(0)[COUNTER_BITS:]) for _ in range(5))
     captured, summed = bit(), bit()
     always_write = bit()
     counts, chosen = vector(3 * bits), vector(3 * bits)
@@ -147,6 +147,7 @@ def performance_counters(
         if computing:
             cycles.next = cycles + 1
         if reset:
+            visit.next = 0
             cycles.next = 0
             settle.next = 0
             fresh.next = True
@@ -163,6 +164,10 @@ def performance_counters(
     def join():
         updated.next = concat(high2, low2, high1, low1, high0, low0)
 
+    @always_comb
+    def subtract():
+        starved.next = cycles - entries
+
     @always(clk.posedge)
     def answer():
         captured.next = read_enable and not fresh and visited == read_pe and not captured
@@ -178,11 +183,11 @@ def performance_counters(
         elif read_select == 1:
             read_value.next = padding
         elif read_select == 2:
-            read_value.next = cycles - entries
+            read_value.next = starved
         else:
             read_value.next = blocked
 
-    return memory, choice, enable, walk, widen, join, answer
+    return memory, choice, enable, walk, widen, join, subtract, answer
 
 
 @block

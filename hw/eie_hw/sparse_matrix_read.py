@@ -92,6 +92,8 @@ def sparse_matrix_read(
         if reset:
             following.next = 0
             last.next = 0
+            # Whatever 0 is multiplied with, the product is 0; a simulator of VHDL wants to know that factor, too.
+            column_activation.next = 0
         else:
             if issue:
                 following.next = address + 1
@@ -99,9 +101,9 @@ def sparse_matrix_read(
                 following.next = address
             if pop:
                 last.next = finish
+                column_activation.next = activation
         if pop:
             row.next = first_row
-            column_activation.next = activation
         issued.next = issue and not reset
         issued_first.next = idle and issue
 

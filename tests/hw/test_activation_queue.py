@@ -4,10 +4,9 @@ import random
 from collections import deque
 
 import pytest
-from unit_bench import run_unit
-
 from eie_hw.activation_queue import activation_queue
 from eie_hw.interfaces import bit, vector
+from unit_bench import run_unit
 
 
 @pytest.mark.parametrize(("slots", "high_water"), [(2, 1), (4, 4), (8, 5)])

@@ -3,11 +3,10 @@
 import random
 
 import pytest
-from unit_bench import run_unit
-
 from eie import ArrayConfig
 from eie_hw.arithmetic_unit import arithmetic_unit
 from eie_hw.interfaces import bit, vector
+from unit_bench import run_unit
 
 WRAP = 1 << 48
 

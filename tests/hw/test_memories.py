@@ -3,10 +3,9 @@
 import random
 
 import pytest
-from unit_bench import run_unit
-
 from eie_hw.interfaces import bit, vector
 from eie_hw.memories import block_ram, lut_ram, single_port_ram
+from unit_bench import run_unit
 
 
 @pytest.mark.parametrize("memory", [lut_ram, block_ram])

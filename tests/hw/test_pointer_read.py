@@ -3,11 +3,10 @@
 import random
 
 import pytest
-from unit_bench import run_unit
-
 from eie import ArrayConfig
 from eie_hw.interfaces import bit, vector
 from eie_hw.pointer_read import pointer_read
+from unit_bench import run_unit
 
 COLUMNS = 14
 

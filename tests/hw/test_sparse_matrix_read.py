@@ -3,11 +3,10 @@
 import random
 
 import pytest
-from unit_bench import run_unit
-
 from eie import ArrayConfig
 from eie_hw.interfaces import bit, vector
 from eie_hw.sparse_matrix_read import sparse_matrix_read
+from unit_bench import run_unit
 
 CONFIGS = {
     "8 a word": ArrayConfig(num_pes=4, entries=64, pointers=16, rows=8, activations=32),
