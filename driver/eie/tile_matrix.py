@@ -91,10 +91,9 @@ class TileMatrix:
         begin = np.repeat(np.arange(last - first) * self.size, np.diff(starts))
         # A row address may wrap, so an accumulator can have several entries in a column: add, don't assign.
         weights = decoded.weights[span].astype(np.float64)
-        flat: NDArray[np.float64] = np.bincount(
-            begin + decoded.accumulators[span], weights=weights, minlength=(last - first) * self.size
-        )
-        return flat.reshape(last - first, self.size)
+        places = begin + decoded.accumulators[span]
+        flat = np.bincount(places, weights=weights, minlength=(last - first) * self.size)
+        return np.asarray(flat, np.float64).reshape(last - first, self.size)
 
     def _block_product(self, activations: NDArray[np.int16], decoded: _Decoded) -> NDArray[np.float64]:
         columns = len(self.column_starts) - 1
