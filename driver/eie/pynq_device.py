@@ -94,10 +94,10 @@ class PynqDevice:
         self.dma: DMA = _driver(self.overlay, engine)
         self._packet_words = self.dma.buffer_max_size // _WORD_BYTES
         self._buffers: dict[int, PynqBuffer] = {}
-        self._reply: PynqBuffer = self._allocate(0)
+        self._reply: PynqBuffer | None = None
         self._expected = self._sent = 0
         self._packets: list[PynqBuffer] = []
-        self._source: NDArray[np.uint8] = self._reply
+        self._source: NDArray[np.uint8] = np.zeros(0, np.uint8)
         self._under_way = False
 
     # The device interface.
@@ -121,13 +121,13 @@ class PynqDevice:
         if buffer.nbytes % _WORD_BYTES or reply_bytes % _WORD_BYTES:
             raise DeviceError(f"a transfer of {buffer.nbytes} bytes is not a multiple of {_WORD_BYTES}")
         if self._under_way:
-            raise DeviceError("a transfer is under way; receive its reply first")
-        reply = self._fresh_reply(reply_bytes)
+            raise DeviceError("a transfer is under way; receive its reply first, or soft-reset if it failed")
+        reply = self._fresh_reply(reply_bytes) if reply_bytes else None
         self._source = buffer
         self._packets = self._cut(buffer)
         self._sent, self._expected = buffer.nbytes // _WORD_BYTES, reply_bytes // _WORD_BYTES
         self._under_way = True
-        if reply_bytes:
+        if reply is not None:
             self._transfer(self.dma.recvchannel, reply)
         self._transfer(self.dma.sendchannel, self._packets.pop(0))
 
@@ -152,7 +152,7 @@ class PynqDevice:
         if received != self._expected * _WORD_BYTES:
             raise DeviceError(self._diagnosis("the reply is too short"))
         self._under_way = False
-        return np.array(self._reply[:received], subok=False)
+        return np.array(self._received(received))
 
     def read_register(self, offset: int) -> int:
         """Read a register of the array."""
@@ -173,10 +173,11 @@ class PynqDevice:
         """Stop the DMA and free all buffers; the overlay stays loaded."""
         if self._under_way:
             self._reset_dma()
-        for buffer in (*self._buffers.values(), self._reply):
-            buffer.freebuffer()
-        self._buffers.clear()
-        self._reply = self._source = np.zeros(0, np.uint8)
+        while self._buffers:
+            self._buffers.popitem()[1].freebuffer()
+        if self._reply is not None:
+            self._reply.freebuffer()
+        self._reply = None
 
     # Transfers.
 
@@ -196,15 +197,20 @@ class PynqDevice:
                 f"a reply of {nbytes} bytes exceeds the {self.dma.buffer_max_size} of a DMA transfer: run smaller "
                 "batches, or build the overlay with a larger dma_length_bits (26 is the most)"
             )
-        if self._reply.nbytes < nbytes:
-            larger = self._allocate(nbytes)
-            self._reply.freebuffer()
-            self._reply = larger
+        if self._reply is None or self._reply.nbytes < nbytes:
+            if self._reply is not None:
+                self._reply.freebuffer()
+            self._reply = None  # also if there is no memory for a larger one
+            self._reply = self._allocate(nbytes)
         reply = self._reply[:nbytes]
         np.asarray(reply).view(np.uint64)[:] = _UNTOUCHED
         # Also so that no line of it is written back over what the DMA writes.
         reply.flush()
         return reply
+
+    def _received(self, nbytes: int) -> NDArray[np.uint8]:
+        """Return the beginning of the reply buffer, as a plain array."""
+        return np.zeros(0, np.uint8) if self._reply is None else np.asarray(self._reply)[:nbytes]
 
     def _cut(self, buffer: PynqBuffer) -> list[PynqBuffer]:
         if buffer.nbytes <= self.dma.buffer_max_size:
@@ -274,8 +280,8 @@ class PynqDevice:
     def _diagnosis(self, what: str) -> str:
         """Return one sentence on the state of both DMA channels and the array."""
         parts = [what, self._send_state()]
-        if self._expected:
-            parts.append(self._receive_state())
+        if self._expected and self._reply is not None:
+            parts.append(self._receive_state(self._reply[: self._expected * _WORD_BYTES]))
         error = error_text(self)
         status = self.read_register(registers.offset("status"))
         accepted = self.read_register(registers.offset("instructions"))
@@ -290,9 +296,8 @@ class PynqDevice:
         done = status & _IDLE and not self._packets
         return f"sent {self._sent} words" if done else f"{self._sent} words not all sent"
 
-    def _receive_state(self) -> str:
+    def _receive_state(self, reply: PynqBuffer) -> str:
         status = self._status(_RECEIVE)
-        reply = self._reply[: self._expected * _WORD_BYTES]
         reply.invalidate()
         written = np.flatnonzero(np.asarray(reply).view(np.uint64) != _UNTOUCHED)
         count = int(written[-1]) + 1 if len(written) else 0

@@ -29,7 +29,7 @@ _CMA_OFFSET = 0x1000_0000
 _PERIPHERALS = 0xE000_0000
 """From here on the processing system's own registers lie, such as those of the clocks."""
 
-_PLL_SETTINGS = {0xF800_0108: 30 << 12, 0xFF5E_0020: 1 << 16 | 90 << 8}
+_PLL_SETTINGS = {0xF800_0108: 20 << 12, 0xFF5E_0020: 1 << 16 | 90 << 8}
 """The PLL that the fabric's clock is made from: 1000 MHz on Zynq-7000, 1500 MHz on Zynq UltraScale+."""
 
 _CONFIGURATION = bytes.fromhex("ffffffff aa995566 20000000 20000000")

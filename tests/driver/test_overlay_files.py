@@ -1,0 +1,56 @@
+"""What .bit and .hwh say of their build."""
+
+import dataclasses
+
+import eie
+import pytest
+from eie.boards import board, board_names, design_build_hash
+from eie.errors import DeviceError
+from eie.overlay_files import bit_bytes, bit_design, hwh_design
+from eie.registers import build_hash
+from eie.virtual.board import write_overlay
+
+
+@pytest.mark.parametrize("name", board_names())
+def test_both_files_of_a_build_name_it(tmp_path, name):
+    bit = tmp_path / "x.bit"
+    write_overlay(board(name), bit)
+    built, described = bit_design(bit), hwh_design(bit.with_suffix(".hwh"))
+    assert built.matches(described) and described.matches(built)
+    assert design_build_hash(built.name) == design_build_hash(described.name) == build_hash(board(name).config)
+
+
+def test_files_of_different_builds_or_chips_do_not_match(tmp_path):
+    z2, zcu104 = board("pynq-z2"), dataclasses.replace(board("zcu104"), config=board("pynq-z2").config)
+    other = dataclasses.replace(z2, config=eie.ArrayConfig(num_pes=4))
+    for i, hwh in enumerate((other, zcu104)):
+        bit = tmp_path / f"{i}.bit"
+        write_overlay(z2, bit, hwh)
+        assert not bit_design(bit).matches(hwh_design(bit.with_suffix(".hwh")))
+
+
+def test_parts_are_compared_however_vivado_writes_them(tmp_path):
+    (tmp_path / "a.bit").write_bytes(bit_bytes("d", "7z020clg400", "2022.1", b"data"))
+    (tmp_path / "a.hwh").write_text(
+        '<EDKSYSTEM><SYSTEMINFO ARCH="zynq" BOARD="tul:pynq-z2" DEVICE="7z020" NAME="d" PACKAGE="clg400"/></EDKSYSTEM>'
+    )
+    assert bit_design(tmp_path / "a.bit").matches(hwh_design(tmp_path / "a.hwh"))
+    assert str(hwh_design(tmp_path / "a.hwh")) == "'d' for 7z020clg400"
+
+
+@pytest.mark.parametrize("head", [b"", b"\0", b"raw configuration data", bit_bytes("d", "p", "v", b"")[:14]])
+def test_a_bit_without_a_header_says_nothing(tmp_path, head):
+    (tmp_path / "a.bit").write_bytes(head)
+    assert bit_design(tmp_path / "a.bit") is None
+
+
+@pytest.mark.parametrize(
+    ("content", "text"),
+    [(None, "is missing"), ("<EDKSYSTEM>", "is damaged"), ("<EDKSYSTEM/>", "describes no block design")],
+)
+def test_a_hwh_that_is_missing_or_damaged_is_refused_by_name(tmp_path, content, text):
+    path = tmp_path / "eie.hwh"
+    if content is not None:
+        path.write_text(content)
+    with pytest.raises(DeviceError, match=f"eie.hwh {text}"):
+        hwh_design(path)

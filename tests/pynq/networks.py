@@ -1,0 +1,25 @@
+"""A small array, networks and inputs for it."""
+
+import eie
+import numpy as np
+
+CONFIG = eie.ArrayConfig(num_pes=4, entries=512, pointers=256, rows=16, activations=512)
+
+
+def layer(rows, columns, density=0.2, seed=0):
+    rng = np.random.default_rng(seed)
+    codes = rng.integers(1, 16, (rows, columns)) * (rng.random((rows, columns)) < density)
+    return eie.Layer.from_dense_codes(codes, np.r_[0, rng.integers(-999, 999, 15)], shift=6, relu=True)
+
+
+def model(seed=0, size=40):
+    return eie.Model([layer(size, size, seed=seed), layer(10, size, seed=seed + 1)], name=f"model {seed}")
+
+
+def streamed_model(seed=0):
+    """A network too large to stay on the small array."""
+    return eie.Model([layer(200, 300, 0.3, seed)], name="streamed")
+
+
+def inputs(network, batch, seed=0):
+    return np.random.default_rng(seed).integers(-999, 999, (batch, network.columns)).astype(np.int16)

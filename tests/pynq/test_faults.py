@@ -1,0 +1,197 @@
+"""Every fault of the board: an error that says what happened, in time, no leak, and the next run is right."""
+
+import time
+
+import eie
+import numpy as np
+import pytest
+from eie.errors import DeviceError, VerificationError
+from eie.virtual import KINDS, Fault, VirtualBoard
+
+from tests.pynq.networks import CONFIG, inputs, model
+
+DEADLINE = 0.2
+BATCH = 5
+OUTPUT_WORDS = BATCH * 3  # 10 outputs in 3 groups of 4
+
+
+# Faults, and what the error must say of each.
+FAULTS = {
+    "send stalls": (
+        Fault("stall", "send", 20),
+        rf"no end after {DEADLINE} s; \d+ words not all sent; received 0 of 15 words, no TLAST; no IP error",
+    ),
+    "reply stalls": (
+        Fault("stall", "receive", 6),
+        rf"no end after {DEADLINE} s; sent \d+ words; received 6 of 15 words, no TLAST; no IP error",
+    ),
+    "stream is truncated": (
+        Fault("truncate", "send", 20),
+        r"the array has stopped; sent \d+ words; received 0 of 15 words, no TLAST; IP error TRUNCATED at instruction",
+    ),
+    "TLAST comes early": (
+        Fault("truncate", "receive", 6),
+        r"the reply is too short; sent \d+ words; received 6 of 15 words, TLAST too early; no IP error",
+    ),
+    "TLAST comes late": (
+        Fault("lengthen", "receive", 2, amount=3),
+        r"the DMA has stopped; .*received 15 of 15 words, receive channel: DMAIntErr \(a packet longer",
+    ),
+    "memory answers SLVERR to a read": (
+        Fault("slave_error", "send", 20),
+        r"the DMA has stopped; send channel: DMASlvErr \(the memory answered with an error\); received 0 of 15 words",
+    ),
+    "memory answers SLVERR to a write": (
+        Fault("slave_error", "receive", 6),
+        r"the DMA has stopped; sent \d+ words; received 0 of 15 words, receive channel: DMASlvErr",
+    ),
+    "memory answers DECERR to a read": (
+        Fault("decode_error", "send", 20),
+        r"send channel: DMADecErr \(there is no memory at the address\)",
+    ),
+    "memory answers DECERR to a write": (
+        Fault("decode_error", "receive", 6),
+        r"received 0 of 15 words, receive channel: DMADecErr",
+    ),
+    "DMA has an internal error sending": (Fault("internal_error", "send", 3), r"send channel: DMAIntErr"),
+    "DMA has an internal error receiving": (Fault("internal_error", "receive", 3), r"receive channel: DMAIntErr"),
+    "DMA is reset in mid-transfer": (
+        Fault("reset_dma", "send", 20),
+        r"send channel: halted without an error: something else has reset or stopped the DMA",
+    ),
+    "DMA is reset while receiving": (Fault("reset_dma", "receive", 6), r"halted without an error"),
+    "array is reset in mid-transfer": (
+        Fault("reset_array", "receive", 6),
+        rf"no end after {DEADLINE} s; sent \d+ words; received 0 of 15 words, no TLAST; no IP error, idle after 0",
+    ),
+    "bit flips in an opcode": (
+        Fault("flip", "send", 0, amount=7),
+        r"the array has stopped; .*received 0 of 15 words, no TLAST; IP error BAD_OPCODE at instruction \d+",
+    ),
+    "bit flips in a reserved field": (Fault("flip", "send", 0, amount=12), r"IP error BAD_FIELD at instruction \d+"),
+    "bit flips in an address": (Fault("flip", "send", 0, amount=46), r"IP error OUT_OF_RANGE at instruction \d+"),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_fault_is_a_decoded_error_in_time_and_the_next_run_is_right(virtual, accelerator, fault):
+    network = accelerator.load(model())
+    a = inputs(network, BATCH)
+    expected = eie.reference(network, a)
+    for _ in range(2):
+        assert np.array_equal(accelerator.run_raw(a), expected)
+    live = virtual.memory.allocations
+    injected, text = FAULTS[fault]
+    virtual.inject(injected)
+    began = time.monotonic()
+    with pytest.raises(DeviceError, match=text):
+        accelerator.run_raw(a)
+    assert time.monotonic() - began < DEADLINE + 1.0
+    assert not virtual.faults.pending, "the fault has happened"
+    assert virtual.memory.allocations == live
+    for _ in range(3):
+        assert np.array_equal(accelerator.run_raw(a), expected)
+    assert virtual.memory.allocations == live
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_on_request_a_run_that_met_a_fault_is_repeated_and_right(virtual, fault):
+    network = model()
+    with eie.Accelerator(eie.PynqDevice(virtual.bitfile, deadline=DEADLINE), retry=True) as acc:
+        acc.load(network)
+        a = inputs(network, BATCH)
+        acc.run_raw(a)
+        virtual.inject(FAULTS[fault][0])
+        assert np.array_equal(acc.run_raw(a), eie.reference(network, a))
+        assert not virtual.faults.pending
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_fault_while_weights_are_loaded_does_not_leave_them_broken(virtual, fault):
+    injected, _ = FAULTS[fault]
+    if injected.stream == "receive":
+        pytest.skip("loading weights gives nothing back")
+    network = model()
+    with eie.Accelerator(eie.PynqDevice(virtual.bitfile, deadline=DEADLINE)) as acc:
+        virtual.inject(injected)
+        with pytest.raises(DeviceError):
+            acc.load(network)
+        a = inputs(network, BATCH)
+        assert np.array_equal(acc.run_raw(a, model=network), eie.reference(network, a))
+
+
+def test_recovery_is_one_call(virtual, accelerator):
+    network = accelerator.load(model())
+    a = inputs(network, BATCH)
+    virtual.inject(Fault("slave_error", "send", 3))
+    with pytest.raises(DeviceError):
+        accelerator.run_raw(a)
+    accelerator.recover()
+    assert np.array_equal(accelerator.run_raw(a), eie.reference(network, a))
+
+
+@pytest.mark.parametrize("deadline", [0.05, 0.4])
+def test_the_caller_sets_the_deadline(virtual, accelerator, deadline):
+    network = accelerator.load(model())
+    accelerator.device.deadline = deadline
+    virtual.inject(Fault("stall", "send", 3))
+    began = time.monotonic()
+    with pytest.raises(DeviceError, match=f"no end after {deadline} s"):
+        accelerator.run_raw(inputs(network, 1))
+    assert deadline <= time.monotonic() - began < deadline + 0.5
+
+
+def test_the_default_deadline_is_two_seconds(virtual):
+    device = eie.PynqDevice(virtual.bitfile)
+    assert device.deadline == 2.0
+    device.close()
+
+
+def test_a_reset_that_does_not_end_is_an_error_in_time(virtual, accelerator):
+    network = accelerator.load(model())
+    a = inputs(network, BATCH)
+    virtual.inject(Fault("stuck_reset"))
+    began = time.monotonic()
+    with pytest.raises(DeviceError, match=r"the reset of the DMA does not end: load the overlay again"):
+        accelerator.recover()
+    assert time.monotonic() - began < DEADLINE + 1.0
+    assert np.array_equal(accelerator.run_raw(a), eie.reference(network, a)), "the next reset ended"
+
+
+def test_a_bit_flip_in_an_activation_is_found_by_verification(virtual, accelerator):
+    network = accelerator.load(model())
+    a = inputs(network, BATCH)
+    virtual.inject(Fault("flip", "send", 3, amount=14))
+    with pytest.raises(VerificationError, match=r"each layer alone gives the right answer|layer 0, row"):
+        accelerator.run_raw(a, verify=True)
+    assert np.array_equal(accelerator.run_raw(a, verify=True), eie.reference(network, a))
+
+
+def test_a_bit_flip_in_a_reply_is_found_by_verification(virtual, accelerator):
+    network = accelerator.load(model())
+    a = inputs(network, BATCH)
+    virtual.inject(Fault("flip", "receive", 3, amount=5))
+    with pytest.raises(VerificationError, match="input 1: "):
+        accelerator.run_raw(a, verify=True)
+    assert np.array_equal(accelerator.run_raw(a, verify=True), eie.reference(network, a))
+
+
+def test_exhausted_memory_is_an_error_that_says_so_and_smaller_batches_still_run(small_board):
+    network = model()
+    with VirtualBoard(small_board, cma_bytes=1 << 18) as virtual:
+        with eie.Accelerator(virtual.bitfile) as acc:
+            acc.load(network)
+            many, few = inputs(network, 20_000), inputs(network, 10)
+            for _ in range(2):
+                with pytest.raises(
+                    DeviceError, match=r"no contiguous memory for a buffer of \d+ bytes .*CMA: \d+ bytes"
+                ):
+                    acc.run_raw(many)
+                assert np.array_equal(acc.run_raw(few), eie.reference(network, few))
+        assert virtual.memory.allocations == 0
+
+
+def test_every_kind_of_fault_is_tested():
+    tested = {fault.kind for fault, _ in FAULTS.values()} | {"stuck_reset"}
+    assert tested == set(KINDS)
+    assert BATCH * -(-10 // CONFIG.lanes) == OUTPUT_WORDS

@@ -1,0 +1,190 @@
+"""The driver on the real pynq library: answers, buffers, transfers, caches, names."""
+
+import dataclasses
+import gc
+
+import eie
+import numpy as np
+import pytest
+from eie import registers
+from eie.errors import DeviceError
+from eie.virtual import VirtualBoard
+
+from tests.pynq.networks import inputs, model, streamed_model
+
+
+def test_three_lines_run_a_network_on_the_board(virtual, tmp_path):
+    network = model()
+    network.save(tmp_path / "network.eie")
+    acc = eie.Accelerator(virtual.bitfile)
+    acc.load(tmp_path / "network.eie")
+    y = acc.run(inputs(network, 20).astype(float), verify=True)
+    assert np.array_equal(y, eie.reference(network, inputs(network, 20)))
+    assert acc.config == virtual.board.config, "read from the registers"
+    acc.close()
+
+
+@pytest.mark.parametrize("network", [model(), streamed_model()], ids=["resident", "streamed"])
+def test_every_inference_equals_the_first(accelerator, network):
+    accelerator.load(network)
+    a = inputs(network, 5)
+    expected = eie.reference(network, a)
+    for _ in range(5):
+        assert np.array_equal(accelerator.run_raw(a), expected)
+
+
+def test_answers_are_right_whatever_the_order_of_models_and_batches(accelerator):
+    networks = [model(0), model(1), streamed_model()]
+    rng = np.random.default_rng(0)
+    for i, batch in zip(rng.integers(0, 3, 30), rng.integers(1, 40, 30), strict=True):
+        a = inputs(networks[i], int(batch), seed=int(batch))
+        assert np.array_equal(accelerator.run_raw(a, model=networks[i]), eie.reference(networks[i], a))
+
+
+def test_buffers_are_allocated_once_and_reused(virtual, accelerator, monkeypatch):
+    monkeypatch.setattr("eie.transfers._TRANSFER_BYTES", 4000)
+    network = accelerator.load(model())
+    a = inputs(network, 100)
+    accelerator.run_raw(a)
+    live, at = virtual.memory.allocations, [block.address for block in virtual.memory._blocks.values()]
+    assert live == 3, "two for programs, one for replies"
+    for _ in range(10):
+        accelerator.run_raw(a)
+    assert [block.address for block in virtual.memory._blocks.values()] == at
+
+
+def test_the_host_fills_a_buffer_while_the_board_works_on_the_other(virtual, accelerator, monkeypatch):
+    monkeypatch.setattr("eie.transfers._TRANSFER_BYTES", 4000)
+    network = accelerator.load(model())
+    busy = []
+
+    def watch(x, bits):
+        busy.append(virtual.dma._send.active or virtual.dma._receive.active)
+        return x.astype(np.int16)
+
+    monkeypatch.setattr("eie.accelerator.quantise", watch)
+    a = inputs(network, 100)
+    assert np.array_equal(accelerator.run(a), eie.reference(network, a))
+    assert len(busy) > 2
+    assert busy == [False] + [True] * (len(busy) - 1), "only the first transfer is filled while the board waits"
+
+
+def test_the_receiver_is_armed_before_anything_is_sent(virtual, accelerator):
+    network = accelerator.load(model())
+    writes = []
+    write = virtual.dma.write
+    virtual.dma.write = lambda offset, value: (writes.append(offset), write(offset, value))
+    accelerator.run_raw(inputs(network, 3))
+    send_length, receive_length = 0x28, 0x58
+    assert writes.index(receive_length) < writes.index(send_length)
+
+
+def test_programs_longer_than_a_dma_transfer_are_cut_between_instructions(small_board):
+    with VirtualBoard(dataclasses.replace(small_board, dma_length_bits=12)) as virtual:
+        network = streamed_model()
+        with eie.Accelerator(virtual.bitfile) as acc:
+            assert acc.device.dma.buffer_max_size == 4095
+            acc.load(network)
+            a = inputs(network, 4)
+            assert acc._loaded[network].segments[0].words(1) * 8 > 4095
+            assert np.array_equal(acc.run_raw(a), eie.reference(network, a))
+            with pytest.raises(DeviceError, match="a reply of 8192 bytes exceeds the 4095 of a DMA transfer"):
+                acc.device.send(acc.device.allocate(64), 8192)
+        assert virtual.memory.allocations == 0
+
+
+def test_send_takes_only_buffers_of_allocate_and_one_transfer_at_a_time(accelerator):
+    device = accelerator.device
+    with pytest.raises(DeviceError, match="send takes a buffer of allocate, not ndarray"):
+        device.send(np.zeros(64, np.uint8))
+    buffer = device.allocate(64)
+    with pytest.raises(DeviceError, match="a transfer of 12 bytes is not a multiple of 8"):
+        device.send(buffer[:12])
+    device.send(buffer)
+    with pytest.raises(DeviceError, match="a transfer is under way"):
+        device.send(buffer)
+    device.release(buffer)
+
+
+@pytest.mark.parametrize("forgotten", ["flush", "invalidate"])
+def test_a_forgotten_flush_or_invalidate_gives_wrong_answers(virtual, accelerator, forgotten):
+    """This is the test of the virtual board that makes all others tests of the driver's cache handling."""
+    network = accelerator.load(model())
+    a = inputs(network, 5)
+    for _ in range(2):  # both buffers hold a program now
+        assert np.array_equal(accelerator.run_raw(a), eie.reference(network, a))
+    setattr(virtual.memory, forgotten, lambda address, nbytes: None)
+    b = inputs(network, 5, seed=1)
+    assert not np.array_equal(accelerator.run_raw(b), eie.reference(network, b))
+
+
+def test_counters_and_registers_are_read_through_pynq(accelerator):
+    network = accelerator.load(model())
+    accelerator.clear_counters()
+    a = inputs(network, 5)
+    accelerator.run_raw(a)
+    emulated = eie.Accelerator(eie.EmulatedDevice(accelerator.config))
+    emulated.run_raw(a, model=network)
+    assert accelerator.counters.broadcasts == emulated.counters.broadcasts > 0
+    assert np.array_equal(accelerator.counters.work, emulated.counters.work)
+    assert accelerator.device.read_register(registers.offset("identity")) == registers.MAGIC
+
+
+def test_closing_frees_everything_even_in_mid_transfer(virtual):
+    acc = eie.Accelerator(virtual.bitfile)
+    acc.load(model())
+    acc.run_raw(inputs(model(), 5), model=model())
+    buffer = acc.device.allocate(1 << 16)
+    buffer[:] = 0
+    acc.device.send(buffer, 800)
+    acc.close()
+    assert virtual.memory.allocations == 0
+    assert not virtual.dma._send.active and not virtual.dma._receive.active
+    acc.close()
+
+
+def test_an_interrupted_run_leaves_the_next_one_right(virtual, accelerator, monkeypatch):
+    network = accelerator.load(model())
+    a = inputs(network, 5)
+
+    def interrupt(*args):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(accelerator.device, "_finished", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            accelerator.run_raw(a)
+    assert np.array_equal(accelerator.run_raw(a), eie.reference(network, a))
+
+
+def test_results_stay_valid_when_the_board_is_used_again_or_closed(virtual):
+    network = model()
+    acc = eie.Accelerator(virtual.bitfile)
+    a, b = inputs(network, 5), inputs(network, 5, seed=1)
+    first = acc.run_raw(a, model=network)
+    acc.run_raw(b, model=network)
+    acc.close()
+    gc.collect()
+    assert np.array_equal(first, eie.reference(network, a))
+
+
+@pytest.mark.full
+def test_ten_thousand_inferences_take_no_more_memory(virtual, accelerator):
+    import tracemalloc
+
+    network = accelerator.load(model())
+    a = inputs(network, 1)
+    expected = eie.reference(network, a)
+
+    def run(times):
+        for _ in range(times):
+            assert np.array_equal(accelerator.run_raw(a), expected)
+        gc.collect()
+        return tracemalloc.get_traced_memory()[0], virtual.memory.allocated_bytes
+
+    tracemalloc.start()
+    before, allocated = run(500)
+    after, allocated_after = run(10_000)
+    tracemalloc.stop()
+    assert allocated_after == allocated
+    assert after - before < 20_000, f"{after - before} bytes more after 10,000 inferences"

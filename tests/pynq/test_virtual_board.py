@@ -1,0 +1,104 @@
+"""The virtual board for users' own pynq code: overlays, the DMA driver, buffers, clocks, mistakes."""
+
+import eie
+import numpy as np
+import pytest
+from eie.virtual import Fault, VirtualBoard, VirtualBoardError
+
+from tests.pynq.networks import inputs, model
+
+
+def test_plain_pynq_code_runs_a_program(virtual):
+    """What a notebook does without this package's driver: the bytes are the same."""
+    import pynq
+
+    network = model()
+    packed = eie.pack(network, virtual.board.config)
+    a = inputs(network, 3)
+    (segment,) = packed.segments
+    overlay = pynq.Overlay(virtual.bitfile)
+    dma = overlay.axi_dma_0
+    with (
+        pynq.allocate((len(packed.weights),), np.uint64) as weights,
+        pynq.allocate((segment.words(3),), np.uint64) as program,
+        pynq.allocate((3 * segment.output_words,), np.uint64) as outputs,
+    ):
+        weights[:] = packed.weights
+        segment.fill(a, np.asarray(program))
+        dma.sendchannel.transfer(weights)
+        dma.sendchannel.wait()
+        dma.recvchannel.transfer(outputs)
+        dma.sendchannel.transfer(program)
+        dma.sendchannel.wait()
+        dma.recvchannel.wait()
+        assert dma.recvchannel.transferred == outputs.nbytes
+        received = segment.unpack(np.array(outputs).view(np.uint8), 3)
+    assert np.array_equal(received, eie.reference(network, a))
+    assert virtual.memory.allocations == 0
+
+
+def test_pynq_itself_says_of_a_dma_that_an_error_halted_only_that_it_is_not_started(virtual):
+    """On a board too: the channel halts before anybody asks for the error. The driver of this package decodes it."""
+    import pynq
+
+    dma = pynq.Overlay(virtual.bitfile).axi_dma_0
+    virtual.inject(Fault("slave_error", "send", 0))
+    with pynq.allocate((8,), np.uint64) as buffer:
+        dma.sendchannel.transfer(buffer)
+        with pytest.raises(RuntimeError, match="DMA channel not started"):
+            dma.sendchannel.wait()
+
+
+def test_the_clock_of_the_fabric_is_the_boards(virtual):
+    import pynq
+
+    pynq.Overlay(virtual.bitfile)
+    assert pynq.Clocks.fclk0_mhz == pytest.approx(virtual.board.clock_mhz, rel=0.01)
+
+
+def test_registers_are_read_by_name_through_the_ip_driver(virtual):
+    import pynq
+    from eie.pynq_device import EieArray
+
+    overlay = pynq.Overlay(virtual.bitfile)
+    assert isinstance(overlay.eie_top_0, EieArray)
+    assert overlay.eie_top_0.read(0) == eie.registers.MAGIC
+    assert overlay.eie_top_0.mmio.array[0:2][0] == eie.registers.MAGIC
+
+
+def test_a_loop_that_waits_for_ever_is_ended(virtual, monkeypatch):
+    import pynq
+
+    monkeypatch.setattr("eie.virtual.board._PATIENCE_SECONDS", 0.2)
+    dma = pynq.Overlay(virtual.bitfile).axi_dma_0
+    with pynq.allocate((8,), np.uint64) as buffer:
+        dma.recvchannel.transfer(buffer)
+        with pytest.raises(VirtualBoardError, match=r"was read for 0\.2 s: the driver hangs"):
+            dma.recvchannel.wait()  # nothing was sent
+
+
+def test_after_the_board_pynq_has_the_device_that_it_had(small_board):
+    from pynq.pl_server.device import Device
+
+    before = vars(Device).get("_active_device")
+    with VirtualBoard(small_board) as first:
+        assert Device.active_device is first._device
+        with VirtualBoard(small_board) as second:
+            assert Device.active_device is second._device
+            assert eie.Accelerator(second.bitfile).device.overlay.device is second._device
+        assert Device.active_device is first._device
+    assert vars(Device).get("_active_device") is before
+    with pytest.raises(VirtualBoardError, match="the virtual board is not in use"):
+        _ = first.bitfile
+
+
+def test_a_buffer_freed_in_mid_transfer_is_reported(virtual):
+    import pynq
+
+    dma = pynq.Overlay(virtual.bitfile).axi_dma_0
+    buffer = pynq.allocate((8,), np.uint64)
+    dma.sendchannel.transfer(buffer)
+    buffer.freebuffer()
+    with pytest.raises(VirtualBoardError, match="not a live buffer: on a board this reads or damages foreign memory"):
+        dma.sendchannel.wait()
+    dma.mmio.write(0, 4)
