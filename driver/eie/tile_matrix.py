@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from eie.config import CODE_BITS, CODEBOOK_SIZE, ArrayConfig
+from eie.config import CODE_BITS, CODEBOOK_SIZE, WEIGHT_BITS, ArrayConfig
 
 # From this batch on, a product with a dense matrix of at most this size beats adding up the entries of active columns.
 _DENSE_BATCH = 6
@@ -18,7 +19,7 @@ _DENSE_BYTES = 32 << 20
 _BLOCK_BATCH = 16
 _BLOCK_BYTES = 4 << 20
 # Entries added up at a time: the intermediate arrays stay in the cache.
-_SPARSE_ENTRIES = 1 << 15
+_SPARSE_ENTRIES = 1 << 16
 
 
 @dataclass(eq=False)
@@ -77,7 +78,8 @@ class TileMatrix:
         key = codebook.tobytes()
         if self._kept is None or self._kept.codebook != key:
             weights = codebook[self.entries & (CODEBOOK_SIZE - 1)]
-            decoded = _Decoded(key, (self.entries >> CODE_BITS).astype(np.int32), weights)
+            accumulators = (self.entries >> CODE_BITS).astype(np.int64)
+            decoded = _Decoded(key, accumulators << WEIGHT_BITS | weights.view(np.uint16), self.column_starts)
             columns = len(self.column_starts) - 1
             if columns * self.size * np.dtype(np.float64).itemsize <= _DENSE_BYTES:
                 decoded = replace(decoded, dense=self._dense(decoded, 0, columns))
@@ -90,8 +92,8 @@ class TileMatrix:
         span = slice(starts[0], starts[-1])
         begin = np.repeat(np.arange(last - first) * self.size, np.diff(starts))
         # A row address may wrap, so an accumulator can have several entries in a column: add, don't assign.
-        weights = decoded.weights[span].astype(np.float64)
-        places = begin + decoded.accumulators[span]
+        weights = _weights(decoded.entries[span]).astype(np.float64)
+        places = begin + (decoded.entries[span] >> WEIGHT_BITS)
         flat = np.bincount(places, weights=weights, minlength=(last - first) * self.size)
         return np.asarray(flat, np.float64).reshape(last - first, self.size)
 
@@ -106,28 +108,41 @@ class TileMatrix:
 
     def _sparse_product(self, activations: NDArray[np.int16], decoded: _Decoded) -> NDArray[np.float64]:
         active = np.flatnonzero(activations)
-        starts, ends = self.column_starts[active], self.column_starts[active + 1]
-        spans = [slice(s, e) for s, e in zip(starts.tolist(), ends.tolist(), strict=True)]
-        counts, values = ends - starts, activations[active].astype(np.float64)
-        step = max(1, _SPARSE_ENTRIES * len(spans) // max(1, int(counts.sum())))
+        columns = [decoded.columns[column] for column in active.tolist()]
+        counts, values = np.diff(self.column_starts)[active], activations[active].astype(np.float64)
+        step = max(1, _SPARSE_ENTRIES * len(columns) // max(1, int(counts.sum())))
         sums = np.zeros(self.size)
-        for first in range(0, len(spans), step):
+        for first in range(0, len(columns), step):
             part = slice(first, first + step)
+            entries = np.concatenate(columns[part])
             products = np.repeat(values[part], counts[part])
-            products *= np.concatenate([decoded.weights[span] for span in spans[part]])
-            accumulators = np.concatenate([decoded.accumulators[span] for span in spans[part]])
-            sums += np.bincount(accumulators, weights=products, minlength=self.size)
+            products *= _weights(entries)
+            entries >>= WEIGHT_BITS
+            sums += np.bincount(entries, weights=products, minlength=self.size)
         return sums
 
 
 @dataclass(frozen=True)
 class _Decoded:
-    """A tile with one codebook looked up; `dense`, shape (columns, size), only where that is small."""
+    """A tile with one codebook looked up.
+
+    An entry is ``accumulator << 16 | weight``, in two's complement. `dense`, shape (columns, size), is there only
+    where it is small.
+    """
 
     codebook: bytes
-    accumulators: NDArray[np.int32]
-    weights: NDArray[np.int16]
+    entries: NDArray[np.int64]
+    column_starts: NDArray[np.int64]
     dense: NDArray[np.float64] | None = None
+
+    @cached_property
+    def columns(self) -> list[NDArray[np.int64]]:
+        """The entries of each column: cutting them out once takes as long as a product does."""
+        return np.split(self.entries, self.column_starts[1:-1])
+
+
+def _weights(entries: NDArray[np.int64]) -> NDArray[np.int16]:
+    return entries.astype(np.int16)
 
 
 def decode_tile(pointers: NDArray[np.uint32], words: NDArray[np.uint8], config: ArrayConfig) -> TileMatrix:
