@@ -198,12 +198,23 @@ def word_level(clk, lane, position: int, words, narrowed):
     def choose():
         way.next = lane[position + select_bits : position]
 
-    choices = [
-        multiplexer(way, words((i + 1) * step, i * step) if parts > 1 else words, chosen[i]) for i in range(parts)
-    ]
+    choices = [_choose_in_part(way, words, chosen[i], i * step, step) for i in range(parts)]
 
     @always(clk.posedge)
     def hold():
         narrowed.next = together
 
     return choose, choices, hold
+
+
+@block
+def _choose_in_part(way, words, chosen, low: int, width: int):
+    """Choose one word of a part of the words; the part is a signal of its own, for a slice keeps its bounds in VHDL."""
+    part = vector(width)
+    high = low + width
+
+    @always_comb
+    def take():
+        part.next = words[high:low]
+
+    return take, multiplexer(way, part, chosen)
