@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Run every check of the project: test.sh [--full] [arguments of pytest]. Does its own set-up.
 #
-# The quick set is for every change; --full adds the heavy tests and the check of the emulation with numpy alone.
+# The quick set is for every change; --full adds the heavy tests, the emulation with numpy alone, and the driver on the
+# pynq library.
 set -uo pipefail
 # shellcheck source=scripts/setup_env.sh
 source "$(dirname "${BASH_SOURCE[0]}")/setup_env.sh"
@@ -11,16 +12,19 @@ for argument in "$@"; do
     if [ "$argument" = --full ]; then full=true; fi
 done
 
-set_up_hardware_tools() {
+# Without these the tests of the hardware would be skipped, which must not go unnoticed.
+system_tools() {
     local missing=()
     command -v ghdl >/dev/null || missing+=(ghdl-mcode)
     command -v g++ >/dev/null || missing+=(g++)
     command -v make >/dev/null || missing+=(make)
+    command -v tclsh >/dev/null || missing+=(tcl)
     if [ ${#missing[@]} = 0 ]; then return; fi
     if may_install; then
-        install_system_packages "${missing[@]}"
+        (install_system_packages "${missing[@]}")
     else
-        say "hardware tests will fail without these packages: sudo apt-get install ${missing[*]}"
+        say "tests of the hardware cannot run; install their tools with: sudo apt-get install ${missing[*]}"
+        return 1
     fi
 }
 
@@ -30,22 +34,26 @@ failed=0
 check() {
     local name=$1 start=$SECONDS verdict=ok
     shift
-    say "$name"
+    say "checking: $name"
     "$@" </dev/null || verdict="FAILED (exit status $?)"
     if [ "$verdict" != ok ]; then failed=1; fi
     summary+=("$(printf '%-14s %4d s   %s' "$name" $((SECONDS - start)) "$verdict")")
 }
 
 set_up test
-set_up_hardware_tools
+export PATH="$environment/bin:$PATH"
 cd "$root" || exit 1
 # Two workers share the cores; threads of their libraries would only get into each other's way.
 export OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1
 
+check "system tools" system_tools
 check "ruff check" "$python" -m ruff check --quiet .
 check "ruff format" "$python" -m ruff format --check --quiet .
 check "mypy" "$python" -m mypy --no-error-summary
-if $full; then check "numpy alone" scripts/check_minimal.sh; fi
+if $full; then
+    check "numpy alone" scripts/check_minimal.sh
+    check "pynq" scripts/test_pynq.sh --full
+fi
 check "pytest" "$python" -m pytest -n 2 "$@"
 
 echo

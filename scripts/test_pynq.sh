@@ -12,7 +12,7 @@ run() {
     shift 2
     environment=$environments/pynq-$version
     if [ ! -e "$environment/complete" ]; then
-        command -v "$python" >/dev/null || python=python3
+        "$python" -c "" 2>/dev/null || python=python3
         "$python" -m venv --clear "$environment"
         "$environment/bin/pip" -q install "setuptools<=80" wheel "numpy<2" "pycparser<3" "pytest>=7" "hypothesis>=6"
         "$environment/bin/pip" -q install --no-build-isolation "pynq==$version" "setuptools<=80" "numpy<2" "pycparser<3"

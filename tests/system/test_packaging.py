@@ -87,7 +87,8 @@ import eie
 from eie.errors import MissingExtraError
 
 for module in pkgutil.walk_packages(eie.__path__, "eie."):
-    if module.name in ("eie.__main__", "eie.compiled"):  # runs; the compiled loop itself, imported where numba is
+    # One runs the command line; the others are imported where numba and pynq are.
+    if module.name in ("eie.__main__", "eie.compiled", "eie.pynq_device", "eie.virtual.pynq_board"):
         continue
     try:
         importlib.import_module(module.name)
