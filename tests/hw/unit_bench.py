@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from myhdl import Simulation, StopSimulation, block, delay, instance
-
 from eie_hw.interfaces import bit
+from myhdl import Simulation, StopSimulation, block, delay, instance
 
 
 def run_unit(build: Callable, drive: Callable[[int], None], look: Callable[[int], None], cycles: int) -> None:
