@@ -90,6 +90,9 @@ def header_check(
     for span in instruction.spans:
         range_faults.append(bit())
         range_checks.append(span_check(word, range_faults[-1], instruction, span, config))
+    if not range_faults:  # every value of every selector is good: a check that never fails
+        range_faults.append(bit())
+        range_checks.append(exceeds(opcode, range_faults[-1], (1 << OPCODE_BITS) - 1))
     range_fault = any_of(range_faults)
 
     @always(clk.posedge)

