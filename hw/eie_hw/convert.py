@@ -63,6 +63,7 @@ def convert(config: ArrayConfig, directory: str | Path, hdl: str = "VHDL") -> li
 
 def _convert_here(config: ArrayConfig, directory: Path, hdl: str) -> None:
     from eie_hw.array import array
+    from eie_hw.elaboration import quick_elaboration
     from eie_hw.entity import SUFFIX, convert_hierarchy
     from eie_hw.memories import TEMPLATES
     from eie_hw.top import new_top
@@ -70,7 +71,8 @@ def _convert_here(config: ArrayConfig, directory: Path, hdl: str) -> None:
     names = [name + SUFFIX[hdl] for name in TEMPLATES]
     for name in names:
         shutil.copyfile(Path(__file__).with_name(name), directory / name)
-    files = convert_hierarchy(new_top(config, array), directory, hdl, TOP, std_logic_ports=True)
+    with quick_elaboration():
+        files = convert_hierarchy(new_top(config, array), directory, hdl, TOP, std_logic_ports=True)
     if hdl == "VHDL":
         names = [path.name for path in directory.glob("pck_myhdl_*.vhd")] + names
     names += [path.name for path in files]
