@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -89,6 +89,7 @@ class Accelerator:
         self._memory = Memory(self.config)
         self._current: Model | None = None
         self._failed = False
+        self._scratch = np.empty(0, np.int16)
         self.soft_reset()
 
     def __enter__(self) -> Accelerator:
@@ -153,7 +154,7 @@ class Accelerator:
         if x.ndim not in (1, 2) or x.shape[-1] != model.columns:
             raise PackError(f"x has shape {x.shape}; model {model.name!r} takes (batch, {model.columns})")
         rows, bits = x.reshape(-1, model.columns), model.input_fraction_bits
-        outputs = self._run(model, lambda part: quantise(rows[part], bits), len(rows))
+        outputs = self._run(model, lambda part: self._quantise(rows[part], bits), len(rows))
         if verify:
             self._verify(model, quantise(rows, bits), outputs)
         with self.times.stage("unpack"):
@@ -203,6 +204,12 @@ class Accelerator:
             return outputs
 
         return self._attempt(run)
+
+    def _quantise(self, x: NDArray[Any], fraction_bits: int) -> NDArray[np.int16]:
+        """Quantise into memory that is used again for the next transfer: getting fresh memory takes as long."""
+        if self._scratch.size < x.size:
+            self._scratch = np.empty(x.size, np.int16)
+        return quantise(x, fraction_bits, self._scratch[: x.size].reshape(x.shape))
 
     def _attempt(self, action: Callable[[], _Result]) -> _Result:
         """Do something with the device; if it failed before, recover first; if it fails now, try again if asked to."""

@@ -19,7 +19,7 @@ _WORD_BYTES = STREAM_BITS // 8
 # A transfer holds as many inferences as fit this: small enough that a batch has several, between which filling and
 # running overlap, and that a buffer stays in the processor's cache from quantising to flushing; large enough that
 # the cost of starting a transfer does not count.
-_TRANSFER_BYTES = 1 << 20
+_TRANSFER_BYTES = 1 << 19
 # Buffers grow in steps of this.
 _BUFFER_BYTES = 1 << 16
 

@@ -56,6 +56,33 @@ def test_every_int16_survives_the_way_to_float_and_back(fraction_bits):
     assert np.array_equal(quantise(dequantise(a, fraction_bits), fraction_bits), a)
 
 
+@settings(max_examples=30, deadline=None)
+@given(
+    st.integers(0, 2**32),
+    st.integers(-200, 200),
+    st.sampled_from((np.float32, np.float64)),
+    st.integers(1, 100_000),
+    st.booleans(),
+)
+def test_quantising_block_by_block_is_the_plain_formula(seed, fraction_bits, kind, size, in_place):
+    rng = np.random.default_rng(seed)
+    with np.errstate(over="ignore"):
+        x = np.ldexp(rng.normal(size=size) * rng.choice([1, 1000, 1e5], size), -fraction_bits).astype(kind)
+        expected = np.clip(np.rint(np.ldexp(x, fraction_bits)), -32768, 32767).astype(np.int16)
+    out = np.empty(size, np.int16) if in_place else None
+    result = quantise(x, fraction_bits, out)
+    assert np.array_equal(result, expected)
+    assert out is None or result is out
+
+
+@pytest.mark.parametrize("place", [0, 70_000, 99_999])
+def test_a_nan_is_found_in_every_block(place):
+    x = np.zeros(100_000, np.float32)
+    x[place] = np.nan
+    with pytest.raises(PackError, match="NaN"):
+        quantise(x, 8)
+
+
 def test_inputs_of_the_wrong_kind_are_refused():
     model = eie.Model([eie.Layer.from_dense_codes(np.ones((2, 3)), np.arange(16))])
     with pytest.raises(PackError, match=r"shape \(1, 4\); the model takes \(batch, 3\)"):

@@ -6,7 +6,7 @@ import gc
 import eie
 import numpy as np
 import pytest
-from eie import registers
+from eie import mnist, registers
 from eie.errors import DeviceError
 from eie.virtual import VirtualBoard
 
@@ -58,7 +58,7 @@ def test_the_host_fills_a_buffer_while_the_board_works_on_the_other(virtual, acc
     network = accelerator.load(model())
     busy = []
 
-    def watch(x, bits):
+    def watch(x, bits, *out):
         busy.append(virtual.dma._send.active or virtual.dma._receive.active)
         return x.astype(np.int16)
 
@@ -166,6 +166,17 @@ def test_results_stay_valid_when_the_board_is_used_again_or_closed(virtual):
     acc.close()
     gc.collect()
     assert np.array_equal(first, eie.reference(network, a))
+
+
+def test_the_shipped_network_runs_on_the_boards_own_array_bit_for_bit(board_name):
+    digits = mnist.test_digits()
+    images, labels = digits.inputs()[:100], digits.labels[:100]
+    with VirtualBoard(board_name) as virtual, eie.Accelerator(virtual.bitfile) as acc:
+        network = acc.load(mnist.DATA / "lenet-300-100.eie")
+        y = acc.run(images, verify=True)
+        assert acc.config == virtual.board.config
+        assert np.mean(y.argmax(axis=1) == labels) > 0.9
+        assert network.columns == 784
 
 
 @pytest.mark.full

@@ -3,7 +3,7 @@
 import eie
 import numpy as np
 import pytest
-from eie.virtual import Fault, VirtualBoard, VirtualBoardError
+from eie.virtual import Fault, VirtualBoard, VirtualBoardError, demonstrate
 
 from tests.pynq.networks import inputs, model
 
@@ -102,3 +102,12 @@ def test_a_buffer_freed_in_mid_transfer_is_reported(virtual):
     with pytest.raises(VirtualBoardError, match="not a live buffer: on a board this reads or damages foreign memory"):
         dma.sendchannel.wait()
     dma.mmio.write(0, 4)
+
+
+def test_the_demonstration_tells_of_right_answers_a_decoded_fault_and_recovery(board_name):
+    told = []
+    demonstrate(board_name, images=20, tell=told.append)
+    text = "\n".join(told)
+    assert "every output equals the integer reference" in text
+    assert "With an injected fault: the DMA has stopped; send channel: DMASlvErr" in text
+    assert "same outputs" in text

@@ -1,0 +1,123 @@
+#!/usr/bin/env python3
+"""What the host spends on an inference, per stage: everything the driver does apart from waiting for the array.
+
+Runs the shipped LeNet-300-100 on a batch of MNIST-sized images through the real pynq library on the virtual board
+(scripts/test_pynq.sh makes an environment that has pynq), whose flush of a DMA buffer is a copy; or, with
+--device none, through a device that takes no time and gives zeros, to see the driver alone.
+
+    build/pynq-3.1.2/bin/python scripts/bench_host.py
+"""
+
+import argparse
+import contextlib
+import cProfile
+import json
+import platform
+import pstats
+from collections.abc import Iterator
+
+import eie
+import numpy as np
+from eie import mnist
+from eie.device import Device
+from eie.transfers import STAGES
+
+MODEL = mnist.DATA / "lenet-300-100.eie"
+LIMIT = 3.0
+"""Microseconds an image that the host may take."""
+
+
+class NoDevice(eie.EmulatedDevice):
+    """Takes what it is sent and gives zeros back, at once."""
+
+    def send(self, buffer: np.ndarray, reply_bytes: int = 0) -> None:
+        self.reply = np.zeros(reply_bytes, np.uint8)
+
+    def receive(self, nbytes: int) -> np.ndarray:
+        return self.reply
+
+
+class InstantDevice(eie.EmulatedDevice):
+    """The array behind the virtual board, without computing: zeros of the right length, at once."""
+
+    reply_bytes = 0
+
+    def send(self, buffer: np.ndarray, reply_bytes: int = 0) -> None:
+        pass
+
+    def receive(self, nbytes: int) -> np.ndarray:
+        reply, self.reply_bytes = np.zeros(self.reply_bytes, np.uint8), 0
+        return reply
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--device", choices=("virtual", "none"), default="virtual")
+    parser.add_argument("--board", default="pynq-z2")
+    parser.add_argument("--batch", type=int, default=1000)
+    parser.add_argument("--runs", type=int, default=50)
+    parser.add_argument("--profile", action="store_true", help="also print the functions that take longest")
+    parser.add_argument("--json", action="store_true")
+    args = parser.parse_args()
+    with device(args) as (target, before_run):
+        result = measure(target, before_run, args)
+    if args.json:
+        print(json.dumps(result))
+        return
+    print(f"{result['batch']} images a run, {result['runs']} runs, numpy {np.__version__}, {platform.machine()}")
+    print(f"microseconds an image{'':8}{'best':>8}{'median':>8}")
+    for stage in (*STAGES, "host"):
+        best, median = result[stage]
+        print(f"  {stage if stage != 'host' else 'all but wait':<26}{best:8.2f}{median:8.2f}")
+    print(f"limit {LIMIT}: {'met' if result['host'][0] <= LIMIT else 'NOT MET'}")
+
+
+@contextlib.contextmanager
+def device(args: argparse.Namespace) -> Iterator[tuple[Device, object]]:
+    """Give the device, and what must be called with the bytes of a run's reply before it."""
+    if args.device == "none":
+        yield NoDevice(), None
+        return
+    from eie.boards import board
+    from eie.virtual import VirtualBoard
+
+    executor = InstantDevice(board(args.board).config)
+    with VirtualBoard(args.board, executor) as virtual:
+        yield eie.PynqDevice(virtual.bitfile), executor
+
+
+def measure(target: Device, executor: object, args: argparse.Namespace) -> dict:
+    x = np.random.default_rng(0).random((args.batch, 784), np.float32)
+    acc = eie.Accelerator(target)
+    acc.load(MODEL)
+    if executor is not None:
+        # The array must know how much to give back, which it would compute.
+        send = target.send
+
+        def announce(buffer: np.ndarray, reply_bytes: int = 0) -> None:
+            executor.reply_bytes = reply_bytes
+            send(buffer, reply_bytes)
+
+        target.send = announce
+    runs = []
+    profile = cProfile.Profile()
+    acc.run(x)
+    for _ in range(args.runs):
+        acc.times.clear()
+        if args.profile:
+            profile.enable()
+        acc.run(x)
+        profile.disable()
+        runs.append([1e6 * acc.times.seconds[stage] / args.batch for stage in STAGES])
+    times = np.array(runs)
+    host = times[:, [stage != "wait" for stage in STAGES]].sum(axis=1)
+    best = times[host.argmin()]
+    acc.close()
+    if args.profile:
+        pstats.Stats(profile).sort_stats("tottime").print_stats(25)
+    result = {stage: (best[i], float(np.median(times[:, i]))) for i, stage in enumerate(STAGES)}
+    return {"batch": args.batch, "runs": args.runs, **result, "host": (host.min(), float(np.median(host)))}
+
+
+if __name__ == "__main__":
+    main()
