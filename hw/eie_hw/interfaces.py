@@ -123,8 +123,8 @@ class ActivationRead:
 
 
 class CounterRead:
-    """Per-PE counters: `value` of counter `select` (order of `eie.registers.PE_COUNTERS`) of PE `pe`, valid when `ready`
-    is high after `enable` was raised; `enable` holds until then. `clear` (one cycle) zeroes all counters."""
+    """Per-PE counters: `value` of counter `select` (order of `eie.registers.PE_COUNTERS`) of PE `pe`, valid when
+    `ready` is high after `enable` was raised; `enable` holds until then. `clear` (one cycle) zeroes all counters."""
 
     def __init__(self) -> None:
         self.enable = bit()

@@ -65,7 +65,7 @@ class Script:
         """Compare with what a simulator returned."""
         assert [p.hex() for p in self.packets] == results["packets"]
         assert len(results["reads"]) == len(self.reads)
-        for number, (expected, found) in enumerate(zip(self.reads, results["reads"])):
+        for number, (expected, found) in enumerate(zip(self.reads, results["reads"], strict=True)):
             assert expected is None or expected == found, f"read {number}: {found:#x} instead of {expected:#x}"
         assert self.interrupts == results["interrupts"]
 
@@ -182,7 +182,7 @@ def words_with_error(config: ArrayConfig, code: ErrorCode, generator: random.Ran
     elif code is ErrorCode.OUT_OF_RANGE:
         words += [(isa.READ.encode(last=0, address=config.activation_groups, count=1), 0xFF, False)]
     elif code is ErrorCode.TRUNCATED:
-        return words + [(load, 0xFF, False), (content[0], 0xFF, True)]
+        return [*words, (load, 0xFF, False), (content[0], 0xFF, True)]
     elif code is ErrorCode.BAD_KEEP:
         words += [(load, 0xFF, False), (content[0], 0x0F, False), *((w, 0xFF, False) for w in content[1:])]
     return words + words_of(random_program(config, generator, 3))

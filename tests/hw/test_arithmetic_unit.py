@@ -17,7 +17,9 @@ def _config(rows, first_row, index_bits):
     )
 
 
-@pytest.mark.parametrize(("rows", "first_row", "index_bits"), [(8, True, 5), (4, False, 2), (1, True, 4), (16, True, 1)])
+@pytest.mark.parametrize(
+    ("rows", "first_row", "index_bits"), [(8, True, 5), (4, False, 2), (1, True, 4), (16, True, 1)]
+)
 def test_accumulators_hold_the_exact_sums(rows, first_row, index_bits):
     config = _config(rows, first_row, index_bits)
     generator = random.Random(f"{rows} {index_bits}")
