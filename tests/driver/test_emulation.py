@@ -1,16 +1,16 @@
 """The emulated device: errors, state, counters, batches, and what happens to hostile streams."""
 
+import eie
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-
-import eie
 from eie import isa, registers, tile_matrix
 from eie.device import error_text
 from eie.errors import DeviceError
 from eie.isa import ErrorCode
 from eie.packing import pack
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from tests.strategies import activations, configs, models
 
 CONFIG = eie.ArrayConfig(num_pes=4, entries=64, pointers=64, rows=8, activations=64, codebooks=2)

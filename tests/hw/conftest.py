@@ -1,7 +1,6 @@
 """Hardware tests elaborate many designs: do it fast."""
 
 import pytest
-
 from eie_hw.elaboration import quick_elaboration
 
 
