@@ -174,6 +174,19 @@ def test_a_bit_flip_in_a_reply_is_found_by_verification(virtual, accelerator):
     assert np.array_equal(accelerator.run_raw(a, verify=True), eie.reference(network, a))
 
 
+def test_a_program_damaged_in_memory_is_written_again_by_the_recovery(virtual, accelerator):
+    network = accelerator.load(model())
+    a = inputs(network, BATCH)
+    for _ in range(2):
+        accelerator.run_raw(a)
+    for block in virtual.memory._blocks.values():
+        block.processor[0] ^= 0x80
+    with pytest.raises(DeviceError, match="BAD_OPCODE"):
+        accelerator.run_raw(a)
+    for _ in range(2):
+        assert np.array_equal(accelerator.run_raw(a), eie.reference(network, a))
+
+
 def test_exhausted_memory_is_an_error_that_says_so_and_smaller_batches_still_run(small_board):
     network = model()
     with VirtualBoard(small_board, cma_bytes=1 << 18) as virtual:

@@ -143,6 +143,14 @@ def test_closing_frees_everything_even_in_mid_transfer(virtual):
     acc.close()
 
 
+def test_a_buffer_that_the_dma_is_reading_is_not_freed_under_it(virtual, accelerator):
+    buffer = accelerator.device.allocate(1 << 16)
+    accelerator.device.send(buffer)
+    assert virtual.dma._send.active
+    accelerator.device.release(buffer)
+    assert not virtual.dma._send.active
+
+
 def test_an_interrupted_run_leaves_the_next_one_right(virtual, accelerator, monkeypatch):
     network = accelerator.load(model())
     a = inputs(network, 5)
