@@ -1,0 +1,72 @@
+// The LNZD node offers exactly the non-zero quarters of each mask, the lowest first, and holds an offer until taken.
+module properties (
+    input clk, input reset,
+    input mask_valid, input [7:0] mask, input [1:0] position, input quarter_ready
+);
+    wire mask_ready, quarter_valid;
+    wire [1:0] quarter;
+    wire [3:0] quarter_position;
+    node_alone dut (
+        .clk(clk), .reset(reset), .mask_valid(mask_valid), .mask(mask), .position(position),
+        .mask_ready(mask_ready), .quarter_valid(quarter_valid), .quarter(quarter),
+        .quarter_position(quarter_position), .quarter_ready(quarter_ready)
+    );
+    // Connected to the unit's registers of the same names.
+    wire [7:0] inside_held;
+    wire [1:0] inside_held_position;
+    wire [3:0] inside_remaining;
+
+    // The model: what is left of the mask taken last; its lowest non-zero quarter is next.
+    reg [7:0] pending = 0, rest;
+    reg [1:0] pending_position = 0, lowest;
+    integer number;
+    always @* begin
+        lowest = 0;
+        for (number = 3; number >= 0; number = number - 1)
+            if (pending[2 * number +: 2] != 0) lowest = number;
+        rest = pending;
+        rest[2 * lowest +: 2] = 0;
+    end
+    wire taken = quarter_valid && quarter_ready;
+    always @(posedge clk) begin
+        if (reset) pending <= 0;
+        else if (mask_valid && mask_ready) begin
+            pending <= mask;
+            pending_position <= position;
+        end
+        else if (taken) pending <= rest;
+    end
+
+    reg past = 0;
+    always @(posedge clk) past <= 1;
+
+    reg past_stalled = 0;
+    reg [5:0] past_offer = 0;
+    wire [5:0] offer = {quarter_position, quarter};
+    always @(posedge clk) begin
+        past_stalled <= !reset && quarter_valid && !quarter_ready;
+        past_offer <= offer;
+    end
+
+    // The first cycle is a reset; registers start at any value.
+    always @* assume (past || reset);
+
+    always @* if (past) begin
+        // No loss, no duplication, order.
+        assert (quarter_valid == (pending != 0));
+        if (quarter_valid) assert (quarter == pending[2 * lowest +: 2] && quarter != 0);
+        if (quarter_valid) assert (quarter_position == {pending_position, lowest});
+        // The next mask is taken with the last quarter: no gap, and none before it.
+        assert (mask_ready == (pending == 0 || quarter_ready && rest == 0));
+        // Stability: an offer stays until it is taken.
+        if (past_stalled) assert (quarter_valid && offer == past_offer);
+`ifdef INDUCTION
+        // What makes it inductive: where the quarters are.
+        for (number = 0; number < 4; number = number + 1) begin
+            assert (inside_remaining[number] == (pending[2 * number +: 2] != 0));
+            if (inside_remaining[number]) assert (inside_held[2 * number +: 2] == pending[2 * number +: 2]);
+        end
+        if (pending != 0) assert (inside_held_position == pending_position);
+`endif
+    end
+endmodule
