@@ -39,6 +39,7 @@ def load_decode(
     pairs, elements, clusters = len(pointer_write), len(entry_write), len(bias_write)
     pair_bits = (config.pointer_pairs - 1).bit_length()
     word_bits = (config.entry_words - 1).bit_length()
+    address_bits = max(1, word_bits)
     row_bits = len(bias_row)
     banked = config.banks > 1
 
@@ -79,6 +80,6 @@ def load_decode(
 
         @always(clk.posedge)
         def entries():
-            entry_address.next = load.address[max(1, word_bits) :]
+            entry_address.next = load.address[address_bits:]
 
     return decode, pointers, entries

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from eie import pipeline
 from eie.config import ACTIVATION_BITS, CODE_BITS, ArrayConfig
-from myhdl import always_comb, block, concat
+from myhdl import always, always_comb, block, concat
 
 from eie_hw.activation_queue import activation_queue
 from eie_hw.arithmetic_unit import arithmetic_unit
@@ -116,9 +116,9 @@ def processing_element(
             row.next = head[column_bits : 2 * start_bits]
     else:
 
-        @always_comb
+        @always(clk.posedge)
         def split_row():
-            row.next = head[0] and not head[0]
+            row.next = 0
 
     entries = entity(
         sparse_matrix_read(
