@@ -37,7 +37,7 @@ setup(
     ],
     package_data={
         "eie": ["data/*"],
-        "eie_hw": ["*.vhd", "*.v", "*.cpp", "overlay/*.tcl"],
+        "eie_hw": ["*.vhd", "*.v", "*.cpp", "*.json", "overlay/*.tcl"],
         "eie_overlays": ["*/*.json", "*/*.bit", "*/*.hwh"],
     },
     install_requires=["numpy>=1.22"],

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import json
+import os
 import sys
+import tempfile
 from dataclasses import fields
 from pathlib import Path
 
@@ -20,6 +23,7 @@ def main(arguments: list[str] | None = None) -> int:
     convert_parser.add_argument("-o", "--output", type=Path, required=True, metavar="DIR")
     convert_parser.add_argument("--hdl", choices=("VHDL", "Verilog", "both"), default="both")
     convert_parser.set_defaults(run=_convert)
+    _add_resources(commands)
     options = parser.parse_args(arguments)
     try:
         return options.run(options)
@@ -54,6 +58,52 @@ def _convert(options: argparse.Namespace) -> int:
         files = convert(config, options.output, hdl)
         print(f"{hdl}: {len(files)} files in {options.output}")
     return 0
+
+
+def _add_resources(commands: argparse._SubParsersAction) -> None:
+    parser = commands.add_parser("resources", help="estimate what the array uses of a device; exit code 1 over budget")
+    array = parser.add_mutually_exclusive_group(required=True)
+    array.add_argument("--board", metavar="NAME", help="the array of a board, against its device and the budget")
+    array.add_argument("--pes", type=int, metavar="N", help="the default array with N PEs, against no limit")
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="print JSON")
+    form.add_argument("--markdown", type=Path, metavar="FILE", help="write the page to a file")
+    parser.set_defaults(run=_resources)
+
+
+def _resources(options: argparse.Namespace) -> int:
+    from eie.boards import board
+
+    from eie_hw.utilisation import device_of, exceeded_limits, exceeded_units, load_budget, total, utilisation
+    from eie_hw.utilisation_report import as_json, as_markdown
+
+    budget = load_budget()
+    if options.board:
+        on = board(options.board)
+        config, device, title, choice = on.config, device_of(on.part), on.title, f"--board {on.name}"
+    else:
+        config, device = ArrayConfig(num_pes=options.pes), None
+        title, choice = f"{options.pes} PEs", f"--pes {options.pes}"
+    has_budget = config == board(budget["board"]).config
+    with tempfile.TemporaryDirectory(prefix="eie-resources-") as scratch:
+        units = utilisation(config, scratch)
+    exceeded = exceeded_limits(total(units), device.limits, device.name) if device else []
+    if has_budget:
+        exceeded += exceeded_limits(total(units), budget["total"], "the budget") + exceeded_units(units, budget)
+    if options.json:
+        print(json.dumps(as_json(units, device, exceeded), indent=2))
+    else:
+        command = f"eie-hw resources {choice}" + (f" --markdown {options.markdown}" if options.markdown else "")
+        page = as_markdown(units, title, command, device, budget["total"] if has_budget else None)
+        if options.markdown:
+            part = options.markdown.with_name(options.markdown.name + ".part")
+            part.write_text(page, encoding="utf-8")
+            os.replace(part, options.markdown)
+        else:
+            print(page)
+    for sentence in exceeded:
+        print(f"eie-hw: over budget: {sentence}", file=sys.stderr)
+    return 1 if exceeded else 0
 
 
 if __name__ == "__main__":
