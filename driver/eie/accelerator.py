@@ -106,7 +106,6 @@ class Accelerator:
     def soft_reset(self) -> None:
         """Put the device back to its first state; loaded models are sent again when they are next run."""
         self.device.write_register(registers.offset("control"), registers.CONTROL_SOFT_RESET)
-        self._transfers.forget_programs()
         self._loaded.clear()
         self._memory = Memory(self.config)
         self._failed = False

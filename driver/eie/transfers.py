@@ -138,11 +138,6 @@ class Transfers:
         self.device.receive(0)
         self._raise_on_error()
 
-    def forget_programs(self) -> None:
-        """Write all of a program again when it is next sent, whatever the buffers hold."""
-        for slot in self._slots:
-            slot.segment = None
-
     def release(self) -> None:
         """Free the buffers."""
         for slot in self._slots:
