@@ -1,5 +1,6 @@
 """EIE on PYNQ: compress a network, run it in compressed form on an FPGA board, or bit for bit in emulation."""
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from eie.accelerator import Accelerator, Counters
@@ -15,6 +16,7 @@ from eie.reference import reference
 if TYPE_CHECKING:
     from eie_hw.rtl_device import RtlDevice
 
+    from eie.cycle_model import cycles
     from eie.pynq_device import PynqDevice
 
 __version__ = "0.1.0"
@@ -31,20 +33,19 @@ __all__ = [
     "PynqDevice",
     "RtlDevice",
     "compress",
+    "cycles",
     "load",
     "pack",
     "reference",
 ]
 
 
+# What needs more than numpy, or is slow to import where numba is installed, is imported where it is used.
+_LATE = {"PynqDevice": "eie.pynq_device", "RtlDevice": "eie_hw.rtl_device", "cycles": "eie.cycle_model"}
+
+
 def __getattr__(name: str) -> Any:
-    """Import the RTL device only where it is used: it needs the hardware description and a simulator."""
-    if name == "RtlDevice":
-        from eie_hw.rtl_device import RtlDevice
-
-        return RtlDevice
-    if name == "PynqDevice":
-        from eie.pynq_device import PynqDevice
-
-        return PynqDevice
+    """Import the devices that need more than numpy, and the cycle model, on first use."""
+    if name in _LATE:
+        return getattr(import_module(_LATE[name]), name)
     raise AttributeError(f"module 'eie' has no attribute {name!r}")

@@ -5,7 +5,7 @@ import dataclasses
 import eie
 import numpy as np
 import pytest
-from eie.cycles import cycles
+from eie.cycle_model import cycles
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
