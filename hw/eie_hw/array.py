@@ -11,12 +11,13 @@ from eie_hw.broadcast import broadcast
 from eie_hw.cluster import cluster
 from eie_hw.codebook import codebook
 from eie_hw.compute_control import compute_control
+from eie_hw.element_counters import count_bits
 from eie_hw.entity import entity
 from eie_hw.interfaces import bit, vector
 from eie_hw.leading_nonzero import leading_nonzero
 from eie_hw.load_decode import load_decode
 from eie_hw.nonzero_groups import nonzero_groups
-from eie_hw.performance_counters import count_bits, performance_counters
+from eie_hw.performance_counters import performance_counters
 from eie_hw.store_control import store_control
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from eie import pipeline
 from eie.config import ACTIVATION_BITS, ACTIVATIONS_PER_WORD, STREAM_BITS, ArrayConfig
-from myhdl import ConcatSignal, Signal, always, always_comb, block, concat, intbv, modbv
+from myhdl import Signal, always, always_comb, block, concat, intbv, modbv
 
 from eie_hw.delay_line import delay_line
 from eie_hw.interfaces import ADDRESS_BITS, bit, vector
 from eie_hw.multiplexer import multiplexer
+from eie_hw.word_level import word_level
 
 WORD_LANE_BITS = (ACTIVATIONS_PER_WORD - 1).bit_length()
 READ_DELAY = 9
@@ -181,40 +182,3 @@ def broadcast(
         handshake, delay_request, take, take_lane, locate, look_up, delay_lookup, pointer_ports, pointer_addresses,
         delay_lanes, levels, read_port, delay_read, choose, deliver,
     )  # fmt: skip
-
-
-@block
-def word_level(clk, lane, position: int, words, narrowed):
-    """Choose one of every four (or of two) words by the lane number's bits from `position`; registered."""
-    ways = len(words) // len(narrowed)
-    select_bits = ways.bit_length() - 1
-    way = vector(select_bits)
-    parts = len(narrowed) // STREAM_BITS
-    step = ways * STREAM_BITS
-    chosen = [vector(STREAM_BITS) for _ in range(parts)]
-    together = ConcatSignal(*reversed(chosen)) if parts > 1 else chosen[0]
-
-    @always_comb
-    def choose():
-        way.next = lane[position + select_bits : position]
-
-    choices = [_choose_in_part(way, words, chosen[i], i * step, step) for i in range(parts)]
-
-    @always(clk.posedge)
-    def hold():
-        narrowed.next = together
-
-    return choose, choices, hold
-
-
-@block
-def _choose_in_part(way, words, chosen, low: int, width: int):
-    """Choose one word of a part of the words; the part is a signal of its own, for a slice keeps its bounds in VHDL."""
-    part = vector(width)
-    high = low + width
-
-    @always_comb
-    def take():
-        part.next = words[high:low]
-
-    return take, multiplexer(way, part, chosen)

@@ -6,11 +6,11 @@ from eie.config import ACCUMULATOR_BITS, ACTIVATION_BITS, ACTIVATIONS_PER_WORD, 
 from myhdl import ConcatSignal, always, always_comb, block
 
 from eie_hw.activation_memory import activation_memory
+from eie_hw.element_counters import count_bits
 from eie_hw.entity import entity
 from eie_hw.interfaces import bit, vector
 from eie_hw.multiplexer import multiplexer
 from eie_hw.output_unit import output_unit
-from eie_hw.performance_counters import count_bits
 from eie_hw.processing_element import processing_element
 
 

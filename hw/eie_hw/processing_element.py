@@ -8,9 +8,9 @@ from myhdl import always, always_comb, block, concat
 
 from eie_hw.activation_queue import activation_queue
 from eie_hw.arithmetic_unit import arithmetic_unit
+from eie_hw.element_counters import element_counters
 from eie_hw.entity import entity
 from eie_hw.interfaces import bit, vector
-from eie_hw.performance_counters import element_counters
 from eie_hw.pointer_read import pointer_read
 from eie_hw.sparse_matrix_read import sparse_matrix_read
 

@@ -5,8 +5,9 @@ import random
 import pytest
 from eie import ArrayConfig
 from eie.registers import PE_COUNTERS
+from eie_hw.element_counters import count_bits
 from eie_hw.interfaces import bit, vector
-from eie_hw.performance_counters import count_bits, performance_counters
+from eie_hw.performance_counters import performance_counters
 from unit_bench import run_unit
 
 

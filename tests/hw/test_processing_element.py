@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import pytest
 from eie import ArrayConfig, pipeline
+from eie_hw.element_counters import count_bits
 from eie_hw.interfaces import bit, vector
-from eie_hw.performance_counters import count_bits
 from eie_hw.processing_element import processing_element
 from unit_bench import run_unit
 
