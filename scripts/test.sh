@@ -54,7 +54,7 @@ if $full; then
     check "numpy alone" scripts/check_minimal.sh
     check "pynq" scripts/test_pynq.sh --full
 fi
-check "pytest" "$python" -m pytest -n 2 "$@"
+check "pytest" "$python" -m pytest -n 2 --durations 10 --durations-min 10 "$@"
 
 echo
 printf 'eie: %s\n' "${summary[@]}"
