@@ -64,7 +64,6 @@ class Script:
     def check(self, results: dict) -> None:
         """Compare with what a simulator returned."""
         assert [p.hex() for p in self.packets] == results["packets"]
-        assert len(results["reads"]) == len(self.reads)
         for number, (expected, found) in enumerate(zip(self.reads, results["reads"], strict=True)):
             assert expected is None or expected == found, f"read {number}: {found:#x} instead of {expected:#x}"
         assert self.interrupts == results["interrupts"]
@@ -200,6 +199,7 @@ def timing_script(config: ArrayConfig, seed: int) -> Script:
     """A program without pauses, then every counter: what simulators of one machine must agree on."""
     generator = random.Random(seed)
     script = Script(config)
+    script.add(("cycles", 10 * config.rows + 50))  # the accumulators are cleared after a reset
     program = np.concatenate([fill(config, generator), random_program(config, generator, 30)])
     script.run(EmulatedDevice(config), program)
     script.add(("cycles", 10))

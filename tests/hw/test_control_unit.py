@@ -11,7 +11,9 @@ from eie.isa import ErrorCode
 from machine_bench import play, words_of
 from programs import header, payload, random_program
 
-SMALL = ArrayConfig(num_pes=4, entries=128, pointers=32, rows=8, activations=64, codebooks=3, entries_per_word=8)
+import scripts
+
+SMALL = ArrayConfig(num_pes=4, entries=64, pointers=16, rows=4, activations=32, codebooks=3, entries_per_word=8)
 CONFIGS = {
     "one PE": ArrayConfig(num_pes=1, entries=64, pointers=16, rows=8, activations=64, banks=1, codebooks=1),
     "two PEs": ArrayConfig(num_pes=2, entries=64, pointers=16, rows=16, activations=32, index_bits=4, queue_depth=4),
@@ -20,7 +22,6 @@ CONFIGS = {
 }
 STATUS = registers.offset("status")
 CONTROL = registers.offset("control")
-ERROR_INDEX = registers.offset("error_index")
 INSTRUCTIONS = registers.offset("instructions")
 
 
@@ -43,7 +44,7 @@ def _until(bench, count):
 def test_random_programs_give_what_the_emulation_gives(name, pause):
     config = CONFIGS[name]
     generator = random.Random(f"{name} {pause}")
-    programs = [random_program(config, generator, 20) for _ in range(3)]
+    programs = [random_program(config, generator, 20) for _ in range(2)]
     device, expected = _emulate(config, *programs)
 
     def script(bench):
@@ -54,7 +55,7 @@ def test_random_programs_give_what_the_emulation_gives(name, pause):
         for offset in (STATUS, INSTRUCTIONS):
             yield ("read", offset)
 
-    bench = play(config, array_model(seed=7), script, pause=pause, seed=5)
+    bench = play(config, array_model(seed=7, slowest=30), script, pause=pause, seed=5)
     assert [p.tolist() for p in bench.packets] == [p.tolist() for p in expected]
     assert bench.reads == [registers.STATUS_IDLE, device.read_register(INSTRUCTIONS)]
 
@@ -94,105 +95,20 @@ def test_headers_are_judged_as_the_instruction_set_says(seed):
     assert len(set(verdicts)) >= 3
 
 
-def _with_error(code, generator):
-    """Return the words of a packet whose third instruction has the error."""
-    config = SMALL
-    good = random_program(config, generator, 2, read_all=False)
-    words = words_of(good)
-    words[-1] = (*words[-1][:2], False)
-    load = header(config, isa.ACTIVATIONS, generator, count=2)
-    content = payload(config, isa.ACTIVATIONS, load, generator)
-    if code is ErrorCode.BAD_OPCODE:
-        words += [(0x7F, 0xFF, False)]
-    elif code is ErrorCode.BAD_FIELD:
-        words += [(isa.READ.encode(last=0, address=0, count=0), 0xFF, False)]
-    elif code is ErrorCode.OUT_OF_RANGE:
-        words += [(isa.READ.encode(last=0, address=config.activation_groups, count=1), 0xFF, False)]
-    elif code is ErrorCode.TRUNCATED:
-        return words + [(w, 0xFF, i == 1) for i, w in enumerate([load, content[0]])]
-    elif code is ErrorCode.BAD_KEEP:
-        words += [(load, 0xFF, False), (content[0], 0x0F, False), *((w, 0xFF, False) for w in content[1:])]
-    return words + words_of(random_program(config, generator, 3))
-
-
-ERRORS = [code for code in ErrorCode if code is not ErrorCode.NONE]
-
-
-@pytest.mark.parametrize("code", ERRORS, ids=lambda code: code.name)
 @pytest.mark.parametrize("pause", [0, 0.4])
-def test_an_error_drains_the_input_and_a_soft_reset_makes_the_next_program_run(code, pause):
-    generator = random.Random(code)
-    bad = _with_error(code, generator)
-    after = random_program(SMALL, generator, 4)
-    good = random_program(SMALL, generator, 15)
-    fill = np.concatenate([_fill(SMALL, generator), good])
-    _, expected = _emulate(SMALL, fill)
-    at = {}
-
-    def script(bench):
-        yield ("write", registers.offset("interrupt_enable"), 1)
-        yield ("send", bad)
-        yield ("send", words_of(after))
-        yield ("wait", lambda: not bench.outbox)
-        yield ("cycles", 200)
-        at["interrupt"] = bench.interrupt()
-        for offset in (STATUS, ERROR_INDEX):
-            yield ("read", offset)
-        yield ("write", CONTROL, registers.CONTROL_CLEAR_INTERRUPT)
-        yield ("read", STATUS)
-        yield ("write", CONTROL, registers.CONTROL_SOFT_RESET)
-        yield ("drop",)
-        yield ("send", words_of(fill))
-        yield _until(bench, 1)
-        yield ("cycles", 5)
-        yield ("read", STATUS)
-
-    bench = play(SMALL, array_model(seed=3), script, pause=pause, seed=2)
-    error = code << registers.STATUS_ERROR_SHIFT | registers.STATUS_IDLE
-    assert at["interrupt"]
-    assert bench.reads == [error | registers.STATUS_INTERRUPT, 2, error, registers.STATUS_IDLE]
-    assert [p.tolist() for p in bench.packets] == [p.tolist() for p in expected]
-
-
-def _fill(config, generator):
-    """Return instructions that write every memory, so that nothing of an earlier program is left."""
-    words = []
-    full = {
-        isa.CODEBOOK: [{"slot": s} for s in range(config.codebooks)],
-        isa.POINTERS: [{"bank": b, "address": 0, "count": config.pointer_pairs} for b in range(config.banks)],
-        isa.ENTRIES: [
-            {"bank": b, "pe": p, "address": 0, "count": config.entry_words}
-            for b in range(config.banks)
-            for p in range(config.num_pes)
-        ],
-        isa.BIAS: [{"address": 0, "count": config.rows}],
-        isa.ACTIVATIONS: [{"address": 0, "count": config.activation_groups}],
-    }
-    for instruction, cases in full.items():
-        for values in cases:
-            word = instruction.encode(**values)
-            words += [word, *payload(config, instruction, word, generator)]
-    return np.array(words, "<u8").view(np.uint8)
+def test_an_error_drains_the_input_and_a_soft_reset_makes_the_next_program_run(pause):
+    script = scripts.error_script(SMALL, seed=2)
+    script.check(scripts.play_in_myhdl(script, array_model(seed=3, slowest=20), pause, seed=2))
 
 
 def test_a_soft_reset_in_the_middle_leaves_the_next_program_right():
-    generator = random.Random(9)
-    first = np.concatenate([_fill(SMALL, generator), random_program(SMALL, generator, 20)])
-    second = np.concatenate([_fill(SMALL, generator), random_program(SMALL, generator, 20)])
-    _, expected = _emulate(SMALL, second)
-    length = len(words_of(first))
-    for stop in (1, 2, 3, length // 2, length - 3, length - 1):
+    script = scripts.reset_script(SMALL, seed=9, resets=4)
+    script.check(scripts.play_in_myhdl(script, array_model(seed=4, slowest=20), 0.2, seed=5))
 
-        def script(bench, stop=stop):
-            yield ("send", words_of(first))
-            yield ("wait", lambda: len(bench.outbox) <= length - stop)
-            yield ("write", CONTROL, registers.CONTROL_SOFT_RESET)
-            yield ("drop",)
-            yield ("send", words_of(second))
-            yield _until(bench, 1)
 
-        bench = play(SMALL, array_model(seed=stop), script, pause=0.2, seed=stop)
-        assert [p.tolist() for p in bench.packets] == [p.tolist() for p in expected], f"stopped at word {stop}"
+def test_the_registers_serve_their_description():
+    script = scripts.identity_script(SMALL)
+    script.check(scripts.play_in_myhdl(script, array_model(), 0.3, seed=1))
 
 
 def test_loads_run_beside_a_compute_that_does_not_use_them():
