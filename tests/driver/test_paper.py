@@ -10,7 +10,7 @@ def test_a_random_layer_has_the_densities_of_the_table(benchmark):
     layer, activations = benchmark.random_layer(seed=3)
     assert (layer.rows, layer.columns) == (benchmark.rows, benchmark.columns)
     assert layer.density == pytest.approx(benchmark.weight_density, rel=0.01)
-    assert np.count_nonzero(activations) / layer.columns == pytest.approx(benchmark.activation_density, abs=0.03)
+    assert np.count_nonzero(activations) / layer.columns == pytest.approx(benchmark.activation_density, abs=0.001)
     again, _ = benchmark.random_layer(seed=3)
     assert np.array_equal(again.row_indices, layer.row_indices)
 
