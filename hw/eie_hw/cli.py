@@ -73,8 +73,9 @@ def _add_resources(commands: argparse._SubParsersAction) -> None:
 
 def _resources(options: argparse.Namespace) -> int:
     from eie.boards import board
+    from eie.fpga import device_of
 
-    from eie_hw.utilisation import device_of, exceeded_limits, exceeded_units, load_budget, total, utilisation
+    from eie_hw.utilisation import exceeded_limits, exceeded_units, load_budget, total, utilisation
     from eie_hw.utilisation_report import as_json, as_markdown
 
     budget = load_budget()

@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 from eie.config import ArrayConfig
-from eie.errors import ConfigError, DeviceError
+from eie.errors import DeviceError
 
 from eie_hw.convert import TOP, convert
 from eie_hw.synthesis import synthesise
@@ -75,30 +75,6 @@ class Unit:
     usage: Usage
 
 
-@dataclass(frozen=True)
-class Device:
-    """What a device has; `ramb36` counts RAMB36 (UltraRAM is not used)."""
-
-    name: str
-    luts: int
-    flip_flops: int
-    ramb36: int
-    dsps: int
-
-    @property
-    def limits(self) -> dict[str, int]:
-        """The limits by name, as a budget states them."""
-        return {"luts": self.luts, "flip_flops": self.flip_flops, "ramb36": self.ramb36, "dsps": self.dsps}
-
-
-# AMD DS190 (Zynq-7000), DS891 (Zynq UltraScale+ EV) and DS987 (Kria K26).
-DEVICES = (
-    Device("xc7z020", luts=53_200, flip_flops=106_400, ramb36=140, dsps=220),
-    Device("xczu7ev", luts=230_400, flip_flops=460_800, ramb36=312, dsps=1_728),
-    Device("xck26", luts=117_120, flip_flops=234_240, ramb36=144, dsps=1_248),
-)
-
-
 def utilisation(config: ArrayConfig, directory: str | Path, top: str = TOP) -> list[Unit]:
     """Convert an array, synthesise it and count what each unit uses.
 
@@ -154,14 +130,6 @@ def usage_of(cells: dict[str, int]) -> Usage:
 def total(units: list[Unit]) -> Usage:
     """Return what all units use together."""
     return sum((unit.usage * unit.instances for unit in units), Usage())
-
-
-def device_of(part: str) -> Device:
-    """Return the device of a Xilinx part number; `ConfigError` lists those known."""
-    for device in DEVICES:
-        if part.startswith(device.name):
-            return device
-    raise ConfigError(f"no resource limits are known for {part!r}, only for {', '.join(d.name for d in DEVICES)}")
 
 
 def load_budget(path: Path = BUDGET_FILE) -> dict:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
-from eie_hw.utilisation import Device, Unit, Usage, total
+from eie.fpga import Device
+
+from eie_hw.utilisation import Unit, Usage, total
 
 _METHOD = """\
 Method: the array's Verilog from MyHDL, the memories' templates and the explicit DSP48E1 of the multiply-accumulate

@@ -7,13 +7,13 @@ import pytest
 from eie.boards import board, board_names
 from eie.config import ArrayConfig
 from eie.errors import ConfigError, DeviceError
+from eie.fpga import device_of
 from eie_hw import cli
 from eie_hw.synthesis import synthesise
 from eie_hw.utilisation import (
     Unit,
     Usage,
     count_units,
-    device_of,
     exceeded_limits,
     exceeded_units,
     load_budget,
