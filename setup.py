@@ -10,6 +10,7 @@ VERSION = re.search(r'^__version__ = "(.+)"', (HERE / "driver/eie/__init__.py").
 
 PLOTS = ["matplotlib>=3.7"]
 ONNX = ["onnx>=1.14"]
+EXPLORE = ["joblib>=1.4", "distributed>=2023.5", "pyarrow>=14", "tqdm>=4.60", *PLOTS]
 COMPRESS = ["kmeans1d>=0.3"]
 # Pinned: the fine-tuning must reproduce the shipped model, and a CPU build is enough.
 TRAIN = ["torch==2.13.0", *COMPRESS]
@@ -43,13 +44,14 @@ setup(
     install_requires=["numpy>=1.22"],
     extras_require={
         "compress": COMPRESS,
+        "explore": EXPLORE,
         "fast": FAST,
         "hardware": HARDWARE,
         "onnx": ONNX,
         "plots": PLOTS,
         "safetensors": SAFETENSORS,
         "train": TRAIN,
-        "test": [*TEST, *COMPRESS, *FAST, *HARDWARE, *HARDWARE_TEST, *ONNX, *PLOTS, *SAFETENSORS],
+        "test": [*TEST, *COMPRESS, *EXPLORE, *FAST, *HARDWARE, *HARDWARE_TEST, *ONNX, *PLOTS, *SAFETENSORS],
     },
     entry_points={"console_scripts": ["eie = eie.cli:main", "eie-hw = eie_hw.cli:main"]},
 )
