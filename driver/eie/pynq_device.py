@@ -149,8 +149,9 @@ class PynqDevice:
         if self._expected:
             self.dma.recvchannel.wait()  # it has come: this invalidates the buffer and reads the length
             received = self.dma.recvchannel.transferred
-        if received != self._expected * _WORD_BYTES:
-            raise DeviceError(self._diagnosis("the reply is too short"))
+            if received != self._expected * _WORD_BYTES:
+                raise DeviceError(self._diagnosis("the reply is too short"))
+            self._settle(end)
         self._under_way = False
         return np.array(self._received(received))
 
@@ -246,6 +247,17 @@ class PynqDevice:
             raise DeviceError(self._diagnosis("the array has stopped"))
         return False
 
+    def _settle(self, end: float) -> None:
+        """Wait until the array is idle after its reply; what it still has would be taken for the next reply."""
+        while True:
+            status = self.read_register(registers.offset("status"))
+            if status >> registers.STATUS_ERROR_SHIFT & 0xFF:
+                raise DeviceError(self._diagnosis("the array has stopped"))
+            if status & registers.STATUS_IDLE:
+                return
+            if time.monotonic() > end:
+                raise DeviceError(self._diagnosis(f"the array is not idle after {self.deadline:g} s"))
+
     def _comes_yet(self) -> bool:
         return any(self._status(_RECEIVE) & _IDLE for _ in range(_LAST_WORDS_POLLS))
 
@@ -305,7 +317,7 @@ class PynqDevice:
         if status & (_ERROR_MASK | _HALTED):
             return f"{text}, receive channel: {_decode(status)}"
         if status & _IDLE:
-            return f"{text}, TLAST too early"
+            return text if count == self._expected else f"{text}, TLAST too early"
         return f"{text}, no TLAST"
 
 

@@ -78,12 +78,40 @@ class RtlDevice:
         data = np.ascontiguousarray(buffer).view(np.uint8).ravel()
         if len(data) % _WORD_BYTES:
             raise DeviceError(f"a transfer of {len(data)} bytes is not a multiple of {_WORD_BYTES}")
+        self._library.eie_receiving(self._handle, True)
         self._queue(data.view("<u8"), _FULL_KEEP, True)
 
     def send_raw(self, words: list[tuple[int, int, bool]]) -> None:
         """Queue stream words of (tdata, tkeep, tlast), well-formed or not."""
         for data, keep, last in words:
             self._queue(np.array([data], "<u8"), keep, last)
+
+    # Word by word, for one that steps the clock: an `eie.virtual.fabric.SteppedDevice`.
+
+    def put(self, words: NDArray[np.uint64], last: bool) -> None:
+        """Queue a part of a packet; `last` says whether the packet ends with it."""
+        self._queue(np.ascontiguousarray(words, "<u8"), _FULL_KEEP, last)
+
+    def step(self, cycles: int, receiving: bool) -> None:
+        """Clock for that many cycles, or until all that was queued is taken.
+
+        From now on the array's output is taken only if `receiving`, until the next `send` or soft reset.
+        """
+        self._library.eie_receiving(self._handle, receiving)
+        end, until_sent = self.cycles + cycles, self.pending > 0
+        while self.cycles < end and (self.pending or not until_sent):
+            self._library.eie_run(self._handle, end - self.cycles, until_sent)
+
+    def take(self, limit: int) -> tuple[NDArray[np.uint64], bool]:
+        """Return up to `limit` words of the packet that has come or is coming, and whether it ends with them."""
+        words, last = np.empty(limit, "<u8"), ctypes.c_int()
+        count = self._library.eie_take(self._handle, words.ctypes.data_as(ctypes.c_void_p), limit, ctypes.byref(last))
+        return words[:count], bool(last.value)
+
+    @property
+    def pending(self) -> int:
+        """Words queued that the array has not taken."""
+        return self._library.eie_pending(self._handle)
 
     def _queue(self, words: NDArray[np.uint64], keep: int, last: bool) -> None:
         self._library.eie_send(self._handle, words.ctypes.data_as(ctypes.c_void_p), len(words), keep, last)
@@ -103,9 +131,7 @@ class RtlDevice:
                 raise DeviceError(f"the simulated array is stuck: no transfer for {waited} cycles; soft-reset it")
         if words * _WORD_BYTES > nbytes:
             raise DeviceError(f"the device returned {words * _WORD_BYTES} bytes, the receiver has room for {nbytes}")
-        packet = np.empty(words, "<u8")
-        self._library.eie_take(self._handle, packet.ctypes.data_as(ctypes.c_void_p))
-        return packet.view(np.uint8)
+        return self.take(words)[0].view(np.uint8)
 
     def drain(self) -> None:
         """Clock until all input is taken and the device is idle."""
@@ -148,6 +174,7 @@ class RtlDevice:
     def drop_streams(self) -> None:
         """Forget what is queued for the device and what has come from it, as a reset of the DMA does."""
         self._library.eie_drop(self._handle)
+        self._library.eie_receiving(self._handle, True)
 
     @property
     def cycles(self) -> int:
@@ -267,7 +294,8 @@ def _load(path: Path) -> ctypes.CDLL:
         "eie_run": (words, [handle, words, ctypes.c_int]),
         "eie_pending": (words, [handle]),
         "eie_packet": (words, [handle]),
-        "eie_take": (None, [handle, handle]),
+        "eie_take": (words, [handle, handle, words, handle]),
+        "eie_receiving": (None, [handle, ctypes.c_int]),
         "eie_drop": (None, [handle]),
         "eie_reset": (None, [handle]),
         "eie_cycles": (words, [handle]),

@@ -1,5 +1,6 @@
 // Plays the bus masters of a converted array: a DMA on both streams, and AXI4-Lite. The C functions are the
 // interface of eie_hw/rtl_device.py.
+#include <algorithm>
 #include <cstdint>
 #include <deque>
 #include <vector>
@@ -25,6 +26,7 @@ struct Device {
     uint64_t random;
     uint32_t source_pause, sink_pause;           // of 2^32
     bool offering = false;                       // tvalid must hold until tready
+    bool receiving = true;                       // a receiver that is not armed keeps tready low
 
     explicit Device(uint64_t seed, uint32_t source, uint32_t sink)
         : random(seed * 0x9E3779B97F4A7C15u + 1), source_pause(source), sink_pause(sink) {}
@@ -46,7 +48,7 @@ struct Device {
             top.s_axis_tlast = word.last;
         }
         top.s_axis_tvalid = offering;
-        top.m_axis_tready = !pause(sink_pause);
+        top.m_axis_tready = receiving && !pause(sink_pause);
         top.aclk = 0;
         top.eval();
         const bool sent = offering && top.s_axis_tready;
@@ -119,11 +121,20 @@ uint64_t eie_packet(void* handle) {
     return device->packets.empty() ? 0 : device->packets.front().size();
 }
 
-void eie_take(void* handle, uint64_t* words) {
+// Take words of the oldest packet, complete or arriving; tell how many, and whether the packet ends with them.
+uint64_t eie_take(void* handle, uint64_t* words, uint64_t limit, int* last) {
     auto* device = static_cast<Device*>(handle);
-    for (uint64_t word : device->packets.front()) *words++ = word;
-    device->packets.pop_front();
+    const bool complete = !device->packets.empty();
+    auto& packet = complete ? device->packets.front() : device->output;
+    const uint64_t count = std::min<uint64_t>(limit, packet.size());
+    std::copy_n(packet.begin(), count, words);
+    packet.erase(packet.begin(), packet.begin() + count);
+    *last = complete && packet.empty();
+    if (*last) device->packets.pop_front();
+    return count;
 }
+
+void eie_receiving(void* handle, int receiving) { static_cast<Device*>(handle)->receiving = receiving; }
 
 void eie_drop(void* handle) { static_cast<Device*>(handle)->drop_streams(); }
 

@@ -9,6 +9,7 @@ import pytest
 from eie.boards import board
 from eie.virtual import VirtualBoard
 
+from tests.pynq.faults import DEADLINE
 from tests.pynq.networks import CONFIG
 
 REASON = "pynq is not installed here; scripts/test_pynq.sh installs it apart and runs these tests"
@@ -49,5 +50,5 @@ def virtual(small_board):
 @pytest.fixture
 def accelerator(virtual):
     """An accelerator on the virtual board that gives up soon."""
-    with eie.Accelerator(eie.PynqDevice(virtual.bitfile, deadline=0.2)) as accelerator:
+    with eie.Accelerator(eie.PynqDevice(virtual.bitfile, deadline=DEADLINE)) as accelerator:
         yield accelerator

@@ -10,7 +10,7 @@ import numpy as np
 
 from eie.config import STREAM_BITS
 from eie.virtual.fabric import Fabric
-from eie.virtual.faults import RECEIVE, SEND, Fault, Faults
+from eie.virtual.faults import RECEIVE, SEND, Faults
 from eie.virtual.memory import DecodeError, Memory, VirtualBoardError
 
 CONTROL, STATUS, ADDRESS, ADDRESS_HIGH, LENGTH = 0x00, 0x04, 0x18, 0x1C, 0x28
@@ -133,13 +133,19 @@ class AxiDma:
             channel.write_length(value & self.length_mask)
 
     def step(self) -> None:
-        """Move a burst in each direction."""
+        """Let the array advance, and move a burst in each direction."""
         if self._resetting > 0:
             self._resetting -= 1
+        self.fabric.step(self._receive.active)
         if self._send.active:
             self._step_send(self._send)
         if self._receive.active:
             self._step_receive(self._receive)
+
+    @property
+    def progress(self) -> tuple[int, int]:
+        """Bytes of the transfers under way that have moved: a pair that changes while anything goes on."""
+        return self._send.moved, self._receive.moved
 
     @property
     def interrupt(self) -> bool:
@@ -150,23 +156,28 @@ class AxiDma:
         )
 
     def _step_send(self, channel: _Channel) -> None:
-        count = min(_BURST_WORDS, (channel.armed - channel.moved) // _WORD_BYTES)
-        if self._fault(channel, count):
+        if not self.fabric.ready:
+            return
+        if channel.moved == channel.armed:
+            channel.complete()
+            return
+        count = self._before_fault(channel, min(_BURST_WORDS, (channel.armed - channel.moved) // _WORD_BYTES))
+        if not count:
+            self._happen(channel)
             return
         try:
             data = self.memory.fabric_read(channel.address + channel.moved, count * _WORD_BYTES)
         except DecodeError:
             channel.fail(DECODE_ERROR)
             return
-        last = channel.moved + count * _WORD_BYTES == channel.armed
-        if self.fabric.accept(data.view(np.uint64), last):
-            channel.moved += count * _WORD_BYTES
-            if last:
-                channel.complete()
+        channel.moved += count * _WORD_BYTES
+        self.fabric.accept(data.view(np.uint64), channel.moved == channel.armed)
 
     def _step_receive(self, channel: _Channel) -> None:
-        words, last = self.fabric.offer(_BURST_WORDS)
-        if self._fault(channel, len(words)):
+        count = self._before_fault(channel, _BURST_WORDS)
+        words, last = self.fabric.offer(max(count, 1))
+        if not count and len(words):
+            self._happen(channel)
             return
         if channel.moved + words.nbytes > channel.armed:
             words, last = words[: (channel.armed - channel.moved) // _WORD_BYTES], False
@@ -187,18 +198,19 @@ class AxiDma:
             return
         channel.moved += words.nbytes
 
-    def _fault(self, channel: _Channel, count: int) -> bool:
-        """Let a fault of DMA or memory happen; return whether the channel stops."""
-        fault: Fault | None = self.faults.take_at_memory(channel.stream, channel.moved // _WORD_BYTES, count)
-        if fault is None:
-            return False
+    def _before_fault(self, channel: _Channel, count: int) -> int:
+        """Return how many of the next `count` words come before the next fault of DMA or memory."""
+        return self.faults.words_before(channel.stream, channel.moved // _WORD_BYTES, count)
+
+    def _happen(self, channel: _Channel) -> None:
+        """Let the fault happen that the channel has come to."""
+        fault = self.faults.take_at_memory(channel.stream, channel.moved // _WORD_BYTES)
         if fault.kind == "reset_array":
             self.fabric.reset()
         elif fault.kind == "reset_dma":
             self._reset()
         else:
             channel.fail(_FAULT_BITS[fault.kind])
-        return True
 
     def _reset(self) -> None:
         """Reset both channels, which a reset of either does."""

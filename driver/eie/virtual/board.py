@@ -79,7 +79,7 @@ class VirtualBoard:
         self.fabric = Fabric(executor or EmulatedDevice(self.board.config), self.faults)
         self.dma = AxiDma(self.memory, self.fabric, self.faults, self.board.dma_length_bits)
         self._peripherals: dict[int, NDArray[np.uint32]] = {}
-        self._same_reads = (0, 0.0)
+        self._same_reads: tuple[object, float] = (None, 0.0)
         self._folder: tempfile.TemporaryDirectory[str] | None = None
         self._device: VirtualDevice | None = None
 
@@ -125,7 +125,7 @@ class VirtualBoard:
 
     def write(self, address: int, value: int) -> None:
         """Write a 32-bit register."""
-        self._same_reads = (0, 0.0)
+        self._same_reads = (None, 0.0)
         if offset := self._offset(address, self.board.dma_address):
             self.dma.write(offset - 1, value)
         elif offset := self._offset(address, self.board.array_address):
@@ -156,10 +156,11 @@ class VirtualBoard:
         )
 
     def _watch(self, address: int) -> None:
-        """End a loop that reads one register for ever."""
+        """End a loop that reads one register for ever, while nothing moves."""
         watched, since = self._same_reads
-        if watched != address:
-            self._same_reads = (address, time.monotonic())
+        present = (address, self.dma.progress)
+        if watched != present:
+            self._same_reads = (present, time.monotonic())
         elif time.monotonic() - since > _PATIENCE_SECONDS:
             raise VirtualBoardError(f"register 0x{address:08x} was read for {_PATIENCE_SECONDS:g} s: the driver hangs")
 

@@ -14,8 +14,8 @@ SEND, RECEIVE = "send", "receive"
 
 KINDS = {
     "stall": "the stream stops before the word, until the array is reset",
-    "truncate": "the packet ends (TLAST) with the word before; the rest is lost",
-    "lengthen": "the packet ends (TLAST) `amount` words late",
+    "truncate": "the packet ends (TLAST) with the word before, of which there must be one; the rest is lost",
+    "lengthen": "the packet ends (TLAST) `amount` words late: the last word comes again",
     "flip": "bit `amount` of the word is inverted",
     "slave_error": "the memory answers SLVERR when the DMA comes to the word",
     "decode_error": "the memory answers DECERR when the DMA comes to the word",
@@ -25,6 +25,7 @@ KINDS = {
     "stuck_reset": "a reset of the DMA never ends",
 }
 _OF_THE_STREAM = ("stall", "truncate", "lengthen", "flip")
+_OF_THE_MEMORY = ("slave_error", "decode_error", "internal_error", "reset_dma", "reset_array")
 
 
 @dataclass(frozen=True)
@@ -64,14 +65,21 @@ class Faults:
         """Let a fault happen when its word next comes."""
         self.pending.append(fault)
 
-    def take_at_memory(self, stream: str, first: int, count: int) -> Fault | None:
-        """Take the fault of the DMA or its memory within `count` words from `first`, if there is one."""
-        return self._take(stream, first, count, stream_fault=False)
+    def words_before(self, stream: str, first: int, count: int) -> int:
+        """Return how many of `count` words from `first` come before the next fault of the DMA or its memory."""
+        words = [fault.word for fault in self.pending if fault.kind in _OF_THE_MEMORY and fault.stream == stream]
+        return min([word - first for word in words if first <= word < first + count], default=count)
+
+    def take_at_memory(self, stream: str, word: int) -> Fault:
+        """Take the fault of the DMA or its memory at a word, where `words_before` says that there is one."""
+        found = next(f for f in self.pending if f.kind in _OF_THE_MEMORY and (f.stream, f.word) == (stream, word))
+        self.pending.remove(found)
+        return found
 
     def on_stream(
         self, stream: str, first: int, words: NDArray[np.uint64], last: bool
-    ) -> tuple[NDArray[np.uint64], bool, str]:
-        """Return what becomes of words on their way: words, whether the packet ends, and "stall" or "truncate" if so.
+    ) -> tuple[NDArray[np.uint64], bool, bool]:
+        """Return what becomes of words on their way: the words, whether the packet ends, whether the stream stalls.
 
         Parameters
         ----------
@@ -82,28 +90,39 @@ class Faults:
         last : bool
             Whether the packet ends with these words.
         """
-        fault = self._take(stream, first, len(words), stream_fault=True)
-        if fault is None:
-            return words, last, ""
-        at = fault.word - first
-        if fault.kind == "stall":
-            return words[:at], False, "stall"
-        if fault.kind == "truncate":
-            return words[:at], True, "truncate"
-        words = words.copy()
-        if fault.kind == "flip":
-            words[at] ^= np.uint64(1 << fault.amount)
-        else:
-            words = np.concatenate([words, words[-1:].repeat(fault.amount)])
-        return words, last, ""
+        end = first + len(words)
+        for fault in self.pending:
+            if fault.stream == stream and _happens(fault, first, end, last):
+                self.pending.remove(fault)
+                return _strike(fault, first, words, last)
+        return words, last, False
 
     def take_stuck_reset(self) -> bool:
         """Take the fault of a reset that does not end, if there is one."""
-        return any(self.pending.pop(i) for i, fault in enumerate(self.pending) if fault.kind == "stuck_reset")
+        fault = next((fault for fault in self.pending if fault.kind == "stuck_reset"), None)
+        if fault:
+            self.pending.remove(fault)
+        return fault is not None
 
-    def _take(self, stream: str, first: int, count: int, stream_fault: bool) -> Fault | None:
-        for i, fault in enumerate(self.pending):
-            place = fault.kind != "stuck_reset" and (fault.kind in _OF_THE_STREAM) == stream_fault
-            if place and fault.stream == stream and first <= fault.word < first + count:
-                return self.pending.pop(i)
-        return None
+
+def _happens(fault: Fault, first: int, end: int, last: bool) -> bool:
+    """Return whether a fault of the stream strikes words `first` to `end` of a packet, which may be its last."""
+    if fault.kind == "truncate":
+        # The word before it is the one that is marked as the last.
+        return first < fault.word < end or (fault.word == end and not last)
+    if fault.kind == "lengthen":
+        return last and fault.word < end
+    return fault.kind in _OF_THE_STREAM and first <= fault.word < end
+
+
+def _strike(fault: Fault, first: int, words: NDArray[np.uint64], last: bool) -> tuple[NDArray[np.uint64], bool, bool]:
+    at = fault.word - first
+    if fault.kind == "stall":
+        return words[:at], False, True
+    if fault.kind == "truncate":
+        return words[:at], True, False
+    if fault.kind == "lengthen":
+        return np.concatenate([words, words[-1:].repeat(fault.amount)]), last, False
+    words = words.copy()
+    words[at] ^= np.uint64(1 << fault.amount)
+    return words, last, False
