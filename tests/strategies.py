@@ -34,6 +34,7 @@ def configs(draw, pes=PES):
         codebooks=draw(st.integers(1, 4)),
         first_row=draw(st.booleans()),
         skip_empty=draw(st.booleans()),
+        balance_rows=draw(st.booleans()),
     )
 
 

@@ -278,8 +278,9 @@ class Accelerator:
         return f"{text}; each layer alone gives the right answer, so the error is transient or between layers"
 
     def _describe(self, model: Model, index: int, vector: int, row: int, got: int, right: int, differences: int) -> str:
-        local, pe = divmod(row, self.config.num_pes)
-        row_tiles = pack(model, self.config).row_tiles[index]
+        packed = pack(model, self.config)
+        local, pe = divmod(int(packed.places[index][row]) if packed.places else row, self.config.num_pes)
+        row_tiles = packed.row_tiles[index]
         tile = max(i for i, row_tile in enumerate(row_tiles) if row_tile.first_local_row <= local)
         return (
             f"input {vector}: layer {index}, row {row} (PE {pe}, local row {local}, row tile {tile} of "
@@ -295,7 +296,7 @@ def check_identity(device: Device) -> None:
         raise DeviceError(
             f"identity register reads 0x{identity:08x}, not 0x{registers.MAGIC:08x}: this is not an EIE array"
         )
-    for name, value in device.config.to_dict().items():
+    for name, value in device.config.hardware_parameters().items():
         built = device.read_register(registers.offset(name))
         if built != int(value):
             raise DeviceError(f"the device was built with {name}={built}, the driver was given {name}={int(value)}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 
 from eie.errors import ConfigError
 
@@ -59,6 +59,9 @@ class ArrayConfig:
         Carry the first row of a column in its pointer word, so that no padding precedes the first entry.
     skip_empty : bool
         The pointer unit drops a PE's empty columns before they reach its queue.
+    balance_rows : bool
+        Packing assigns rows to PEs by their number of non-zeros (`eie.balancing`). No parameter of the hardware:
+        any build runs models of either kind.
 
     Raises
     ------
@@ -67,7 +70,7 @@ class ArrayConfig:
     """
 
     num_pes: int = 64
-    queue_depth: int = 16
+    queue_depth: int = 32
     index_bits: int = 5
     entries_per_word: int = 8
     entries: int = 2048
@@ -78,6 +81,7 @@ class ArrayConfig:
     codebooks: int = 4
     first_row: bool = True
     skip_empty: bool = True
+    balance_rows: bool = field(default=True, metadata={"hardware": False})
 
     @classmethod
     def paper(cls) -> ArrayConfig:
@@ -96,14 +100,15 @@ class ArrayConfig:
             codebooks=4,
             first_row=False,
             skip_empty=False,
+            balance_rows=False,
         )
 
     def __post_init__(self) -> None:
-        for field in fields(self):
-            value = getattr(self, field.name)
-            kind = bool if field.type == "bool" else int
+        for parameter in fields(self):
+            name, value = parameter.name, getattr(self, parameter.name)
+            kind = bool if parameter.type == "bool" else int
             if type(value) is not kind:
-                raise ConfigError(f"{field.name} is {value!r}, a {type(value).__name__}; it must be {kind.__name__}")
+                raise ConfigError(f"{name} is {value!r}, a {type(value).__name__}; it must be {kind.__name__}")
         self._require_power("num_pes", 1, _MAX_PES)
         self._require_power("queue_depth", 1, 256)
         self._require_range("index_bits", 1, 12)
@@ -214,3 +219,7 @@ class ArrayConfig:
     def to_dict(self) -> dict[str, int | bool]:
         """Return the parameters by name."""
         return asdict(self)
+
+    def hardware_parameters(self) -> dict[str, int | bool]:
+        """Return the parameters that the hardware is built from."""
+        return {p.name: getattr(self, p.name) for p in fields(self) if p.metadata.get("hardware", True)}

@@ -3,6 +3,10 @@
 Row r belongs to PE r mod N as local row r // N (paper, section III-C). Each PE's column is a run of entries in
 ascending local row; an entry's relative index counts the zero rows since the entry before it, or since the top of
 the block. A gap that the index cannot hold takes padding entries of code 0 (paper, section III-B).
+
+Where the pointers carry the first row, a run may begin anywhere: rows count modulo the accumulators, so it may go
+round past the last row to the first. Beginning behind the widest gap saves that gap's padding. With indices one bit
+narrower than rows no padding is left at all, for only one gap of a circle can be wider than half of it.
 """
 
 from __future__ import annotations
@@ -63,10 +67,13 @@ def encode_rows(
 
     begins = np.ones(len(run), bool)
     begins[1:] = run[1:] != run[:-1]
+    if config.first_row:
+        turned = _turn(local, np.flatnonzero(begins), config)
+        order, local = order[turned], local[turned]
     previous = np.empty_like(local)
     previous[1:] = local[:-1]
     previous[begins] = local[begins] - 1 if config.first_row else -1
-    gap = local - previous - 1
+    gap = (local - previous - 1) % config.rows if config.first_row else local - previous - 1
 
     length = (gap >> config.index_bits) + 1
     ends = np.cumsum(length)
@@ -85,3 +92,30 @@ def encode_rows(
     if config.first_row:
         first_rows[run[begins]] = local[begins]
     return EncodedRows(entries, starts, first_rows.reshape(num_pes, columns))
+
+
+def _turn(local: NDArray[np.int64], begins: NDArray[np.intp], config: ArrayConfig) -> NDArray[np.intp]:
+    """Return the order of entries in which every run that needs padding begins behind its widest gap."""
+    order = np.arange(len(local))
+    if not len(local):
+        return order
+    lengths = np.diff(np.append(begins, len(local)))
+    gap = np.empty_like(local)
+    gap[1:] = local[1:] - local[:-1] - 1
+    gap[begins] = local[begins] + config.rows - local[begins + lengths - 1] - 1
+    inner = gap.copy()
+    inner[begins] = 0
+    runs = np.flatnonzero(np.maximum.reduceat(inner, begins) > config.max_gap)
+    if not len(runs):
+        return order
+    begins, lengths = begins[runs], lengths[runs]
+    # All entries of those runs: each one's run, and its position there.
+    which = np.repeat(np.arange(len(runs)), lengths)
+    position = np.arange(len(which)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+    entry = begins[which] + position
+    widest = np.maximum.reduceat(gap[entry], np.cumsum(lengths) - lengths)
+    is_widest = gap[entry] == widest[which]
+    first = np.zeros(len(runs), np.int64)
+    first[which[is_widest][::-1]] = position[is_widest][::-1]
+    order[begins[which] + (position - first[which]) % lengths[which]] = entry
+    return order

@@ -11,16 +11,17 @@ even alone takes its input in chunks, or gives its output row tile by row tile.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from eie import isa
+from eie.balancing import balance
 from eie.config import ACTIVATIONS_PER_WORD, STREAM_BITS, ArrayConfig
 from eie.model import Layer, Model
-from eie.tiling import RowTile, Tile, tile_layer
+from eie.tiling import RowTile, Tile, row_tile_sizes, tile_layer
 
 _WORD_BYTES = STREAM_BITS // 8
 _ACTIVATION_SEGMENTS = 8
@@ -90,6 +91,8 @@ class Segment:
         Activations in and out per inference.
     output_words : int
         Stream words that one inference returns.
+    places : ndarray, shape (rows,), optional
+        Place of each output among those that the array returns; default: its own.
     """
 
     layers: range
@@ -101,6 +104,7 @@ class Segment:
     inputs: tuple[_Input, ...]
     last_reads: tuple[int, ...]
     ends: tuple[int, ...]
+    places: NDArray[np.int64] | None = None
 
     def words(self, batch: int) -> int:
         """Stream words of a batch of inferences."""
@@ -139,7 +143,8 @@ class Segment:
 
     def unpack(self, received: NDArray[np.uint8], batch: int) -> NDArray[np.int16]:
         """Return the outputs of a batch, int16 shape (B, rows), from the bytes received."""
-        return received.view(np.int16).reshape(batch, -1)[:, : self.rows]
+        outputs = received.view(np.int16).reshape(batch, -1)
+        return outputs[:, : self.rows] if self.places is None else outputs.take(self.places, axis=1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -157,6 +162,8 @@ class PackedModel:
     memory : Memory
         What is free once the model is loaded. A model that is not resident needs the array to itself.
     row_tiles : tuple, per layer a tuple of RowTile
+    places : tuple, per layer ndarray, shape (R,)
+        The row of the array that each row of the layer has become (`eie.balancing`); empty if it is its own.
     """
 
     model: Model
@@ -166,6 +173,7 @@ class PackedModel:
     resident: bool
     memory: Memory
     row_tiles: tuple[tuple[RowTile, ...], ...]
+    places: tuple[NDArray[np.int64], ...] = ()
 
 
 def pack(model: Model, config: ArrayConfig, memory: Memory | None = None) -> PackedModel:
@@ -183,17 +191,31 @@ def pack(model: Model, config: ArrayConfig, memory: Memory | None = None) -> Pac
     PackedModel
     """
     plans = _plan_segments(model, config)
+    places: tuple[NDArray[np.int64], ...] = ()
+    ordered = model
+    if config.balance_rows and config.num_pes > 1:
+        sizes = [row_tile_sizes(model.layers[i].rows, config, p.max_local_rows) for p in plans for i in p.layers]
+        ordered, places = balance(model, sizes, config.num_pes)
     row_tiles = tuple(
-        tile_layer(layer, config, plan.max_local_rows, plan.max_groups)
+        tile_layer(ordered.layers[index], config, plan.max_local_rows, plan.max_groups)
         for plan in plans
-        for layer in model.layers[plan.layers.start : plan.layers.stop]
+        for index in plan.layers
     )
-    resident = _make_resident(model, config, row_tiles, (memory or Memory(config)).copy())
+    resident = _make_resident(ordered, config, row_tiles, (memory or Memory(config)).copy())
     weights = np.concatenate(resident.loads) if resident else np.zeros(0, np.uint64)
     source = resident or _Streamed(config)
-    segments = tuple(_Writer(model, config, plan, row_tiles, source).segment() for plan in plans)
+    segments = [_Writer(ordered, config, plan, row_tiles, source).segment() for plan in plans]
+    if places:
+        segments[-1] = replace(segments[-1], places=places[-1])
     return PackedModel(
-        model, config, weights, segments, resident is not None, source.memory if resident else Memory(config), row_tiles
+        model,
+        config,
+        weights,
+        tuple(segments),
+        resident is not None,
+        source.memory if resident else Memory(config),
+        row_tiles,
+        places,
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 from eie import isa
 from eie.config import ArrayConfig
@@ -63,8 +63,8 @@ _FIXED = (
 _PARAMETERS_BASE = 0x80
 
 REGISTERS = _FIXED + tuple(
-    Register(field.name, _PARAMETERS_BASE + 4 * i, "r", "array parameter")
-    for i, field in enumerate(fields(ArrayConfig))
+    Register(name, _PARAMETERS_BASE + 4 * i, "r", "array parameter")
+    for i, name in enumerate(ArrayConfig().hardware_parameters())
 )
 BY_NAME = {register.name: register for register in REGISTERS}
 
@@ -91,7 +91,7 @@ def counter_offset(pe: int, counter: str) -> int:
 def build_hash(config: ArrayConfig) -> int:
     """Return the 32-bit hash of parameters, instruction set and register map that identifies a build."""
     description = {
-        "config": config.to_dict(),
+        "config": config.hardware_parameters(),
         "isa": isa.layout(),
         "registers": [VERSION, [[r.name, r.offset, r.access] for r in REGISTERS], list(PE_COUNTERS)],
     }
@@ -106,7 +106,7 @@ def constant_values(config: ArrayConfig) -> dict[int, int]:
         offset("version"): isa.VERSION << 8 | VERSION,
         offset("hash"): build_hash(config),
     }
-    for name, value in config.to_dict().items():
+    for name, value in config.hardware_parameters().items():
         values[offset(name)] = int(value)
     return values
 

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from eie.config import BIAS_BITS, CODE_BITS, CODEBOOK_SIZE, WEIGHT_BITS, ArrayConfig
-from eie.encoding import encode_rows
 from eie.model import Layer, Model
+from eie.tiling import tile_layer
 
 _FLOAT_BYTES = 4
 
@@ -30,7 +30,7 @@ class LayerReport:
     code_bits, index_bits : int
         Bits of an entry's code and relative index.
     padding_entries : int
-        Entries of code 0 that bridge gaps too long for an index, with the layer in one tile.
+        Entries of code 0 that bridge gaps too long for an index.
     float_bytes : int
         The dense layer as float32, with its bias.
     compressed_bytes : int
@@ -169,7 +169,7 @@ _RATIOS = ("weight_sqnr_db", "output_sqnr_db", "fixed_point_sqnr_db")
 
 def layer_report(layer: Layer, config: ArrayConfig, **ratios: float | None) -> LayerReport:
     """Return the figures of one layer; `ratios` are the three in dB."""
-    padding = encode_rows(layer.column_starts, layer.row_indices, layer.codes, config).padding
+    padding = sum(row_tile.tiles[0].encoded.padding for row_tile in tile_layer(layer, config))
     bits = (layer.nonzeros + padding) * config.entry_bits + CODEBOOK_SIZE * WEIGHT_BITS + layer.rows * BIAS_BITS
     return LayerReport(
         name=layer.name,

@@ -95,15 +95,13 @@ def tile_layer(
     Always succeeds: one group of columns of `rows_per_group` rows fits any array that `ArrayConfig` allows.
     """
     step = config.rows_per_group
-    total = -(-layer.rows // config.lanes) * step
+    total = _total_local_rows(layer.rows, config)
     limit = min(config.rows, max_local_rows or config.rows)
     max_groups = min(config.tile_columns // config.lanes, max_groups or config.activation_groups)
     row_tiles: list[RowTile] = []
     first = 0
     while first < total:
-        # Rows are spread evenly over the tiles that are needed, so that no tile is a sliver.
-        remaining = total - first
-        local_rows = _round_up(-(-remaining // -(-remaining // limit)), step)
+        local_rows = _next_local_rows(total - first, limit, step)
         encoded = _encode_block(layer, config, first, local_rows)
         tiles = _cut_columns(encoded, config, max_groups)
         while tiles is None:
@@ -113,6 +111,26 @@ def tile_layer(
         row_tiles.append(RowTile(first, local_rows, tiles))
         first += local_rows
     return tuple(row_tiles)
+
+
+def row_tile_sizes(rows: int, config: ArrayConfig, max_local_rows: int | None = None) -> list[int]:
+    """Return how many of a layer's rows are in each of its row tiles, where no column is too long for a bank."""
+    total = _total_local_rows(rows, config)
+    limit = min(config.rows, max_local_rows or config.rows)
+    ends, end = [], 0
+    while end < total:
+        end += _next_local_rows(total - end, limit, config.rows_per_group)
+        ends.append(min(end * config.num_pes, rows))
+    return np.diff(ends, prepend=0).tolist()
+
+
+def _total_local_rows(rows: int, config: ArrayConfig) -> int:
+    return -(-rows // config.lanes) * config.rows_per_group
+
+
+def _next_local_rows(remaining: int, limit: int, step: int) -> int:
+    """Spread the rows evenly over the tiles that are needed, so that no tile is a sliver."""
+    return _round_up(-(-remaining // -(-remaining // limit)), step)
 
 
 def _round_up(value: int, step: int) -> int:

@@ -2,12 +2,14 @@
 
 import dataclasses
 import itertools
+import re
 
 import eie
 import numpy as np
 import pytest
 from eie import registers
 from eie.errors import DeviceError, PackError, VerificationError
+from eie.packing import pack
 
 from tests.strategies import activations
 
@@ -107,8 +109,11 @@ def test_weights_of_a_resident_model_are_sent_once():
 
 def test_verification_names_the_layer_row_pe_and_tile_of_the_first_difference():
     acc = eie.Accelerator(FaultyDevice(CONFIG, flip=2 * 7))
-    with pytest.raises(VerificationError, match=r"input 0: layer 0, row 7 \(PE 3, local row 1, row tile 0 of 1\)"):
+    text = r"input 0: layer 0, row (\d+) \(PE 3, local row 1, row tile 0 of 1\)"
+    with pytest.raises(VerificationError, match=text) as error:
         acc.run_raw(activations(model(), 2, 0), verify=True, model=model())
+    row = int(re.search(text, str(error.value))[1])
+    assert pack(model(), CONFIG).places[0][row] == 7, "the row that the array computes as its row 7"
 
 
 def test_a_lost_packet_is_an_error_that_says_how_much_came():

@@ -33,6 +33,7 @@ _HELP = {
     "codebooks": "codebooks held on chip",
     "first_row": "carry a column's first row in its pointer word",
     "skip_empty": "drop empty columns before the queue",
+    "balance_rows": "assign rows to PEs by their number of non-zeros",
 }
 
 Commands = argparse._SubParsersAction  # argparse has no public name for what add_subparsers returns
