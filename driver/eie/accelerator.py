@@ -237,7 +237,7 @@ class Accelerator:
         packed = self._loaded.get(model)
         if packed is None:
             packed = pack(model, self.config, self._memory)
-            if not packed.resident or any(not other.resident for other in self._loaded.values()):
+            if self._loaded and not all(p.resident for p in (packed, *self._loaded.values())):
                 # It needs the array to itself, or the one that is there does.
                 self._loaded.clear()
                 packed = pack(model, self.config)

@@ -1,18 +1,23 @@
-"""How long a network takes on an array, and why: the cycle model over whole programs."""
+"""How long a network takes on an array, and why: the cycle model over a packed model."""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from eie.accelerator import Accelerator
 from eie.config import ArrayConfig
-from eie.emulation import EmulatedDevice
+from eie.errors import PackError
 from eie.model import Layer, Model
-from eie.reference import as_activations
+from eie.packing import PackedModel, pack
+from eie.reference import as_activations, reference_layer
+from eie.tiling import Tile
+
+_NOT_PACKED = ("queue_depth", "skip_empty")
+"""Parameters that packing does not depend on."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +35,12 @@ class LayerCycles:
         Products of a non-zero weight and a non-zero activation.
     work, padding, starved, blocked : ndarray, shape (N,), int64
         Per PE, as the hardware counts them (`eie.registers`).
+    queued : ndarray, shape (N,), int64
+        Per PE, columns waiting in its queue, summed over the cycles.
+    word_reads : ndarray, shape (N,), int64
+        Per PE, words of the sparse-matrix memory that its columns lie in.
+    pointer_reads : ndarray, shape (N,), int64
+        Per PE, pointers looked up: two a broadcast.
     """
 
     name: str
@@ -40,6 +51,9 @@ class LayerCycles:
     padding: NDArray[np.int64]
     starved: NDArray[np.int64]
     blocked: NDArray[np.int64]
+    queued: NDArray[np.int64]
+    word_reads: NDArray[np.int64]
+    pointer_reads: NDArray[np.int64]
 
     @property
     def utilisation(self) -> float:
@@ -51,48 +65,120 @@ class LayerCycles:
         """Entries, padding included, over PEs times cycles: theoretical over actual time (paper, section VI)."""
         return int(self.work.sum() + self.padding.sum()) / (len(self.work) * self.cycles)
 
+    @property
+    def queue_occupancy(self) -> NDArray[np.float64]:
+        """Columns waiting in each PE's queue, on average over the cycles; shape (N,)."""
+        return self.queued / self.cycles
+
     def to_dict(self) -> dict[str, Any]:
         """Return everything as JSON-serialisable values."""
         values = {k: v.tolist() if isinstance(v, np.ndarray) else v for k, v in asdict(self).items()}
         return values | {"utilisation": self.utilisation, "load_balance": self.load_balance}
 
 
-def cycles(model: Model | Layer, activations: ArrayLike, config: ArrayConfig | None = None) -> tuple[LayerCycles, ...]:
+def cycles(
+    model: Model | Layer | PackedModel, activations: ArrayLike, config: ArrayConfig | None = None
+) -> tuple[LayerCycles, ...]:
     """Return what each layer costs on an array, cycle for cycle as its hardware counts.
 
     Parameters
     ----------
-    model : Model or Layer
+    model : Model, Layer or PackedModel
+        Packing takes far longer than the rest: for several inputs or queue depths, do it once (`eie.packing.pack`).
     activations : array_like, shape (B, C) or (C,), int16
         Input of the model.
     config : ArrayConfig, optional
+        Default: that of the packed model, otherwise ``ArrayConfig()``.
 
     Returns
     -------
     tuple of LayerCycles
         Cycles of COMPUTEs, summed over the batch; loading that does not overlap with them is not in it.
+
+    Raises
+    ------
+    PackError
+        If a packed model does not fit `config`.
     """
-    model = Model([model]) if isinstance(model, Layer) else model
+    packed = _packed(model, config)
+    config = config or packed.config
     batch = np.asarray(activations)
-    a = as_activations(batch[None] if batch.ndim == 1 else batch, model.columns)
-    device = EmulatedDevice(config, timing=True)
-    accelerator = Accelerator(device)
+    a = as_activations(batch[None] if batch.ndim == 1 else batch, packed.model.columns)
+    addresses = _compute_addresses(packed)
     results = []
-    for layer in model.layers:
-        accelerator.clear_counters()
-        outputs = accelerator.run_raw(a, model=Model([layer]))
-        counters = accelerator.counters
-        results.append(
-            LayerCycles(
-                name=layer.name,
-                cycles=counters.cycles,
-                broadcasts=counters.broadcasts,
-                useful=int(np.count_nonzero(a, axis=0) @ np.diff(layer.column_starts)),
-                work=counters.work,
-                padding=counters.padding,
-                starved=counters.starved,
-                blocked=counters.blocked,
-            )
-        )
-        a = outputs
+    for index, layer in enumerate(packed.model.layers):
+        results.append(_layer_cycles(packed, index, a, addresses[index], config))
+        if index + 1 < len(packed.model.layers):
+            a = reference_layer(layer, a)
     return tuple(results)
+
+
+def _packed(model: Model | Layer | PackedModel, config: ArrayConfig | None) -> PackedModel:
+    if not isinstance(model, PackedModel):
+        return pack(Model([model]) if isinstance(model, Layer) else model, config or ArrayConfig())
+    if config is not None:
+        same = {name: getattr(model.config, name) for name in _NOT_PACKED}
+        if replace(config, **same) != model.config:
+            raise PackError(f"the model is packed for {model.config}; {config} differs in more than {_NOT_PACKED}")
+    return model
+
+
+def _tiles(packed: PackedModel, index: int) -> Iterator[Tile]:
+    return (tile for row_tile in packed.row_tiles[index] for tile in row_tile.tiles)
+
+
+def _compute_addresses(packed: PackedModel) -> list[list[tuple[int, ...]]]:
+    """Return, for each layer, where the COMPUTEs of a unit's inferences find their activations."""
+    addresses: list[list[tuple[int, ...]]] = []
+    for segment in packed.segments:
+        first = 0
+        for index in segment.layers:
+            end = first + sum(1 for _ in _tiles(packed, index))
+            addresses.append([of_inference[first:end] for of_inference in segment.compute_addresses])
+            first = end
+    return addresses
+
+
+def _layer_cycles(
+    packed: PackedModel,
+    index: int,
+    activations: NDArray[np.int16],
+    addresses: list[tuple[int, ...]],
+    config: ArrayConfig,
+) -> LayerCycles:
+    # Imported where it is used: it is slow to import where numba is installed.
+    from eie.timing import compute_timing
+
+    layer, lanes = packed.model.layers[index], config.lanes
+    a = np.zeros((len(activations), -(-layer.columns // lanes) * lanes), np.int16)
+    columns = packed.places[index - 1] if index and packed.places else slice(layer.columns)
+    a[:, columns] = activations
+    cycles = broadcasts = 0
+    work, padding, blocked, queued, word_reads = (np.zeros(config.num_pes, np.int64) for _ in range(5))
+    for number, tile in enumerate(_tiles(packed, index)):
+        lengths = tile.lengths
+        part = a[:, tile.first_group * lanes : (tile.first_group + tile.groups) * lanes]
+        active = np.count_nonzero(part, axis=0)
+        for inference, vector in enumerate(part):
+            timing = compute_timing(vector, lengths, addresses[inference % len(addresses)][number], config)
+            cycles += timing.cycles
+            blocked += timing.blocked
+            queued += timing.queued
+        broadcasts += int(active.sum())
+        padded = active @ tile.padding
+        padding += padded
+        work += active @ lengths - padded
+        word_reads += active @ tile.word_reads()
+    return LayerCycles(
+        name=layer.name,
+        cycles=cycles,
+        broadcasts=broadcasts,
+        useful=int(np.count_nonzero(activations, axis=0) @ np.diff(layer.column_starts)),
+        work=work,
+        padding=padding,
+        starved=cycles - work - padding,
+        blocked=blocked,
+        queued=queued,
+        word_reads=word_reads,
+        pointer_reads=np.full(config.num_pes, 2 * broadcasts),
+    )

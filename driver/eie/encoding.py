@@ -12,6 +12,7 @@ narrower than rows no padding is left at all, for only one gap of a circle can b
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,7 +38,7 @@ class EncodedRows:
     starts: NDArray[np.int64]
     first_rows: NDArray[np.uint16]
 
-    @property
+    @cached_property
     def padding(self) -> int:
         """Padding entries."""
         return len(self.entries) - int(np.count_nonzero(self.entries & (CODEBOOK_SIZE - 1)))

@@ -91,6 +91,8 @@ class Segment:
         Activations in and out per inference.
     output_words : int
         Stream words that one inference returns.
+    compute_addresses : tuple, per inference a tuple of int
+        Activation group at which each COMPUTE begins, in the order of layers, row tiles and tiles.
     places : ndarray, shape (rows,), optional
         Place of each output among those that the array returns; default: its own.
     """
@@ -104,6 +106,7 @@ class Segment:
     inputs: tuple[_Input, ...]
     last_reads: tuple[int, ...]
     ends: tuple[int, ...]
+    compute_addresses: tuple[tuple[int, ...], ...]
     places: NDArray[np.int64] | None = None
 
     def words(self, batch: int) -> int:
@@ -431,6 +434,7 @@ class _Writer:
         # travel too, that is in the shade of their loading, and one inference makes a shorter unit.
         self.inferences = max(1, len(plan.places[0])) if isinstance(source, _Resident) else 1
         self.inference = 0
+        self.compute_addresses: list[list[int]] = [[] for _ in range(self.inferences)]
         self.chunks = 0
 
     def segment(self) -> Segment:
@@ -450,6 +454,7 @@ class _Writer:
             inputs=tuple(self.inputs),
             last_reads=tuple(self.last_reads),
             ends=tuple(ends),
+            compute_addresses=tuple(map(tuple, self.compute_addresses)),
         )
 
     def write_inference(self) -> None:
@@ -492,6 +497,7 @@ class _Writer:
             self.load_activations(address, tile.first_group, tile.groups)
         else:
             address += tile.first_group
+        self.compute_addresses[self.inference].append(address)
         self.program.emit(
             isa.COMPUTE, bank=place.bank, slot=slot, pointers=place.pair, address=address, count=tile.groups
         )

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eie.bits import pack_fields
-from eie.config import ArrayConfig
+from eie.config import CODEBOOK_SIZE, ArrayConfig
 from eie.encoding import EncodedRows, encode_rows
 from eie.model import Layer
 
@@ -51,6 +51,27 @@ class Tile:
     def word_counts(self) -> NDArray[np.int64]:
         """Sparse-matrix words of each PE, shape (N,)."""
         return -(-self.entry_counts // self.config.entries_per_word)
+
+    @property
+    def lengths(self) -> NDArray[np.int32]:
+        """Entries of each PE's columns, padding included, shape (columns, N), contiguous."""
+        return np.ascontiguousarray(np.diff(self.starts, axis=1).T, np.int32)
+
+    @property
+    def padding(self) -> NDArray[np.int32]:
+        """Padding entries of each PE's columns, shape (columns, N)."""
+        starts = self.starts
+        if not self.encoded.padding:
+            return np.zeros((starts.shape[1] - 1, len(starts)), np.int32)
+        before = np.concatenate(([0], np.cumsum(self.encoded.entries & (CODEBOOK_SIZE - 1) == 0)))
+        return np.diff(before[starts], axis=1).T.astype(np.int32)
+
+    def word_reads(self) -> NDArray[np.int32]:
+        """Return the words of the sparse-matrix memory that each PE's columns lie in, shape (columns, N)."""
+        starts = self.starts - self.starts[:, :1]
+        first, end = starts[:, :-1], starts[:, 1:]
+        words = (end - 1) // self.config.entries_per_word - first // self.config.entries_per_word + 1
+        return np.where(end > first, words, 0).T.astype(np.int32)
 
     def pointer_beats(self, first_word: NDArray[np.int64]) -> NDArray[np.uint8]:
         """Return the payload of the tile's POINTERS, given each PE's first word; shape (beats, beat_bytes)."""

@@ -6,6 +6,8 @@ import eie
 import numpy as np
 import pytest
 from eie.cycle_model import cycles
+from eie.errors import PackError
+from eie.packing import pack
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -83,3 +85,40 @@ def test_the_counters_of_a_timed_emulation_are_those_of_the_cycle_model():
     (result,) = cycles(layer, a, acc.config)
     assert acc.counters.cycles == result.cycles
     assert result.to_dict()["starved"] == acc.counters.starved.tolist()
+
+
+@settings(max_examples=25, deadline=None)
+@given(models(max_size=60), configs(pes=(1, 4, 16)), st.integers(1, 3), st.integers(0, 2**32))
+def test_the_layers_add_up_to_the_counters_of_the_whole_model(model, config, batch, seed):
+    """Two ways to the same counts: from the encoded tiles, and from the instructions that a device executes."""
+    a = activations(model, batch, seed)
+    acc = eie.Accelerator(eie.EmulatedDevice(config, timing=True))
+    acc.run_raw(a, model=model)
+    layers = cycles(model, a, config)
+    for name in ("cycles", "broadcasts", "work", "padding", "starved", "blocked"):
+        assert np.array_equal(sum(getattr(layer, name) for layer in layers), getattr(acc.counters, name)), name
+
+
+def test_a_packed_model_is_timed_for_any_queue_and_refused_for_another_packing():
+    config = eie.ArrayConfig(num_pes=16, **ROOMY)
+    layer = balanced(64, 2)
+    packed = pack(eie.Model([layer]), config)
+    a = np.ones(64, np.int16)
+    shallow = dataclasses.replace(config, queue_depth=1)
+    assert cycles(packed, a)[0].cycles == cycles(layer, a, config)[0].cycles
+    assert cycles(packed, a, shallow)[0].cycles == cycles(layer, a, shallow)[0].cycles
+    with pytest.raises(PackError, match="num_pes=16.*num_pes=4"):
+        cycles(packed, a, dataclasses.replace(config, num_pes=4))
+
+
+def test_reads_and_waiting_columns_of_a_layer_worked_out_by_hand():
+    """Column 0 has 3 entries on PE 0, column 1 has 2: in words of 4 entries, 1 word and 2 words."""
+    codes = np.zeros((16, 4), np.uint8)
+    codes[[0, 4, 8], 0] = codes[[0, 4], 1] = 1
+    config = eie.ArrayConfig(num_pes=4, entries_per_word=4, balance_rows=False, **ROOMY)
+    (result,) = cycles(eie.Layer.from_dense_codes(codes, np.arange(16)), np.array([1, 1, 1, 0], np.int16), config)
+    assert result.word_reads.tolist() == [3, 0, 0, 0]
+    assert result.pointer_reads.tolist() == [6] * 4
+    # Column 0 waits the one cycle that the queue takes, column 1 arrives a cycle later and waits for its 3 entries.
+    assert result.queued.tolist() == [1 + 3, 0, 0, 0]
+    assert result.queue_occupancy[0] == 4 / result.cycles
