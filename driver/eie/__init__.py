@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from eie.cycle_model import cycles
     from eie.pynq_device import PynqDevice
+    from eie.throughput import estimate
 
 __version__ = "0.1.0"
 
@@ -34,6 +35,7 @@ __all__ = [
     "RtlDevice",
     "compress",
     "cycles",
+    "estimate",
     "load",
     "pack",
     "reference",
@@ -41,7 +43,12 @@ __all__ = [
 
 
 # What needs more than numpy, or is slow to import where numba is installed, is imported where it is used.
-_LATE = {"PynqDevice": "eie.pynq_device", "RtlDevice": "eie_hw.rtl_device", "cycles": "eie.cycle_model"}
+_LATE = {
+    "PynqDevice": "eie.pynq_device",
+    "RtlDevice": "eie_hw.rtl_device",
+    "cycles": "eie.cycle_model",
+    "estimate": "eie.throughput",
+}
 
 
 def __getattr__(name: str) -> Any:

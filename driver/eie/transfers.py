@@ -28,6 +28,12 @@ STAGES = ("quantise", "fill", "send", "wait", "unpack")
 the DMA, wait for the array, outputs from the buffer and to floats."""
 
 
+def inferences_per_transfer(segment: Segment) -> int:
+    """Return how many inferences go into one transfer at most."""
+    words = max(len(segment.unit), segment.output_words * segment.inferences)
+    return max(1, _TRANSFER_BYTES // (_WORD_BYTES * words)) * segment.inferences
+
+
 class StageTimes:
     """Seconds spent per stage of `STAGES`, and inferences run, since the last `clear`.
 
@@ -111,8 +117,7 @@ class Transfers:
         ndarray, shape (batch, segment.rows), int16
         """
         outputs = np.empty((batch, segment.rows), np.int16)
-        words = max(len(segment.unit), segment.output_words * segment.inferences)
-        step = max(1, _TRANSFER_BYTES // (_WORD_BYTES * words)) * segment.inferences
+        step = inferences_per_transfer(segment)
         under_way: slice | None = None
         for first in range(0, batch, step):
             part = slice(first, min(first + step, batch))
