@@ -71,7 +71,7 @@ def test_a_report_on_another_array_keeps_the_errors_and_counts_padding_anew():
     codes = np.zeros((4096, 1), np.uint8)
     codes[[0, 4095]] = 1
     layer = layer_of(codes)
-    small, large = ArrayConfig(num_pes=1), ArrayConfig(num_pes=64)
+    small, large = ArrayConfig(num_pes=1, rows=4096, first_row=False), ArrayConfig(num_pes=64)
     row = layer_report(layer, small, weight_sqnr_db=12.5)
     model = Model([layer], metadata={"compression": CompressionReport((row,)).to_dict()})
     (moved,) = compression_report(model, large).layers
