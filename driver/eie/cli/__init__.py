@@ -1,4 +1,4 @@
-"""The command `eie`: compress, info, run, verify, demo; docs/cli.md shows each."""
+"""The command `eie`: compress, info, run, verify, demo, paper; docs/cli.md shows each."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 
 import eie
-from eie.cli import compress, demo, info, run, verify
+from eie.cli import compress, demo, info, paper, run, verify
 from eie.errors import EieError
 
 _FAILURE = 2
@@ -45,6 +45,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"eie {eie.__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    for module in (compress, info, run, verify, demo):
+    for module in (compress, info, run, verify, demo, paper):
         module.add_parser(commands)
     return parser
