@@ -20,8 +20,8 @@ def add_parser(commands: Commands) -> None:
     parser = commands.add_parser(
         "paper",
         help="reproduce the tables and figures of the EIE paper",
-        description="Reproduce the evaluation of the EIE paper: its tables and figures with the paper's numbers and ours, as "
-        "PNG, SVG, CSV, JSON and one HTML report.",
+        description="Reproduce the evaluation of the EIE paper: its tables and figures with the paper's numbers and "
+        "ours, as PNG, SVG, CSV, JSON and one HTML report.",
     )
     add_options(parser)
     add_json_option(parser)

@@ -61,8 +61,8 @@ def power_of_tables_w() -> float:
 def multiply_energy_pj(precision: str) -> float:
     """Return the energy of a multiplication, in picojoules.
 
-    Table I has float32 and int32; the text of section VI gives 16 bits a fifth of int32. Other integers: by the square of
-    the width, as a multiplier's area.
+    Table I has float32 and int32; the text of section VI gives 16 bits a fifth of int32. Other integers: by the
+    square of the width, as a multiplier's area.
     """
     if precision == "float32":
         return published.ENERGY_PJ["float32 multiply"]
@@ -71,7 +71,7 @@ def multiply_energy_pj(precision: str) -> float:
     return int32 / 5 if bits == 16 else int32 * (bits / 32) ** 2
 
 
-def frames(cycles: int, clock_mhz: float = CLOCK_MHZ, power_w: float = published.POWER_W) -> dict[str, Any]:
+def frames(cycles: float, clock_mhz: float = CLOCK_MHZ, power_w: float = published.POWER_W) -> dict[str, Any]:
     """Return frames per second, frames per joule and microjoules per frame of a layer that takes these cycles."""
     per_second = clock_mhz * 1e6 / cycles
     return {

@@ -21,7 +21,9 @@ def _queue(result: Result) -> Table:
     rows = [
         [name, *values]
         for name, measured in result["benchmarks"].items()
-        for values in zip(result["queue_depths"], *(measured["queue"][k] for k in ("slots", "paper", "best")), strict=True)
+        for values in zip(
+            result["queue_depths"], *(measured["queue"][k] for k in ("slots", "paper", "best")), strict=True
+        )
     ]
     return _table("fig8_queue", "Figure 8: load balance", header, rows)
 

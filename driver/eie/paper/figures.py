@@ -65,7 +65,9 @@ def _style(name: str) -> dict[str, Any]:
 
 def _legend(figure: Figure, axes: Axes) -> None:
     handles, labels = axes.get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), frameon=False, fontsize=8, columnspacing=1)
+    figure.legend(
+        handles, labels, loc="outside lower center", ncols=len(labels), frameon=False, fontsize=8, columnspacing=1
+    )
 
 
 def _powers(axes: Axes, values: Sequence[int], label: str) -> None:
@@ -101,7 +103,9 @@ def _times(result: Result) -> Figure:
         axes.tick_params(axis="x", labelsize=8, rotation=30)
         for place, (first, second) in enumerate(zip(paper, ours, strict=True)):
             text = f"{second / first - 1:+.0%}"
-            axes.annotate(text, (place, max(first, second)), (0, 2), textcoords="offset points", ha="center", fontsize=8)
+            axes.annotate(
+                text, (place, max(first, second)), (0, 2), textcoords="offset points", ha="center", fontsize=8
+            )
     left.legend(frameon=False, fontsize=8, loc="upper right")
     return figure
 
@@ -159,7 +163,7 @@ def _width(result: Result) -> Figure:
     cost.set(ylabel="energy of a read, pJ", ylim=(0, max(each) * 1.12))
     left.legend(
         [*left.get_lines(), *cost.get_lines()],
-        [line.get_label() for line in (*left.get_lines(), *cost.get_lines())],
+        [str(line.get_label()) for line in (*left.get_lines(), *cost.get_lines())],
         frameon=False,
         fontsize=8,
         loc="lower right",
@@ -206,7 +210,11 @@ def _precision(result: Result) -> Figure:
     costs = [energy.multiply_energy_pj(kind) for kind in kinds]
     bars = right.bar(kinds, costs, color=[GREY, BLUE, BLUE, BLUE], width=0.6)
     right.bar_label(bars, fmt="%.2f", fontsize=9, padding=2)
-    right.set(ylabel="energy of a multiplication, pJ", ylim=(0, 4.3), title="Table I; int16 by the text, int8 by width squared")
+    right.set(
+        ylabel="energy of a multiplication, pJ",
+        ylim=(0, 4.3),
+        title="Table I; int16 by the text, int8 by width squared",
+    )
     right.grid(False, axis="x")
     return figure
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from eie.paper import energy, published
@@ -80,9 +81,10 @@ def _reason(b: Benchmark, measured: Result, result: Result) -> str:
         layer["products_over_density"] for layer in result["trained_network"]["layers"] if layer["rows"] > 2 * 64 // 4
     ]
     return (
-        f"{text}. Tables III and IV do not fit each other here, unless the real layer makes more products than the product "
-        "of its densities, as layers do that were pruned in training: an input that is often active keeps more weights "
-        f"(up to {max(ratios):.1f} times more products in the LeNet below). Random weights have none of that."
+        f"{text}. Tables III and IV do not fit each other here, unless the real layer makes more products than the "
+        "product of its densities, as layers do that were pruned in training: an input that is often active keeps "
+        f"more weights (up to {max(ratios):.1f} times more products in the LeNet below). Random weights have none of "
+        "that."
     )
 
 
@@ -99,8 +101,8 @@ def _queue(result: Result) -> Finding:
     if worst == "NT-We":
         ours += " NT-We is the poorest at every depth: its 600 rows are 9.4 a PE, often none of them in a column."
     difference = (
-        "Our array idles less with shallow queues, because a column leaves its queue when it is begun, and because three "
-        "slots of what is in flight come on top of the depth (eie.pipeline.queue_high_water)."
+        "Our array idles less with shallow queues, because a column leaves its queue when it is begun, and because "
+        "three slots of what is in flight come on top of the depth (eie.pipeline.queue_high_water)."
     )
     return Finding("fig8_queue", "Figure 8: load balance against queue depth", _says("queue"), ours, difference)
 
@@ -111,16 +113,16 @@ def _width(result: Result) -> Finding:
     total = {bits: reads[bits] * energy.read_energy_pj(bits) / 1000 for bits in widths}
     best = min(total, key=lambda bits: total[bits])
     ours = (
-        f"On {name} words of {widths[0]} bits are read {reads[widths[0]]:,} times, of {best} bits {reads[best]:,} times, "
-        f"of {widths[-1]} bits {reads[widths[-1]]:,} times. {best} bits take the least energy in total, "
+        f"On {name} words of {widths[0]} bits are read {reads[widths[0]]:,} times, of {best} bits {reads[best]:,} "
+        f"times, of {widths[-1]} bits {reads[widths[-1]]:,} times. {best} bits take the least energy in total, "
         f"{total[best]:,.0f} nJ."
     )
     low, high = energy.fixed_bits_range(reads, published.WORD_BITS)
     difference = (
         "The paper took the energy of a read from a memory model and shows it as a curve without numbers. Here it is "
-        "Table I's 5 pJ (32 bits, 32 KB), doubled for 128 KB, and split into a part that does not depend on the width and "
-        f"one proportional to it. That the former equals {energy.FIXED_BITS:.0f} bits of the latter is assumed; 64 bits are "
-        f"best for anything from {low:.0f} to {high:.0f} bits."
+        "Table I's 5 pJ (32 bits, 32 KB), doubled for 128 KB, and split into a part that does not depend on the "
+        f"width and one proportional to it. That the former equals {energy.FIXED_BITS:.0f} bits of the latter is "
+        f"assumed; 64 bits are best for anything from {low:.0f} to {high:.0f} bits."
     )
     return Finding("fig9_width", "Figure 9: reads and energy against word width", _says("width"), ours, difference)
 
@@ -148,8 +150,9 @@ def _precision(result: Result) -> Finding:
         ours += f" int8 {single[8]:.2f} % with one format for the whole network, {each[8]:.2f} % with one per tensor."
     difference = (
         f"Digits are easier than ImageNet (the paper: {paper['float32']} %, int16 {paper['int16']} %, int8 "
-        f"{paper['int8']} %), so more bits can go. With one format for weights and activations of all layers, 8 bits fail "
-        "here too; with a format for each tensor they do nearly as well as 16. The paper does not say how it chose formats."
+        f"{paper['int8']} %), so more bits can go. With one format for weights and activations of all layers, 8 bits "
+        "fail here too; with a format for each tensor they do nearly as well as 16. The paper does not say how it "
+        "chose formats."
     )
     return Finding(
         "fig10_precision", "Figure 10: accuracy against arithmetic precision", _says("precision"), ours, difference
@@ -180,8 +183,8 @@ def _speedup(result: Result) -> Finding:
             ours += f" On Alex-7, the layer of Table V, it is {alex7[last] / alex7[at64]:.2f} times."
         ours += f" Table V's frames/s give {alone:.2f} times, once the clocks are divided out."
     difference = (
-        "Above 64 only by the padding that more PEs save: with one PE a gap is as long as the column. VGG's sparse layers "
-        "gain most by that. With 256 PEs a PE has 2 to 35 rows, and few columns give each of them work."
+        "Above 64 only by the padding that more PEs save: with one PE a gap is as long as the column. VGG's sparse "
+        "layers gain most by that. With 256 PEs a PE has 2 to 35 rows, and few columns give each of them work."
     )
     return Finding("fig11_speedup", "Figure 11: speed-up against PEs", _says("speedup"), ours, difference)
 
@@ -190,11 +193,11 @@ def _padding(result: Result) -> Finding:
     pes = result["pes"]
     shares = {b.name: [1 - p["real_work"] for p in _pes(result, b)] for b in chosen(result)}
     worst = max(shares, key=lambda name: shares[name][0])
-    falls = all(first >= second - 1e-3 for s in shares.values() for first, second in zip(s, s[1:], strict=False))
+    falls = all(first >= second - 1e-3 for s in shares.values() for first, second in pairwise(s))
     ours = (
         f"On {worst}, the sparsest, padding is {shares[worst][0]:.0%} of all entries with {pes[0]} PE and "
-        f"{shares[worst][-1]:.0%} with {pes[-1]}. It {'falls' if falls else 'does not always fall'} with every doubling of PEs, "
-        "on all benchmarks."
+        f"{shares[worst][-1]:.0%} with {pes[-1]}. It {'falls' if falls else 'does not always fall'} with every "
+        "doubling of PEs, on all benchmarks."
     )
     return Finding("fig12_padding", "Figure 12: real work against PEs", _says("padding"), ours)
 
@@ -205,8 +208,8 @@ def _balance(result: Result) -> Finding:
     means = _mean(balances)
     worst = min(balances, key=lambda name: balances[name][-1])
     ours = (
-        f"In the geometric mean {means[0]:.3f} with {pes[0]} PE, {means[pes.index(64)]:.3f} with 64 and {means[-1]:.3f} "
-        f"with {pes[-1]}; the least is {worst} with {balances[worst][-1]:.3f}."
+        f"In the geometric mean {means[0]:.3f} with {pes[0]} PE, {means[pes.index(64)]:.3f} with 64 and "
+        f"{means[-1]:.3f} with {pes[-1]}; the least is {worst} with {balances[worst][-1]:.3f}."
     )
     return Finding("fig13_balance", "Figure 13: load balance against PEs", _says("balance"), ours)
 
@@ -226,10 +229,10 @@ def summary(result: Result) -> str:
         abs(actual_us(m) - microseconds(m["one_tile_cycles"]["paper"])) / actual_us(m) for m in benchmarks.values()
     )
     return (
-        f"{within} of {len(benchmarks)} benchmarks are within {THEORETICAL_LIMIT:.0%} (theoretical) and {ACTUAL_LIMIT:.0%} "
-        f"(actual) of Table IV; tiles, which the paper does not have, change no time by more than {tiles:.1%}. "
-        f"Useful multiply-accumulates per PE and cycle, geometric mean: the paper {paper:.3f}, its machine here {first:.3f}, "
-        f"the best machine {last:.3f} (least: {least}, "
+        f"{within} of {len(benchmarks)} benchmarks are within {THEORETICAL_LIMIT:.0%} (theoretical) and "
+        f"{ACTUAL_LIMIT:.0%} (actual) of Table IV; tiles, which the paper does not have, change no time by more than "
+        f"{tiles:.1%}. Useful multiply-accumulates per PE and cycle, geometric mean: the paper {paper:.3f}, its "
+        f"machine here {first:.3f}, the best machine {last:.3f} (least: {least}, "
         f"{benchmarks[least]['steps'][-1]['utilisation']:.3f})."
     )
 

@@ -6,28 +6,30 @@ from typing import Any
 
 NOTES = {
     "about": "The tables and figures of EIE (Han et al., ISCA 2016, arXiv:1602.01528), from the cycle model of this "
-    "project's array, which equals the counters of its hardware cycle for cycle. The nine benchmarks have random weights "
-    "and activations at the shapes and densities of Table III; the paper's trained weights are not at hand.",
-    "times": "Theoretical: all entries of the columns that are broadcast, padding included, over 64 PEs at 800 MHz. Actual: "
-    "cycles of the paper's machine, ArrayConfig.paper(), on this array. Its tiles and latencies are this project's, not the "
-    "paper's; the last column is what tiles cost against an array with room for the layer. It is negative where a tile of "
-    "fewer rows saves more padding than it costs (NT-Wd has 138 rows a PE, the accumulators are 64).",
-    "utilisation": "Products of non-zero weights and non-zero activations, over PEs times cycles. Paper: the products of "
-    "Table III's densities over Table IV's actual times. Paper-mode: ArrayConfig.paper(). Best mode: the default array with "
-    "memories as deep as the paper's. Board's memories: the default array, ArrayConfig(), which fits the PYNQ-Z2; what it "
-    "loses to best mode are the pipeline's start and the slowest PE's end, once for each of its many tiles. Loading of "
-    "weights, where they do not stay on chip, is not in these cycles.",
-    "ablation": "Each line has one parameter more of the best machine. Memories are the paper's throughout. Rows are assigned "
-    "by their numbers of non-zeros over all columns, so with a given vector chance can make a layer worse, too.",
-    "energy": "At 800 MHz and the 0.59 W of the paper's chip, for the paper's actual times and for ours on its machine. "
-    "The power of an FPGA board is unknown. The last three columns are the speed-up over the Core i7-5930K (dense, batch 1) by "
-    "the labels of Figure 6, by Table IV, and by our cycles.",
-    "trained": "LeNet-300-100, as it ships with the project, on MNIST test images, on the paper's machine with few PEs, "
-    "because its layers are small. Products over densities: how many products of non-zeros there are, over what the two "
-    "densities make if they are independent. Where it is above 1, times are longer than the densities say; so it may be "
-    "with the paper's layers.",
-    "method": "Cycles and entries are from eie.cycles; queue depths, PEs and word widths from the same timing with a layer "
-    "encoded once, and memories with room for it.",
+    "project's array, which equals the counters of its hardware cycle for cycle. The nine benchmarks have random "
+    "weights and activations at the shapes and densities of Table III; the paper's trained weights are not at hand.",
+    "times": "Theoretical: all entries of the columns that are broadcast, padding included, over 64 PEs at 800 MHz. "
+    "Actual: cycles of the paper's machine, ArrayConfig.paper(), on this array. Its tiles and latencies are this "
+    "project's, not the paper's; the last column is what tiles cost against an array with room for the layer. It is "
+    "negative where a tile of fewer rows saves more padding than it costs (NT-Wd has 138 rows a PE, the accumulators "
+    "are 64).",
+    "utilisation": "Products of non-zero weights and non-zero activations, over PEs times cycles. Paper: the "
+    "products of Table III's densities over Table IV's actual times. Paper-mode: ArrayConfig.paper(). Best mode: the "
+    "default array with memories as deep as the paper's. Board's memories: the default array, ArrayConfig(), which "
+    "fits the PYNQ-Z2; what it loses to best mode are the pipeline's start and the slowest PE's end, once for each "
+    "of its many tiles. Loading of weights, where they do not stay on chip, is not in these cycles.",
+    "ablation": "Each line has one parameter more of the best machine. Memories are the paper's throughout. Rows are "
+    "assigned by their numbers of non-zeros over all columns, so with a given vector chance can make a layer worse, "
+    "too.",
+    "energy": "At 800 MHz and the 0.59 W of the paper's chip, for the paper's actual times and for ours on its "
+    "machine. The power of an FPGA board is unknown. The last three columns are the speed-up over the Core i7-5930K "
+    "(dense, batch 1) by the labels of Figure 6, by Table IV, and by our cycles.",
+    "trained": "LeNet-300-100, as it ships with the project, on MNIST test images, on the paper's machine with few "
+    "PEs, because its layers are small. Products over densities: how many products of non-zeros there are, over what "
+    "the two densities make if they are independent. Where it is above 1, times are longer than the densities say; "
+    "so it may be with the paper's layers.",
+    "method": "Cycles and entries are from eie.cycles; queue depths, PEs and word widths from the same timing with a "
+    "layer encoded once, and memories with room for it.",
 }
 
 

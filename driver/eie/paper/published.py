@@ -66,7 +66,8 @@ STATEMENTS = {
 """What the text says of Figures 8 to 13."""
 
 INCONSISTENCIES = (
-    "NT-We: the bar of Figure 6 is labelled 63 times, Table IV gives 605.0 / 8.0 = 75.6 times. NT-LSTM: 60 against 62.7.",
+    "NT-We: the bar of Figure 6 is labelled 63 times, Table IV gives 605.0 / 8.0 = 75.6 times. NT-LSTM: 60 against "
+    "62.7.",
     "Alex-8: 8.9 us of 64 PEs at 800 MHz are 455,680 entries, but 4096 x 1000 weights at Table III's 25 % and 37.5 % "
     "make 384,000 products, and 16 rows a PE never need padding. Table III rounded as far as it may be gives 392,000.",
     "VGG-6 and Alex-6 have the same theoretical time, 28.1 us, though VGG-6 has 37 % fewer products by Table III.",

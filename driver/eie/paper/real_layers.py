@@ -77,4 +77,3 @@ def padding_share(cost: LayerCycles) -> float:
     """Return padding entries over all entries."""
     work, padding = int(cost.work.sum()), int(cost.padding.sum())
     return padding / max(1, work + padding)
-

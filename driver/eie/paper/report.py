@@ -53,7 +53,9 @@ def write(result: Result, folder: str | Path, progress: Callable[[str], None] | 
     tell = progress or (lambda text: None)
     folder = make_folder(folder)
     written = [_write(folder / "paper.json", json.dumps(result, indent=1, allow_nan=False))]
-    written += [_write(folder / f"{table.name}.csv", table.csv()) for table in (*tables(result), *figure_tables(result))]
+    written += [
+        _write(folder / f"{table.name}.csv", table.csv()) for table in (*tables(result), *figure_tables(result))
+    ]
     images = {}
     for name, figure in figures(result).items():
         tell(f"drawing {name}")
@@ -97,12 +99,15 @@ def page(result: Result, images: dict[str, Path]) -> str:
     ]
     if "own_network" in result:
         own = table["own"]
-        parts.insert(parts.index("<h2>Where the paper disagrees with itself</h2>"), f"<h2>{escape(own.title)}</h2>{_html(own)}")
+        parts.insert(
+            parts.index("<h2>Where the paper disagrees with itself</h2>"), f"<h2>{escape(own.title)}</h2>{_html(own)}"
+        )
     body = "\n".join(parts)
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>EIE: the paper's evaluation</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n{body}\n</body>\n</html>\n"
+        f"<title>EIE: the paper's evaluation</title>\n<style>{_STYLE}</style>\n</head>\n"
+        f"<body>\n{body}\n</body>\n</html>\n"
     )
 
 

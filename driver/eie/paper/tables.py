@@ -135,9 +135,7 @@ def times_table(result: Result) -> Table:
         "of which for tiles, us",
     )
     number: list[Format] = [_decimals(1), _decimals(2), _signed_percent]
-    return Table(
-        "times", "Table IV: times on the paper's machine", header, [str, *number, *number, _decimals(2)], rows
-    )
+    return Table("times", "Table IV: times on the paper's machine", header, [str, *number, *number, _decimals(2)], rows)
 
 
 def utilisation_table(result: Result) -> Table:
@@ -160,7 +158,7 @@ def utilisation_table(result: Result) -> Table:
         "paper-mode, us",
         "best mode, us",
     )
-    formats = [str, *[_decimals(3)] * 4, _decimals(1), _decimals(2), _decimals(2)]
+    formats: list[Format] = [str, *[_decimals(3)] * 4, _decimals(1), _decimals(2), _decimals(2)]
     return Table("utilisation", "Useful multiply-accumulates per PE and cycle", header, formats, rows)
 
 
@@ -173,7 +171,7 @@ def ablation_table(result: Result) -> Table:
         mean = geometric_mean(values)
         gain = mean / rows[-1][-2] - 1 if rows else None
         rows.append([step if i == 0 else f"+ {step}", *values, mean, gain])
-    formats = [str, *[_decimals(3)] * (len(names) + 1), _signed_percent]
+    formats: list[Format] = [str, *[_decimals(3)] * (len(names) + 1), _signed_percent]
     header = ("machine", *names, "geometric mean", "gain")
     return Table("ablation", "Utilisation, from the paper's machine to the best one", header, formats, rows)
 
@@ -211,7 +209,7 @@ def energy_table(result: Result) -> Table:
         "Table IV",
         "ours",
     )
-    formats = [str, *[_thousands] * 4, *[_decimals(1)] * 2, *[_decimals(0)] * 3]
+    formats: list[Format] = [str, *[_thousands] * 4, *[_decimals(1)] * 2, *[_decimals(0)] * 3]
     return Table("energy", "Table V and Figure 6: frames, energy, speed-up over the CPU", header, formats, rows)
 
 
@@ -245,7 +243,7 @@ def trained_table(result: Result, key: str = "trained_network") -> Table:
         "load balance: trained",
         "random",
     )
-    formats = [str, _percent, _percent, _decimals(2), _percent, _percent, _decimals(3), _decimals(3)]
+    formats: list[Format] = [str, _percent, _percent, _decimals(2), _percent, _percent, _decimals(3), _decimals(3)]
     return Table(name, title, header, formats, rows)
 
 

@@ -81,9 +81,9 @@ class Workload:
         return self.entries / (self.config.num_pes * self.cycles(queue_depth))
 
     def slot_load_balance(self, queue_depth: int) -> float:
-        """Return the load balance of a machine without latencies, in which a column keeps its slot until it is worked off.
+        """Return the load balance of a machine without latencies, whose queues keep a column until it is worked off.
 
-        So with a queue of depth 1 nothing is broadcast until the slowest PE has done with the column before.
+        With a queue of depth 1 nothing is broadcast until the slowest PE has done with the column before.
         """
         total = sum(self._slot_cycles(c.lengths[c.activations != 0], queue_depth) for c in self._computes)
         return self.entries / (self.config.num_pes * total)
