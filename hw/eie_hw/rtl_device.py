@@ -26,8 +26,6 @@ _LIBRARY = "libeie.so"
 # Modules of `eie` that the hardware is made from; with them and all of `eie_hw` the cached build is keyed.
 _DESCRIPTIONS = ("config", "isa", "pipeline", "registers")
 _CYCLES_AT_ONCE = 20_000
-# A PE kept apart builds three times as fast at N = 64, and runs no slower.
-_VERILATOR_HINTS = '`verilator_config\nno_inline -module "processing_element"\n'
 _IDLE_CHECK_CYCLES = 100
 _PATIENCE = 2_000_000_000
 """Cycles without any transfer and without becoming idle after which the hardware is declared stuck."""
@@ -225,11 +223,12 @@ def build(config: ArrayConfig) -> Path:
 
 
 def _compile(config: ArrayConfig, scratch: Path) -> None:
+    from eie_hw import verilator_hints
     from eie_hw.convert import TOP, convert
 
     sources = convert(config, scratch / "verilog", "Verilog")
     hints = scratch / "hints.vlt"
-    hints.write_text(_VERILATOR_HINTS)
+    hints.write_text(verilator_hints.hints(sources))
     command = [
         *(
             _verilator(),
@@ -246,6 +245,7 @@ def _compile(config: ArrayConfig, scratch: Path) -> None:
         ),
         *("--top-module", TOP, "--prefix", "Veie_top", "--Mdir", scratch / "object", "-o", _LIBRARY),
         *("--x-assign", "fast", "--x-initial", "fast", "--no-assert"),
+        *verilator_hints.OPTIONS,
         *("-CFLAGS", "-fPIC", "-LDFLAGS", "-shared", "-j", str(os.cpu_count() or 1)),
         *("-MAKEFLAGS", "OPT_FAST=-O2", "-MAKEFLAGS", "OPT_SLOW=-O1", "-MAKEFLAGS", "OPT_GLOBAL=-O2"),
         *("-MAKEFLAGS", "CFG_CXXFLAGS_PCH_I=-include", "-MAKEFLAGS", "CFG_GCH_IF_CLANG="),
