@@ -1,12 +1,20 @@
 #!/bin/sh
 # Runs tests/pynq: the driver on the real pynq library, unmodified, on the virtual board. pynq 3.1 is tested with the
 # Zynq-7000 board, pynq 4 with the UltraScale+ board. Either gets its own virtual environment (default build/pynq-*),
-# for they need older numpy and setuptools than the rest. Arguments go to pytest; --full runs the heavy tests too.
+# for they need older numpy and setuptools than the rest. Arguments go to pytest; --full runs the heavy tests too, with
+# the simulated hardware as the board's fabric: its simulator is installed beside pynq then.
 set -eu
 cd "$(dirname "$0")/.."
 environments=${PYNQ_ENVIRONMENTS:-build}
+full=false
+for argument in "$@"; do
+    if [ "$argument" = --full ]; then full=true; fi
+done
 
-# pynq, Python, pins: numpy 2 breaks PynqBuffer, pycparser 3 the cffi of 3.1, setuptools 81 has no pkg_resources.
+# numpy 2 breaks PynqBuffer, pycparser 3 the cffi of 3.1, setuptools 81 has no pkg_resources.
+pins="setuptools<=80 numpy<2 pycparser<3"
+
+# run PYNQ PYTHON ARGUMENT...
 run() {
     version=$1 python=$2
     shift 2
@@ -14,10 +22,18 @@ run() {
     if [ ! -e "$environment/complete" ]; then
         "$python" -c "" 2>/dev/null || python=python3
         "$python" -m venv --clear "$environment"
-        "$environment/bin/pip" -q install "setuptools<=80" wheel "numpy<2" "pycparser<3" "pytest>=7" "hypothesis>=6"
-        "$environment/bin/pip" -q install --no-build-isolation "pynq==$version" "setuptools<=80" "numpy<2" "pycparser<3"
+        # shellcheck disable=SC2086
+        "$environment/bin/pip" -q install $pins wheel "pytest>=7" "hypothesis>=6"
+        # shellcheck disable=SC2086
+        "$environment/bin/pip" -q install --no-build-isolation "pynq==$version" $pins
         "$environment/bin/pip" -q install --no-deps --no-build-isolation -e .
         touch "$environment/complete"
+    fi
+    if $full && [ ! -e "$environment/complete-hardware" ]; then
+        # shellcheck disable=SC2086
+        "$environment/bin/pip" -q install --no-build-isolation -e ".[hardware]" "pynq==$version" $pins
+        "$environment/bin/pip" check
+        touch "$environment/complete-hardware"
     fi
     echo "pynq $version, $("$environment/bin/python" --version)"
     "$environment/bin/python" -W ignore::ResourceWarning -m pytest tests/pynq "$@"

