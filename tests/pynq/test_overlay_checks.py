@@ -6,13 +6,14 @@ import shutil
 from pathlib import Path
 
 import eie
+import numpy as np
 import pytest
 from eie import isa, registers
 from eie.errors import DeviceError
 from eie.virtual import VirtualBoard, VirtualBoardError
 from eie.virtual.hwh import hwh_text
 
-from tests.pynq.networks import CONFIG
+from tests.pynq.networks import CONFIG, inputs, model
 
 OTHER = dataclasses.replace(CONFIG, queue_depth=CONFIG.queue_depth * 2)
 
@@ -50,6 +51,11 @@ def test_a_stale_hwh_is_refused_before_the_overlay_is_loaded(small_board):
         assert f"but {Path(virtual.bitfile).name} is '{small_board.design_name}'" in text
         assert "copy both files from one build" in text
         assert virtual._device.timestamp == "", "nothing was downloaded"
+        hwh_path(virtual).write_text(hwh_text(small_board))
+        network = model()
+        with eie.Accelerator(virtual.bitfile) as acc:
+            a = inputs(network, 5)
+            assert np.array_equal(acc.run_raw(a, model=network), eie.reference(network, a)), "with the right one"
 
 
 def test_a_stale_hwh_is_refused_by_the_arrays_hash_where_the_bit_says_nothing(small_board):
