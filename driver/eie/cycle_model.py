@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -16,8 +16,8 @@ from eie.packing import PackedModel, pack
 from eie.reference import as_activations, reference_layer
 from eie.tiling import Tile
 
-_NOT_PACKED = ("queue_depth", "skip_empty")
-"""Parameters that packing does not depend on."""
+TIMING_ONLY = ("queue_depth", "skip_empty")
+"""Parameters that change no byte of a packed model."""
 
 
 @dataclass(frozen=True)
@@ -100,27 +100,36 @@ def cycles(
     PackError
         If a packed model does not fit `config`.
     """
-    packed = _packed(model, config)
-    config = config or packed.config
-    batch = np.asarray(activations)
-    a = as_activations(batch[None] if batch.ndim == 1 else batch, packed.model.columns)
-    addresses = _compute_addresses(packed)
-    results = []
-    for index, layer in enumerate(packed.model.layers):
-        results.append(_layer_cycles(packed, index, a, addresses[index], config))
-        if index + 1 < len(packed.model.layers):
-            a = reference_layer(layer, a)
-    return tuple(results)
-
-
-def _packed(model: Model | Layer | PackedModel, config: ArrayConfig | None) -> PackedModel:
     if not isinstance(model, PackedModel):
-        return pack(Model([model]) if isinstance(model, Layer) else model, config or ArrayConfig())
-    if config is not None:
-        same = {name: getattr(model.config, name) for name in _NOT_PACKED}
-        if replace(config, **same) != model.config:
-            raise PackError(f"the model is packed for {model.config}; {config} differs in more than {_NOT_PACKED}")
-    return model
+        model = pack(Model([model]) if isinstance(model, Layer) else model, config or ArrayConfig())
+    return packed_cycles(model, layer_inputs(model.model, activations), config or model.config)
+
+
+def layer_inputs(model: Model, activations: ArrayLike) -> tuple[NDArray[np.int16], ...]:
+    """Return what each layer is given: int16, shape (B, C), for a model's input, shape (B, C) or (C,)."""
+    batch = np.asarray(activations)
+    inputs = [as_activations(batch[None] if batch.ndim == 1 else batch, model.columns)]
+    for layer in model.layers[:-1]:
+        inputs.append(reference_layer(layer, inputs[-1]))
+    return tuple(inputs)
+
+
+def packed_cycles(
+    packed: PackedModel, inputs: Sequence[NDArray[np.int16]], config: ArrayConfig
+) -> tuple[LayerCycles, ...]:
+    """Return what each layer of a packed model costs, given the inputs of all layers (`layer_inputs`).
+
+    Parameters
+    ----------
+    packed : PackedModel
+    inputs : sequence of ndarray, int16, shape (B, C) of each layer
+    config : ArrayConfig
+        Differs from that of the packed model in `TIMING_ONLY` at most.
+    """
+    if replace(config, **{name: getattr(packed.config, name) for name in TIMING_ONLY}) != packed.config:
+        raise PackError(f"the model is packed for {packed.config}; {config} differs in more than {TIMING_ONLY}")
+    addresses = _compute_addresses(packed)
+    return tuple(_layer_cycles(packed, i, a, addresses[i], config) for i, a in enumerate(inputs))
 
 
 def _tiles(packed: PackedModel, index: int) -> Iterator[Tile]:
