@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from eie_hw.rtl_device import RtlDevice
 
     from eie.cycle_model import cycles
+    from eie.exploration import explore
     from eie.pynq_device import PynqDevice
     from eie.throughput import estimate
 
@@ -36,6 +37,7 @@ __all__ = [
     "compress",
     "cycles",
     "estimate",
+    "explore",
     "load",
     "pack",
     "reference",
@@ -48,6 +50,7 @@ _LATE = {
     "RtlDevice": "eie_hw.rtl_device",
     "cycles": "eie.cycle_model",
     "estimate": "eie.throughput",
+    "explore": "eie.exploration",
 }
 
 
