@@ -112,7 +112,7 @@ def run_demo(demo: Demo, progress: Progress | None = None) -> dict[str, Any]:
     result = {
         "model": model.name,
         "device": demo.device,
-        "array": demo.config.to_dict(),
+        "array": accelerator.config.to_dict(),
         "images": len(inputs),
         "verified_images": verified,
         "error_percent": {

@@ -57,6 +57,27 @@ def hwh_design(path: Path) -> Design:
     return Design(system.get("NAME", ""), _plain_part(system.get("DEVICE", "") + system.get("PACKAGE", "")))
 
 
+def hwh_memory(path: Path, dma: str) -> tuple[range, ...]:
+    """Return the addresses of memory that a DMA reaches for reading and writing; empty if the file states none.
+
+    Parameters
+    ----------
+    path : Path
+        A .hwh file that `hwh_design` takes.
+    dma : str
+        Its name in the block design, hierarchy included, as pynq gives it.
+    """
+    reached: dict[str, set[range]] = {}
+    for module in ElementTree.parse(path).getroot().iter("MODULE"):
+        if module.get("FULLNAME", "").lstrip("/") == dma:
+            for found in module.iter("MEMRANGE"):
+                base, high = (int(found.get(name, "0"), 0) for name in ("BASEVALUE", "HIGHVALUE"))
+                if found.get("MEMTYPE") == "MEMORY":
+                    reached.setdefault(found.get("MASTERBUSINTERFACE", ""), set()).add(range(base, high + 1))
+    common = set.intersection(*reached.values()) if reached else set()
+    return tuple(sorted(common, key=lambda memory: memory.start))
+
+
 def bit_design(path: Path) -> Design | None:
     """Return the design in the header of a .bit file; None if the file has no header."""
     with open(path, "rb") as file:

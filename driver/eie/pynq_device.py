@@ -19,7 +19,7 @@ from eie.boards import ARRAY_VLNV, design_build_hash
 from eie.config import STREAM_BITS, ArrayConfig
 from eie.device import error_text
 from eie.errors import ConfigError, DeviceError
-from eie.overlay_files import bit_design, hwh_design
+from eie.overlay_files import bit_design, hwh_design, hwh_memory
 from eie.splitting import split_program
 
 PACKAGED_VLNV = "eie:eie:eie_top:1.0"
@@ -92,6 +92,7 @@ class PynqDevice:
         self.array: EieArray = _driver(self.overlay, array)
         self.config = _read_config(self.array, files, described)
         self.dma: DMA = _driver(self.overlay, engine)
+        self._memory = hwh_memory(files.with_suffix(".hwh"), engine)
         self._packet_words = self.dma.buffer_max_size // _WORD_BYTES
         self._buffers: dict[int, PynqBuffer] = {}
         self._reply: PynqBuffer | None = None
@@ -184,12 +185,21 @@ class PynqDevice:
 
     def _allocate(self, nbytes: int) -> PynqBuffer:
         try:
-            return pynq.allocate((max(nbytes, _WORD_BYTES),), np.uint8, target=self.overlay.device)
+            buffer = pynq.allocate((max(nbytes, _WORD_BYTES),), np.uint8, target=self.overlay.device)
         except (RuntimeError, MemoryError, OSError) as error:
             raise DeviceError(
                 f"no contiguous memory for a buffer of {nbytes} bytes ({error}): free other buffers, for example those "
                 "of other notebooks, or start the board with a larger cma= in its boot arguments"
             ) from error
+        first, last = buffer.device_address, buffer.device_address + buffer.nbytes - 1
+        if self._memory and not any(first in memory and last in memory for memory in self._memory):
+            buffer.freebuffer()
+            reached = " and ".join(f"0x{memory.start:08x} to 0x{memory.stop - 1:08x}" for memory in self._memory)
+            raise DeviceError(
+                f"a buffer of {nbytes} bytes was allocated at 0x{first:08x}, but the overlay's DMA reaches {reached} "
+                "only: give contiguous memory that place, for example with cma=512M@0-2G in the boot arguments"
+            )
+        return buffer
 
     def _fresh_reply(self, nbytes: int) -> PynqBuffer:
         """Return a reply buffer that holds nothing but `_UNTOUCHED`, for the DMA too."""
@@ -417,6 +427,7 @@ def _read_config(array: EieArray, bitfile: Path, described: int | None) -> Array
         )
     kinds = {"bool": bool, "int": int}
     try:
-        return ArrayConfig(**{field.name: kinds[str(field.type)](read(field.name)) for field in fields(ArrayConfig)})
+        built = [field for field in fields(ArrayConfig) if field.name in ArrayConfig().hardware_parameters()]
+        return ArrayConfig(**{field.name: kinds[str(field.type)](read(field.name)) for field in built})
     except ConfigError as error:
         raise DeviceError(f"the array's parameter registers hold what no array can have: {error}") from error

@@ -24,7 +24,7 @@ from eie.reference import as_activations, quantise
 from eie.transfers import inferences_per_transfer
 
 _WORD_BYTES = STREAM_BITS // 8
-_TYPICAL_DENSITY = 0.35
+TYPICAL_DENSITY = 0.35
 """Non-zeros among the activations of the paper's layers (Han et al., ISCA 2016, Table III: 35 to 41 % of most)."""
 _BATCH = {True: 16, False: 2}
 """Random inputs by default, of a resident and of a streamed network: in a streamed one all inferences are alike."""
@@ -177,7 +177,7 @@ def estimate(
     *,
     clock_mhz: float | None = None,
     bytes_per_cycle: float | None = None,
-    density: float = _TYPICAL_DENSITY,
+    density: float = TYPICAL_DENSITY,
     batch: int | None = None,
     seed: int = 0,
 ) -> Estimate:

@@ -1,4 +1,4 @@
-"""The command `eie`: compress, info, run, verify, demo, paper; docs/cli.md shows each."""
+"""The command `eie`; docs/cli.md shows what it does."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 
 import eie
-from eie.cli import compress, demo, info, paper, run, verify
+from eie.cli import compress, demo, doctor, estimate, info, paper, run, verify, virtual_board
 from eie.errors import EieError
 
 _FAILURE = 2
@@ -16,10 +16,11 @@ _INTERRUPTED = 130
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line and return its exit code: 0, or 2 with one line on stderr that says what is wrong."""
+    """Run the command line and return its exit code: 0; 1 if a command found something wrong with what it looked at; or
+    2 with a line on stderr that says why it cannot be done."""
     args = _parser().parse_args(arguments)
     try:
-        args.command(args)
+        status: int = args.command(args) or 0
         sys.stdout.flush()
     except EieError as error:
         return _fail(str(error))
@@ -31,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("eie: interrupted", file=sys.stderr)
         return _INTERRUPTED
-    return 0
+    return status
 
 
 def _fail(text: str) -> int:
@@ -45,6 +46,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"eie {eie.__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    for module in (compress, info, run, verify, demo, paper):
+    for module in (compress, info, run, verify, estimate, demo, doctor, virtual_board, paper):
         module.add_parser(commands)
     return parser

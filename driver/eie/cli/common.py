@@ -54,20 +54,32 @@ def add_array_options(parser: argparse.ArgumentParser) -> None:
             group.add_argument(option, dest=field.name, type=int, metavar="N", help=text)
 
 
-def array_config(args: argparse.Namespace) -> ArrayConfig:
-    """Return the array that the options ask for."""
+def array_config(args: argparse.Namespace, base: ArrayConfig | None = None) -> ArrayConfig:
+    """Return the array that the options ask for; what they leave open is that of `base`, by default the boards'."""
     given = {field.name: getattr(args, field.name) for field in fields(ArrayConfig)}
-    base = ArrayConfig.paper() if args.paper else ArrayConfig()
+    base = ArrayConfig.paper() if args.paper else base or ArrayConfig()
     return replace(base, **{name: value for name, value in given.items() if value is not None})
 
 
 def add_device_option(parser: argparse.ArgumentParser) -> None:
+    """Add --device, whose value `eie.devices.device_by_name` takes."""
     parser.add_argument(
         "--device",
-        choices=DEVICES,
+        type=device_name,
+        metavar="NAME",
         default="emulated",
-        help="emulated: numpy, bit-exact; rtl: the hardware description, simulated (default: emulated)",
+        help="emulated: numpy, bit-exact; rtl: the hardware description, simulated; or a board's overlay, a path that "
+        "ends in .bit, whose array is what it is whatever the array options say (default: emulated)",
     )
+
+
+def device_name(text: str) -> str:
+    """Return the name of a device, or of an overlay, that `device_by_name` may take."""
+    if text not in (*DEVICES, "auto") and not text.endswith(".bit"):
+        raise argparse.ArgumentTypeError(
+            f"there is no device {text!r}; there are {', '.join(DEVICES)}, and overlays: paths that end in .bit"
+        )
+    return text
 
 
 def add_json_option(parser: argparse.ArgumentParser) -> None:

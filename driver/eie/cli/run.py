@@ -65,7 +65,14 @@ def _run(args: argparse.Namespace) -> None:
             accelerator.load(model)
             loaded = time.perf_counter()
             accelerator.clear_counters()
-            outputs = run_in_steps(accelerator, batch, STEPS[args.device], progress, raw=args.raw, verify=args.verify)
+            outputs = run_in_steps(
+                accelerator,
+                batch,
+                STEPS.get(args.device, STEPS["emulated"]),
+                progress,
+                raw=args.raw,
+                verify=args.verify,
+            )
             ended = time.perf_counter()
             counters = asdict(accelerator.counters)
     if args.output:
@@ -74,7 +81,7 @@ def _run(args: argparse.Namespace) -> None:
     result: dict[str, Any] = {
         "model": model.name,
         "device": args.device,
-        "array": config.to_dict(),
+        "array": accelerator.config.to_dict(),
         "inputs": len(batch),
         "outputs": model.rows,
         "output": args.output,

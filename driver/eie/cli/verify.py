@@ -72,7 +72,7 @@ def _run(args: argparse.Namespace) -> None:
     result = {
         "model": model.name,
         "device": args.device,
-        "array": config.to_dict(),
+        "array": accelerator.config.to_dict(),
         "inputs": "random" if given is None else args.inputs,
         "seed": args.seed if given is None else None,
         "checks": checks,

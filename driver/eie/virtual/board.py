@@ -54,6 +54,8 @@ class VirtualBoard:
         Board whose .hwh lies beside the .bit; another one than the first is a stale or foreign .hwh.
     cma_bytes : int
         Memory for buffers.
+    cma_base : int, optional
+        Where it lies; a board with more memory than its DMA reaches may have it where the DMA does not.
 
     Examples
     --------
@@ -70,12 +72,14 @@ class VirtualBoard:
         *,
         hwh: Board | None = None,
         cma_bytes: int = 128 << 20,
+        cma_base: int | None = None,
     ) -> None:
         self.board = board(name) if isinstance(name, str) else name
         self.hwh = hwh or self.board
         self.faults = Faults()
         base = self.board.memory_base
-        self.memory = Memory(base, self.board.memory_bytes, base + _CMA_OFFSET, cma_bytes)
+        contiguous = base + _CMA_OFFSET if cma_base is None else cma_base
+        self.memory = Memory(base, self.board.memory_bytes, contiguous, cma_bytes)
         self.fabric = Fabric(executor or EmulatedDevice(self.board.config), self.faults)
         self.dma = AxiDma(self.memory, self.fabric, self.faults, self.board.dma_length_bits)
         self._peripherals: dict[int, NDArray[np.uint32]] = {}

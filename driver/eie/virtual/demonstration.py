@@ -47,7 +47,7 @@ def demonstrate(name: str = "pynq-z2", images: int = 100, tell: Callable[[str], 
     digits = mnist.test_digits()
     x, labels = digits.inputs()[:images], digits.labels[:images]
     tell("Without a board; on one, there is no `with`, and the overlay is a file (docs/virtual-board.md):\n")
-    for line in _CODE.format(name=name, model=MODEL).splitlines():
+    for line in code_lines(name):
         tell(f"    {line}")
     with VirtualBoard(name) as board, Accelerator(board.bitfile) as accelerator:
         board_title, config = board.board.title, accelerator.config
@@ -64,3 +64,8 @@ def demonstrate(name: str = "pynq-z2", images: int = 100, tell: Callable[[str], 
             tell(f"  With an injected fault: {error}.")
         y_again = accelerator.run(x)
         tell(f"  The next run recovers by itself: {'same' if np.array_equal(y, y_again) else 'other'} outputs.")
+
+
+def code_lines(name: str) -> list[str]:
+    """Return the program that the demonstration runs."""
+    return _CODE.format(name=name, model=MODEL).splitlines()
