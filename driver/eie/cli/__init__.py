@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 
 import eie
-from eie.cli import compress, demo, doctor, estimate, info, paper, run, verify, virtual_board
+from eie.cli import compress, demo, doctor, estimate, explore, info, paper, run, verify, virtual_board
 from eie.errors import EieError
 
 _FAILURE = 2
@@ -46,6 +46,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"eie {eie.__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    for module in (compress, info, run, verify, estimate, demo, doctor, virtual_board, paper):
+    for module in (compress, info, run, verify, estimate, explore, demo, doctor, virtual_board, paper):
         module.add_parser(commands)
     return parser
