@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from eie.config import ACTIVATIONS_PER_WORD, CODEBOOK_SIZE, ArrayConfig
+from eie.config import CODEBOOK_SIZE, ArrayConfig
 
 SMALLEST_QUEUE = 32
 """A queue in distributed memory costs the same for any depth up to this."""
@@ -21,10 +21,16 @@ def lane_levels(config: ArrayConfig) -> int:
     return quadtree_levels(config.lanes)
 
 
+def word_latency(config: ArrayConfig) -> int:
+    """Return the cycles of the multiplexer over a group's words: a register for every 4-way level, and at least one,
+    for the pointer memories are read meanwhile."""
+    return max(1, quadtree_levels(config.words_per_group))
+
+
 def broadcast_latency(config: ArrayConfig) -> int:
     """Return the cycles from the pick of a non-zero lane to the push into the PEs' queues: lane address, activation
-    memory, then one register for every 4-way level of the multiplexer over words and lanes."""
-    return 2 + quadtree_levels(config.lanes // ACTIVATIONS_PER_WORD) + 1
+    memory, the multiplexer over words, and the one over a word's lanes."""
+    return 2 + word_latency(config) + 1
 
 
 def hold_latency(config: ArrayConfig) -> int:

@@ -28,6 +28,10 @@ with suppress(ImportError):
     _compile = numba.njit(cache=True)
 
 
+_GROUP_STAGE = 2
+"""Stage of the search that holds a group; the next one holds it again, in a register slice."""
+
+
 @dataclass(frozen=True)
 class ComputeTiming:
     """How long a COMPUTE takes, and why.
@@ -38,10 +42,13 @@ class ComputeTiming:
         From its start until it is complete, both included.
     blocked : ndarray, shape (N,), int64
         Cycles in which each PE's full queue held a broadcast back.
+    queued : ndarray, shape (N,), int64
+        Columns waiting in each PE's queue, summed over the cycles.
     """
 
     cycles: int
     blocked: NDArray[np.int64]
+    queued: NDArray[np.int64]
 
 
 def compute_timing(
@@ -62,7 +69,7 @@ def compute_timing(
     active = np.flatnonzero(activations)
     groups = len(activations) // config.lanes
     stages = 3 + pipeline.lane_levels(config)
-    blocked = np.zeros(config.num_pes, np.int64)
+    blocked, queued = np.zeros((2, config.num_pes), np.int64)
     cycles = _simulate(
         active,
         lengths[active],
@@ -75,8 +82,9 @@ def compute_timing(
         pipeline.queue_high_water(config),
         config.skip_empty,
         blocked,
+        queued,
     )
-    return ComputeTiming(int(cycles), blocked)
+    return ComputeTiming(int(cycles), blocked, queued)
 
 
 def _new_items(active: NDArray[np.intp], address: int, config: ArrayConfig) -> NDArray[np.int64]:
@@ -99,12 +107,13 @@ def _new_items(active: NDArray[np.intp], address: int, config: ArrayConfig) -> N
 
 @_compile
 def _simulate(  # type: ignore[no-untyped-def]
-    active, lengths, new_items, windows, num_windows, stages, walk, latency, high_water, skip_empty, blocked
+    active, lengths, new_items, windows, num_windows, stages, walk, latency, high_water, skip_empty, blocked, queued
 ):
-    """Return the cycles of a COMPUTE that starts in cycle 0; add to `blocked`."""
+    """Return the cycles of a COMPUTE that starts in cycle 0; add to `blocked` and `queued`."""
     picks, num_pes = lengths.shape
     # When the latest item left each stage for the next; the last stage is the broadcast.
     left = np.zeros(stages + 1, np.int64)
+    group_before = 0
     window = 0
     window_time = walk + 2
     # Per PE: when each column was pushed into the queue and popped from it.
@@ -130,8 +139,14 @@ def _simulate(  # type: ignore[no-untyped-def]
                 time = window_time + 1
             else:
                 time = parent + 1
-            if stage < stages:
+            if stage == _GROUP_STAGE:
+                # register_slice: there is room for two groups.
+                time = max(time, group_before + 1)
+            elif stage < stages:
                 time = max(time, left[stage + 1])
+            if stage == _GROUP_STAGE + 1:
+                time = max(time, left[stage] + 1)
+                group_before = left[stage]
             parent = time
             left[stage] = time
         # broadcast: held back two cycles after a queue reached its high-water mark.
@@ -158,6 +173,7 @@ def _simulate(  # type: ignore[no-untyped-def]
                 begin = max(arrival + 1, free[pe])
                 pushed[pe, columns[pe]] = arrival
                 popped[pe, columns[pe]] = begin
+                queued[pe] += begin - arrival
                 columns[pe] += 1
                 free[pe] = begin + max(length, 1)
 

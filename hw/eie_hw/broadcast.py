@@ -55,7 +55,7 @@ def broadcast(
     pointers, address in  of the COMPUTE: pointer pair of column 0, first group
     bank              in  of the COMPUTE
     column_valid, column_odd, even_address, odd_address  out, see `pointer_read`
-    activation        out the value, in the cycle after `column_valid`
+    activation        out the value, two cycles after `column_valid`
     waiting           out in the cycle before, an activation was there and was held back
     broadcasting      out in the cycle before, an activation was taken
     read_enable, read_group, read_word  in, read_valid, read_data out: `eie_hw.interfaces.ActivationRead`
@@ -64,19 +64,20 @@ def broadcast(
     ================= === =============================================================================
 
     **Timing**: a pick taken in cycle t is pushed into the queues in cycle t + `pipeline.broadcast_latency`. `full` in
-    cycle t holds back picks from cycle t + 1 on. READ data come READ_DELAY + 3 cycles after `read_enable`, and one
-    more for each level of the multiplexer over words.
+    cycle t holds back picks from cycle t + 1 on. READ data come READ_DELAY + 3 cycles after `read_enable`, and
+    `pipeline.word_latency` more.
     """
     lane_bits = (config.lanes - 1).bit_length()
     tree_bits = 2 * pipeline.lane_levels(config)
     group_bits = len(group_address)
     word_levels = pipeline.quadtree_levels(config.words_per_group)
+    word_latency = pipeline.word_latency(config)
     word_bits = lane_bits - WORD_LANE_BITS
     pair_bits = (config.pointer_pairs - 1).bit_length()
     request_bits = 1 + ADDRESS_BITS + 8
 
     hold, taken, reading = bit(), bit(), bit()
-    lanes = [vector(lane_bits) for _ in range(word_levels + 2)]
+    lanes = [vector(lane_bits) for _ in range(word_latency + 2)]
     lane = lanes[0]
     offset, pair, next_pair = (Signal(modbv(0)[pair_bits:]) for _ in range(3))
     column, base = vector(ADDRESS_BITS + lane_bits), vector(ADDRESS_BITS + lane_bits)
@@ -133,7 +134,7 @@ def broadcast(
         offset.next = pointers[pair_bits:] - base[pair_bits + 1 : 1]
         lookup.next = concat(taken, lane[0], next_pair, pair)
 
-    delay_lookup = delay_line(clk, lookup, lookup_in_time, word_levels)
+    delay_lookup = delay_line(clk, lookup, lookup_in_time, word_latency - 1)
 
     @always_comb
     def pointer_ports():
@@ -154,14 +155,18 @@ def broadcast(
             odd_address.next = lookup_in_time[pair_bits:]
 
     # The value follows two cycles behind its lane, through one registered 4-way level after another.
-    delay_lanes = [delay_line(clk, lanes[i], lanes[i + 1], 1) for i in range(word_levels + 1)]
+    delay_lanes = [delay_line(clk, lanes[i], lanes[i + 1], 1) for i in range(word_latency + 1)]
     levels = []
     remaining = words
     for level in range(word_levels):
         narrowed = vector(len(remaining) // 4) if len(remaining) >= 4 * STREAM_BITS else vector(STREAM_BITS)
         levels.append(word_level(clk, lanes[level + 1], WORD_LANE_BITS + 2 * level, remaining, narrowed))
         remaining = narrowed
-    lane_in_time = lanes[word_levels + 1]
+    if word_latency > word_levels:
+        only_word = vector(STREAM_BITS)
+        levels.append(delay_line(clk, remaining, only_word, word_latency - word_levels))
+        remaining = only_word
+    lane_in_time = lanes[word_latency + 1]
 
     @always_comb
     def read_port():
@@ -171,7 +176,7 @@ def broadcast(
         read_valid.next = delivering[0]
         read_data.next = remaining
 
-    delay_read = delay_line(clk, reading_word, delivering, word_levels + 1)
+    delay_read = delay_line(clk, reading_word, delivering, word_latency + 1)
     choose = multiplexer(last_lane, word, value)
 
     @always(clk.posedge)

@@ -56,6 +56,7 @@ def control_unit(
     header_keep = bit()
     uses = vector(resource_count(config))
     fault = vector(8)
+    good = bit()
     fetching = bit()
     is_load = bit()
     begin_load = bit()
@@ -72,18 +73,18 @@ def control_unit(
     locks = [bit() for _ in range(len(uses))]
     locked = ConcatSignal(*reversed(locks))
     takes = [bit() for _ in range(len(uses))]
-    matches = [bit() for _ in INSTRUCTIONS]
+    opcode_matches = [bit() for _ in INSTRUCTIONS]
     bad_fields = [bit() for _ in INSTRUCTIONS]
     ranges = [bit() for _ in INSTRUCTIONS]
-    matched = any_of(matches)
-    matched_load = any_of([match for match, i in zip(matches, INSTRUCTIONS, strict=True) if i in LOADS])
+    matched = any_of(opcode_matches)
+    matched_load = any_of([match for match, i in zip(opcode_matches, INSTRUCTIONS, strict=True) if i in LOADS])
     bad_field = any_of(bad_fields)
     out_of_range = any_of(ranges)
     all_bytes = (1 << STREAM_BITS // 8) - 1
 
     checks = [
         header_check(clk, fetching, stream.data, match, bad, beyond, instruction, config)
-        for match, bad, beyond, instruction in zip(matches, bad_fields, ranges, INSTRUCTIONS, strict=True)
+        for match, bad, beyond, instruction in zip(opcode_matches, bad_fields, ranges, INSTRUCTIONS, strict=True)
     ]
     user = resource_use(clk, fetching, stream.data, uses, config)
     guards = [resource_lock(clk, reset, take, ticket, retire, retired, lock) for take, lock in zip(takes, locks)]  # noqa: B905
@@ -97,14 +98,25 @@ def control_unit(
         is_load.next = matched_load != 0
         if matched == 0:
             fault.next = _BAD_OPCODE
-        elif (bad_field & matched) != 0:
+        elif bad_field != 0:
             fault.next = _BAD_FIELD
-        elif (out_of_range & matched) != 0:
+        elif out_of_range != 0:
             fault.next = _OUT_OF_RANGE
         elif header_last and matched_load != 0:
             fault.next = _TRUNCATED
         elif not header_keep:
             fault.next = _BAD_KEEP
+
+    # Not `fault == 0`, which is the same, but later: everything that a header starts waits for this.
+    @always_comb
+    def approve():
+        good.next = (
+            matched != 0
+            and bad_field == 0
+            and out_of_range == 0
+            and not (header_last and matched_load != 0)
+            and header_keep
+        )
 
     @always_comb
     def decide():
@@ -115,10 +127,10 @@ def control_unit(
         fetching.next = state == fetch_state.FETCH
         keep_good.next = stream.keep == all_bytes
         stream.ready.next = state != fetch_state.DECIDE and not reset
-        begin_load.next = state == fetch_state.DECIDE and fault == 0 and is_load and not waits
-        push.next = state == fetch_state.DECIDE and fault == 0 and not is_load and not waits
+        begin_load.next = state == fetch_state.DECIDE and good and is_load and not waits
+        push.next = state == fetch_state.DECIDE and good and not is_load and not waits
         word_valid.next = state == fetch_state.TAKE_PAYLOAD and stream.valid
-        machine.stalled.next = state == fetch_state.DECIDE and fault == 0 and waits
+        machine.stalled.next = state == fetch_state.DECIDE and good and waits
         machine.idle.next = empty and not stream.valid and (state == fetch_state.FETCH or state == fetch_state.DRAIN)
 
     @always(clk.posedge)
@@ -135,7 +147,7 @@ def control_unit(
                 header_keep.next = keep_good
                 state.next = fetch_state.DECIDE
         elif state == fetch_state.DECIDE:
-            if fault != 0:
+            if not good:
                 machine.error.next = fault
                 machine.failed.next = True
                 state.next = fetch_state.DRAIN
@@ -157,7 +169,7 @@ def control_unit(
                 machine.instructions.next = machine.instructions + 1
                 state.next = fetch_state.FETCH
 
-    return checks, user, guards, takers, loader, queue, judge, decide, act, follow
+    return checks, user, guards, takers, loader, queue, judge, approve, decide, act, follow
 
 
 @block

@@ -19,6 +19,8 @@ from myhdl._ShadowSignal import _ShadowSignal
 from myhdl._Signal import _Signal
 from myhdl.conversion._analyze import _analyzeTopFunc
 
+from eie_hw.reserved_words import languages_reserving
+
 SUFFIX = {"VHDL": ".vhd", "Verilog": ".v"}
 # Ports and signals that one side does not use are common where units share signal bundles.
 _HARMLESS = ("Signal is driven but not read", "Port is not used", "Output port is read internally")
@@ -83,6 +85,7 @@ class _Hierarchy:
             self._replace(instance, number)
         _name_interface_signals(top)
         _require_zero_start(top)
+        _require_free_names(top, name)
         with warnings.catch_warnings():
             for category in (ToVHDLWarning, ToVerilogWarning):
                 warnings.simplefilter("error", category)
@@ -180,6 +183,27 @@ def _require_zero_start(instance: _Block) -> None:
     for sub in instance.subs:
         if isinstance(sub, _Block):
             _require_zero_start(sub)
+
+
+def _require_free_names(top: _Block, name: str) -> None:
+    """Refuse reserved words of either HDL as names of an entity, of its ports and of the signals of units inside it.
+
+    A signal inside a unit is named after its unit as well when that is flattened into another; but not for ever: a
+    unit may become an entity, or the top.
+    """
+    named = {name: name, **{port: f"{name}.{port}" for port in _ports(top)}}
+    instances = [top]
+    while instances:
+        instance = instances.pop()
+        named.update({signal: f"{instance.name}.{signal}" for signal in (*instance.sigdict, *instance.memdict)})
+        instances += [sub for sub in instance.subs if isinstance(sub, _Block)]
+    faults = [
+        f"{place} is a reserved word of {' and '.join(hdls)}"
+        for word, place in named.items()
+        if (hdls := languages_reserving(word))
+    ]
+    if faults:
+        raise myhdl.ConversionError(f"{'; '.join(faults)}: rename it")
 
 
 def _ports(instance: _Block) -> dict[str, _Signal]:

@@ -48,7 +48,7 @@ def header_check(
     instruction: Instruction,
     config: ArrayConfig,
 ):
-    """Check a header as one instruction; the answers are what `Instruction.check` says if the opcode matches.
+    """Check a header as one instruction; for its own opcode the answers are what `Instruction.check` says.
 
     **Ports**
 
@@ -56,7 +56,7 @@ def header_check(
     clk           in
     enable        in  check the word; the answers hold otherwise
     word          in  64-bit header
-    match         out the opcode is this instruction's
+    match         out the opcode is this instruction's; if not, the others are low
     bad_field     out BAD_FIELD
     out_of_range  out OUT_OF_RANGE, unless it is a BAD_FIELD
     ============= === ================================================
@@ -99,8 +99,8 @@ def header_check(
     def answer():
         if enable:
             match.next = opcode == code
-            bad_field.next = field_fault != 0
-            out_of_range.next = range_fault != 0
+            bad_field.next = opcode == code and field_fault != 0
+            out_of_range.next = opcode == code and range_fault != 0
 
     return field_checks, range_checks, answer
 

@@ -32,7 +32,7 @@ def leading_nonzero_node(
     """
     width = len(quarter)
     held, held_position = vector(4 * width), vector(len(position))
-    remaining, others = vector(4), vector(4)
+    remaining, rest = vector(4), vector(4)
     child = vector(2)
     load = bit()
 
@@ -41,19 +41,19 @@ def leading_nonzero_node(
         if remaining[0]:
             child.next = 0
             quarter.next = held[width:]
-            others.next = remaining & 0b1110
+            rest.next = remaining & 0b1110
         elif remaining[1]:
             child.next = 1
             quarter.next = held[2 * width : width]
-            others.next = remaining & 0b1100
+            rest.next = remaining & 0b1100
         elif remaining[2]:
             child.next = 2
             quarter.next = held[3 * width : 2 * width]
-            others.next = remaining & 0b1000
+            rest.next = remaining & 0b1000
         else:
             child.next = 3
             quarter.next = held[4 * width : 3 * width]
-            others.next = 0
+            rest.next = 0
         quarter_valid.next = remaining != 0
 
     @always_comb
@@ -62,8 +62,8 @@ def leading_nonzero_node(
 
     @always_comb
     def handshake():
-        load.next = remaining == 0 or (quarter_ready and others == 0)
-        mask_ready.next = remaining == 0 or (quarter_ready and others == 0)
+        load.next = remaining == 0 or (quarter_ready and rest == 0)
+        mask_ready.next = remaining == 0 or (quarter_ready and rest == 0)
 
     @always(clk.posedge)
     def hold():
@@ -75,7 +75,7 @@ def leading_nonzero_node(
             remaining.next[2] = mask_valid and mask[3 * width : 2 * width] != 0
             remaining.next[3] = mask_valid and mask[4 * width : 3 * width] != 0
         elif quarter_ready:
-            remaining.next = others
+            remaining.next = rest
         if load:
             held.next = mask
             held_position.next = position

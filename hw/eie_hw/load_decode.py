@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from eie.config import ArrayConfig
-from myhdl import always, block, concat
+from myhdl import always, always_comb, block, concat
 
 
 @block
@@ -34,7 +34,7 @@ def load_decode(
     bias_pair, bias_row  out pair in the cluster; local row
     ==================== === =====================================================
 
-    **Timing**: one cycle.
+    **Timing**: one cycle; those of biases come at once, one cycle before the data, see `output_unit`.
     """
     pairs, elements, clusters = len(pointer_write), len(entry_write), len(bias_write)
     pair_bits = (config.pointer_pairs - 1).bit_length()
@@ -50,6 +50,9 @@ def load_decode(
             pointer_write.next[i] = load.pointer_write and load.pe == i
         for i in range(elements):
             entry_write.next[i] = load.entry_write and load.pe == i
+
+    @always_comb
+    def biases():
         for i in range(clusters):
             bias_write.next[i] = load.bias_write and load.pe[8:1] == i
         bias_pair.next = load.pe[0]
@@ -82,4 +85,4 @@ def load_decode(
         def entries():
             entry_address.next = load.address[address_bits:]
 
-    return decode, pointers, entries
+    return decode, biases, pointers, entries

@@ -10,6 +10,7 @@ from eie_hw.entity import entity
 from eie_hw.interfaces import ADDRESS_BITS, bit, vector
 from eie_hw.leading_nonzero import leading_nonzero
 from eie_hw.memories import lut_ram
+from eie_hw.register_slice import register_slice
 
 CHUNK = pipeline.GROUPS_AT_ONCE
 _CHUNK_BITS = CHUNK.bit_length() - 1
@@ -64,7 +65,7 @@ def nonzero_groups(
     starting, scanning = bit(), bit()
     window_ready = bit()
     found_valid, found_ready, holding = bit(), bit(), bit()
-    found = vector(chunk_bits + _CHUNK_BITS)
+    found, offered = vector(chunk_bits + _CHUNK_BITS), vector(group_bits)
     write_position = vector(chunk_bits + _CHUNK_BITS)
     first_position, last_position = vector(ADDRESS_BITS + 1), vector(ADDRESS_BITS + 1)
 
@@ -124,20 +125,14 @@ def nonzero_groups(
     )
 
     @always_comb
-    def handshake():
-        found_ready.next = group_ready or not group_valid
+    def offer():
+        offered.next = found[group_bits:]
         finished.next = not (start or starting or scanning or holding or group_valid)
 
-    @always(clk.posedge)
-    def offer():
-        if reset:
-            group_valid.next = False
-        elif group_ready or not group_valid:
-            group_valid.next = found_valid
-        if group_ready or not group_valid:
-            found_group.next = found[group_bits:]
+    # This tree and the one over the lanes would otherwise wait for each other in one cycle.
+    between = register_slice(clk, reset, found_valid, offered, found_ready, group_valid, found_group, group_ready)
 
-    return aim, spread, memories, bounds, limit, scan, walk, handshake, offer
+    return aim, spread, memories, bounds, limit, scan, walk, offer, between
 
 
 @block

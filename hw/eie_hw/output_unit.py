@@ -43,19 +43,21 @@ def output_unit(
 
     ================ === ===================================================================================
     accumulator_0..3 in  of the four PEs
-    element           in  the PE whose accumulator and bias to take
-    bias_row         in  local row of its bias; not while a bias is written
-    bias_write       in  store `bias_data`, the biases of PEs 2 i (low) and 2 i + 1, i = `bias_write_pair`,
-                         for `bias_write_row`
+    element          in  one cycle before its accumulator: the PE whose accumulator and bias to take
+    bias_row         in  with `element`: local row of its bias; not while a bias is written
+    bias_write       in  store the biases of PEs 2 i (low) and 2 i + 1, i = `bias_write_pair`, for
+                         `bias_write_row`
+    bias_data        in  one cycle later: these biases
     shift, relu      in  hold from the first `element` to the last `result`
     result           out
     ================ === ===================================================================================
 
-    **Timing**: `result` comes LATENCY cycles after `accumulator` and `element`; one a cycle.
+    **Timing**: `result` comes LATENCY cycles after its accumulator; one a cycle.
     """
     row_bits = len(bias_row)
     sum_bits = ACCUMULATOR_BITS + 1
     bias_address = vector(row_bits + 1)
+    writing, chosen = bit(), vector(2)
     even_bias, odd_bias, even_data, odd_data = (vector(BIAS_BITS) for _ in range(4))
     accumulator = vector(ACCUMULATOR_BITS)
     bias = vector(BIAS_BITS)
@@ -75,30 +77,35 @@ def output_unit(
     rounded = vector(ACTIVATION_BITS + 1)
 
     @always_comb
-    def bias_port():
+    def split():
         even_data.next = bias_data[BIAS_BITS:]
         odd_data.next = bias_data[2 * BIAS_BITS : BIAS_BITS]
+
+    @always(clk.posedge)
+    def bias_port():
+        writing.next = bias_write
+        chosen.next = element
         if bias_write:
             bias_address.next = concat(bias_write_pair, bias_write_row)
         else:
             bias_address.next = concat(element[1], bias_row)
 
-    even_biases = single_port_ram(clk, bias_write, even_data, bias_address, even_bias)
-    odd_biases = single_port_ram(clk, bias_write, odd_data, bias_address, odd_bias)
+    even_biases = single_port_ram(clk, writing, even_data, bias_address, even_bias)
+    odd_biases = single_port_ram(clk, writing, odd_data, bias_address, odd_bias)
 
     @always(clk.posedge)
     def take():
-        if element[1]:
-            if element[0]:
+        if chosen[1]:
+            if chosen[0]:
                 accumulator.next = accumulator_3
             else:
                 accumulator.next = accumulator_2
         else:
-            if element[0]:
+            if chosen[0]:
                 accumulator.next = accumulator_1
             else:
                 accumulator.next = accumulator_0
-        if element[0]:
+        if chosen[0]:
             bias.next = odd_bias
         else:
             bias.next = even_bias
@@ -203,6 +210,6 @@ def output_unit(
             result.next = rounded[ACTIVATION_BITS:]
 
     return (
-        bias_port, even_biases, odd_biases, take, add_bias, scale, shift_coarse, shift_middle, flip, shift_fine,
-        hold_fine, round_up, finish,
+        split, bias_port, even_biases, odd_biases, take, add_bias, scale, shift_coarse, shift_middle, flip,
+        shift_fine, hold_fine, round_up, finish,
     )  # fmt: skip

@@ -41,26 +41,31 @@ def pointer_read(
     column        out (first row if carried, end, start), addresses of entries
     ============= === ==========================================================================
 
-    **Timing**: a column looked up in cycle t is pushed in cycle t + 1.
+    **Timing**: a column looked up in cycle t is pushed in cycle t + 2. The register behind the memories is the block
+    RAM's own where it has one: their read takes most of a cycle, the comparison of the pointers is in the next.
     """
     width = config.pointer_bits
     start_bits = config.start_bits
     skip_empty = config.skip_empty
-    even, odd, even_data, odd_data = (vector(width) for _ in range(4))
-    valid, is_odd = bit(), bit()
+    even_read, odd_read, even, odd, even_data, odd_data = (vector(width) for _ in range(6))
+    reading, reading_odd, valid, is_odd = (bit() for _ in range(4))
 
     @always_comb
     def split():
         even_data.next = write_data[width:0]
         odd_data.next = write_data[2 * width : width]
 
-    even_memory = block_ram(clk, write, write_address, even_data, even_address, even)
-    odd_memory = block_ram(clk, write, write_address, odd_data, odd_address, odd)
+    even_memory = block_ram(clk, write, write_address, even_data, even_address, even_read)
+    odd_memory = block_ram(clk, write, write_address, odd_data, odd_address, odd_read)
 
     @always(clk.posedge)
     def follow():
-        valid.next = column_valid
-        is_odd.next = column_odd
+        reading.next = column_valid
+        reading_odd.next = column_odd
+        valid.next = reading
+        is_odd.next = reading_odd
+        even.next = even_read
+        odd.next = odd_read
 
     if skip_empty:
 

@@ -56,7 +56,7 @@ def processing_element(
     bank                          in  bank of entries to compute with
     column_valid, column_odd      in  look up a column; its number is odd
     even_address, odd_address     in  (bank, pair) of its even and odd pointer
-    activation                    in  in the cycle after `column_valid`: the value to multiply with
+    activation                    in  two cycles after `column_valid`: the value to multiply with
     store_begin, _advance, _clear in  see `arithmetic_unit`
     waiting                       in  a broadcast was held back, see `element_counters`
     counters_reset                in  zero the small counters
@@ -66,8 +66,8 @@ def processing_element(
     counts                        out small counters, see `element_counters`
     ============================= === ===========================================================================
 
-    **Timing**: a column looked up in cycle t is in the queue in t + 2 and, if that was empty and no column is
-    unfinished, its first entry is in the accumulator in t + 8. `busy` falls in the cycle after the last entry is
+    **Timing**: a column looked up in cycle t is in the queue in t + 3 and, if that was empty and no column is
+    unfinished, its first entry is in the accumulator in t + 9. `busy` falls in the cycle after the last entry is
     issued; that entry is in the accumulator 5 cycles after `busy` fell.
     """
     start_bits = config.start_bits

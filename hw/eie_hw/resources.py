@@ -73,9 +73,9 @@ def resource_use(clk: Signal, enable: Signal, word: Signal, uses: Signal, config
 @block
 def is_one_of(word: Signal, result: Signal, instructions: list[Instruction]):
     """`result` is high if the header is of one of these instructions (combinational)."""
-    matches = [bit() for _ in instructions]
-    matched = any_of(matches)
-    units = [opcode_is(word, match, i.opcode) for match, i in zip(matches, instructions, strict=True)]
+    opcode_matches = [bit() for _ in instructions]
+    matched = any_of(opcode_matches)
+    units = [opcode_is(word, match, i.opcode) for match, i in zip(opcode_matches, instructions, strict=True)]
 
     @always_comb
     def combine():
@@ -153,7 +153,7 @@ def range_segments(word, hits, instructions, right_shift, config):
     count = field(instructions[0], "count")
     length = word(count.offset + count.width, count.offset + right_shift)
     width = len(address) + 1
-    final = counter(width)
+    end_address = counter(width)
     low = (config.activation_groups // len(hits)).bit_length() - 1
     high = low + (len(hits) - 1).bit_length()
     offset = field(instructions[0], "address").offset
@@ -162,21 +162,21 @@ def range_segments(word, hits, instructions, right_shift, config):
 
     @always_comb
     def add():
-        final.next = address + length - 1
+        end_address.next = address + length - 1
 
     @always_comb
     def cut():
-        final_segment.next = final[high:low]
+        final_segment.next = end_address[high:low]
 
     units = [between(kind, first_segment, final_segment, hit, number) for number, hit in enumerate(hits)]
     return kind_unit, add, cut, units
 
 
 @block
-def between(kind, first, final, result, number):
+def between(kind, first, last, result, number):
     @always_comb
     def compare():
-        result.next = kind and first <= number and number <= final
+        result.next = kind and first <= number and number <= last
 
     return compare
 

@@ -42,7 +42,8 @@ def sparse_matrix_read(
     write_address    in  bank and word
     bank             in  the bank to read
     queue_valid      in  a column is waiting:
-    start, finish    in  its first entry, and the one after its last; equal if it is empty
+    start, finish    in  its first entry, and the one after its last; equal if it is empty, which with
+                         `skip_empty` no column here is
     first_row        in  row before which its relative indices count
     activation       in  to be multiplied with its entries
     pop              out the column is taken
@@ -65,19 +66,30 @@ def sparse_matrix_read(
     following = Signal(modbv(0)[start_bits:])
     last = vector(start_bits)
     address = vector(start_bits)
-    idle, issue, issued, issued_first = (bit() for _ in range(4))
+    idle, next_valid, issue, issued, issued_first = (bit() for _ in range(5))
     row = vector(len(first_row))
     column_activation = vector(ACTIVATION_BITS)
     word = vector(config.word_bits)
     entry = vector(entry_bits)
     word_address = vector(len(write_address))
 
+    if config.skip_empty:
+
+        @always_comb
+        def look_ahead():
+            next_valid.next = queue_valid
+    else:
+
+        @always_comb
+        def look_ahead():
+            next_valid.next = queue_valid and start != finish
+
     @always_comb
     def arbitrate():
         idle.next = following == last
         if following == last:
             address.next = start
-            issue.next = queue_valid and start != finish
+            issue.next = next_valid
         else:
             address.next = following
             issue.next = True
@@ -131,21 +143,46 @@ def sparse_matrix_read(
 
     memory = block_ram(clk, write, write_address, write_data, word_address, word)
 
-    if select_bits:
+    # The memory's word comes late in its cycle: the last 2-way choice is left to the next one.
+    part_bits = entry_bits if select_bits == 0 else 2 * entry_bits
+    part, held = vector(part_bits), vector(part_bits)
+    if select_bits > 1:
         position = vector(select_bits)
+        pair_number = vector(select_bits - 1)
 
         @always(clk.posedge)
         def follow():
             position.next = address[select_bits:]
 
-        choice = (follow, multiplexer(position, word, entry))
+        @always_comb
+        def number_pair():
+            pair_number.next = position[select_bits:1]
+
+        first_choice = (follow, number_pair, multiplexer(pair_number, word, part))
     else:
 
         @always_comb
         def whole():
-            entry.next = word
+            part.next = word
 
-        choice = (whole,)
+        first_choice = (whole,)
+
+    if select_bits:
+        odd, held_odd = bit(), vector(1)
+
+        @always(clk.posedge)
+        def follow_odd():
+            odd.next = address[0]
+            held_odd.next = odd
+
+        last_choice = (follow_odd, multiplexer(held_odd, held, entry))
+    else:
+
+        @always_comb
+        def only():
+            entry.next = held
+
+        last_choice = (only,)
 
     @always(clk.posedge)
     def deliver():
@@ -154,10 +191,15 @@ def sparse_matrix_read(
         entry_row.next = row
         entry_activation.next = column_activation
         if issued:
-            code.next = entry[CODE_BITS:]
-            index.next = entry[entry_bits:CODE_BITS]
+            held.next = part
         else:
-            code.next = 0
-            index.next = 0
+            held.next = 0
 
-    return arbitrate, handshake, advance_address, place, memory, choice, deliver
+    @always_comb
+    def split():
+        code.next = entry[CODE_BITS:]
+        index.next = entry[entry_bits:CODE_BITS]
+
+    return (
+        look_ahead, arbitrate, handshake, advance_address, place, memory, first_choice, last_choice, deliver, split,
+    )  # fmt: skip

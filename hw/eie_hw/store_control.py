@@ -8,8 +8,8 @@ from myhdl import Signal, always, always_comb, block, concat, enum, intbv, modbv
 from eie_hw.delay_line import delay_line
 from eie_hw.interfaces import ADDRESS_BITS, bit, vector
 
-SELECT_DELAY = 4
-"""Cycles from a step to its accumulator at the output unit."""
+SELECT_DELAY = 3
+"""Cycles from a step to its element at the output units, one before its accumulator."""
 WRITE_DELAY = 8
 """Cycles from a step to its write strobe (registered once more on its way)."""
 _DONE_DELAY = 8
@@ -46,7 +46,7 @@ def store_control(
     clearing                       out the sweep after reset is in progress
     store_begin                    out to all PEs, see `arithmetic_unit`
     advance, clear                 out a bit for each PE of a cluster
-    output_element, bias_row       out the PE whose accumulator is at the output units, its row of the biases
+    output_element, bias_row       out the PE whose accumulator is next at the output units, its row of the biases
     write, lane, output_group      out where the output goes that the output units have one cycle later
     ============================== === ======================================================================
 
@@ -66,7 +66,7 @@ def store_control(
 
     state_type = enum("idle", "sweep_begin", "sweep", "sweep_end", "begin_rows", "steps", "finish")
     state = Signal(state_type.idle)
-    row = vector(ADDRESS_BITS)
+    row, last_row = vector(ADDRESS_BITS), vector(ADDRESS_BITS)
     timer = Signal(intbv(0, min=0, max=max(rows, _DONE_DELAY, 16) + 1))
     element, step_lane = vector(2), vector(2)
     step_group = vector(ADDRESS_BITS)
@@ -104,6 +104,7 @@ def store_control(
         elif state == state_type.begin_rows:
             store_begin.next = True
             row.next = 0
+            last_row.next = count - 1
             element.next = 0
             step_lane.next = 0
             step_group.next = address
@@ -118,7 +119,7 @@ def store_control(
                 if element == last_element:
                     element.next = 0
                     row.next = row + 1
-                    if row == count - 1:
+                    if row == last_row:
                         timer.next = _DONE_DELAY - 2
                         state.next = state_type.finish
                 else:

@@ -1,15 +1,16 @@
-"""A register slice for a stream: breaks every combinational path between its two sides at full throughput."""
+"""A register slice for a stream."""
 
 from __future__ import annotations
 
-from myhdl import Signal, always, block, intbv
+from myhdl import Signal, always_comb, block, concat
 
-from eie_hw.interfaces import Stream, bit
+from eie_hw.interfaces import Stream, vector
+from eie_hw.register_slice import register_slice
 
 
 @block
 def stream_register(clk: Signal, reset: Signal, source: Stream, sink: Stream):
-    """Two words deep stream register.
+    """A `register_slice` for whole stream words: data, keep and last.
 
     **Ports**
 
@@ -20,52 +21,23 @@ def stream_register(clk: Signal, reset: Signal, source: Stream, sink: Stream):
     sink     out stream (`ready` is read here)
     ======== === ==========================================
 
-    **Timing**: latency 1 cycle, one word a cycle. All outputs are registers; `source.ready` is low in reset.
-    When the sink stalls, the word that is already on its way goes to the spare register::
-
-        source  A  B  C  C  C  D
-        ready   1  1  0  0  1  1
-        sink    -  A  A  A  B  C
-        ready   .  0  0  1  1  1
+    **Timing**: that of `register_slice`.
     """
-    spare_full = bit()
-    spare_last = bit()
-    spare_data = Signal(intbv(0)[len(source.data) :])
-    spare_keep = Signal(intbv(0)[len(source.keep) :])
+    data_bits = len(source.data)
+    keep_bits = len(source.keep)
+    word_bits = 1 + keep_bits + data_bits
+    word, held = vector(word_bits), vector(word_bits)
 
-    @always(clk.posedge)
-    def move():
-        if reset:
-            source.ready.next = False
-            sink.valid.next = False
-            spare_full.next = False
-        elif sink.ready or not sink.valid:
-            source.ready.next = True
-            spare_full.next = False
-            if spare_full:
-                sink.valid.next = True
-            else:
-                sink.valid.next = source.valid and source.ready
-        elif source.valid and source.ready:
-            source.ready.next = False
-            spare_full.next = True
-        else:
-            source.ready.next = not spare_full
+    @always_comb
+    def join():
+        word.next = concat(source.last, source.keep, source.data)
 
-    @always(clk.posedge)
-    def carry():
-        if sink.ready or not sink.valid:
-            if spare_full:
-                sink.data.next = spare_data
-                sink.keep.next = spare_keep
-                sink.last.next = spare_last
-            else:
-                sink.data.next = source.data
-                sink.keep.next = source.keep
-                sink.last.next = source.last
-        if source.ready:
-            spare_data.next = source.data
-            spare_keep.next = source.keep
-            spare_last.next = source.last
+    between = register_slice(clk, reset, source.valid, word, source.ready, sink.valid, held, sink.ready)
 
-    return move, carry
+    @always_comb
+    def split():
+        sink.data.next = held[data_bits:]
+        sink.keep.next = held[data_bits + keep_bits : data_bits]
+        sink.last.next = held[word_bits - 1]
+
+    return join, between, split

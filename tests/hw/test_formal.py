@@ -34,14 +34,14 @@ class Unit:
 UNITS = {
     "stream_register": Unit(
         "stream_register",
-        {name: name for name in ("spare_full", "spare_data", "spare_keep", "spare_last")},
+        {name: name for name in ("spare_full", "spare")},
         {
             "loses the spare word": ("spare_full <= 1'b1;", "spare_full <= 1'b0;"),
             "delivers the spare word twice": ("spare_full <= 1'b0;\n        if", "if"),
             "changes an offered word": ("if ((sink_ready || (!sink_valid))) begin\n        if (spare_full) begin\n"
-                "            sink_data", "if (1'b1) begin\n        if (spare_full) begin\n            sink_data"),
+                "            held", "if (1'b1) begin\n        if (spare_full) begin\n            held"),
             "withdraws an offered word": ("source_ready <= (!spare_full);", "sink_valid <= 1'b0;"),
-            "overtakes the spare word": ("sink_data <= spare_data;", "sink_data <= source_data;"),
+            "overtakes the spare word": ("held <= spare;", "held <= word;"),
             "takes a word every second cycle": ("source_ready <= 1'b1;", "source_ready <= !source_ready;"),
         },
     ),
@@ -60,7 +60,7 @@ UNITS = {
         },
     ),
     LNZD: Unit(
-        "node_alone",
+        LNZD,
         {name: name for name in ("held", "held_position", "remaining")},
         {
             "loses a quarter": ("remaining & 14", "remaining & 12"),
@@ -124,7 +124,7 @@ def netlists(tmp_path_factory):
 
 def same_names(verilog: str) -> str:
     """Drop the instance's name, which the two conversions number differently, before the registers' names."""
-    return re.sub(rf"\b{LNZD}\d+(_\d+)?_(?=[a-z])", "", verilog)
+    return re.sub(r"\bregister_slice\d+(_\d+)?_(?=[a-z])", "", verilog)
 
 
 def mutant(netlists, unit: str, what: str) -> str:

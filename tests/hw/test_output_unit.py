@@ -29,35 +29,41 @@ def test_bias_rounding_shift_saturation_and_relu_are_exact():
     expected: list = []
     kinds = set()
     steps = 30
+    # Of a step in cycle t, data follow in t + 1 and the result LATENCY later.
+    latency = LATENCY + 1
+    period = 16 + steps + latency
+    late: dict = {"biases": 0, "accumulators": [0] * 4}
     setting = {"shift": 0, "relu": False}
 
     def drive(cycle):
         # Each setting loads new biases, then runs; nothing is in flight when the next one begins.
-        phase = cycle % (16 + steps + LATENCY)
+        phase = cycle % period
+        bias_data.next = late["biases"]
+        for signal, value in zip(accumulators, late["accumulators"], strict=True):
+            signal.next = value % (1 << 48)
         bias_write.next = phase < 16
         expected.append(None)
         if phase < 16:
             if phase == 0:
-                setting["shift"] = (cycle // (16 + steps + LATENCY)) % 48
+                setting["shift"] = (cycle // period) % 48
                 setting["relu"] = generator.random() < 0.3
             low, high = (generator.choice((0, -1 << 31, (1 << 31) - 1, generator.randint(-9, 9))) for _ in range(2))
             pair, row = phase % 2, phase // 2
             biases[2 * pair, row], biases[2 * pair + 1, row] = low, high
             bias_pair.next, bias_write_row.next = pair, row
-            bias_data.next = low % (1 << 32) | high % (1 << 32) << 32
+            late["biases"] = low % (1 << 32) | high % (1 << 32) << 32
         elif phase < 16 + steps:
             shift.next, relu.next = setting["shift"], setting["relu"]
             values = [_accumulator(generator, setting["shift"]) for _ in range(4)]
-            for signal, value in zip(accumulators, values, strict=True):
-                signal.next = value % (1 << 48)
+            late["accumulators"] = values
             chosen, row = generator.randrange(4), generator.randrange(8)
             element.next, bias_row.next = chosen, row
             total = np.array([values[chosen] + biases[chosen, row]])
             expected[-1] = int(finish(total, setting["shift"], setting["relu"])[0])
 
     def look(cycle):
-        if cycle >= LATENCY and expected[cycle - LATENCY] is not None:
-            wanted = expected[cycle - LATENCY]
+        if cycle >= latency and expected[cycle - latency] is not None:
+            wanted = expected[cycle - latency]
             assert result == wanted % 65536, f"shift {setting}"
             kinds.add(wanted)
 
@@ -67,6 +73,6 @@ def test_bias_rounding_shift_saturation_and_relu_are_exact():
             result, CONFIG,
         )  # fmt: skip
 
-    run_unit(build, drive, look, 48 * (16 + steps + LATENCY))
+    run_unit(build, drive, look, 48 * period)
     assert {-32768, 32767, 0} < kinds
     assert len(kinds) > 100

@@ -29,7 +29,7 @@ def test_a_column_is_pushed_with_its_start_end_and_first_row(first_row, skip_emp
     write_address, even_address, odd_address = (vector(5) for _ in range(3))
     write_data, column = vector(2 * width), vector(width + start_bits)
     pairs = len(words) // 2
-    asked: list = [None]
+    asked: list = [None, None]
     pushed = []
 
     def drive(cycle):
@@ -48,16 +48,17 @@ def test_a_column_is_pushed_with_its_start_end_and_first_row(first_row, skip_emp
     def look(cycle):
         if cycle < pairs:
             return
-        j = asked[-2]
+        j = asked[-3]
         if j is not None and was_valid[0]:
             assert push == (starts[j] != starts[j + 1] or not skip_empty)
             assert column == (rows[j] << 2 * start_bits | starts[j + 1] << start_bits | starts[j])
             pushed.append((j, bool(push)))
         else:
             assert not push
-        was_valid[0] = bool(valid)
+        was_valid.append(bool(valid))
+        del was_valid[0]
 
-    was_valid = [False]
+    was_valid = [False, False]
 
     def build(clk):
         return pointer_read(

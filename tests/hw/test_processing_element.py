@@ -91,8 +91,8 @@ def test_sums_are_right_however_columns_arrive(name, pause):
     element = Element(config, f"{name} {pause}")
     generator = element.generator
     fulls = []
-    state = {"next": None, "stores": -1, "rows": []}
-    hold = pipeline.hold_latency(config) - 1
+    state = {"next": [None, None], "stores": -1, "rows": []}
+    hold = pipeline.hold_latency(config) - 2
 
     def drive(cycle):
         element.bank.next = True
@@ -100,14 +100,14 @@ def test_sums_are_right_however_columns_arrive(name, pause):
         element.load(cycle)
         element.column_valid.next = False
         element.store_begin.next = element.store_advance.next = element.store_clear.next = False
-        if state["next"] is not None:
-            element.activation.next = state["next"] % 65536
-            state["next"] = None
+        if state["next"][0] is not None:
+            element.activation.next = state["next"][0] % 65536
+        state["next"] = [state["next"][1], None]
         if 18 <= cycle < 300 and not (len(fulls) >= hold and fulls[-hold]) and generator.random() >= pause:
             column, value = generator.randrange(COLUMNS), generator.randint(-32768, 32767)
             element.look_up(column)
             element.add(column, value)
-            state["next"] = value
+            state["next"][1] = value
         if not element.busy and cycle > 320 and state["stores"] < 0:
             state["stores"] = cycle + 8
         since = cycle - state["stores"]
@@ -149,6 +149,6 @@ def test_a_column_takes_one_cycle_an_entry():
 
     run_unit(element.build, drive, look, 60)
     length = element.lengths[column]
-    # In the queue, and its first entry issued, in cycle 22.
-    assert times == list(range(22, 22 + length))
+    # In the queue, and its first entry issued, in cycle 23.
+    assert times == list(range(23, 23 + length))
     assert length > 3

@@ -12,6 +12,8 @@ CONFIGS = {
     "8 a word": ArrayConfig(num_pes=4, entries=64, pointers=16, rows=8, activations=32),
     "1 a word": ArrayConfig(num_pes=4, entries=64, pointers=16, rows=8, activations=32, entries_per_word=1),
     "one word": ArrayConfig(num_pes=4, entries=16, pointers=16, rows=8, activations=32, entries_per_word=16),
+    "2 a word": ArrayConfig(num_pes=4, entries=64, pointers=16, rows=8, activations=32, entries_per_word=2),
+    "empty columns": ArrayConfig(num_pes=4, entries=64, pointers=16, rows=8, activations=32, skip_empty=False),
     "one bank": ArrayConfig(num_pes=4, entries=64, pointers=16, rows=8, activations=32, banks=1, index_bits=3),
 }
 
@@ -27,7 +29,12 @@ def test_entries_of_all_columns_in_order(name, pause):
         sum(e << bits * i for i, e in enumerate(entries[w : w + per_word])) for w in range(0, len(entries), per_word)
     ]
     columns = [
-        (generator.randrange(config.entries), generator.choice((0, 1, 1, 2, 3, 11)), generator.randrange(8), number)
+        (
+            generator.randrange(config.entries),
+            generator.choice((int(config.skip_empty), 1, 1, 2, 3, 11)),
+            generator.randrange(8),
+            number,
+        )
         for number in range(40)
     ]
     expected = [

@@ -6,7 +6,7 @@ module properties (
     wire mask_ready, quarter_valid;
     wire [1:0] quarter;
     wire [3:0] quarter_position;
-    node_alone dut (
+    leading_nonzero_node dut (
         .clk(clk), .reset(reset), .mask_valid(mask_valid), .mask(mask), .position(position),
         .mask_ready(mask_ready), .quarter_valid(quarter_valid), .quarter(quarter),
         .quarter_position(quarter_position), .quarter_ready(quarter_ready)

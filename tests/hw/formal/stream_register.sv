@@ -14,12 +14,11 @@ module properties (
         .sink_valid(sink_valid), .sink_ready(sink_ready)
     );
     // Connected to the unit's registers of the same names.
-    wire inside_spare_full, inside_spare_keep, inside_spare_last;
-    wire [1:0] inside_spare_data;
+    wire inside_spare_full;
+    wire [3:0] inside_spare;
 
     wire [3:0] source_word = {source_last, source_keep, source_data};
     wire [3:0] sink_word = {sink_last, sink_keep, sink_data};
-    wire [3:0] spare_word = {inside_spare_last, inside_spare_keep, inside_spare_data};
     wire accepted = source_valid && source_ready;
     wire delivered = sink_valid && sink_ready;
 
@@ -59,7 +58,7 @@ module properties (
         // What makes it inductive: where the words are.
         if (past_reset) assert (!source_ready && count == 0);
         assert (inside_spare_full == (count == 2));
-        if (inside_spare_full) assert (!source_ready && spare_word == second);
+        if (inside_spare_full) assert (!source_ready && inside_spare == second);
 `endif
     end
 endmodule

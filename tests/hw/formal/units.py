@@ -10,20 +10,8 @@ from eie_hw.entity import convert_hierarchy
 from eie_hw.interfaces import Stream, bit, vector
 from eie_hw.leading_nonzero import leading_nonzero_node
 from eie_hw.stream_register import stream_register
-from myhdl import block
 
 SLOTS, HIGH_WATER = 8, 4
-
-
-@block
-def node_alone(
-    clk, reset, mask_valid, mask, position, mask_ready, quarter_valid, quarter, quarter_position, quarter_ready
-):
-    """The node one level down, as in the array: its signal `others` alone would be a VHDL keyword."""
-    node = leading_nonzero_node(
-        clk, reset, mask_valid, mask, position, mask_ready, quarter_valid, quarter, quarter_position, quarter_ready
-    )
-    return node
 
 
 def narrow_stream() -> Stream:
@@ -37,12 +25,12 @@ def new_unit(name: str):
         return stream_register(bit(), bit(), narrow_stream(), narrow_stream())
     if name == "activation_queue":
         return activation_queue(bit(), bit(), bit(), vector(2), bit(), bit(), vector(2), bit(), SLOTS, HIGH_WATER)
-    return node_alone(bit(), bit(), bit(), vector(8), vector(2), bit(), bit(), vector(2), vector(4), bit())
+    return leading_nonzero_node(bit(), bit(), bit(), vector(8), vector(2), bit(), bit(), vector(2), vector(4), bit())
 
 
 if __name__ == "__main__":
     for suffix in (".v", ".vhd"):
         shutil.copy(Path(eie_hw.__file__).with_name("lut_ram" + suffix), sys.argv[1])
-    for name in ("stream_register", "activation_queue", "node_alone"):
+    for name in ("stream_register", "activation_queue", "leading_nonzero_node"):
         for hdl in ("VHDL", "Verilog"):
             convert_hierarchy(new_unit(name), Path(sys.argv[1]), hdl, name)
