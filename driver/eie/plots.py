@@ -101,7 +101,7 @@ def work_figure(work: ArrayLike, padding: ArrayLike, inferences: int, title: str
     axes.set(xlabel="PE", ylabel="entries worked off per inference", xlim=(-0.7, len(total) - 0.3))
     axes.set_ylim(0, max(1.0, most) * 1.25)
     axes.set_xticks(_pe_ticks(len(total)))
-    axes.legend(loc="upper center", ncols=3, frameon=False, fontsize=9)
+    axes.legend(loc="upper center", ncol=3, frameon=False, fontsize=9)
     return figure
 
 
@@ -144,11 +144,11 @@ def _panels(
         "bottom": _BOTTOM / height,
         "hspace": gap * len(heights) / sum(heights),
         "wspace": 0.08,
+        # Here, and not as arguments of their own, for the matplotlib 3.5 of the PYNQ images.
+        "height_ratios": heights,
+        "width_ratios": width_ratios,
     }
-    shape = (len(heights), len(width_ratios))
-    axes = figure.subplots(
-        *shape, squeeze=False, sharey=sharey, height_ratios=heights, width_ratios=width_ratios, gridspec_kw=place
-    )
+    axes = figure.subplots(len(heights), len(width_ratios), squeeze=False, sharey=sharey, gridspec_kw=place)
     figure.suptitle(title, y=1 - 0.08 / height, va="top", fontsize=11)
     return figure, axes
 

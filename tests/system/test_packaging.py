@@ -20,7 +20,7 @@ BLOCKER = """
 import sys
 
 class OnlyNumpy:
-    allowed = sys.stdlib_module_names | {"numpy", "eie", "__main__"}
+    allowed = sys.stdlib_module_names | {"numpy", "eie", "eie_overlays", "__main__"}
 
     def find_spec(self, name, path=None, target=None):
         if name.partition(".")[0] not in self.allowed:
@@ -88,7 +88,8 @@ from eie.errors import MissingExtraError
 
 for module in pkgutil.walk_packages(eie.__path__, "eie."):
     # One runs the command line; the others are imported where numba and pynq are.
-    if module.name in ("eie.__main__", "eie.compiled", "eie.pynq_device", "eie.virtual.pynq_board"):
+    left_out = ("eie.__main__", "eie.compiled", "eie.pynq_device", "eie.virtual.device", "eie.virtual.pynq_board")
+    if module.name in left_out:
         continue
     try:
         importlib.import_module(module.name)
