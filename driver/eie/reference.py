@@ -13,6 +13,8 @@ from eie.model import ACTIVATION_MAX, ACTIVATION_MIN, Layer, Model
 _QUANTISE_BLOCK = 1 << 15
 _LARGEST_EXPONENT = 126
 """2**126 and 2**-126 are normal numbers of float32."""
+_LARGEST_SUM_EXPONENT = 100
+"""So are, up to here, the sums that `_round_inside` rounds by."""
 
 
 def reference(model: Model, activations: ArrayLike) -> NDArray[np.int16]:
@@ -76,20 +78,41 @@ def quantise(x: ArrayLike, fraction_bits: int, out: NDArray[np.int16] | None = N
     x = x if x.dtype == np.float32 else np.asarray(x, np.float64)
     quantised = np.empty(x.shape, np.int16) if out is None else out
     source, target = x.reshape(-1), quantised.reshape(-1)
+    lowest, highest = (math.ldexp(limit, -fraction_bits) for limit in (ACTIVATION_MIN, ACTIVATION_MAX))
     # Block by block, so that what is between the steps stays in the processor's cache.
     block = np.empty(min(_QUANTISE_BLOCK, len(source)), x.dtype)
-    with np.errstate(over="ignore"):  # what overflows saturates
-        for first in range(0, len(source), _QUANTISE_BLOCK):
-            part = slice(first, first + _QUANTISE_BLOCK)
-            scaled = _scale(source[part], fraction_bits, block[: len(source) - first])
-            low, high = scaled.min(), scaled.max()
-            if math.isnan(low):
-                raise PackError("activations hold NaN; an int16 has no value for it")
-            np.rint(scaled, out=scaled)
-            if low < ACTIVATION_MIN or high > ACTIVATION_MAX:
-                np.clip(scaled, ACTIVATION_MIN, ACTIVATION_MAX, out=scaled)
-            np.copyto(target[part], scaled, casting="unsafe")
+    for first in range(0, len(source), _QUANTISE_BLOCK):
+        part = source[first : first + _QUANTISE_BLOCK]
+        low, high = float(part.min()), float(part.max())
+        if math.isnan(low):
+            raise PackError("activations hold NaN; an int16 has no value for it")
+        inside = lowest <= low and high <= highest and abs(fraction_bits) <= _LARGEST_SUM_EXPONENT
+        convert = _round_inside if inside else _round_and_saturate
+        convert(part, fraction_bits, block[: len(part)], target[first : first + len(part)])
     return quantised
+
+
+def _round_inside(
+    x: NDArray[np.floating], fraction_bits: int, scratch: NDArray[np.floating], out: NDArray[np.int16]
+) -> None:
+    """Quantise what is in the range of int16: twice as fast, for the addition both scales and rounds.
+
+    Next to 1.5 * 2**(mantissa bits - fraction_bits) floats are 2**-fraction_bits apart. So the sum is rounded to just
+    the bits that are wanted, half to even, and they are the last ones of its mantissa, in two's complement.
+    """
+    offset = x.dtype.type(math.ldexp(1.5, np.finfo(x.dtype).nmant - fraction_bits))
+    np.add(x, offset, out=scratch)
+    np.copyto(out, scratch.view(f"i{x.dtype.itemsize}"), casting="unsafe")
+
+
+def _round_and_saturate(
+    x: NDArray[np.floating], fraction_bits: int, scratch: NDArray[np.floating], out: NDArray[np.int16]
+) -> None:
+    """Quantise whatever is not NaN."""
+    with np.errstate(over="ignore"):  # what overflows saturates
+        _scale(x, fraction_bits, scratch)
+    np.clip(np.rint(scratch, out=scratch), ACTIVATION_MIN, ACTIVATION_MAX, out=scratch)
+    np.copyto(out, scratch, casting="unsafe")
 
 
 def _scale(x: NDArray[np.floating], fraction_bits: int, out: NDArray[np.floating]) -> NDArray[np.floating]:

@@ -75,6 +75,20 @@ def test_quantising_block_by_block_is_the_plain_formula(seed, fraction_bits, kin
     assert out is None or result is out
 
 
+@settings(max_examples=60, deadline=None)
+@given(st.integers(-105, 105), st.sampled_from((np.float32, np.float64)), st.sampled_from((0.5, 0.25, 1e-3, 1.0)))
+def test_every_neighbourhood_of_a_half_is_rounded_to_even(fraction_bits, kind, step):
+    """Values in range alone, and with one beside them that saturates: the fast way and the general one."""
+    around = np.concatenate([np.arange(-40, 40) * step, 32766 + np.arange(3) * 0.5, -32768 + np.arange(5) * 0.5])
+    steps = np.concatenate(
+        [around, np.nextafter(kind(around), kind(np.inf)), np.nextafter(kind(around), kind(-np.inf))]
+    )
+    inside = steps[(steps >= -32768) & (steps <= 32767)].astype(kind)
+    for values in (inside, np.append(inside, kind(40_000))):
+        expected = np.clip(np.rint(values.astype(np.float64)), -32768, 32767)
+        assert np.array_equal(quantise(np.ldexp(values, -fraction_bits), fraction_bits), expected)
+
+
 @pytest.mark.parametrize("place", [0, 70_000, 99_999])
 def test_a_nan_is_found_in_every_block(place):
     x = np.zeros(100_000, np.float32)
