@@ -87,7 +87,7 @@ def diagnose(device: str = "auto", virtual_board: str | None = None) -> list[Che
     has_pynq = _check_pynq(findings)
     _check_extras(findings)
     described = _check_board(findings, virtual_board)
-    if has_pynq and described is not None:
+    if described is not None and find_spec("pynq") is not None:
         _check_board_version(findings, described)
     try:
         with _opened(device, virtual_board, described, has_pynq) as (name, overlay, opened):

@@ -6,11 +6,13 @@ from importlib import metadata
 
 import eie
 import pytest
-from eie.boards import board
+from eie.boards import board, board_names
 from eie.virtual import VirtualBoard
 
 from tests.pynq.faults import DEADLINE
 from tests.pynq.networks import CONFIG
+
+_ONE_OF_EACH_FAMILY = ("pynq-z2", "zcu104")
 
 REASON = "pynq is not installed here; scripts/test_pynq.sh installs it apart and runs these tests"
 
@@ -23,14 +25,23 @@ def pytest_collection_modifyitems(items):
 
 
 def pytest_generate_tests(metafunc):
-    """Zynq-7000 boards with pynq 3, UltraScale+ boards with pynq 4, which no longer has the former."""
+    """Each test runs on every board that the installed pynq supports; a heavy one on one board of each family."""
     if "board_name" in metafunc.fixturenames:
-        try:
-            pynq_version = metadata.version("pynq")
-        except metadata.PackageNotFoundError:
-            pynq_version = "0"
-        names = ["zcu104"] if int(pynq_version.partition(".")[0]) >= 4 else ["pynq-z2"]
+        names = [name for name in board_names() if _pynq_release() in {_release(v) for v in board(name).pynq_versions}]
+        if metafunc.definition.get_closest_marker("full"):
+            names = [name for name in _ONE_OF_EACH_FAMILY if name in names][:1]
         metafunc.parametrize("board_name", names, scope="session")
+
+
+def _pynq_release():
+    try:
+        return _release(metadata.version("pynq"))
+    except metadata.PackageNotFoundError:
+        return _release(max(board("pynq-z2").pynq_versions))
+
+
+def _release(version):
+    return version.partition(".")[0]
 
 
 @pytest.fixture
