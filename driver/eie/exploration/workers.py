@@ -92,7 +92,7 @@ def _on_dask(tasks: Sequence[Task], workload: Workload, address: str) -> Iterato
         client = Client(address, set_as_default=False)
     except (OSError, ValueError) as error:
         raise EieError(f"scheduler {address}: cannot be reached ({error or type(error).__name__})") from error
-    with client:
+    with client, client.as_current():
         # As a task of its own the workload is made again when the worker that holds it dies; data that is scattered
         # would be lost with it.
         with warnings.catch_warnings():
