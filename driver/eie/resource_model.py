@@ -80,13 +80,12 @@ def fits(figures: Estimate, board: Board) -> bool:
 
 def features(config: ArrayConfig) -> dict[str, NDArray[np.float64]]:
     """Return, for each figure of `FITTED`, what it is fitted to: counts that the structure of the array gives."""
-    pes = config.num_pes
-    addresses = pes * (config.start_bits + config.row_bits)
-    beats = 8 * config.beat_bytes
+    pes, lanes = config.num_pes, config.lanes
+    pointers = pes * _column_bits(config)
     return {
-        "logic_luts": np.array([1, pes, _multiplexer_luts(config), addresses, beats], float),
+        "logic_luts": np.array([1, pes, lanes, pointers, _multiplexer_luts(config)], float),
         "memory_luts": np.array([1, pes, _distributed_luts(config)], float),
-        "flip_flops": np.array([1, pes, addresses, beats], float),
+        "flip_flops": np.array([1, pes, lanes, pointers, 8 * config.beat_bytes], float),
     }
 
 
@@ -131,15 +130,18 @@ def _ramb18(config: ArrayConfig) -> int:
 
 def _dual_port_memories(config: ArrayConfig) -> list[tuple[int, int, int]]:
     """Return number, depth and width of the distributed memories with a read port of their own."""
-    row_bits = config.row_bits if config.first_row else 0
-    column_bits = 2 * config.start_bits + row_bits + ACTIVATION_BITS
     return [
         (config.num_pes, config.rows, ACCUMULATOR_BITS),
         (config.num_pes, CODEBOOK_SIZE, WEIGHT_BITS),
-        (config.num_pes, pipeline.queue_slots(config), column_bits),
+        (config.num_pes, pipeline.queue_slots(config), _column_bits(config) + ACTIVATION_BITS),
         (config.lanes, config.activation_groups, ACTIVATION_BITS),
         (config.lanes, config.activation_groups, 1),
     ]
+
+
+def _column_bits(config: ArrayConfig) -> int:
+    """Return the bits that describe a column to a PE: where its entries begin and end, and its first row."""
+    return config.start_bits + config.pointer_bits
 
 
 def _distributed_luts(config: ArrayConfig) -> float:
