@@ -6,6 +6,9 @@ Runs the shipped LeNet-300-100 on a batch of MNIST-sized images through the real
 --device none, through a device that takes no time and gives zeros, to see the driver alone.
 
     build/pynq-3.1.2/bin/python scripts/bench_host.py
+
+Both by the wall clock, which counts what else the machine does, and by the processor's time on this thread. Runs of
+either kind alternate.
 """
 
 import argparse
@@ -14,6 +17,7 @@ import cProfile
 import json
 import platform
 import pstats
+import time
 from collections.abc import Iterator
 
 import eie
@@ -23,6 +27,7 @@ from eie.device import Device
 from eie.transfers import STAGES
 
 MODEL = mnist.DATA / "lenet-300-100.eie"
+CLOCKS = {"wall clock": time.perf_counter, "processor time": time.thread_time}
 LIMIT = 3.0
 """Microseconds an image that the host may take."""
 
@@ -65,11 +70,14 @@ def main() -> None:
         print(json.dumps(result))
         return
     print(f"{result['batch']} images a run, {result['runs']} runs, numpy {np.__version__}, {platform.machine()}")
-    print(f"microseconds an image{'':8}{'best':>8}{'median':>8}")
+    print(f"{'':17}{'wall clock':>16}{'processor time':>18}")
+    print(f"{'us an image':<17}{'best':>8}{'median':>8}{'best':>10}{'median':>8}")
     for stage in (*STAGES, "host"):
-        best, median = result[stage]
-        print(f"  {stage if stage != 'host' else 'all but wait':<26}{best:8.2f}{median:8.2f}")
-    print(f"limit {LIMIT}: {'met' if result['host'][0] <= LIMIT else 'NOT MET'}")
+        wall, processor = result["wall clock"][stage], result["processor time"][stage]
+        name = stage if stage != "host" else "all but wait"
+        print(f"{name:<17}{wall[0]:8.2f}{wall[1]:8.2f}{processor[0]:10.2f}{processor[1]:8.2f}")
+    median = result["processor time"]["host"][1]
+    print(f"limit {LIMIT} for all but wait: {'met' if median <= LIMIT else 'NOT MET'} by the median of processor time")
 
 
 @contextlib.contextmanager
@@ -99,24 +107,30 @@ def measure(target: Device, executor: object, args: argparse.Namespace) -> dict:
             send(buffer, reply_bytes)
 
         target.send = announce
-    runs = []
-    profile = cProfile.Profile()
+    profile = cProfile.Profile(time.thread_time)
+    times = {name: [] for name in CLOCKS}
     acc.run(x)
-    for _ in range(args.runs):
+    for i in range(len(CLOCKS) * args.runs):
+        name = list(CLOCKS)[i % len(CLOCKS)]
         acc.times.clear()
+        acc.times.clock = CLOCKS[name]
         if args.profile:
             profile.enable()
         acc.run(x)
         profile.disable()
-        runs.append([1e6 * acc.times.seconds[stage] / args.batch for stage in STAGES])
-    times = np.array(runs)
-    host = times[:, [stage != "wait" for stage in STAGES]].sum(axis=1)
-    best = times[host.argmin()]
+        times[name].append([1e6 * acc.times.seconds[stage] / args.batch for stage in STAGES])
     acc.close()
     if args.profile:
         pstats.Stats(profile).sort_stats("tottime").print_stats(25)
-    result = {stage: (best[i], float(np.median(times[:, i]))) for i, stage in enumerate(STAGES)}
-    return {"batch": args.batch, "runs": args.runs, **result, "host": (host.min(), float(np.median(host)))}
+    return {"batch": args.batch, "runs": args.runs, **{name: summary(np.array(times[name])) for name in CLOCKS}}
+
+
+def summary(times: np.ndarray) -> dict:
+    """Return best and median of each stage, and of all but waiting; the best is that of the run with the best sum."""
+    host = times[:, [stage != "wait" for stage in STAGES]].sum(axis=1)
+    best, median = times[host.argmin()], np.median(times, axis=0)
+    stages = {stage: (float(best[i]), float(median[i])) for i, stage in enumerate(STAGES)}
+    return {**stages, "host": (float(host.min()), float(np.median(host)))}
 
 
 if __name__ == "__main__":

@@ -297,7 +297,7 @@ class _Run:
         """Run a batch through all segments."""
         for segment in self.packed.segments:
             outputs = np.empty((len(activations), segment.rows), np.int16)
-            step = inferences_per_transfer(segment)
+            step = inferences_per_transfer(segment, len(activations))
             for first in range(0, len(activations), step):
                 part = slice(first, first + step)
                 outputs[part] = self._transfer(segment, activations[part])

@@ -28,10 +28,16 @@ STAGES = ("quantise", "fill", "send", "wait", "unpack")
 the DMA, wait for the array, outputs from the buffer and to floats."""
 
 
-def inferences_per_transfer(segment: Segment) -> int:
-    """Return how many inferences go into one transfer at most."""
+def inferences_per_transfer(segment: Segment, batch: int) -> int:
+    """Return how many inferences of a batch go into one transfer; the last one may have fewer.
+
+    All transfers alike, where that is possible: a buffer keeps its program for the next one of the same size.
+    """
     words = max(len(segment.unit), segment.output_words * segment.inferences)
-    return max(1, _TRANSFER_BYTES // (_WORD_BYTES * words)) * segment.inferences
+    most = max(1, _TRANSFER_BYTES // (_WORD_BYTES * words))
+    units = max(1, -(-batch // segment.inferences))
+    transfers = -(-units // most)
+    return -(-units // transfers) * segment.inferences
 
 
 class StageTimes:
@@ -42,9 +48,15 @@ class StageTimes:
     >>> acc.times.clear()
     >>> y = acc.run(x)
     >>> acc.times.seconds["wait"] / acc.times.inferences
+
+    Attributes
+    ----------
+    clock : callable
+        Gives seconds; `time.thread_time` counts only what the processor spent on this thread.
     """
 
     def __init__(self) -> None:
+        self.clock: Callable[[], float] = perf_counter
         self.clear()
 
     def clear(self) -> None:
@@ -54,7 +66,7 @@ class StageTimes:
 
     def stage(self, name: str) -> _Stage:
         """Return a context whose duration is added to a stage."""
-        return _Stage(self.seconds, name)
+        return _Stage(self.seconds, name, self.clock)
 
     @property
     def host_seconds(self) -> float:
@@ -68,14 +80,14 @@ class StageTimes:
 
 
 class _Stage:
-    def __init__(self, seconds: dict[str, float], name: str) -> None:
-        self.seconds, self.name = seconds, name
+    def __init__(self, seconds: dict[str, float], name: str, clock: Callable[[], float]) -> None:
+        self.seconds, self.name, self.clock = seconds, name, clock
 
     def __enter__(self) -> None:
-        self.start = perf_counter()
+        self.start = self.clock()
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self.seconds[self.name] += perf_counter() - self.start
+        self.seconds[self.name] += self.clock() - self.start
 
 
 @dataclass
@@ -117,7 +129,7 @@ class Transfers:
         ndarray, shape (batch, segment.rows), int16
         """
         outputs = np.empty((batch, segment.rows), np.int16)
-        step = inferences_per_transfer(segment)
+        step = inferences_per_transfer(segment, batch)
         under_way: slice | None = None
         for first in range(0, batch, step):
             part = slice(first, min(first + step, batch))
