@@ -3,10 +3,10 @@
 import eie
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from tests.strategies import layers
+from tests.strategies import activations, configs, layers, models
 
 SMALL = eie.ArrayConfig(num_pes=4, entries=1024, pointers=256, rows=16, activations=512)
 CONFIGS = {
@@ -44,3 +44,19 @@ def test_the_cycle_model_equals_the_hardware(name):
             assert np.array_equal(getattr(counters[0], name), getattr(counters[1], name)), name
 
     check()
+
+
+@pytest.mark.full
+@settings(max_examples=12, deadline=None, derandomize=True, phases=[Phase.generate])
+@given(configs(pes=(1, 2, 4, 8)), st.data())
+def test_any_array_takes_the_cycles_that_the_model_says(config, data):
+    """Arrays of any parameters, each built; on each of them models of several layers, of any shape."""
+    with eie.Accelerator(eie.RtlDevice(config)) as hardware:
+        for _ in range(8):
+            model = data.draw(models(max_size=120))
+            a = activations(model, 2, data.draw(st.integers(0, 2**32)), data.draw(st.sampled_from((0.05, 0.5, 1.0))))
+            hardware.clear_counters()
+            assert np.array_equal(hardware.run_raw(a, model=model), eie.reference(model, a))
+            counted, expected = hardware.counters, eie.cycles(model, a, config)
+            for name in ("cycles", "broadcasts", "work", "padding", "starved", "blocked"):
+                assert np.array_equal(getattr(counted, name), sum(getattr(e, name) for e in expected)), name
