@@ -25,7 +25,7 @@ def add_parser(commands: Commands) -> None:
     )
     add_options(parser)
     add_json_option(parser)
-    parser.set_defaults(command=run)
+    parser.set_defaults(command=_command)
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -38,6 +38,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--model", metavar="FILE", help="a model of your own to compare with random layers like it")
     parser.add_argument("--inputs", metavar="FILE", help="its inputs, .npy or .npz")
+
+
+def _command(args: argparse.Namespace) -> None:
+    run(args)
 
 
 def run(args: argparse.Namespace) -> dict[str, Any]:

@@ -31,16 +31,20 @@ _BAR = 0.27
 def figures(result: Result) -> dict[str, Figure]:
     """Return all figures of an evaluation by the names of their files."""
     require_plots()
-    return {
-        "times": _times(result),
-        "utilisation": _utilisation(result),
-        "fig8_queue": _queue(result),
-        "fig9_width": _width(result),
-        "fig10_precision": _precision(result),
-        "fig11_speedup": _speedup(result),
-        "fig12_padding": _padding(result),
-        "fig13_balance": _balance(result),
+    import matplotlib
+
+    makers = {
+        "times": _times,
+        "utilisation": _utilisation,
+        "fig8_queue": _queue,
+        "fig9_width": _width,
+        "fig10_precision": _precision,
+        "fig11_speedup": _speedup,
+        "fig12_padding": _padding,
+        "fig13_balance": _balance,
     }
+    with matplotlib.rc_context({"axes.titlesize": 10}):
+        return {name: make(result) for name, make in makers.items()}
 
 
 def _panels(title: str, count: int, height: float = 3.6) -> tuple[Figure, list[Axes]]:
@@ -50,7 +54,6 @@ def _panels(title: str, count: int, height: float = 3.6) -> tuple[Figure, list[A
     figure.suptitle(title, fontsize=11)
     axes = list(figure.subplots(1, count, squeeze=False)[0])
     for panel in axes:
-        panel.title.set_fontsize(10)
         panel.grid(True, color="#E4E4E4", lw=0.7)
         panel.set_axisbelow(True)
     return figure, axes
@@ -177,9 +180,9 @@ def _width(result: Result) -> Figure:
         color=ORANGE,
         alpha=0.35,
         lw=0,
-        label=f"it costs as much as {bounds[0]:.0f} to {bounds[1]:.0f} bits: words of 64 bits are best",
+        label=f"with {bounds[0]:.0f} to {bounds[1]:.0f} bits: 64-bit words are best",
     )
-    label = f"what does not depend on the width costs as much as {energy.FIXED_BITS:.0f} bits (assumed)"
+    label = f"fixed part of a read worth {energy.FIXED_BITS:.0f} bits of width (assumed)"
     right.plot(widths, curves[2], color="black", marker="o", label=label)
     right.set(ylabel="energy of all reads, nJ", ylim=(0, max(map(max, curves)) * 1.25), title="energy of all reads")
     handles, labels = right.get_legend_handles_labels()
@@ -200,12 +203,12 @@ def _precision(result: Result) -> Figure:
     figure, (left, right) = _panels(title, 2)
     bits = found["bits"]
     left.axhline(found["float32"], color="black", lw=1, ls="--", label=f"float32: {found['float32']:.2f} %")
-    left.plot(bits, found["per_tensor"], color=BLUE, marker="o", label="fixed point, a format for each tensor")
-    left.plot(bits, found["single"], color=ORANGE, marker="s", label="fixed point, one format for all")
+    left.plot(bits, found["per_tensor"], color=BLUE, marker="o", label="a format for each tensor")
+    left.plot(bits, found["single"], color=ORANGE, marker="s", label="one format for all")
     _powers(left, sorted(bits), "bits of weights and activations")
     left.tick_params(axis="x", labelsize=8)
     left.set(ylabel="digits recognised, %", ylim=(0, 104))
-    left.legend(frameon=False, fontsize=8, loc="center right")
+    left.legend(frameon=False, fontsize=8, loc="lower right")
     kinds = ("float32", "int32", "int16", "int8")
     costs = [energy.multiply_energy_pj(kind) for kind in kinds]
     bars = right.bar(kinds, costs, color=[GREY, BLUE, BLUE, BLUE], width=0.6)

@@ -26,6 +26,7 @@ body { font: 15px/1.5 system-ui, sans-serif; max-width: 62rem; margin: 2rem auto
 h1 { font-size: 1.6rem; } h2 { font-size: 1.2rem; margin-top: 2.4rem; border-bottom: 1px solid #ccc; }
 table { border-collapse: collapse; font-size: 13px; margin: 1rem 0; font-variant-numeric: tabular-nums; }
 th, td { padding: 3px 9px; text-align: right; border-bottom: 1px solid #e4e4e4; }
+td { white-space: nowrap; }
 th { border-bottom: 2px solid #888; vertical-align: bottom; } th:first-child, td:first-child { text-align: left; }
 .wide { overflow-x: auto; } img { width: 100%; height: auto; }
 dl { display: grid; grid-template-columns: 7rem 1fr; gap: 4px 12px; } dt { color: #666; } dd { margin: 0; }

@@ -144,21 +144,26 @@ def utilisation_table(result: Result) -> Table:
     for b in chosen(result):
         measured = result["benchmarks"][b.name]
         steps = measured["steps"]
-        values = [b.utilisation, steps[0]["utilisation"], steps[-1]["utilisation"], measured["board"]["utilisation"]]
-        rows.append([b.name, *values, b.actual_us, actual_us(measured), microseconds(steps[-1]["cycles"])])
-    means = [geometric_mean(row[i] for row in rows) for i in range(1, 5)]
-    rows.append(["geometric mean", *means, None, None, None])
+        in_one_tile = measured["products"] / (PES * measured["one_tile_cycles"]["best"])
+        values = [steps[0]["utilisation"], steps[-1]["utilisation"], in_one_tile, measured["board"]["utilisation"]]
+        best_us = microseconds(steps[-1]["cycles"])
+        times = [b.actual_us, actual_us(measured), best_us, b.actual_us / best_us]
+        rows.append([b.name, b.utilisation, *values, *times])
+    means = [geometric_mean(row[i] for row in rows) for i in range(1, 6)]
+    rows.append(["geometric mean", *means, None, None, None, geometric_mean(row[-1] for row in rows)])
     header = (
         "benchmark",
         "paper",
         "paper-mode",
         "best mode",
+        "with room for the layer",
         "board's memories",
         "paper, us",
         "paper-mode, us",
         "best mode, us",
+        "paper / best mode",
     )
-    formats: list[Format] = [str, *[_decimals(3)] * 4, _decimals(1), _decimals(2), _decimals(2)]
+    formats: list[Format] = [str, *[_decimals(3)] * 5, _decimals(1), *[_decimals(2)] * 3]
     return Table("utilisation", "Useful multiply-accumulates per PE and cycle", header, formats, rows)
 
 
