@@ -31,7 +31,7 @@ from eie.pynq_versions import PINS, PYTHON, requirement
 
 OK, FAIL, SKIPPED = "OK", "FAIL", "SKIPPED"
 
-OLDEST_NUMPY = (1, 22)
+OLDEST_NUMPY = (1, 21)
 _DISTRIBUTION = "eie-pynq"
 _FOR_DEVELOPMENT = ("test", "train")
 _IMAGES = 16
