@@ -2,7 +2,8 @@
 # Runs tests/pynq: the driver on the real pynq library, unmodified, on the virtual board. pynq 3.1 is tested with the
 # Zynq-7000 board, pynq 4 with the UltraScale+ board. Either gets its own virtual environment (default build/pynq-*),
 # for they need older numpy and setuptools than the rest. Arguments go to pytest; --full runs the heavy tests too, with
-# the simulated hardware as the board's fabric: its simulator is installed beside pynq then.
+# the simulated hardware as the board's fabric (its simulator is installed beside pynq then), and checks the installation
+# on a board with its notebooks (scripts/check_board.sh).
 set -eu
 cd "$(dirname "$0")/.."
 environments=${PYNQ_ENVIRONMENTS:-build}
@@ -37,6 +38,7 @@ run() {
     fi
     echo "pynq $version, $("$environment/bin/python" --version)"
     "$environment/bin/python" -W ignore::ResourceWarning -m pytest tests/pynq "$@"
+    if $full; then scripts/check_board.sh "$version" "$python"; fi
 }
 
 run 3.1.2 python3.11 "$@"
