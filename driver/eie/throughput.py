@@ -197,7 +197,7 @@ def estimate(
     density : float
         Non-zeros among random inputs, above 0 to 1. Later layers get what the network makes of them.
     batch : int, optional
-        Number of random inputs; default 16, or 2 where the weights are streamed.
+        Number of random inputs; default 16, or 2 where the weights are streamed. Of given ones, all are used.
     seed : int
         Of random inputs.
 
@@ -226,6 +226,10 @@ def estimate(
     _require("clock_mhz", clock_mhz, 0, 10_000)
     _require("bytes_per_cycle", bytes_per_cycle, 0, _WORD_BYTES)
     _require("density", density, 0, 1)
+    if batch is not None and batch < 1:
+        raise ConfigError(f"batch is {batch}; it must be 1 or more")
+    if seed < 0:
+        raise ConfigError(f"seed is {seed}; it must be 0 or more")
     packed = pack(model, config)
     if activations is None:
         a = _random_activations(model, density, _BATCH[packed.resident] if batch is None else batch, seed)
@@ -265,8 +269,6 @@ def _require(name: str, value: float, above: float, limit: float) -> None:
 
 def _random_activations(model: Model, density: float, batch: int, seed: int) -> NDArray[np.int16]:
     """Return standard normal values in the model's fixed point, and zeros."""
-    if batch < 1:
-        raise ConfigError(f"batch is {batch}; it must be 1 or more")
     rng = np.random.default_rng(seed)
     values = quantise(rng.standard_normal((batch, model.columns)), model.input_fraction_bits)
     values[values == 0] = 1

@@ -9,7 +9,8 @@ import pytest
 from eie import isa
 from eie.boards import board, board_names
 from eie.errors import ConfigError, PackError
-from eie.mnist import DATA, test_digits
+from eie.mnist import DATA
+from eie.mnist import test_digits as digits
 from eie.program_timing import ProgramTiming, TimedDevice
 
 SMALL = eie.ArrayConfig(num_pes=4, entries=512, pointers=256, rows=16, activations=512)
@@ -95,7 +96,7 @@ def test_half_the_dma_doubles_the_time_of_what_it_bounds_and_half_the_clock_of_e
 
 @pytest.mark.parametrize("name", board_names())
 def test_every_board_runs_the_shipped_network_from_its_own_memories_within_microseconds(name):
-    x = test_digits().inputs()[:4]
+    x = digits().inputs()[:4]
     found = eie.estimate(eie.load(DATA / "lenet-300-100.eie"), name, x)
     described = board(name)
     assert (found.board, found.clock_mhz, found.config) == (described.title, described.clock_mhz, described.config)

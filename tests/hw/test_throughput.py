@@ -4,7 +4,8 @@ import eie
 import numpy as np
 import pytest
 from eie.config import STREAM_BITS
-from eie.mnist import DATA, test_digits
+from eie.mnist import DATA
+from eie.mnist import test_digits as digits
 from eie.paper import BENCHMARKS
 from eie.reference import quantise
 
@@ -42,7 +43,7 @@ def random_layer(rows, columns, density, seed=0):
 @pytest.mark.parametrize("name", [n if n == "4 PEs" else pytest.param(n, marks=full) for n in LENET])
 def test_the_resident_lenet_takes_the_cycles_that_the_estimate_says(name):
     config, model = LENET[name], eie.load(DATA / "lenet-300-100.eie")
-    inputs = quantise(test_digits().inputs()[:20], model.input_fraction_bits)
+    inputs = quantise(digits().inputs()[:20], model.input_fraction_bits)
     found = eie.estimate(model, config, inputs)
     assert found.resident
     assert found.batch_cycles == measure(config, model, inputs).busy

@@ -65,14 +65,14 @@ def _run(args: argparse.Namespace) -> None:
         model = load(args.file)
         inputs = None
         if args.data:
-            inputs = np.asarray(read_batch(args.data, model)[0][: args.batch or _MOST])
+            inputs = np.asarray(read_batch(args.data, model)[0][: _MOST if args.batch is None else args.batch])
         progress(f"timing {model.name} on {config.num_pes} PEs")
         result = estimate(
             model,
             described if config == described.config else config,
             inputs,
-            clock_mhz=args.clock or described.clock_mhz,
-            bytes_per_cycle=args.dma_bytes or described.dma_data_bits / 8,
+            clock_mhz=described.clock_mhz if args.clock is None else args.clock,
+            bytes_per_cycle=described.dma_data_bits / 8 if args.dma_bytes is None else args.dma_bytes,
             density=args.density,
             batch=args.batch,
             seed=args.seed,
