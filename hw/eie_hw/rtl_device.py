@@ -34,7 +34,7 @@ _PATIENCE = 2_000_000_000
 class RtlDevice:
     """An EIE array simulated from its converted Verilog by Verilator.
 
-    The first use of a configuration converts and compiles it, which takes about half a minute, whatever its size;
+    The first use of a configuration converts and compiles it, which takes up to 40 seconds of processor time (64 PEs);
     later ones take it from the cache.
 
     Parameters
