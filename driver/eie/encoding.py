@@ -38,10 +38,17 @@ class EncodedRows:
     starts: NDArray[np.int64]
     first_rows: NDArray[np.uint16]
 
-    @cached_property
+    @property
     def padding(self) -> int:
         """Padding entries."""
-        return len(self.entries) - int(np.count_nonzero(self.entries & (CODEBOOK_SIZE - 1)))
+        return int(self.padding_before[-1])
+
+    @cached_property
+    def padding_before(self) -> NDArray[np.int32]:
+        """Padding entries before each position, shape (total + 1,)."""
+        before = np.zeros(len(self.entries) + 1, np.int32)
+        np.cumsum(self.entries & (CODEBOOK_SIZE - 1) == 0, out=before[1:])
+        return before
 
 
 def encode_rows(

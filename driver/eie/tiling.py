@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eie.bits import pack_fields
-from eie.config import CODEBOOK_SIZE, ArrayConfig
+from eie.config import ArrayConfig
 from eie.encoding import EncodedRows, encode_rows
 from eie.model import Layer
 
@@ -60,11 +60,9 @@ class Tile:
     @property
     def padding(self) -> NDArray[np.int32]:
         """Padding entries of each PE's columns, shape (columns, N)."""
-        starts = self.starts
         if not self.encoded.padding:
-            return np.zeros((starts.shape[1] - 1, len(starts)), np.int32)
-        before = np.concatenate(([0], np.cumsum(self.encoded.entries & (CODEBOOK_SIZE - 1) == 0)))
-        return np.diff(before[starts], axis=1).T.astype(np.int32)
+            return np.zeros((self.starts.shape[1] - 1, self.config.num_pes), np.int32)
+        return np.diff(self.encoded.padding_before[self.starts], axis=1).T
 
     def word_reads(self) -> NDArray[np.int32]:
         """Return the words of the sparse-matrix memory that each PE's columns lie in, shape (columns, N)."""
