@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
 import time
 from pathlib import Path
@@ -16,6 +17,7 @@ from eie.device import Device
 from eie.emulation import EmulatedDevice
 from eie.errors import MissingExtraError
 from eie.overlay_files import bit_bytes
+from eie.registers import build_hash
 from eie.virtual.axi_dma import AxiDma
 from eie.virtual.fabric import Fabric
 from eie.virtual.faults import Fault, Faults
@@ -170,7 +172,14 @@ class VirtualBoard:
 
 
 def write_overlay(board: Board, bitfile: Path, hwh: Board | None = None) -> None:
-    """Write a virtual overlay: a .bit without configuration, and its .hwh beside it."""
+    """Write a virtual overlay: a .bit without configuration, with its .hwh and what it was built from beside it."""
     data = bit_bytes(board.design_name, board.part, board.vivado_version, _CONFIGURATION)
     bitfile.write_bytes(data)
+    built_from = {
+        "overlay": board.overlay_name,
+        "board": board.title,
+        "hash": f"0x{build_hash(board.config):08x}",
+        "array": board.config.to_dict(),
+    }
+    bitfile.with_suffix(".json").write_text(json.dumps(built_from, indent=2), encoding="utf-8")
     bitfile.with_suffix(".hwh").write_text(hwh_text(hwh or board), encoding="utf-8")
