@@ -45,6 +45,19 @@ def test_a_fault_while_weights_are_loaded_does_not_leave_them_broken(virtual, fa
         assert np.array_equal(acc.run_raw(a, model=network), eie.reference(network, a))
 
 
+def test_an_error_after_a_whole_reply_is_an_error_all_the_same(accelerator):
+    network = accelerator.load(model())
+    (segment,) = accelerator._loaded[network].segments
+    words = np.full(segment.words(2) + 1, 0xFF, np.uint64)  # an opcode that there is not, after the last READ
+    segment.fill(inputs(network, 2), words[:-1])
+    buffer = accelerator.device.allocate(words.nbytes)
+    buffer[:] = words.view(np.uint8)
+    accelerator.device.send(buffer, 2 * 8 * segment.output_words)
+    with pytest.raises(DeviceError, match=r"the array has stopped; .*received 6 of 6 words; IP error BAD_OPCODE at"):
+        accelerator.device.receive(2 * 8 * segment.output_words)
+    accelerator.device.release(buffer)
+
+
 def test_recovery_is_one_call(virtual, accelerator):
     network = accelerator.load(model())
     a = inputs(network, BATCH)
