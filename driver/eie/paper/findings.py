@@ -105,9 +105,9 @@ def _queue(result: Result) -> Finding:
     first, eight, last = depths.index(min(depths)), depths.index(8), depths.index(max(depths))
     slots, paper = _mean(found["slots"]), _mean(found["paper"])
     ours = (
-        f"With a queue of depth {depths[first]} {1 - slots[first]:.0%} of all cycles are idle, with 8 "
-        f"{1 - slots[eight]:.0%}, with {depths[last]} {1 - slots[last]:.0%}, if a column keeps its slot until it is "
-        f"worked off; on our array {1 - paper[first]:.0%}, {1 - paper[eight]:.0%} and {1 - paper[last]:.0%}."
+        f"Idle cycles are {1 - slots[first]:.0%} with a queue of depth {depths[first]}, {1 - slots[eight]:.0%} with 8 "
+        f"and {1 - slots[last]:.0%} with {depths[last]}, if a column keeps its slot until it is worked off; on our "
+        f"array {1 - paper[first]:.0%}, {1 - paper[eight]:.0%} and {1 - paper[last]:.0%}."
     )
     worst = min(found["paper"], key=lambda name: found["paper"][name][eight])
     if worst == "NT-We":
