@@ -130,15 +130,27 @@ def span_check(word: Signal, beyond: Signal, instruction: Instruction, span: Spa
         length = ConcatSignal(word(high, low), intbv(0)[shift:])
     else:
         length = word(high, low - shift)
-    end_address = vector(max(len(start), len(length), depth.bit_length()) + 2)
+    width = max(len(start), len(length), depth.bit_length()) + 2
+    end_address = vector(width)
+    depth_bits = depth.bit_length() - 1
 
     @always_comb
     def add():
         end_address.next = start + length + base
 
-    @always_comb
-    def compare():
-        beyond.next = end_address > depth
+    # Memories are powers of two deep: a look at the bits spares a second chain of carries behind the sum's.
+    if depth == 1 << depth_bits and depth_bits > 0:
+
+        @always_comb
+        def compare():
+            beyond.next = end_address[width : depth_bits + 1] != 0 or (
+                end_address[depth_bits] and end_address[depth_bits:] != 0
+            )
+    else:
+
+        @always_comb
+        def compare():
+            beyond.next = end_address > depth
 
     return add, compare
 
