@@ -4,11 +4,12 @@ import dataclasses
 
 import eie
 import pytest
-from eie.boards import board, board_names, design_build_hash
+from eie.boards import DMA_CELL, board, board_names, design_build_hash
 from eie.errors import DeviceError
-from eie.overlay_files import bit_bytes, bit_design, hwh_design
+from eie.overlay_files import bit_bytes, bit_design, hwh_design, hwh_memory
 from eie.registers import build_hash
 from eie.virtual.board import write_overlay
+from eie.virtual.hwh import hwh_text
 
 
 @pytest.mark.parametrize("name", board_names())
@@ -54,3 +55,36 @@ def test_a_hwh_that_is_missing_or_damaged_is_refused_by_name(tmp_path, content, 
         path.write_text(content)
     with pytest.raises(DeviceError, match=f"eie.hwh {text}"):
         hwh_design(path)
+
+
+def _hwh_with_memory(path, ranges, name="/axi_dma_0"):
+    found = "".join(
+        f'<MEMRANGE MASTERBUSINTERFACE="{master}" MEMTYPE="{kind}" BASEVALUE="{base}" HIGHVALUE="{high}"/>'
+        for master, kind, base, high in ranges
+    )
+    module = f'<MODULE FULLNAME="{name}"><MEMORYMAP>{found}</MEMORYMAP></MODULE>'
+    path.write_text(f'<EDKSYSTEM><SYSTEMINFO NAME="d"/><MODULES>{module}</MODULES></EDKSYSTEM>')
+    return path
+
+
+@pytest.mark.parametrize("name", board_names())
+def test_the_memory_that_a_boards_dma_reaches_is_read_from_its_hwh(tmp_path, name):
+    described = board(name)
+    path = tmp_path / "x.hwh"
+    path.write_text(hwh_text(described))
+    assert hwh_memory(path, DMA_CELL) == (range(described.memory_base, described.memory_base + described.memory_bytes),)
+
+
+def test_only_memory_that_both_directions_of_the_dma_reach_counts(tmp_path):
+    low, high, registers = ("0x0", "0x7FFFFFFF"), ("0x800000000", "0x87FFFFFFF"), ("0x40400000", "0x4040FFFF")
+    ranges = [("M_AXI_MM2S", "MEMORY", *low), ("M_AXI_MM2S", "MEMORY", *high), ("M_AXI_S2MM", "MEMORY", *low)]
+    ranges += [("M_AXI_MM2S", "REGISTER", *registers), ("M_AXI_S2MM", "REGISTER", *registers)]
+    path = _hwh_with_memory(tmp_path / "x.hwh", ranges, "/part/axi_dma_0")
+    assert hwh_memory(path, "part/axi_dma_0") == (range(0, 0x8000_0000),)
+    both = _hwh_with_memory(tmp_path / "y.hwh", [*ranges, ("M_AXI_S2MM", "MEMORY", *high)])
+    assert hwh_memory(both, "axi_dma_0") == (range(0, 0x8000_0000), range(0x8_0000_0000, 0x8_8000_0000))
+
+
+def test_a_hwh_that_states_no_memory_says_nothing(tmp_path):
+    assert hwh_memory(_hwh_with_memory(tmp_path / "x.hwh", []), "axi_dma_0") == ()
+    assert hwh_memory(_hwh_with_memory(tmp_path / "x.hwh", []), "other") == ()
