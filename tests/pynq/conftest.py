@@ -9,7 +9,7 @@ import pytest
 from eie.boards import board, board_names
 from eie.virtual import VirtualBoard
 
-from tests.pynq.faults import DEADLINE
+from tests.pynq.faults import PATIENT
 from tests.pynq.networks import CONFIG
 
 _ONE_OF_EACH_FAMILY = ("pynq-z2", "zcu104")
@@ -60,6 +60,6 @@ def virtual(small_board):
 
 @pytest.fixture
 def accelerator(virtual):
-    """An accelerator on the virtual board that gives up soon."""
-    with eie.Accelerator(eie.PynqDevice(virtual.bitfile, deadline=DEADLINE)) as accelerator:
+    """An accelerator on the virtual board that does not give up because the machine is busy."""
+    with eie.Accelerator(eie.PynqDevice(virtual.bitfile, deadline=PATIENT)) as accelerator:
         yield accelerator

@@ -11,7 +11,10 @@ from eie.virtual import Fault
 from tests.pynq.networks import inputs, model
 
 DEADLINE = 0.5
-"""Seconds; the driver's own default is 2."""
+"""Seconds, where a fault is to happen; the driver's own default is 2."""
+
+PATIENT = 120.0
+"""Seconds, where none is: the machine that runs the tests may be busy, and simulated hardware takes its time."""
 
 BATCH = 5
 """Inputs in a run: 15 words of output, 3 each for 10 outputs in groups of 4."""
@@ -91,11 +94,13 @@ def check_fault(virtual, accelerator, fault):
     for _ in range(2):
         assert np.array_equal(accelerator.run_raw(a), expected)
     live = virtual.memory.allocations
+    accelerator.device.deadline = DEADLINE
     virtual.inject(injected)
     began = time.monotonic()
     with pytest.raises(DeviceError, match=text):
         accelerator.run_raw(a)
-    assert time.monotonic() - began < accelerator.device.deadline + 1.0
+    assert time.monotonic() - began < DEADLINE + 1.0
+    accelerator.device.deadline = PATIENT
     assert not virtual.faults.pending, "the fault has happened"
     assert virtual.memory.allocations == live
     for _ in range(3):

@@ -12,7 +12,7 @@ from eie import isa
 from eie.errors import DeviceError, VerificationError
 from eie.virtual import KINDS, Fault, VirtualBoard
 
-from tests.pynq.faults import BATCH, DEADLINE, FAULTS, check_fault
+from tests.pynq.faults import BATCH, DEADLINE, FAULTS, PATIENT, check_fault
 from tests.pynq.networks import CONFIG, inputs, model
 
 
@@ -88,11 +88,13 @@ def test_the_default_deadline_is_two_seconds(virtual):
 def test_a_reset_that_does_not_end_is_an_error_in_time(virtual, accelerator):
     network = accelerator.load(model())
     a = inputs(network, BATCH)
+    accelerator.device.deadline = DEADLINE
     virtual.inject(Fault("stuck_reset"))
     began = time.monotonic()
     with pytest.raises(DeviceError, match=r"the reset of the DMA does not end: load the overlay again"):
         accelerator.recover()
     assert time.monotonic() - began < DEADLINE + 1.0
+    accelerator.device.deadline = PATIENT
     assert np.array_equal(accelerator.run_raw(a), eie.reference(network, a)), "the next reset ended"
 
 

@@ -12,7 +12,7 @@ from eie.boards import board
 from eie.errors import DeviceError
 from eie.virtual import Fault, VirtualBoard
 
-from tests.pynq.faults import BATCH, DEADLINE, FAULTS, check_fault
+from tests.pynq.faults import BATCH, FAULTS, PATIENT, check_fault
 from tests.pynq.networks import CONFIG, inputs, layer, model, streamed_model
 
 pytestmark = [
@@ -24,8 +24,6 @@ pytestmark = [
 ]
 
 WORD_BYTES = 8
-PATIENT = 600.0
-"""Seconds until a run counts as failed: simulated hardware takes its time, and the machine may be busy."""
 
 
 @pytest.fixture(scope="module")
@@ -44,13 +42,12 @@ def virtual(small_board, rtl):
 
 @pytest.fixture
 def accelerator(virtual):
-    with eie.Accelerator(eie.PynqDevice(virtual.bitfile, deadline=DEADLINE)) as accelerator:
+    with eie.Accelerator(eie.PynqDevice(virtual.bitfile, deadline=PATIENT)) as accelerator:
         yield accelerator
 
 
 @pytest.mark.parametrize("network", [model(), streamed_model()], ids=["resident", "streamed"])
 def test_every_inference_equals_the_reference(accelerator, network):
-    accelerator.device.deadline = PATIENT
     a = inputs(network, 20)
     for _ in range(3):
         assert np.array_equal(accelerator.run_raw(a, model=network), eie.reference(network, a))
@@ -93,7 +90,6 @@ def test_a_poll_advances_the_hardware_by_a_bounded_number_of_cycles(accelerator,
 
 
 def test_a_soft_reset_in_the_middle_of_a_transfer_leaves_the_next_run_right(accelerator):
-    accelerator.device.deadline = PATIENT
     for network in (model(), streamed_model()):
         a = inputs(network, 150)
         expected = eie.reference(network, a)
