@@ -119,9 +119,9 @@ def evaluate(plan: Plan | None = None, progress: Progress | None = None) -> dict
     # Longest first, so that no process is left with a long one at the end.
     chosen = sorted(plan.chosen(), key=lambda b: -b.rows * b.columns * b.weight_density)
     tasks = [
-        _Task("precision", _measure_precision, (plan,)),
+        _Task("precision", measure_precision, (plan,)),
         *(_Task(b.name, measure_benchmark, (b, plan)) for b in chosen),
-        _Task("trained network", _measure_trained, (plan,)),
+        _Task("trained network", measure_trained, (plan,)),
     ]
     if plan.network:
         tasks.insert(0, _Task("own network", _compare, (*plan.network, (PES,), plan.seed)))
@@ -233,7 +233,8 @@ def _fastest(function: Callable[[], Any], runs: int = 3) -> float:
     return min(times)
 
 
-def _measure_precision(plan: Plan) -> dict[str, Any]:
+def measure_precision(plan: Plan) -> dict[str, Any]:
+    """Return the accuracy of LeNet-300-100 in fixed point of every width."""
     from eie.demo import NETWORK
     from eie.networks import read_network
 
@@ -252,7 +253,8 @@ def _measure_precision(plan: Plan) -> dict[str, Any]:
     return result
 
 
-def _measure_trained(plan: Plan) -> dict[str, Any]:
+def measure_trained(plan: Plan) -> dict[str, Any]:
+    """Return what the layers of LeNet-300-100 cost beside random ones."""
     from eie.demo import TRAINED
     from eie.file import load
 
