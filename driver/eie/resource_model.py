@@ -85,7 +85,7 @@ def features(config: ArrayConfig) -> dict[str, NDArray[np.float64]]:
     return {
         "logic_luts": np.array([1, pes, lanes, pointers, _multiplexer_luts(config)], float),
         "memory_luts": np.array([1, pes, _distributed_luts(config)], float),
-        "flip_flops": np.array([1, pes, lanes, pointers, 8 * config.beat_bytes], float),
+        "flip_flops": np.array([1, pes], float),
     }
 
 
