@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib import metadata
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -84,13 +83,13 @@ def diagnose(device: str = "auto", virtual_board: str | None = None) -> list[Che
     findings = _Findings()
     _check_python(findings)
     _check_numpy(findings)
-    has_pynq = _check_pynq(findings)
+    usable = _check_pynq(findings)
     _check_extras(findings)
     described = _check_board(findings, virtual_board)
-    if described is not None and find_spec("pynq") is not None:
+    if described is not None and has_pynq():
         _check_board_version(findings, described)
     try:
-        with _opened(device, virtual_board, described, has_pynq) as (name, overlay, opened):
+        with _opened(device, virtual_board, described, usable) as (name, overlay, opened):
             if _check_overlay(findings, overlay, described):
                 _check_device(findings, name, opened)
     except EieError as error:
@@ -105,14 +104,14 @@ def _check_python(findings: _Findings) -> None:
     found = platform.python_version()
     low, high = (".".join(map(str, version)) for version in PYTHON)
     good = PYTHON[0] <= sys.version_info[:2] <= PYTHON[1]
-    if good or (find_spec("pynq") is None and sys.version_info[:2] >= PYTHON[0]):
+    if good or (not has_pynq() and sys.version_info[:2] >= PYTHON[0]):
         findings.add("Python", OK, found)
     else:
         findings.add("Python", FAIL, found, f"use Python {low} to {high}: pynq has no packages for others")
 
 
 def _check_numpy(findings: _Findings) -> None:
-    pins = {"numpy": requirement("numpy")} if find_spec("pynq") else {}
+    pins = {"numpy": requirement("numpy")} if has_pynq() else {}
     oldest = ".".join(map(str, OLDEST_NUMPY))
     good = _version(np.__version__) >= OLDEST_NUMPY
     remedy = f'pip install "numpy>={oldest}{"," + pins["numpy"].removeprefix("numpy") if pins else ""}"'
@@ -121,7 +120,7 @@ def _check_numpy(findings: _Findings) -> None:
 
 def _check_pynq(findings: _Findings) -> bool:
     """Look at pynq and what it needs; return whether it can be used."""
-    if find_spec("pynq") is None:
+    if not has_pynq():
         findings.add(
             "pynq",
             SKIPPED,
@@ -171,6 +170,11 @@ def _check_extras(findings: _Findings) -> None:
             )
 
 
+def has_pynq() -> bool:
+    """Return whether pynq is installed, usable or not."""
+    return _installed("pynq")
+
+
 def _installed(package: str) -> bool:
     try:
         return bool(metadata.version(package))
@@ -215,7 +219,7 @@ def _check_board_version(findings: _Findings, described: Board) -> None:
 
 @contextmanager
 def _opened(
-    device: str, virtual_board: str | None, described: Board | None, has_pynq: bool
+    device: str, virtual_board: str | None, described: Board | None, usable_pynq: bool
 ) -> Iterator[tuple[str, Path | None, Callable[[], Device]]]:
     """Give the device's name, its overlay if it has one, and what opens it."""
     if virtual_board is not None:
@@ -225,12 +229,12 @@ def _opened(
             yield "virtual board", Path(virtual.bitfile), lambda: device_by_name(virtual.bitfile)
     elif device.endswith(".bit"):
         yield device, Path(device), lambda: device_by_name(device)
-    elif device == "auto" and described is not None and has_pynq:
+    elif device == "auto" and described is not None and usable_pynq:
         from eie.nearest import find_overlay
 
         overlay = find_overlay(described.name)
         yield str(overlay), overlay, lambda: device_by_name(str(overlay))
-    elif device == "auto" and not has_pynq:
+    elif device == "auto" and not usable_pynq:
         yield "emulated", None, EmulatedDevice
     else:
         yield device, None, lambda: device_by_name(device)

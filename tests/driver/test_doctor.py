@@ -14,7 +14,7 @@ from eie.pynq_versions import PINS, install_commands
 @pytest.fixture(autouse=True)
 def without_pynq(monkeypatch):
     """As where pynq is not installed, which is apart from whatever is installed here."""
-    monkeypatch.setattr(doctor, "find_spec", lambda name: None)
+    monkeypatch.setattr(doctor, "has_pynq", lambda: False)
     monkeypatch.delenv("BOARD", raising=False)
 
 

@@ -7,6 +7,7 @@ import platform
 
 import eie
 import numpy as np
+from eie.doctor import FAIL, diagnose
 from eie.mnist import DATA, test_digits
 
 IMAGES = 1000
@@ -21,6 +22,10 @@ def main() -> None:
     wrong = np.count_nonzero(outputs.argmax(axis=1) != digits.labels[:IMAGES])
     # On the whole test set the error is near 1.2 %; the first thousand images are not far from that.
     assert wrong < IMAGES * 0.03, f"{wrong} of {IMAGES} images are wrong"
+    estimate = eie.estimate(model, "pynq-z2", digits.inputs()[:2])
+    assert estimate.resident and estimate.frames_per_second > 100_000
+    failed = [check for check in diagnose("emulated") if check.status == FAIL]
+    assert not failed, failed
     print(
         f"eie {eie.__version__}, Python {platform.python_version()}, numpy {np.__version__}: "
         f"{IMAGES - wrong} of {IMAGES} images right, all outputs equal the reference"
