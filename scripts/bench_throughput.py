@@ -1,26 +1,26 @@
-"""Useful-MAC utilisation of the array on the paper's nine layers at 64 PEs, and its distance from an ideal pipeline.
+"""How far the array is from an ideal pipeline, on the paper's nine layers at 64 PEs, for several queue depths.
 
 By the cycle model, which equals the hardware's counters cycle for cycle (tests/hw/test_cycle_model.py). Memories are as
 deep as a layer needs, so that it is the array that is measured and not the loading of tiles. Random non-zeros at the
 densities of Table III, one seed. The ideal pipeline has queues of the same depth, but a broadcast that reaches all PEs
-at once and knows at once when a queue is full.
+at once and knows at once when a queue is full. What the utilisation is, and why: docs/paper.md.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import time
 from dataclasses import replace
 
 import numpy as np
+from eie import Model
 from eie.config import ArrayConfig
-from eie.paper import BENCHMARKS, CLOCK_MHZ
-from eie.tiling import tile_layer
-from eie.timing import compute_timing
+from eie.cycle_model import cycles
+from eie.packing import pack
+from eie.paper import BENCHMARKS
 
-DEEP = {"entries": 65536, "pointers": 65536, "rows": 256, "activations": 65536}
-DEPTHS = (2, 4, 8, 16)
+DEEP = {"entries": 65536, "pointers": 65536, "activations": 65536}
+DEPTHS = (2, 4, 8, 16, 32)
 
 
 def main() -> None:
@@ -29,46 +29,24 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args()
-    machines = {
-        "paper": replace(ArrayConfig.paper(), **DEEP),
-        "default": replace(ArrayConfig(), **DEEP),
-    }
+    results = {benchmark.name: measure(*benchmark.random_layer(arguments.seed)) for benchmark in BENCHMARKS}
+    print(json.dumps(results, indent=2) if arguments.json else table(results))
+
+
+def measure(layer, activations) -> list[dict]:
+    """Return the cycles of a layer, and those of the ideal pipeline, for each queue depth."""
+    packed = pack(Model([layer]), replace(ArrayConfig(), **DEEP))
     results = []
-    for benchmark in BENCHMARKS:
-        layer, activations = benchmark.random_layer(arguments.seed)
-        useful = int(np.diff(layer.column_starts)[activations != 0].sum())
-        result: dict = {"name": benchmark.name, "paper_us": benchmark.actual_us, "useful": useful}
-        for name, config in machines.items():
-            cycles, seconds, _ = measure(layer, activations, config)
-            result[name] = {
-                "cycles": cycles,
-                "microseconds": cycles / CLOCK_MHZ,
-                "utilisation": useful / (config.num_pes * cycles),
-                "model_seconds": seconds,
-            }
-        result["over_ideal"] = {}
-        for depth in DEPTHS:
-            cycles, _, ideal = measure(layer, activations, replace(machines["default"], queue_depth=depth))
-            result["over_ideal"][depth] = cycles / ideal - 1
-        results.append(result)
-    print(json.dumps(results, indent=2) if arguments.json else table(results, machines))
-
-
-def measure(layer, activations, config) -> tuple[int, float, int]:
-    """Return the cycles of a layer, the seconds of the model, and the cycles of the ideal pipeline."""
-    cycles = ideal = 0
-    seconds = 0.0
-    for row_tile in tile_layer(layer, config):
-        for tile in row_tile.tiles:
-            lengths = np.diff(tile.starts, axis=1).T.astype(np.int32)
-            columns = np.zeros(len(lengths), np.int16)
-            part = activations[tile.first_group * config.lanes :][: len(columns)]
-            columns[: len(part)] = part
-            start = time.perf_counter()
-            cycles += compute_timing(columns, lengths, 0, config).cycles
-            seconds += time.perf_counter() - start
-            ideal += ideal_cycles(lengths[columns != 0], config)
-    return cycles, seconds, ideal
+    for depth in DEPTHS:
+        config = replace(packed.config, queue_depth=depth)
+        (cost,) = cycles(packed, activations, config)
+        ideal = 0
+        for row_tile in packed.row_tiles[0]:
+            for tile in row_tile.tiles:
+                columns = activations[tile.first_group * config.lanes :][: len(tile.lengths)]
+                ideal += ideal_cycles(tile.lengths[: len(columns)][columns != 0], config)
+        results.append({"queue_depth": depth, "cycles": cost.cycles, "ideal": ideal, "utilisation": cost.utilisation})
+    return results
 
 
 def ideal_cycles(lengths, config) -> int:
@@ -90,16 +68,12 @@ def ideal_cycles(lengths, config) -> int:
     return int(free.max())
 
 
-def table(results: list[dict], machines: dict[str, ArrayConfig]) -> str:
-    """Return the results as text."""
-    head = f"{'layer':<9}{'paper us':>9}" + "".join(f"{m + ' us':>12}{'useful':>8}" for m in machines)
-    lines = [head + "   over ideal at queue depth " + " ".join(f"{d:>6}" for d in DEPTHS)]
-    for r in results:
-        line = f"{r['name']:<9}{r['paper_us']:>9.1f}"
-        line += "".join(f"{r[m]['microseconds']:>12.2f}{r[m]['utilisation']:>8.3f}" for m in machines)
-        lines.append(line + " " * 29 + " ".join(f"{r['over_ideal'][d]:>+6.1%}" for d in DEPTHS))
-    means = {m: float(np.exp(np.mean([np.log(r[m]["utilisation"]) for r in results]))) for m in machines}
-    lines.append(f"{'geometric mean':<18}" + "".join(f"{'':>12}{means[m]:>8.3f}" for m in machines))
+def table(results: dict[str, list[dict]]) -> str:
+    """Return the results as text: cycles over the ideal pipeline's, and useful MACs per PE and cycle."""
+    lines = [f"{'queue depth':<12}" + "".join(f"{depth:>16}" for depth in DEPTHS)]
+    for name, row in results.items():
+        cells = (f"{r['cycles'] / r['ideal'] - 1:>+9.1%}{r['utilisation']:>7.3f}" for r in row)
+        lines.append(f"{name:<12}" + "".join(cells))
     return "\n".join(lines)
 
 

@@ -51,7 +51,8 @@ class Accelerator:
     Parameters
     ----------
     device : Device or str
-        A device, for example ``eie.EmulatedDevice(config)``, or its name: ``"emulated"``, ``"rtl"``, or a board's
+        A device, for example ``eie.EmulatedDevice(config)``, or its name: ``"emulated"``, ``"rtl"``, ``"auto"`` (this
+        board, otherwise a virtual board or the emulation; `eie.nearest`), or a board's
         overlay, ``"eie.bit"``.
     retry : bool
         When a run fails with a `DeviceError`, recover and run it once more. Without it the error is raised, and the
