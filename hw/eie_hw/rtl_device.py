@@ -27,6 +27,8 @@ _LIBRARY = "libeie.so"
 _DESCRIPTIONS = ("config", "isa", "pipeline", "registers")
 _CYCLES_AT_ONCE = 20_000
 _IDLE_CHECK_CYCLES = 100
+_RESET_CYCLES = 40
+"""More than a soft reset takes from its write to its end: `eie_hw.top.RESET_CYCLES` and what leads to it."""
 _PATIENCE = 2_000_000_000
 """Cycles without any transfer and without becoming idle after which the hardware is declared stuck."""
 
@@ -81,6 +83,7 @@ class RtlDevice:
 
     def send_raw(self, words: list[tuple[int, int, bool]]) -> None:
         """Queue stream words of (tdata, tkeep, tlast), well-formed or not."""
+        self._library.eie_receiving(self._handle, True)
         for data, keep, last in words:
             self._queue(np.array([data], "<u8"), keep, last)
 
@@ -93,7 +96,7 @@ class RtlDevice:
     def step(self, cycles: int, receiving: bool) -> None:
         """Clock for that many cycles, or until all that was queued is taken.
 
-        From now on the array's output is taken only if `receiving`, until the next `send` or soft reset.
+        From now on the array's output is taken only if `receiving`, until the next `send`.
         """
         self._library.eie_receiving(self._handle, receiving)
         end, until_sent = self.cycles + cycles, self.pending > 0
@@ -156,6 +159,8 @@ class RtlDevice:
         if not self._library.eie_write(self._handle, offset, value):
             raise DeviceError(f"the simulated array does not answer a write of register 0x{offset:x}")
         if offset == registers.offset("control") and value & registers.CONTROL_SOFT_RESET:
+            # Words may leave until the reset, which the write only starts, has come to the output.
+            self.run(_RESET_CYCLES)
             self.drop_streams()
 
     def run(self, cycles: int) -> None:
@@ -172,7 +177,6 @@ class RtlDevice:
     def drop_streams(self) -> None:
         """Forget what is queued for the device and what has come from it, as a reset of the DMA does."""
         self._library.eie_drop(self._handle)
-        self._library.eie_receiving(self._handle, True)
 
     @property
     def cycles(self) -> int:

@@ -90,8 +90,8 @@ def test_a_poll_advances_the_hardware_by_a_bounded_number_of_cycles(accelerator,
 
 
 def test_a_soft_reset_in_the_middle_of_a_transfer_leaves_the_next_run_right(accelerator):
-    for network in (model(), streamed_model()):
-        a = inputs(network, 150)
+    for network, batch in ((model(), 150), (streamed_model(), 8)):
+        a = inputs(network, batch)
         expected = eie.reference(network, a)
         for polls in range(6):
             assert np.array_equal(accelerator.run_raw(a, model=network), expected)
