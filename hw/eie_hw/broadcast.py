@@ -60,12 +60,12 @@ def broadcast(
     broadcasting      out in the cycle before, an activation was taken
     read_enable, read_group, read_word  in, read_valid, read_data out: `eie_hw.interfaces.ActivationRead`
     group_address     out to be read from the activation memory
-    words             in  all its words, two cycles later
+    words             in  all its words, one cycle later
     ================= === =============================================================================
 
     **Timing**: a pick taken in cycle t is pushed into the queues in cycle t + `pipeline.broadcast_latency`. `full` in
-    cycle t holds back picks from cycle t + 1 on. READ data come READ_DELAY + 3 cycles after `read_enable`, and
-    `pipeline.word_latency` more.
+    cycle t holds back picks from cycle t + 1 on. READ data come READ_DELAY + 2 + `pipeline.word_latency` cycles
+    after `read_enable`.
     """
     lane_bits = (config.lanes - 1).bit_length()
     tree_bits = 2 * pipeline.lane_levels(config)
