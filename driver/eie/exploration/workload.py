@@ -1,13 +1,12 @@
 """What an exploration computes for each array: the cycle model over a fixed model and fixed activations.
 
-`eie.cycles` gives the same numbers; here all arrays that differ only in timing share one packing, and what the layers
-compute, which no array changes, is computed once.
+All arrays that differ only in timing share one packing, and all share what the layers compute, which no array changes.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -17,15 +16,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 import eie
-from eie import isa
 from eie.config import ArrayConfig
+from eie.cycle_model import TIMING_ONLY, LayerCycles, layer_inputs, packed_cycles
 from eie.errors import EieError
 from eie.model import Layer, Model
-from eie.packing import PackedModel, pack
-from eie.reference import as_activations, reference_layer
-
-TIMING_ONLY = ("queue_depth", "skip_empty")
-"""Parameters that change no byte of a packed model."""
+from eie.packing import pack
 
 
 @dataclass(frozen=True)
@@ -48,25 +43,15 @@ class Workload:
     def of(cls, model: Model | Layer, activations: ArrayLike) -> Workload:
         """Return a model with its input, int16, shape (B, C) or (C,)."""
         model = Model([model], name=model.name or "layer") if isinstance(model, Layer) else model
-        batch = np.asarray(activations)
-        a = as_activations(batch[None] if batch.ndim == 1 else batch, model.columns)
-        if not len(a):
+        inputs = layer_inputs(model, activations)
+        if not len(inputs[0]):
             raise EieError("activations hold no input; at least one is needed")
-        inputs = [a]
-        for layer in model.layers[:-1]:
-            inputs.append(reference_layer(layer, inputs[-1]))
-        return cls(model, tuple(inputs), _digest(model, a))
+        return cls(model, inputs, _digest(model, inputs[0]))
 
     @property
     def inferences(self) -> int:
         """Inputs."""
         return len(self.inputs[0])
-
-    @property
-    def useful(self) -> int:
-        """Products of a non-zero weight and a non-zero activation."""
-        layers = zip(self.model.layers, self.inputs, strict=True)
-        return sum(int(np.count_nonzero(a, axis=0) @ np.diff(layer.column_starts)) for layer, a in layers)
 
 
 def packing_of(config: ArrayConfig) -> ArrayConfig:
@@ -103,14 +88,12 @@ def evaluate(
             f"a worker has version {code_version()} of eie, the exploration {version}: install the same on both"
         )
     try:
-        whole = pack(workload.model, configs[0])
-        # As `eie.cycles` does, each layer alone; of a model of one layer that is the model.
-        layers = workload.model.layers
-        packed = [whole] if len(layers) == 1 else [pack(Model([layer]), configs[0]) for layer in layers]
-        computes = [list(_computes(p, a)) for p, a in zip(packed, workload.inputs, strict=True)]
+        packed = pack(workload.model, configs[0])
     except EieError as error:
         return [str(error)] * len(configs)
-    return [_cost(workload, computes, whole, config) for config in configs]
+    words = sum(segment.words(workload.inferences) for segment in packed.segments)
+    of_packing = {"stream_words": words, "resident": packed.resident}
+    return [_cost(packed_cycles(packed, workload.inputs, config), of_packing) for config in configs]
 
 
 @cache
@@ -121,73 +104,20 @@ def code_version() -> str:
     return f"{eie.__version__}+{digest.hexdigest()[:8]}"
 
 
-def _cost(
-    workload: Workload, computes: list[list[_Compute]], whole: PackedModel, config: ArrayConfig
-) -> dict[str, Any]:
-    # Imported where it is used: it is slow to import where numba is installed.
-    from eie.timing import compute_timing
-
-    cycles = broadcasts = entries = blocked = 0
-    for compute in (compute for layer in computes for compute in layer):
-        for address, vector in zip(compute.addresses, compute.vectors, strict=True):
-            timing = compute_timing(vector, compute.lengths, address, config)
-            cycles += timing.cycles
-            blocked += int(timing.blocked.sum())
-        active = np.count_nonzero(compute.vectors, axis=0)
-        broadcasts += int(active.sum())
-        entries += int(active @ compute.lengths.sum(axis=1, dtype=np.int64))
-    pe_cycles = config.num_pes * cycles
+def _cost(layers: Sequence[LayerCycles], of_packing: dict[str, Any]) -> dict[str, Any]:
+    totals = {name: sum(getattr(layer, name) for layer in layers) for name in ("cycles", "broadcasts", "useful")}
+    over_pes = ("work", "padding", "starved", "blocked")
+    per_pe = {name: sum(int(getattr(layer, name).sum()) for layer in layers) for name in over_pes}
+    pe_cycles = len(layers[0].work) * totals["cycles"]
     return {
-        "cycles": cycles,
-        "stream_words": sum(segment.words(workload.inferences) for segment in whole.segments),
-        "resident": whole.resident,
-        "broadcasts": broadcasts,
-        "useful": workload.useful,
-        "padding": entries - workload.useful,
-        "starved": pe_cycles - entries,
-        "blocked": blocked,
-        "utilisation": workload.useful / pe_cycles,
-        "load_balance": entries / pe_cycles,
+        "cycles": totals["cycles"],
+        **of_packing,
+        "broadcasts": totals["broadcasts"],
+        "useful": totals["useful"],
+        **{name: per_pe[name] for name in ("padding", "starved", "blocked")},
+        "utilisation": totals["useful"] / pe_cycles,
+        "load_balance": (per_pe["work"] + per_pe["padding"]) / pe_cycles,
     }
-
-
-@dataclass(frozen=True)
-class _Compute:
-    """A tile's COMPUTE for a batch: entries per column and PE, (columns, N), activations, (B, columns), and where in
-    the activation memory each inference has them."""
-
-    lengths: NDArray[np.int32]
-    vectors: NDArray[np.int16]
-    addresses: list[int]
-
-
-def _computes(packed: PackedModel, activations: NDArray[np.int16]) -> Iterator[_Compute]:
-    """Yield the COMPUTEs of a packed layer: which tile is its own, and the stream tells where its activations are."""
-    config, (segment,) = packed.config, packed.segments
-    tiles = [tile for row_tile in packed.row_tiles[0] for tile in row_tile.tiles]
-    # A unit of the stream may hold two inferences, whose activations take turns between two places.
-    addresses = np.array(_addresses(segment.unit, config)).reshape(segment.inferences, len(tiles))
-    for number, tile in enumerate(tiles):
-        first, count = tile.first_group * config.lanes, tile.groups * config.lanes
-        part = activations[:, first : first + count]
-        vectors = np.zeros((len(part), count), np.int16)
-        vectors[:, : part.shape[1]] = part
-        lengths = np.ascontiguousarray(np.diff(tile.starts, axis=1).T, np.int32)
-        places = addresses[np.arange(len(part)) % segment.inferences, number]
-        yield _Compute(lengths, vectors, places.tolist())
-
-
-def _addresses(unit: NDArray[np.uint64], config: ArrayConfig) -> list[int]:
-    """Return the activation address of every COMPUTE in a program."""
-    addresses, position = [], 0
-    while position < len(unit):
-        header = int(unit[position])
-        instruction = isa.BY_OPCODE[header & isa.OPCODE_MASK]
-        values = instruction.decode(header)
-        if instruction is isa.COMPUTE:
-            addresses.append(values["address"])
-        position += 1 + instruction.payload_words(config, values)
-    return addresses
 
 
 def _digest(model: Model, activations: NDArray[np.int16]) -> str:
