@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tests.strategies import layers
 
 CONFIGS = {
-    "4 PEs": eie.ArrayConfig(num_pes=4, entries=512, pointers=256, rows=16, activations=512),
+    "4 PEs": eie.ArrayConfig(num_pes=4, entries=1024, pointers=256, rows=16, activations=512),
     "4 PEs, one bank": eie.ArrayConfig(num_pes=4, entries=256, pointers=128, rows=16, activations=256, banks=1),
     "1 PE": eie.ArrayConfig(num_pes=1, entries=1024, pointers=256, rows=64, activations=512),
     "16 PEs": eie.ArrayConfig(num_pes=16, queue_depth=4),

@@ -16,7 +16,7 @@ LENET = {
     "64 PEs": eie.ArrayConfig(),
 }
 STREAMED = {
-    "4 PEs": eie.ArrayConfig(num_pes=4, entries=512, pointers=256, rows=16, activations=512),
+    "4 PEs": eie.ArrayConfig(num_pes=4, entries=1024, pointers=256, rows=16, activations=512),
     "16 PEs": eie.ArrayConfig(num_pes=16, queue_depth=4),
     "64 PEs": eie.ArrayConfig(),
 }
