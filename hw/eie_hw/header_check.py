@@ -134,9 +134,28 @@ def span_check(word: Signal, beyond: Signal, instruction: Instruction, span: Spa
     end_address = vector(width)
     depth_bits = depth.bit_length() - 1
 
-    @always_comb
-    def add():
-        end_address.next = start + length + base
+    if base == 1:
+        carrying_start = ConcatSignal(start, "1")
+        carrying_length = ConcatSignal(length, "1")
+        doubled = vector(width + 1)
+
+        @always_comb
+        def add():
+            # The low bit carries the base into the sum: a single adder.
+            doubled.next = carrying_start + carrying_length
+
+        @always_comb
+        def halve():
+            end_address.next = doubled[width + 1 : 1]
+
+        sum_of_both = (add, halve)
+    else:
+
+        @always_comb
+        def add():
+            end_address.next = start + length + base
+
+        sum_of_both = (add,)
 
     # Memories are powers of two deep: a look at the bits spares a second chain of carries behind the sum's.
     if depth == 1 << depth_bits and depth_bits > 0:
@@ -152,7 +171,7 @@ def span_check(word: Signal, beyond: Signal, instruction: Instruction, span: Spa
         def compare():
             beyond.next = end_address > depth
 
-    return add, compare
+    return sum_of_both, compare
 
 
 @block

@@ -106,7 +106,9 @@ def place_and_route(
 
 def read_report(report: dict) -> Timing:
     """Return what nextpnr's report says about the design's one clock."""
-    clock, result = max(report["fmax"].items(), key=lambda item: -item[1]["achieved"])
+    if not report["fmax"]:
+        raise DeviceError("nextpnr found no path from a register to a register: is the design empty?")
+    clock, result = min(report["fmax"].items(), key=lambda item: item[1]["achieved"])
     edge = f"posedge {clock}"
     found = [path["path"] for path in report["critical_paths"] if path["from"] == path["to"] == edge]
     cells = {name: use["used"] for name, use in report["utilization"].items() if use["used"]}
