@@ -6,7 +6,7 @@ from fractions import Fraction
 
 from eie.config import SHIFT_LIMIT, STREAM_BITS, ArrayConfig
 from eie.isa import OPCODE_BITS, STORE, Field, Instruction, Span, span_length
-from myhdl import ConcatSignal, Signal, always, always_comb, block, intbv
+from myhdl import ConcatSignal, Signal, always, always_comb, block, concat, intbv
 
 from eie_hw.interfaces import bit, vector
 
@@ -135,14 +135,12 @@ def span_check(word: Signal, beyond: Signal, instruction: Instruction, span: Spa
     depth_bits = depth.bit_length() - 1
 
     if base == 1:
-        carrying_start = ConcatSignal(start, "1")
-        carrying_length = ConcatSignal(length, "1")
         doubled = vector(width + 1)
 
         @always_comb
         def add():
             # The low bit carries the base into the sum: a single adder.
-            doubled.next = carrying_start + carrying_length
+            doubled.next = concat(start, intbv(1)[1:]) + concat(length, intbv(1)[1:])
 
         @always_comb
         def halve():

@@ -71,7 +71,7 @@ def test_a_small_design_is_routed_and_a_broken_one_refused_with_the_tools_reason
     assert timing.path[0].kind == timing.path[-1].kind == "register"
     assert timing.path[-1].signal == "q"
     source.write_text(SMALL.replace("q <=", "q <= nothing +"))
-    with pytest.raises(DeviceError, match="yosys failed: .*ERROR.*nothing"):
+    with pytest.raises(DeviceError, match=r"yosys failed: .*ERROR.*nothing"):
         place_and_route([source], "small", tmp_path / "run")
 
 
