@@ -30,8 +30,8 @@ _WORD_BYTES = STREAM_BITS // 8
 _TO_START = 2
 # A STORE: from its start to its first step, from its last step to its end.
 _STORE_BEGIN, _STORE_END = 2, 8
-# A READ: from its start to its end, for a single word and besides the broadcast's latency, whose path it takes; words on
-# their way at most; from its end until the last word has left.
+# A READ: from its start to its end, for a single word and besides the broadcast's latency, whose path it takes; words
+# on their way at most; from its end until the last word has left.
 _READ_CYCLES, _READ_WORDS, _READ_OUT = 11, 16, 2
 
 
