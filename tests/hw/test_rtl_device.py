@@ -2,6 +2,7 @@
 
 import random
 
+import eie
 import numpy as np
 import pytest
 from eie import ArrayConfig, registers
@@ -67,6 +68,53 @@ def test_the_device_interface_is_that_of_the_emulation():
             each.send(program)
         offset = registers.offset("instructions")
         assert device.read_register(offset) == emulated.read_register(offset) > 0
+
+
+def test_stepped_by_the_clock_it_gives_the_same_words_and_holds_them_while_nobody_receives():
+    config = CONFIGS[4]
+    network = eie.Model([eie.Layer.from_dense_codes(np.ones((8, 16)), np.arange(16))])
+    a = np.random.default_rng(0).integers(-99, 99, (6, 16)).astype(np.int16)
+    packed = eie.pack(network, config)
+    (segment,) = packed.segments
+    words = np.zeros(segment.words(len(a)), np.uint64)
+    segment.fill(a, words)
+    with RtlDevice(config) as device:
+        device.put(packed.weights, True)
+        while device.pending:
+            device.step(100, True)
+        for first in range(0, len(words), 10):
+            device.put(words[first : first + 10], first + 10 >= len(words))
+        for _ in range(100):
+            device.step(100, False)
+        assert device.take(100)[0].tolist() == [], "nobody receives"
+        assert not device.peek_register(registers.offset("status")) & registers.STATUS_IDLE
+        replies, last = [], False
+        while not last:
+            device.step(50, True)
+            part, last = device.take(2)
+            replies += part.tolist()
+        assert device.peek_register(registers.offset("status")) & registers.STATUS_IDLE
+    outputs = segment.unpack(np.array(replies, np.uint64).view(np.uint8), len(a))
+    assert np.array_equal(outputs, eie.reference(network, a))
+
+
+def test_what_nobody_received_does_not_outlive_a_soft_reset():
+    config = CONFIGS[4]
+    network = eie.Model([eie.Layer.from_dense_codes(np.ones((8, 16)), np.arange(16))])
+    packed = eie.pack(network, config)
+    (segment,) = packed.segments
+    words = np.zeros(segment.words(4), np.uint64)
+    segment.fill(np.ones((4, 16), np.int16), words)
+    with RtlDevice(config) as device:
+        for program in (packed.weights, words):
+            device.put(program, True)
+            device.step(5000, False)
+        device.step(5000, False)
+        assert not device.peek_register(registers.offset("status")) & registers.STATUS_IDLE, "replies wait inside"
+        device.write_register(registers.offset("control"), registers.CONTROL_SOFT_RESET)
+        for _ in range(20):
+            device.step(100, True)
+        assert device.take(100)[0].tolist() == []
 
 
 def test_a_build_is_taken_from_the_cache(monkeypatch):
