@@ -71,6 +71,9 @@ def _add_resources(commands: argparse._SubParsersAction) -> None:
     array = parser.add_mutually_exclusive_group(required=True)
     array.add_argument("--board", metavar="NAME", help="the array of a board, against its device and the budget")
     array.add_argument("--pes", type=int, metavar="N", help="the default array with N PEs, against no limit")
+    parser.add_argument(
+        "--hdl", choices=("VHDL", "Verilog"), default="VHDL", help="what to synthesise; VHDL needs ghdl"
+    )
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="print JSON")
     form.add_argument("--markdown", type=Path, metavar="FILE", help="write the page to a file")
@@ -93,7 +96,7 @@ def _resources(options: argparse.Namespace) -> int:
         title, choice = f"{options.pes} PEs", f"--pes {options.pes}"
     has_budget = config == board(budget["board"]).config
     with tempfile.TemporaryDirectory(prefix="eie-resources-") as scratch:
-        units = utilisation(config, scratch)
+        units = utilisation(config, scratch, hdl=options.hdl)
     exceeded = exceeded_limits(total(units), device.limits, device.name) if device else []
     if has_budget:
         exceeded += exceeded_limits(total(units), budget["total"], "the budget") + exceeded_units(units, budget)

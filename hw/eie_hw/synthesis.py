@@ -1,9 +1,11 @@
-"""Synthesis of the converted Verilog for Xilinx 7-series with Yosys, an entity at a time."""
+"""Synthesis of the converted VHDL or Verilog for Xilinx 7-series with Yosys, an entity at a time."""
 
 from __future__ import annotations
 
 import importlib.util
 import json
+import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -23,7 +25,8 @@ def synthesise(files: list[Path], top: str) -> dict[str, dict[str, int]]:
     Parameters
     ----------
     files : list of Path
-        Verilog, each file `NAME.v` with the module NAME.
+        Each file `NAME.vhd` or `NAME.v` with the entity or module NAME, in the order of compilation; VHDL is elaborated
+        by GHDL, which hands it on as Verilog.
     top : str
         The module to begin at.
 
@@ -35,19 +38,17 @@ def synthesise(files: list[Path], top: str) -> dict[str, dict[str, int]]:
     Raises
     ------
     MissingExtraError
-        Without pyosys.
+        Without pyosys, or GHDL.
     DeviceError
-        If Yosys refuses the design; the message is its own.
+        If GHDL or Yosys refuses the design; the message is its own.
     """
     if importlib.util.find_spec("pyosys") is None:
         raise MissingExtraError("the resource estimate needs pyosys: pip install 'eie-pynq[hardware]'")
-    sources = [_for_xilinx(path) if path.stem in FOR_XILINX else path for path in files]
-    entities = [path.stem for path in files if path.stem not in TEMPLATES]
     with tempfile.TemporaryDirectory(prefix="eie-synthesis-") as scratch:
         statistics = Path(scratch) / "statistics.json"
+        read = _read_vhdl(files, top, Path(scratch)) if files[0].suffix == ".vhd" else _read_verilog(files)
         passes = [
-            *(f"read_verilog {path.resolve()}" for path in sources),
-            f"setattr -mod -set keep_hierarchy 1 {' '.join(entities)}",
+            *read,
             f"synth_xilinx -family xc7 -flatten -noiopad -noclkbuf -top {top}",
             f"tee -q -o {statistics} stat -json",
         ]
@@ -69,5 +70,50 @@ for line in sys.argv[1:]:
 """
 
 
-def _for_xilinx(template: Path) -> Path:
-    return Path(__file__).with_name(FOR_XILINX[template.stem] + template.suffix)
+def _read_verilog(files: list[Path]) -> list[str]:
+    """Return Yosys' passes that read Verilog, with the templates for a 7-series device."""
+    entities = [path.stem for path in files if path.stem not in TEMPLATES]
+    return [
+        *(f"read_verilog {_for_xilinx(path).resolve()}" for path in files),
+        f"setattr -mod -set keep_hierarchy 1 {' '.join(entities)}",
+    ]
+
+
+def _read_vhdl(files: list[Path], top: str, scratch: Path) -> list[str]:
+    """Elaborate VHDL with GHDL; return Yosys' passes that read the outcome.
+
+    GHDL makes a module of every template and choice of its generics, `lut_ram_64_6_48`, and drops the attribute that
+    says what kind of memory it shall become.
+    """
+    ghdl = shutil.which("ghdl")
+    if ghdl is None:
+        raise MissingExtraError(
+            "the resource estimate of VHDL needs ghdl: apt-get install ghdl-mcode; or take the Verilog: --hdl Verilog"
+        )
+    options = ["--std=93c", f"--workdir={scratch}"]
+    _ghdl([ghdl, "-a", *options, *(str(path.resolve()) for path in files)])
+    netlist = scratch / f"{top}.v"
+    netlist.write_text(_ghdl([ghdl, "--synth", *options, "--out=verilog", top]), encoding="utf-8")
+    modules = re.findall(r"^module (\w+)", netlist.read_text(encoding="utf-8"), re.M)
+    entities = [name for name in modules if not name.startswith(TEMPLATES)]
+    passes = [f"read_verilog {netlist}"]
+    for path in (path for path in files if path.stem in TEMPLATES and any(m.startswith(path.stem) for m in modules)):
+        if path.stem in FOR_XILINX:
+            passes += [f"delete {path.stem}", f"read_verilog {_for_xilinx(path.with_suffix('.v'))}"]
+        else:
+            style = re.search(r'ram_style of \w+ : signal is "(\w+)"', path.read_text(encoding="utf-8"))[1]  # type: ignore[index]
+            passes.append(f'setattr -set ram_style "{style}" {path.stem}_*/m:*')
+    return [*passes, f"setattr -mod -set keep_hierarchy 1 {' '.join(entities)}"]
+
+
+def _ghdl(command: list[str]) -> str:
+    run = subprocess.run(command, capture_output=True, text=True)
+    if run.returncode:
+        raise DeviceError(f"GHDL refused the design: {run.stderr[-500:]}")
+    return run.stdout
+
+
+def _for_xilinx(path: Path) -> Path:
+    if path.stem not in FOR_XILINX:
+        return path
+    return Path(__file__).with_name(FOR_XILINX[path.stem] + path.suffix)

@@ -75,18 +75,20 @@ class Unit:
     usage: Usage
 
 
-def utilisation(config: ArrayConfig, directory: str | Path, top: str = TOP) -> list[Unit]:
+def utilisation(config: ArrayConfig, directory: str | Path, top: str = TOP, hdl: str = "VHDL") -> list[Unit]:
     """Convert an array, synthesise it and count what each unit uses.
 
     Parameters
     ----------
     config : ArrayConfig
     directory : path
-        Where the Verilog goes.
+        Where the converted files go.
     top : str
         The entity to begin at; the whole array by default.
+    hdl : {"VHDL", "Verilog"}
+        VHDL is what a board is built from, and needs GHDL.
     """
-    return count_units(synthesise(convert(config, directory, "Verilog"), top), top)
+    return count_units(synthesise(convert(config, directory, hdl), top), top)
 
 
 def count_units(modules: dict[str, dict[str, int]], top: str) -> list[Unit]:

@@ -9,12 +9,12 @@ from eie.fpga import Device
 from eie_hw.utilisation import Unit, Usage, total
 
 _METHOD = """\
-Method: the array's Verilog from MyHDL, the memories' templates and the explicit DSP48E1 of the multiply-accumulate
-(`multiply_accumulate_dsp48e1.v`), through Yosys' `synth_xilinx -family xc7`, which maps them to 7-series cells. Every
-entity is synthesised once, nothing is optimised across its ports, and it counts as often as it is used. A LUT is each
-cell LUT1 to LUT6 and each inverter that stays a cell; a RAM64M or RAM32M is 4 LUTs, a RAM128X1D 4, a RAM64X1D or
-RAM32X1D 2, a RAM128X1S 2; a shift register (SRL) is 1. A RAMB18 is half a RAMB36. MUXF7, MUXF8 and CARRY4 come with
-the slices and cost no LUT.
+Method: the array's VHDL from MyHDL with the memories' templates, elaborated by GHDL (or its Verilog, `--hdl Verilog`),
+and the explicit DSP48E1 of the multiply-accumulate (`multiply_accumulate_dsp48e1.v`), through Yosys' `synth_xilinx
+-family xc7`, which maps them to 7-series cells. Every entity is synthesised once, nothing is optimised across its
+ports, and it counts as often as it is used. A LUT is each cell LUT1 to LUT6 and each inverter that stays a cell; a
+RAM64M or RAM32M is 4 LUTs, a RAM128X1D 4, a RAM64X1D or RAM32X1D 2, a RAM128X1S 2; a shift register (SRL) is 1. A
+RAMB18 is half a RAMB36. MUXF7, MUXF8 and CARRY4 come with the slices and cost no LUT.
 
 This is an estimate: nothing here has been through Vivado, which packs LUTs in pairs and optimises across entities, but
 also adds what the block design holds besides the array (AXI DMA, interconnects), which the figures leave out. On

@@ -6,7 +6,7 @@ from collections import Counter
 import pytest
 from eie.boards import board, board_names
 from eie.config import ArrayConfig
-from eie.errors import ConfigError, DeviceError
+from eie.errors import ConfigError, DeviceError, MissingExtraError
 from eie.fpga import device_of
 from eie_hw import cli
 from eie_hw.synthesis import synthesise
@@ -93,7 +93,7 @@ def test_every_board_has_a_device():
 
 def test_the_command_reports_and_fails_over_budget(monkeypatch, capsys, tmp_path):
     units = [Unit("pointer_read", 64, Usage(logic_luts=900, ramb18=2))]
-    monkeypatch.setattr("eie_hw.utilisation.utilisation", lambda config, directory: units)
+    monkeypatch.setattr("eie_hw.utilisation.utilisation", lambda config, directory, hdl: units)
     assert cli.main(["resources", "--board", "pynq-z2", "--json"]) == 1
     report = json.loads(capsys.readouterr().out)
     assert report["total"]["luts"] == 57_600 and report["device"]["luts"] == 53_200
@@ -117,6 +117,20 @@ def test_a_syntax_error_is_reported_with_yosys_words(tmp_path):
     (tmp_path / "broken.v").write_text("module broken(input a; endmodule\n")
     with pytest.raises(DeviceError, match="syntax error"):
         synthesise([tmp_path / "broken.v"], "broken")
+
+
+def test_vhdl_and_verilog_of_a_queue_take_the_same_cells(tmp_path):
+    config = ArrayConfig(num_pes=4)
+    usages = [total(utilisation(config, tmp_path / hdl, "activation_queue", hdl)) for hdl in ("VHDL", "Verilog")]
+    assert usages[0] == usages[1]
+    assert usages[0].memory_luts > 0, "the attribute that asks for distributed memory gets through"
+
+
+def test_vhdl_without_ghdl_says_what_to_do(tmp_path, monkeypatch):
+    monkeypatch.setattr("eie_hw.synthesis.shutil.which", lambda name: None)
+    (tmp_path / "queue.vhd").write_text("")
+    with pytest.raises(MissingExtraError, match="--hdl Verilog"):
+        synthesise([tmp_path / "queue.vhd"], "queue")
 
 
 def test_a_processing_element_is_within_its_budget(tmp_path):
