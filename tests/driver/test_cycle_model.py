@@ -107,7 +107,7 @@ def test_a_packed_model_is_timed_for_any_queue_and_refused_for_another_packing()
     shallow = dataclasses.replace(config, queue_depth=1)
     assert cycles(packed, a)[0].cycles == cycles(layer, a, config)[0].cycles
     assert cycles(packed, a, shallow)[0].cycles == cycles(layer, a, shallow)[0].cycles
-    with pytest.raises(PackError, match="num_pes=16.*num_pes=4"):
+    with pytest.raises(PackError, match=r"num_pes=16.*num_pes=4"):
         cycles(packed, a, dataclasses.replace(config, num_pes=4))
 
 

@@ -1,4 +1,4 @@
-"""The paper's layers in full size on the simulated hardware of 64 PEs: every output, every counter, and how busy it is."""
+"""The nine layers of the paper in full size on simulated hardware of 64 PEs: outputs, counters, how busy it is."""
 
 import eie
 import numpy as np
