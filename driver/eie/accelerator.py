@@ -252,7 +252,10 @@ class Accelerator:
         expected = reference(model, activations)
         wrong = np.argwhere(outputs != expected)
         if len(wrong):
-            raise VerificationError(self._first_difference(model, activations, outputs, expected, wrong))
+            text = self._first_difference(model, activations, outputs, expected, wrong)
+            # What is on the device may be damaged: the next run loads it again.
+            self._failed = True
+            raise VerificationError(text)
 
     def _first_difference(
         self,
@@ -276,7 +279,10 @@ class Accelerator:
         text = self._describe(
             model, last, vector, row, int(outputs[vector, row]), int(expected[vector, row]), len(wrong)
         )
-        return f"{text}; each layer alone gives the right answer, so the error is transient or between layers"
+        return (
+            f"{text}; each layer alone gives the right answer, so the error is transient, between layers or in the "
+            "weights on the device"
+        )
 
     def _describe(self, model: Model, index: int, vector: int, row: int, got: int, right: int, differences: int) -> str:
         packed = pack(model, self.config)

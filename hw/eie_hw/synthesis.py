@@ -83,7 +83,8 @@ def _read_vhdl(files: list[Path], top: str, scratch: Path) -> list[str]:
     """Elaborate VHDL with GHDL; return Yosys' passes that read the outcome.
 
     GHDL makes a module of every template and choice of its generics, `lut_ram_64_6_48`, and drops the attribute that
-    says what kind of memory it shall become.
+    says what kind of memory it shall become. Of a case it leaves out the last choice, `others`; taken as it is, that
+    would ask for latches.
     """
     ghdl = shutil.which("ghdl")
     if ghdl is None:
@@ -93,8 +94,9 @@ def _read_vhdl(files: list[Path], top: str, scratch: Path) -> list[str]:
     options = ["--std=93c", f"--workdir={scratch}"]
     _ghdl([ghdl, "-a", *options, *(str(path.resolve()) for path in files)])
     netlist = scratch / f"{top}.v"
-    netlist.write_text(_ghdl([ghdl, "--synth", *options, "--out=verilog", top]), encoding="utf-8")
-    modules = re.findall(r"^module (\w+)", netlist.read_text(encoding="utf-8"), re.M)
+    verilog = _ghdl([ghdl, "--synth", *options, "--out=verilog", top])
+    netlist.write_text(_LAST_CHOICE.sub(r"\1\2\n\1default: \3 <= 'bx;\n\4endcase", verilog), encoding="utf-8")
+    modules = re.findall(r"^module (\w+)", verilog, re.M)
     entities = [name for name in modules if not name.startswith(TEMPLATES)]
     passes = [f"read_verilog {netlist}"]
     for path in (path for path in files if path.stem in TEMPLATES and any(m.startswith(path.stem) for m in modules)):
@@ -104,6 +106,9 @@ def _read_vhdl(files: list[Path], top: str, scratch: Path) -> list[str]:
             style = re.search(r'ram_style of \w+ : signal is "(\w+)"', path.read_text(encoding="utf-8"))[1]  # type: ignore[index]
             passes.append(f'setattr -set ram_style "{style}" {path.stem}_*/m:*')
     return [*passes, f"setattr -mod -set keep_hierarchy 1 {' '.join(entities)}"]
+
+
+_LAST_CHOICE = re.compile(r"^( *)(\d+'b[01]+: (\w+) <= [^;]+;)\n( *)endcase", re.M)
 
 
 def _ghdl(command: list[str]) -> str:

@@ -39,6 +39,24 @@ endmodule
 """
 
 
+CHOOSER = """\
+library IEEE;
+use IEEE.std_logic_1164.all;
+use IEEE.numeric_std.all;
+entity chooser is port (a: in unsigned(2 downto 0); q: out unsigned(3 downto 0)); end entity;
+architecture MyHDL of chooser is begin
+    process (a) is begin
+        case to_integer(a) is
+            when 0 => q <= "0001";
+            when 1 => q <= "0110";
+            when 2 => q <= "1011";
+            when others => q <= "0101";
+        end case;
+    end process;
+end architecture;
+"""
+
+
 @pytest.mark.parametrize(
     "cells, luts",
     [
@@ -124,6 +142,12 @@ def test_vhdl_and_verilog_of_a_queue_take_the_same_cells(tmp_path):
     usages = [total(utilisation(config, tmp_path / hdl, "activation_queue", hdl)) for hdl in ("VHDL", "Verilog")]
     assert usages[0] == usages[1]
     assert usages[0].memory_luts > 0, "the attribute that asks for distributed memory gets through"
+
+
+def test_the_last_choice_of_a_case_in_vhdl_asks_for_no_latch(tmp_path):
+    (tmp_path / "chooser.vhd").write_text(CHOOSER)
+    cells = synthesise([tmp_path / "chooser.vhd"], "chooser")["chooser"]
+    assert set(cells) <= {f"LUT{inputs}" for inputs in range(1, 7)} | {"INV", "$scopeinfo"}
 
 
 def test_vhdl_without_ghdl_says_what_to_do(tmp_path, monkeypatch):
