@@ -1,8 +1,7 @@
 #!/usr/bin/env bash
 # Run every check of the project: test.sh [--full] [arguments of pytest]. Does its own set-up.
 #
-# The quick set is for every change; --full adds the heavy tests, the emulation with numpy alone, and the driver on the
-# pynq library.
+# The quick set is for every change; --full adds the heavy tests and the emulation with numpy alone.
 set -uo pipefail
 # shellcheck source=scripts/setup_env.sh
 source "$(dirname "${BASH_SOURCE[0]}")/setup_env.sh"
@@ -53,6 +52,8 @@ check "mypy" "$python" -m mypy --no-error-summary
 if $full; then
     check "numpy alone" scripts/check_minimal.sh
     check "pynq" scripts/test_pynq.sh --full
+elif [ $# = 0 ]; then
+    check "pynq" scripts/test_pynq.sh
 fi
 check "pytest" "$python" -m pytest -n 2 --durations 10 --durations-min 10 "$@"
 
