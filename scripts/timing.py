@@ -30,10 +30,11 @@ def main(arguments: list[str] | None = None) -> int:
             per_lane = ArrayConfig().activation_groups
             options.activations = per_lane * ArrayConfig(num_pes=options.num_pes).lanes
         config = config_of(options)
+        router = options.router or ("router1" if config.num_pes <= 4 else "router2")
         with tempfile.TemporaryDirectory(prefix="eie-timing-") as scratch:
             directory = options.keep or Path(scratch)
             files = convert(config, directory, "Verilog")
-            timing = place_and_route(files, TOP, directory, options.frequency, options.seed, options.speed)
+            timing = place_and_route(files, TOP, directory, options.frequency, options.seed, options.speed, router)
     except EieError as error:
         print(f"timing: {error}", file=sys.stderr)
         return 1
@@ -56,6 +57,9 @@ def parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--frequency", type=float, default=100, metavar="MHZ", help="clock to aim at, default 100")
     parser.add_argument("--require", type=float, metavar="MHZ", help="exit code 1 below it")
+    parser.add_argument(
+        "--router", choices=("router1", "router2"), help="of nextpnr; default: router2, the faster, from 8 PEs on"
+    )
     parser.add_argument("--seed", type=int, default=1, help="of the placement, default 1")
     parser.add_argument(
         "--speed", type=int, choices=SPEED_GRADES, default=6, help="speed grade, default 6, the slowest"

@@ -66,7 +66,13 @@ class Timing:
 
 
 def place_and_route(
-    files: list[Path], top: str, directory: Path, frequency: float = 100, seed: int = 1, speed: int = 6
+    files: list[Path],
+    top: str,
+    directory: Path,
+    frequency: float = 100,
+    seed: int = 1,
+    speed: int = 6,
+    router: str = "router1",
 ) -> Timing:
     """Synthesise, place and route Verilog.
 
@@ -84,6 +90,8 @@ def place_and_route(
         Of the placement; another one gives a result some percent away.
     speed : {6, 7, 8}
         Speed grade of the device; 6 is the slowest.
+    router : {"router1", "router2"}
+        Of nextpnr; the second takes large arrays in far less time.
 
     Raises
     ------
@@ -100,6 +108,7 @@ def place_and_route(
     _run(directory, "yosys", _YOSYS, passes)
     options = [f"--{DEVICE}", "--package", _PACKAGE, "--speed", str(speed), "--json", "netlist.json"]
     options += ["--freq", str(frequency), "--timing-allow-fail", "--seed", str(seed), "--report", "report.json"]
+    options += ["--router", router]
     _run(directory, "nextpnr", _NEXTPNR, options)
     return read_report(json.loads((directory / "report.json").read_text()))
 
