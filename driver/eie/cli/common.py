@@ -19,8 +19,8 @@ from eie.devices import DEVICES
 from eie.errors import EieError, PackError
 from eie.model import Model
 
-_OPTION = {"num_pes": "--pes", "queue_depth": "--queue"}
-_HELP = {
+ARRAY_OPTIONS = {"num_pes": "--pes", "queue_depth": "--queue"}
+ARRAY_HELP = {
     "num_pes": "processing elements",
     "queue_depth": "depth of each PE's activation queue",
     "index_bits": "width of a relative index",
@@ -46,8 +46,8 @@ def add_array_options(parser: argparse.ArgumentParser) -> None:
     default = ArrayConfig()
     for field in fields(ArrayConfig):
         value = getattr(default, field.name)
-        option = _OPTION.get(field.name, f"--{field.name.replace('_', '-')}")
-        text = f"{_HELP[field.name]} (default: {'yes' if value is True else value})"
+        option = ARRAY_OPTIONS.get(field.name, f"--{field.name.replace('_', '-')}")
+        text = f"{ARRAY_HELP[field.name]} (default: {'yes' if value is True else value})"
         if isinstance(value, bool):
             group.add_argument(option, dest=field.name, action=argparse.BooleanOptionalAction, help=text)
         else:

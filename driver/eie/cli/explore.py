@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from eie.atomic import require_folder
 from eie.boards import Board, board, board_names
-from eie.cli.common import _HELP, _OPTION, Commands, Progress, add_json_option, print_json, read_batch
+from eie.cli.common import ARRAY_HELP, ARRAY_OPTIONS, Commands, Progress, add_json_option, print_json, read_batch
 from eie.config import ArrayConfig
 from eie.errors import ConfigError
 from eie.exploration import Exploration, Row, explore, limit_of, time_us
@@ -50,9 +50,9 @@ def add_parser(commands: Commands) -> None:
     group = parser.add_argument_group("array", "parameters of the EIE array; see eie.ArrayConfig")
     group.add_argument("--paper", action="store_true", help="start from the paper's array, not from the boards'")
     for field in fields(ArrayConfig):
-        option = _OPTION.get(field.name, f"--{field.name.replace('_', '-')}")
+        option = ARRAY_OPTIONS.get(field.name, f"--{field.name.replace('_', '-')}")
         metavar = "yes|no|both" if field.type == "bool" else "VALUES"
-        text = _HELP.get(field.name, field.name.replace("_", " "))
+        text = ARRAY_HELP.get(field.name, field.name.replace("_", " "))
         group.add_argument(option, dest=field.name, metavar=metavar, help=text)
     parser.set_defaults(command=_run)
 
