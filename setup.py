@@ -6,7 +6,7 @@ from pathlib import Path
 from setuptools import find_packages, setup
 
 HERE = Path(__file__).parent
-VERSION = re.search(r'^__version__ = "(.+)"', (HERE / "driver/eie/__init__.py").read_text(encoding="utf-8"), re.M)[1]
+VERSION = re.search(r'^__version__ = "(.+)"', (HERE / "driver/eie/version.py").read_text(encoding="utf-8"), re.M)[1]
 
 PLOTS = ["matplotlib>=3.5"]
 ONNX = ["onnx>=1.14"]
@@ -40,8 +40,8 @@ setup(
         "eie_notebooks",
     ],
     package_data={
-        "eie": ["data/*"],
-        "eie_hw": ["*.vhd", "*.v", "*.cpp", "*.json", "overlay/*.tcl"],
+        "eie": ["data/*", "devices/rtl/harness.cpp"],
+        "eie_hw": ["parts/*.vhd", "parts/*.v", "estimates/*.json", "overlay/*.tcl"],
         "eie_overlays": ["*/*.json", "*/*.bit", "*/*.hwh"],
         "eie_notebooks": ["*.ipynb"],
     },
@@ -73,7 +73,7 @@ setup(
     entry_points={
         "console_scripts": ["eie = eie.cli:main", "eie-hw = eie_hw.cli:main"],
         # What pynq looks for on a board: drivers of IPs, and notebooks for `pynq get-notebooks`.
-        "pynq.lib": ["eie = eie.pynq_device"],
+        "pynq.lib": ["eie = eie.devices.pynq_board.device"],
         "pynq.notebooks": ["eie = eie_notebooks"],
     },
 )

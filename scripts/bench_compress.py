@@ -30,8 +30,9 @@ METHODS = ("eie", "eie-linear", "lloyd", "scipy")
 def measure(case: str, method: str) -> dict[str, float]:
     """Measure once, in this process."""
     import numpy as np
-    from eie.compression import compress
-    from eie.model import Dense
+
+    from eie.compression.compress import compress
+    from eie.network.model import Dense
 
     rng = np.random.default_rng(1)
     shapes = CASES[case][0]

@@ -21,11 +21,12 @@ from pathlib import Path
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-import eie
 import numpy as np
-from eie import tile_matrix
-from eie.mnist import DATA, test_digits
-from eie.packing import pack
+
+import eie
+from eie.data.mnist import DATA, test_digits
+from eie.devices.emulation import tile_matrix
+from eie.program.packing import pack
 
 ROWS, COLUMNS = 4096, 9216
 WEIGHT_DENSITY, ACTIVATION_DENSITY = 0.09, 0.351

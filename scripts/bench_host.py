@@ -20,11 +20,12 @@ import pstats
 import time
 from collections.abc import Iterator
 
-import eie
 import numpy as np
-from eie import mnist
-from eie.device import Device
-from eie.transfers import STAGES
+
+import eie
+from eie.data import mnist
+from eie.devices.interface import Device
+from eie.runtime.transfers import STAGES
 
 MODEL = mnist.DATA / "lenet-300-100.eie"
 CLOCKS = {"wall clock": time.perf_counter, "processor time": time.thread_time}
@@ -86,8 +87,8 @@ def device(args: argparse.Namespace) -> Iterator[tuple[Device, object]]:
     if args.device == "none":
         yield NoDevice(), None
         return
-    from eie.boards import board
-    from eie.virtual import VirtualBoard
+    from eie.boards.board import board
+    from eie.devices.virtual import VirtualBoard
 
     executor = InstantDevice(board(args.board).config)
     with VirtualBoard(args.board, executor) as virtual:

@@ -18,11 +18,12 @@ from pathlib import Path
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
-import eie
 import numpy as np
-from eie.emulation import EmulatedDevice
-from eie.mnist import DATA, test_digits
-from eie_hw.rtl_device import build
+
+import eie
+from eie.data.mnist import DATA, test_digits
+from eie.devices.emulation.device import EmulatedDevice
+from eie.devices.rtl.device import build
 
 
 def build_from_nothing(config: eie.ArrayConfig) -> dict[str, float]:

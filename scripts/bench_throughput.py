@@ -13,11 +13,12 @@ import json
 from dataclasses import replace
 
 import numpy as np
+
 from eie import Model
-from eie.config import ArrayConfig
-from eie.cycle_model import cycles
-from eie.packing import pack
+from eie.contract.config import ArrayConfig
+from eie.cycle_model.layers import cycles
 from eie.paper import BENCHMARKS
+from eie.program.packing import pack
 
 DEEP = {"entries": 65536, "pointers": 65536, "activations": 65536}
 DEPTHS = (2, 4, 8, 16, 32)

@@ -8,9 +8,9 @@ import json
 import sys
 from pathlib import Path
 
-from eie.boards import ARRAY_CELL, DMA_CELL, board, board_names
+from eie.boards.board import ARRAY_CELL, DMA_CELL, board, board_names
+from eie.contract.registers import build_hash
 from eie.errors import EieError
-from eie.registers import build_hash
 from eie_hw.overlay.build import SCRIPT, SHELL_SCRIPT, SOURCES, Plan, build, prepare
 from eie_hw.overlay.vivado import LOG, check_version, find_vivado
 

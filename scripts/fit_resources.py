@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Fit the resource estimate (`eie.resource_model`) to arrays that Yosys synthesises; needs the extra "hardware".
+"""Fit the resource estimate (`eie.boards.resources`) to arrays that Yosys synthesises; needs the extra "hardware".
 
 Each array takes a minute or two. The file is written after each, and arrays that are in it, of the present design, are
 not synthesised again. Afterwards the table of docs/explore.md is due: `fit_resources.py --table` prints it.
@@ -18,9 +18,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
 from eie.atomic import replacing
-from eie.config import ArrayConfig
-from eie.resource_model import FIT, FITTED, estimate, fit
+from eie.boards.resources import FIT, FITTED, estimate, fit
+from eie.contract.config import ArrayConfig
 
 ROOT = Path(__file__).resolve().parent.parent
 FILE = ROOT / "driver/eie/data" / FIT
@@ -93,7 +94,7 @@ def arrays(boards: bool) -> list[ArrayConfig]:
 
 def measure(config: ArrayConfig) -> dict[str, Any]:
     """Return what Yosys makes of an array."""
-    from eie_hw.utilisation import total, utilisation
+    from eie_hw.estimates.utilisation import total, utilisation
 
     with tempfile.TemporaryDirectory(prefix="eie-fit-") as scratch:
         usage = total(utilisation(config, scratch))
@@ -139,7 +140,7 @@ def table(stored: dict[str, Any]) -> str:
 
 
 def _without(index: int, configs: list[ArrayConfig], samples: list[dict[str, Any]]) -> tuple[float, float]:
-    from eie.resource_model import features
+    from eie.boards.resources import features
 
     others = [i for i in range(len(samples)) if i != index]
     measured = {name: [samples[i][name] for i in others] for name in FITTED}

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import nbclient
 import nbformat
+
 from eie.atomic import replacing
 
 ROOT = Path(__file__).parents[1]

@@ -22,13 +22,13 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
-from eie.atomic import replacing  # noqa: E402
-from eie.boards import board, board_names  # noqa: E402
-from eie.config import ArrayConfig  # noqa: E402
-from eie_hw.convert import convert  # noqa: E402
-from eie_hw.overlay.build import prepare  # noqa: E402
-
 from tests.hw.overlay_bench import install_stub  # noqa: E402
+
+from eie.atomic import replacing  # noqa: E402
+from eie.boards.board import board, board_names  # noqa: E402
+from eie.contract.config import ArrayConfig  # noqa: E402
+from eie_hw.conversion.convert import convert  # noqa: E402
+from eie_hw.overlay.build import prepare  # noqa: E402
 
 PAGE = ROOT / "docs" / "overlay-transcripts.md"
 SHOWN_VIVADO = "/opt/Xilinx/Vivado/2022.1/bin/vivado"

@@ -21,14 +21,16 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import eie
 import numpy as np
-from eie import mnist, train
+
+import eie
 from eie.atomic import make_folder, replacing
-from eie.compression import compress
-from eie.mnist import Digits
-from eie.reference import quantise, reference
-from eie.train import functional, torch  # by way of eie.train, which names the extra if PyTorch is missing
+from eie.compression import training as train
+from eie.compression.compress import compress
+from eie.compression.training import functional, torch
+from eie.data import mnist
+from eie.data.mnist import Digits
+from eie.network.reference import quantise, reference
 
 ROOT = Path(__file__).resolve().parent.parent
 SIZES = (784, 300, 100, 10)
@@ -284,7 +286,7 @@ def write_csv(points: list[dict], path: Path) -> None:
 
 def shipped_point() -> dict | None:
     """Return size and test error of the shipped model, if there is one."""
-    from eie.file import load
+    from eie.model_file.container import load
 
     path = mnist.DATA / f"{NAME}.eie"
     if not path.exists():

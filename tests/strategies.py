@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import itertools
 
-import eie
 import numpy as np
 from hypothesis import strategies as st
+
+import eie
 
 PES = (1, 2, 4, 8, 16, 64, 256)
 

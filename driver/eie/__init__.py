@@ -3,25 +3,23 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from eie.accelerator import Accelerator, Counters
-from eie.compression import compress
-from eie.config import ArrayConfig
-from eie.emulation import EmulatedDevice
+from eie.compression.compress import compress
+from eie.contract.config import ArrayConfig
+from eie.devices.emulation.device import EmulatedDevice
 from eie.errors import EieError
-from eie.file import load
-from eie.model import Dense, Layer, Model
-from eie.packing import pack
-from eie.reference import reference
+from eie.model_file.container import load
+from eie.network.model import Dense, Layer, Model
+from eie.network.reference import reference
+from eie.program.packing import pack
+from eie.runtime.accelerator import Accelerator, Counters
+from eie.version import __version__ as __version__
 
 if TYPE_CHECKING:
-    from eie_hw.rtl_device import RtlDevice
-
-    from eie.cycle_model import cycles
-    from eie.exploration import explore
-    from eie.pynq_device import PynqDevice
-    from eie.throughput import estimate
-
-__version__ = "0.1.0"
+    from eie.cycle_model.layers import cycles
+    from eie.cycle_model.throughput import estimate
+    from eie.devices.pynq_board.device import PynqDevice
+    from eie.devices.rtl.device import RtlDevice
+    from eie.exploration.explore import explore
 
 __all__ = [
     "Accelerator",
@@ -46,11 +44,11 @@ __all__ = [
 
 # What needs more than numpy, or is slow to import where numba is installed, is imported where it is used.
 _LATE = {
-    "PynqDevice": "eie.pynq_device",
-    "RtlDevice": "eie_hw.rtl_device",
-    "cycles": "eie.cycle_model",
-    "estimate": "eie.throughput",
-    "explore": "eie.exploration",
+    "PynqDevice": "eie.devices.pynq_board.device",
+    "RtlDevice": "eie.devices.rtl.device",
+    "cycles": "eie.cycle_model.layers",
+    "estimate": "eie.cycle_model.throughput",
+    "explore": "eie.exploration.explore",
 }
 
 

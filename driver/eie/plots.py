@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from eie.atomic import replacing
-from eie.config import CODEBOOK_SIZE, ArrayConfig
+from eie.contract.config import CODEBOOK_SIZE, ArrayConfig
 from eie.errors import MissingExtraError, NetworkError
-from eie.model import Dense, Layer, Model
+from eie.network.model import Dense, Layer, Model
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

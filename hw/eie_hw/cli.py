@@ -10,7 +10,7 @@ import tempfile
 from dataclasses import fields, replace
 from pathlib import Path
 
-from eie.config import ArrayConfig
+from eie.contract.config import ArrayConfig
 from eie.errors import EieError
 
 
@@ -55,9 +55,8 @@ def config_of(options: argparse.Namespace, base: ArrayConfig | None = None) -> A
 
 
 def _convert(options: argparse.Namespace) -> int:
-    from eie.boards import board
-
-    from eie_hw.convert import HDLS, convert
+    from eie.boards.board import board
+    from eie_hw.conversion.convert import HDLS, convert
 
     config = config_of(options, board(options.board).config if options.board else None)
     for hdl in HDLS if options.hdl == "both" else (options.hdl,):
@@ -81,11 +80,10 @@ def _add_resources(commands: argparse._SubParsersAction) -> None:
 
 
 def _resources(options: argparse.Namespace) -> int:
-    from eie.boards import board
-    from eie.fpga import device_of
-
-    from eie_hw.utilisation import exceeded_limits, exceeded_units, load_budget, total, utilisation
-    from eie_hw.utilisation_report import as_json, as_markdown
+    from eie.boards.board import board
+    from eie.boards.fpga import device_of
+    from eie_hw.estimates.utilisation import exceeded_limits, exceeded_units, load_budget, total, utilisation
+    from eie_hw.estimates.utilisation_report import as_json, as_markdown
 
     budget = load_budget()
     if options.board:

@@ -2,12 +2,13 @@
 
 import itertools
 
-import eie
 import numpy as np
 import pytest
+from matplotlib.colors import to_rgb
+
+import eie
 from eie import plots
 from eie.errors import EieError, NetworkError
-from matplotlib.colors import to_rgb
 
 
 def network(*sizes, seed=0) -> list[eie.Dense]:

@@ -8,10 +8,11 @@ from __future__ import annotations
 import random
 
 import numpy as np
-from eie.bits import unpack_fields
-from eie.emulation import EmulatedDevice
-from eie_hw.resources import segments
 from myhdl import always, block
+
+from eie.contract.bits import unpack_fields
+from eie.devices.emulation.device import EmulatedDevice
+from eie_hw.shell.interlock import segments
 
 READ_LATENCY = 3
 

@@ -3,7 +3,8 @@
 import shutil
 
 import pytest
-from eie_hw.elaboration import quick_elaboration
+
+from eie_hw.conversion.elaboration import quick_elaboration
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -8,10 +8,10 @@ import pickle
 from pathlib import Path
 
 from cocotb_tools.runner import get_runner
-from eie import ArrayConfig
-from eie_hw.convert import TOP, convert
-
 from scripts import Script
+
+from eie import ArrayConfig
+from eie_hw.conversion.convert import TOP, convert
 
 VHDL_93 = "--std=93c"
 

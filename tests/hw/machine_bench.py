@@ -7,11 +7,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
-from eie.config import ArrayConfig
-from eie_hw.interfaces import AxiLite, Stream, bit
-from eie_hw.top import eie_top
 from myhdl import StopSimulation, block, instance
 from stream_bench import clock, play_words, run, take_words
+
+from eie.contract.config import ArrayConfig
+from eie_hw.parts.interfaces import AxiLite, Stream, bit
+from eie_hw.shell.top import eie_top
 
 
 @dataclass

@@ -8,7 +8,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from eie_hw.top import eie_top
+
+from eie_hw.shell.top import eie_top
 
 STUB = Path(__file__).with_name("vivado_stub.tcl")
 TCLSH = shutil.which("tclsh")

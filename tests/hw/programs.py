@@ -5,9 +5,10 @@ from __future__ import annotations
 import random
 
 import numpy as np
-from eie import isa
-from eie.config import SHIFT_LIMIT, ArrayConfig
-from eie.isa import ErrorCode, Instruction
+
+from eie.contract import isa
+from eie.contract.config import SHIFT_LIMIT, ArrayConfig
+from eie.contract.isa import ErrorCode, Instruction
 
 
 def header(config: ArrayConfig, instruction: Instruction, generator: random.Random, **given: int) -> int:

@@ -17,12 +17,13 @@ import random
 from dataclasses import dataclass, field
 
 import numpy as np
-from eie import isa, registers
-from eie.config import ArrayConfig
-from eie.emulation import EmulatedDevice
-from eie.isa import ErrorCode
 from machine_bench import words_of
 from programs import header, payload, random_program
+
+from eie.contract import isa, registers
+from eie.contract.config import ArrayConfig
+from eie.contract.isa import ErrorCode
+from eie.devices.emulation.device import EmulatedDevice
 
 STATUS = registers.offset("status")
 CONTROL = registers.offset("control")
@@ -237,7 +238,7 @@ def play_in_myhdl(script: Script, array, pause: float = 0.0, seed: int = 0) -> d
 
 
 def play_on_rtl(script: Script, device) -> dict:
-    """Play a script on an `eie_hw.rtl_device.RtlDevice`."""
+    """Play a script on an `eie.devices.rtl.device.RtlDevice`."""
     results: dict = {"packets": [], "reads": [], "interrupts": []}
     for step in script.steps:
         match step:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import random
 
-from eie_hw.interfaces import Stream, bit
 from myhdl import ResetSignal, Simulation, StopSimulation, always, block, delay, instance
+
+from eie_hw.parts.interfaces import Stream, bit
 
 FULL_KEEP = 0xFF
 

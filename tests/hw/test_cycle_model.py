@@ -1,12 +1,12 @@
 """The cycle model equals the counters of the hardware, cycle for cycle."""
 
-import eie
 import numpy as np
 import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
-
 from tests.strategies import activations, configs, layers, models
+
+import eie
 
 SMALL = eie.ArrayConfig(num_pes=4, entries=1024, pointers=256, rows=16, activations=512)
 CONFIGS = {

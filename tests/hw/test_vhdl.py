@@ -1,9 +1,9 @@
 """The converted VHDL, simulated by GHDL under third-party bus models, gives what the emulation gives."""
 
 import pytest
-from eie import ArrayConfig
-
 import scripts
+
+from eie import ArrayConfig
 
 CONFIGS = {
     1: ArrayConfig(num_pes=1, entries=64, pointers=16, rows=8, activations=64, banks=1, codebooks=2),

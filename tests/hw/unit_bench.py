@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from eie_hw.interfaces import bit
 from myhdl import Simulation, StopSimulation, block, delay, instance
+
+from eie_hw.parts.interfaces import bit
 
 
 def run_unit(build: Callable, drive: Callable[[int], None], look: Callable[[int], None], cycles: int) -> None:

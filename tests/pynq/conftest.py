@@ -4,11 +4,11 @@ import dataclasses
 import importlib.util
 from importlib import metadata
 
-import eie
 import pytest
-from eie.boards import board, board_names
-from eie.virtual import VirtualBoard
 
+import eie
+from eie.boards.board import board, board_names
+from eie.devices.virtual import VirtualBoard
 from tests.pynq.faults import PATIENT
 from tests.pynq.networks import CONFIG
 

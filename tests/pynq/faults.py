@@ -2,12 +2,12 @@
 
 import time
 
-import eie
 import numpy as np
 import pytest
-from eie.errors import DeviceError
-from eie.virtual import Fault
 
+import eie
+from eie.devices.virtual import Fault
+from eie.errors import DeviceError
 from tests.pynq.networks import inputs, model
 
 DEADLINE = 0.5

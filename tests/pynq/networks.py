@@ -1,7 +1,8 @@
 """A small array, networks and inputs for it."""
 
-import eie
 import numpy as np
+
+import eie
 
 CONFIG = eie.ArrayConfig(num_pes=4, entries=512, pointers=256, rows=16, activations=512)
 

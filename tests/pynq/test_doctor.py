@@ -5,14 +5,15 @@ import json
 from pathlib import Path
 
 import pytest
-from eie import doctor, registers
-from eie.boards import board
-from eie.cli import main
-from eie.doctor import FAIL, OK, diagnose
-from eie.overlay_files import bit_bytes
-from eie.virtual import Fault, VirtualBoard
-from eie.virtual.board import write_overlay
 
+from eie.boards.board import board
+from eie.boards.overlay_files import bit_bytes
+from eie.cli import main
+from eie.contract import registers
+from eie.devices.virtual import Fault, VirtualBoard
+from eie.devices.virtual.board import write_overlay
+from eie.doctor import diagnose as doctor
+from eie.doctor.diagnose import FAIL, OK, diagnose
 from tests.pynq.networks import CONFIG
 
 
@@ -111,7 +112,7 @@ def test_a_file_that_is_of_another_chip_is_found(small_board, monkeypatch):
     with VirtualBoard(small_board) as virtual:
         foreign = dataclasses.replace(small_board, part="xc7z045ffg900-2")
         write_overlay(foreign, Path(virtual.bitfile))
-        monkeypatch.setattr("eie.nearest.this_board", lambda: small_board.name)
+        monkeypatch.setattr("eie.devices.nearest.this_board", lambda: small_board.name)
         check = failed(virtual.bitfile)
     assert check.name == "chip" and small_board.part in check.found and small_board.overlay_name in check.remedy
 
@@ -130,7 +131,7 @@ def test_versions_that_break_pynq_are_found_with_what_to_install(monkeypatch, vi
 
 
 def test_a_board_that_the_installed_pynq_no_longer_supports_is_found(monkeypatch, virtual):
-    monkeypatch.setattr("eie.nearest.this_board", lambda: virtual.board.name)
+    monkeypatch.setattr("eie.devices.nearest.this_board", lambda: virtual.board.name)
     version = doctor.metadata.version
     monkeypatch.setattr(doctor.metadata, "version", lambda name: "9.0" if name == "pynq" else version(name))
     wrong = {check.name for check in diagnose(virtual.bitfile) if check.status == FAIL}

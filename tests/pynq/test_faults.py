@@ -5,13 +5,13 @@ import sys
 import time
 from pathlib import Path
 
-import eie
 import numpy as np
 import pytest
-from eie import isa
-from eie.errors import DeviceError, VerificationError
-from eie.virtual import KINDS, Fault, VirtualBoard
 
+import eie
+from eie.contract import isa
+from eie.devices.virtual import KINDS, Fault, VirtualBoard
+from eie.errors import DeviceError, VerificationError
 from tests.pynq.faults import BATCH, DEADLINE, FAULTS, PATIENT, check_fault
 from tests.pynq.networks import CONFIG, inputs, layer, model
 

@@ -2,12 +2,12 @@
 
 import dataclasses
 
-import eie
 import pytest
-from eie.boards import board
-from eie.errors import DeviceError
-from eie.virtual import VirtualBoard
 
+import eie
+from eie.boards.board import board
+from eie.devices.virtual import VirtualBoard
+from eie.errors import DeviceError
 from tests.pynq.networks import CONFIG, inputs, model
 
 SMALL = 1 << 20

@@ -4,17 +4,17 @@ import dataclasses
 import shutil
 from pathlib import Path
 
-import eie
 import numpy as np
 import pytest
-from eie.errors import DeviceError
-from eie.mnist import DATA, test_digits
-from eie.virtual.board import write_overlay
 
+import eie
+from eie.data.mnist import DATA, test_digits
+from eie.devices.virtual.board import write_overlay
+from eie.errors import DeviceError
 from tests.pynq.networks import CONFIG
 
 pynq = pytest.importorskip("pynq", reason="pynq is not installed here")
-from eie.virtual.device import VirtualBoardDevice, supported_board  # noqa: E402 (it needs pynq)
+from eie.devices.virtual.device import VirtualBoardDevice, supported_board  # noqa: E402 (it needs pynq)
 
 MODEL = DATA / "lenet-300-100.eie"
 
@@ -51,7 +51,7 @@ def test_on_a_board_it_is_the_array_of_the_overlay_that_is_found(virtual, board_
     for ending in (".bit", ".hwh"):
         shutil.copy(Path(virtual.bitfile).with_suffix(ending), folder)
     monkeypatch.chdir(tmp_path / "work")
-    monkeypatch.setattr("eie.nearest.shipped_overlays", lambda: tmp_path)
+    monkeypatch.setattr("eie.devices.nearest.shipped_overlays", lambda: tmp_path)
     monkeypatch.setenv("BOARD", board_name.upper())
     with eie.Accelerator("auto") as accelerator:
         assert type(accelerator.device) is eie.PynqDevice
@@ -65,7 +65,7 @@ def test_an_overlay_that_does_not_open_leaves_no_virtual_board_behind(monkeypatc
     def stale(described, bitfile, hwh):
         write_overlay(described, bitfile, dataclasses.replace(described, config=CONFIG))
 
-    monkeypatch.setattr("eie.virtual.board.write_overlay", stale)
+    monkeypatch.setattr("eie.devices.virtual.board.write_overlay", stale)
     with pytest.raises(DeviceError, match="stale"):
         VirtualBoardDevice(board_name)
     assert vars(pynq.Device).get("_active_device") is before

@@ -5,14 +5,14 @@ import re
 import shutil
 from pathlib import Path
 
-import eie
 import numpy as np
 import pytest
-from eie import isa, registers
-from eie.errors import DeviceError
-from eie.virtual import VirtualBoard, VirtualBoardError
-from eie.virtual.hwh import hwh_text
 
+import eie
+from eie.contract import isa, registers
+from eie.devices.virtual import VirtualBoard, VirtualBoardError
+from eie.devices.virtual.hwh import hwh_text
+from eie.errors import DeviceError
 from tests.pynq.networks import CONFIG, inputs, model
 
 OTHER = dataclasses.replace(CONFIG, queue_depth=CONFIG.queue_depth * 2)

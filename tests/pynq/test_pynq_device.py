@@ -5,13 +5,14 @@ import gc
 import resource
 from pathlib import Path
 
-import eie
 import numpy as np
 import pytest
-from eie import mnist, registers
-from eie.errors import DeviceError
-from eie.virtual import VirtualBoard
 
+import eie
+from eie.contract import registers
+from eie.data import mnist
+from eie.devices.virtual import VirtualBoard
+from eie.errors import DeviceError
 from tests.pynq.networks import inputs, model, streamed_model
 
 
@@ -44,7 +45,7 @@ def test_answers_are_right_whatever_the_order_of_models_and_batches(accelerator)
 
 
 def test_buffers_are_allocated_once_and_reused(virtual, accelerator, monkeypatch):
-    monkeypatch.setattr("eie.transfers._TRANSFER_BYTES", 4000)
+    monkeypatch.setattr("eie.runtime.transfers._TRANSFER_BYTES", 4000)
     network = accelerator.load(model())
     a = inputs(network, 100)
     accelerator.run_raw(a)
@@ -56,7 +57,7 @@ def test_buffers_are_allocated_once_and_reused(virtual, accelerator, monkeypatch
 
 
 def test_the_host_fills_a_buffer_while_the_board_works_on_the_other(virtual, accelerator, monkeypatch):
-    monkeypatch.setattr("eie.transfers._TRANSFER_BYTES", 4000)
+    monkeypatch.setattr("eie.runtime.transfers._TRANSFER_BYTES", 4000)
     network = accelerator.load(model())
     busy = []
 
@@ -64,7 +65,7 @@ def test_the_host_fills_a_buffer_while_the_board_works_on_the_other(virtual, acc
         busy.append(virtual.dma._send.active or virtual.dma._receive.active)
         return x.astype(np.int16)
 
-    monkeypatch.setattr("eie.accelerator.quantise", watch)
+    monkeypatch.setattr("eie.runtime.accelerator.quantise", watch)
     a = inputs(network, 100)
     assert np.array_equal(accelerator.run(a), eie.reference(network, a))
     assert len(busy) > 2

@@ -4,14 +4,15 @@ import dataclasses
 import importlib.util
 import time
 
-import eie
 import numpy as np
 import pytest
-from eie import mnist, registers
-from eie.boards import board
-from eie.errors import DeviceError
-from eie.virtual import Fault, VirtualBoard
 
+import eie
+from eie.boards.board import board
+from eie.contract import registers
+from eie.data import mnist
+from eie.devices.virtual import Fault, VirtualBoard
+from eie.errors import DeviceError
 from tests.pynq.faults import BATCH, FAULTS, PATIENT, check_fault
 from tests.pynq.networks import CONFIG, inputs, layer, model, streamed_model
 

@@ -1,10 +1,11 @@
 """The virtual board for users' own pynq code: overlays, the DMA driver, buffers, clocks, mistakes."""
 
-import eie
 import numpy as np
 import pytest
-from eie.virtual import Fault, VirtualBoard, VirtualBoardError, demonstrate
 
+import eie
+from eie.demo.board_faults import demonstrate
+from eie.devices.virtual import Fault, VirtualBoard, VirtualBoardError
 from tests.pynq.networks import inputs, model
 
 
@@ -58,18 +59,19 @@ def test_the_clock_of_the_fabric_is_the_boards(virtual):
 
 def test_registers_are_read_by_name_through_the_ip_driver(virtual):
     import pynq
-    from eie.pynq_device import EieArray
+
+    from eie.devices.pynq_board.device import EieArray
 
     overlay = pynq.Overlay(virtual.bitfile)
     assert isinstance(overlay.eie_top_0, EieArray)
-    assert overlay.eie_top_0.read(0) == eie.registers.MAGIC
-    assert overlay.eie_top_0.mmio.array[0:2][0] == eie.registers.MAGIC
+    assert overlay.eie_top_0.read(0) == eie.contract.registers.MAGIC
+    assert overlay.eie_top_0.mmio.array[0:2][0] == eie.contract.registers.MAGIC
 
 
 def test_a_loop_that_waits_for_ever_is_ended(virtual, monkeypatch):
     import pynq
 
-    monkeypatch.setattr("eie.virtual.board._PATIENCE_SECONDS", 0.2)
+    monkeypatch.setattr("eie.devices.virtual.board._PATIENCE_SECONDS", 0.2)
     dma = pynq.Overlay(virtual.bitfile).axi_dma_0
     with pynq.allocate((8,), np.uint64) as buffer:
         dma.recvchannel.transfer(buffer)

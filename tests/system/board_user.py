@@ -39,9 +39,10 @@ def main(source: Path) -> None:
 
 def check_installation(source: Path) -> None:
     """The package is there, from its own place, with its data, beside numpy and pynq alone."""
-    import eie
     import eie_notebooks
     import eie_overlays
+
+    import eie
 
     for package in (eie, eie_notebooks, eie_overlays):
         place = Path(package.__file__).parent
@@ -57,7 +58,7 @@ def check_installation(source: Path) -> None:
 
 def check_commands() -> None:
     """Both commands start, and run a model."""
-    from eie.mnist import DATA
+    from eie.data.mnist import DATA
 
     assert command("eie", "--version").startswith("eie ")
     assert "300" in command("eie", "info", str(DATA / "lenet-300-100.eie"))
@@ -71,14 +72,14 @@ def check_driver_discovery() -> None:
     program = """
 import sys
 import pynq
-from eie.virtual import VirtualBoard
+from eie.devices.virtual import VirtualBoard
 board = VirtualBoard("zcu104" if pynq.__version__.startswith("4") else "pynq-z2")
 with board:
-    assert "eie.pynq_device" not in sys.modules
+    assert "eie.devices.pynq_board.device" not in sys.modules
     overlay = pynq.Overlay(board.bitfile)
     print(type(overlay.eie_top_0).__name__, hex(overlay.eie_top_0.read(0)))
 """
-    from eie import registers
+    from eie.contract import registers
 
     printed = python(program).split()
     assert printed == ["EieArray", hex(registers.MAGIC)], printed

@@ -5,10 +5,11 @@ Run by test_packaging.py, where every other library is blocked, and by scripts/c
 
 import platform
 
-import eie
 import numpy as np
-from eie.doctor import FAIL, diagnose
-from eie.mnist import DATA, test_digits
+
+import eie
+from eie.data.mnist import DATA, test_digits
+from eie.doctor.diagnose import FAIL, diagnose
 
 IMAGES = 1000
 

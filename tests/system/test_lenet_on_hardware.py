@@ -1,10 +1,11 @@
 """The shipped LeNet-300-100 on the simulated hardware of 64 PEs: every output and every counter of the computation."""
 
-import eie
 import numpy as np
 import pytest
-from eie import mnist
-from eie.reference import quantise
+
+import eie
+from eie.data import mnist
+from eie.network.reference import quantise
 
 
 @pytest.mark.full

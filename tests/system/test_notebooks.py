@@ -8,7 +8,8 @@ import re
 from pathlib import Path
 
 import pytest
-from eie.boards import shipped_overlays
+
+from eie.boards.board import shipped_overlays
 
 FOLDER = Path(__file__).parents[2] / "notebooks"
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))

@@ -1,8 +1,9 @@
 """The nine layers of the paper in full size on simulated hardware of 64 PEs: outputs, counters, how busy it is."""
 
-import eie
 import numpy as np
 import pytest
+
+import eie
 from eie.paper import BENCHMARKS
 from eie.paper.machines import best_machine
 

@@ -7,9 +7,9 @@ import os
 import sys
 from collections.abc import Sequence
 
-import eie
 from eie.cli import compress, demo, doctor, estimate, explore, info, paper, run, verify, virtual_board
 from eie.errors import EieError
+from eie.version import __version__
 
 _FAILURE = 2
 _INTERRUPTED = 130
@@ -44,7 +44,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="eie", description="Compress a network, and run it in compressed form on an EIE array."
     )
-    parser.add_argument("--version", action="version", version=f"eie {eie.__version__}")
+    parser.add_argument("--version", action="version", version=f"eie {__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     for module in (compress, info, run, verify, estimate, explore, demo, doctor, virtual_board, paper):
         module.add_parser(commands)

@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from eie.config import ArrayConfig
-from eie.devices import DEVICES
+from eie.contract.config import ArrayConfig
+from eie.devices.choice import DEVICES
 from eie.errors import EieError, PackError
-from eie.model import Model
+from eie.network.model import Model
 
 ARRAY_OPTIONS = {"num_pes": "--pes", "queue_depth": "--queue"}
 ARRAY_HELP = {
@@ -62,7 +62,7 @@ def array_config(args: argparse.Namespace, base: ArrayConfig | None = None) -> A
 
 
 def add_device_option(parser: argparse.ArgumentParser) -> None:
-    """Add --device, whose value `eie.devices.device_by_name` takes."""
+    """Add --device, whose value `eie.devices.choice.device_by_name` takes."""
     parser.add_argument(
         "--device",
         type=device_name,

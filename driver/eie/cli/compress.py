@@ -17,10 +17,10 @@ from eie.cli.common import (
     print_json,
     read_array,
 )
-from eie.compression import compress
-from eie.file import describe
-from eie.networks import read_network
-from eie.report import CompressionReport
+from eie.compression.compress import compress
+from eie.compression.report import CompressionReport
+from eie.model_file.container import describe
+from eie.network.readers import read_network
 
 _STAGES = {
     "prune": "pruning",

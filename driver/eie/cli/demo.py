@@ -16,8 +16,8 @@ from eie.cli.common import (
     bytes_text,
     print_json,
 )
-from eie.mnist import TEST_COUNT
-from eie.report import CompressionReport
+from eie.compression.report import CompressionReport
+from eie.data.mnist import TEST_COUNT
 
 
 def add_parser(commands: Commands) -> None:
@@ -40,7 +40,7 @@ def add_parser(commands: Commands) -> None:
 
 
 def _run(args: argparse.Namespace) -> None:
-    from eie.demo import Demo, run_demo
+    from eie.demo.lenet import Demo, run_demo
 
     demo = Demo(args.output, array_config(args), args.device, args.images, args.verify, args.figures)
     with Progress() as progress:

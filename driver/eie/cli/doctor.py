@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 from dataclasses import asdict
 
-from eie.boards import board_names
+from eie.boards.board import board_names
 from eie.cli.common import Commands, Progress, add_json_option, device_name, print_json
-from eie.doctor import FAIL, Check, diagnose
+from eie.doctor.diagnose import FAIL, Check, diagnose
 
 
 def add_parser(commands: Commands) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from eie.boards import board, board_names
+from eie.boards.board import board, board_names
 from eie.cli.common import (
     Commands,
     Progress,
@@ -17,8 +17,8 @@ from eie.cli.common import (
     print_json,
     read_batch,
 )
-from eie.file import load
-from eie.throughput import TYPICAL_DENSITY, estimate
+from eie.cycle_model.throughput import TYPICAL_DENSITY, estimate
+from eie.model_file.container import load
 
 _MOST = 64
 """Inputs of a file that are used by default: they run one after another here, and few tell as much as many."""

@@ -15,16 +15,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eie.atomic import require_folder
-from eie.boards import Board, board, board_names
+from eie.boards.board import Board, board, board_names
 from eie.cli.common import ARRAY_HELP, ARRAY_OPTIONS, Commands, Progress, add_json_option, print_json, read_batch
-from eie.config import ArrayConfig
+from eie.contract.config import ArrayConfig
 from eie.errors import ConfigError
-from eie.exploration import Exploration, Row, explore, limit_of, time_us
+from eie.exploration.explore import Exploration, explore
 from eie.exploration.figure import describe, pareto_figure
-from eie.file import load
-from eie.model import ACTIVATION_MAX, Model
+from eie.exploration.pareto import limit_of, time_us
+from eie.exploration.results import Row
+from eie.model_file.container import load
+from eie.network.model import ACTIVATION_MAX, Model
+from eie.network.reference import quantise
 from eie.plots import require_plots, save_figure
-from eie.reference import quantise
 
 _DENSITY = 0.35
 """Of random inputs; the paper's typical share of non-zero activations."""

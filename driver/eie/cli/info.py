@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from eie.cli.common import Commands, Progress, add_array_options, add_json_option, array_config, bytes_text, print_json
-from eie.config import STREAM_BITS, ArrayConfig
-from eie.file import describe, load
-from eie.model import Model
-from eie.packing import pack
-from eie.report import CompressionReport, compression_report
+from eie.compression.report import CompressionReport, compression_report
+from eie.contract.config import STREAM_BITS, ArrayConfig
+from eie.model_file.container import describe, load
+from eie.network.model import Model
+from eie.program.packing import pack
 
 _WORD_BYTES = STREAM_BITS // 8
 

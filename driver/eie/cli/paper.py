@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from eie.cli.common import Commands, Progress, add_json_option, print_json, read_batch
 from eie.errors import PackError
-from eie.model import Model
+from eie.network.model import Model
 
 
 def add_parser(commands: Commands) -> None:
@@ -78,8 +78,8 @@ def _network(args: argparse.Namespace) -> tuple[Model, NDArray[np.int16]] | None
         return None
     if args.model is None or args.inputs is None:
         raise PackError("--model and --inputs go together: the model and vectors of activations to run it on")
-    from eie.file import load
-    from eie.reference import quantise
+    from eie.model_file.container import load
+    from eie.network.reference import quantise
 
     model = load(args.model)
     batch, _ = read_batch(args.inputs, model)

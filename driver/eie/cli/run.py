@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from eie.accelerator import Accelerator
 from eie.atomic import replacing, require_folder
 from eie.cli.common import (
     Commands,
@@ -23,10 +22,11 @@ from eie.cli.common import (
     print_json,
     read_batch,
 )
-from eie.devices import device_by_name
+from eie.devices.choice import device_by_name
 from eie.errors import PackError
-from eie.file import load
-from eie.model import Model
+from eie.model_file.container import load
+from eie.network.model import Model
+from eie.runtime.accelerator import Accelerator
 
 STEPS = {"emulated": 1024, "rtl": 8}
 """Inputs between two words of progress: large enough to cost nothing, small enough to be told of."""

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from eie.accelerator import Accelerator
 from eie.cli.common import (
     Commands,
     Progress,
@@ -21,11 +20,12 @@ from eie.cli.common import (
     print_json,
     read_batch,
 )
-from eie.devices import device_by_name
+from eie.devices.choice import device_by_name
 from eie.errors import PackError
-from eie.file import load
-from eie.model import ACTIVATION_MAX, ACTIVATION_MIN, Model
-from eie.reference import as_activations, quantise, reference_layer
+from eie.model_file.container import load
+from eie.network.model import ACTIVATION_MAX, ACTIVATION_MIN, Model
+from eie.network.reference import as_activations, quantise, reference_layer
+from eie.runtime.accelerator import Accelerator
 
 _DENSITIES = (1.0, 0.35, 0.05)
 """Of the random inputs, in turn; 35 % is the paper's typical share of non-zero activations."""

@@ -6,12 +6,12 @@ import argparse
 import importlib.util
 import sys
 
-from eie.boards import board_names
+from eie.boards.board import board_names
+from eie.boards.pynq_versions import NEWEST, install_commands
 from eie.cli.common import Commands
+from eie.data.mnist import TEST_COUNT
+from eie.demo.board_faults import code_lines, demonstrate
 from eie.errors import NetworkError
-from eie.mnist import TEST_COUNT
-from eie.pynq_versions import NEWEST, install_commands
-from eie.virtual.demonstration import code_lines, demonstrate
 
 _FAILURE = 2
 
@@ -36,7 +36,7 @@ def _run(args: argparse.Namespace) -> int:
     if importlib.util.find_spec("pynq") is None:
         print("\n".join(_how_to_install(args.board or "pynq-z2")), file=sys.stderr)
         return _FAILURE
-    from eie.virtual.device import supported_board
+    from eie.devices.virtual.device import supported_board
 
     demonstrate(args.board or supported_board(), args.images)
     return 0

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from eie.boards import Board
+from eie.boards.board import Board
+from eie.boards.fpga import device_of
 from eie.exploration import pareto
-from eie.fpga import device_of
 from eie.plots import BLUE, GREY, ORANGE, VERMILLION, require_plots
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from eie.boards import Board
-from eie.fpga import device_of
+from eie.boards.board import Board
+from eie.boards.fpga import device_of
 
 LIMITS = {"luts": "LUTs", "ramb36": "block RAM", "dsps": "DSP slices", "flip_flops": "flip-flops"}
 """Resources that a board limits, and what they are called."""

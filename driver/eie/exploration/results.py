@@ -18,7 +18,7 @@ from types import TracebackType
 from typing import IO, Any
 
 from eie.atomic import replacing, require_folder
-from eie.config import ArrayConfig
+from eie.contract.config import ArrayConfig
 from eie.errors import EieError, MissingExtraError
 
 Row = dict[str, Any]

@@ -9,7 +9,7 @@ from dataclasses import dataclass, fields
 from math import prod
 from typing import Any
 
-from eie.config import ArrayConfig
+from eie.contract.config import ArrayConfig
 from eie.errors import ConfigError
 
 Value = int | bool

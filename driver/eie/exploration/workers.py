@@ -12,7 +12,7 @@ from concurrent.futures import CancelledError
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any
 
-from eie.config import ArrayConfig
+from eie.contract.config import ArrayConfig
 from eie.errors import EieError, MissingExtraError
 from eie.exploration.workload import Workload, code_version, evaluate
 

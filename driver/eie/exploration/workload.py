@@ -8,19 +8,17 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-import eie
-from eie.config import ArrayConfig
-from eie.cycle_model import TIMING_ONLY, LayerCycles, layer_inputs, packed_cycles
+from eie.contract.config import ArrayConfig
+from eie.cycle_model.layers import TIMING_ONLY, LayerCycles, layer_inputs, packed_cycles
 from eie.errors import EieError
-from eie.model import Layer, Model
-from eie.packing import pack
+from eie.network.model import Layer, Model
+from eie.program.packing import pack
+from eie.version import code_version
 
 
 @dataclass(frozen=True)
@@ -94,14 +92,6 @@ def evaluate(
     words = sum(segment.words(workload.inferences) for segment in packed.segments)
     of_packing = {"stream_words": words, "resident": packed.resident}
     return [_cost(packed_cycles(packed, workload.inputs, config), of_packing) for config in configs]
-
-
-@cache
-def code_version() -> str:
-    """Return the package's version with a hash of its modules, lest results of other code are taken for this one's."""
-    sources = sorted(Path(eie.__file__).parent.glob("*.py"))
-    digest = hashlib.sha256(b"".join(path.read_bytes() for path in [*sources, Path(__file__)]))
-    return f"{eie.__version__}+{digest.hexdigest()[:8]}"
 
 
 def _cost(layers: Sequence[LayerCycles], of_packing: dict[str, Any]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from eie.model import Layer
+from eie.network.model import Layer
 
 CLOCK_MHZ = 800
 """Clock of the paper's machine (section VI)."""

@@ -14,17 +14,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from eie import mnist
-from eie.config import ArrayConfig
-from eie.cycle_model import cycles
+from eie.contract.config import ArrayConfig
+from eie.cycle_model.layers import cycles
+from eie.data import mnist
 from eie.errors import ConfigError
-from eie.model import Layer, Model
-from eie.packing import pack
+from eie.network.model import Layer, Model
+from eie.network.reference import quantise
 from eie.paper import machines, precision
 from eie.paper.benchmarks import BENCHMARKS, CLOCK_MHZ, PES, Benchmark
 from eie.paper.real_layers import compare_with_random, padding_share
 from eie.paper.workload import Workload
-from eie.reference import quantise
+from eie.program.packing import pack
 
 Progress = Callable[[str, int, int], None]
 
@@ -235,8 +235,8 @@ def _fastest(function: Callable[[], Any], runs: int = 3) -> float:
 
 def measure_precision(plan: Plan) -> dict[str, Any]:
     """Return the accuracy of LeNet-300-100 in fixed point of every width."""
-    from eie.demo import NETWORK
-    from eie.networks import read_network
+    from eie.demo.lenet import NETWORK
+    from eie.network.readers import read_network
 
     network = read_network(NETWORK)
     test, inputs = mnist.test_digits(), mnist.calibration_digits().inputs()
@@ -255,8 +255,8 @@ def measure_precision(plan: Plan) -> dict[str, Any]:
 
 def measure_trained(plan: Plan) -> dict[str, Any]:
     """Return what the layers of LeNet-300-100 cost beside random ones."""
-    from eie.demo import TRAINED
-    from eie.file import load
+    from eie.demo.lenet import TRAINED
+    from eie.model_file.container import load
 
     model = load(TRAINED)
     images = mnist.test_digits().inputs()[: plan.vectors]

@@ -114,7 +114,7 @@ def _queue(result: Result) -> Finding:
         ours += " NT-We is the poorest at every depth: its 600 rows are 9.4 a PE, often none of them in a column."
     difference = (
         "Our array idles less with shallow queues, because a column leaves its queue when it is begun, and because "
-        "three slots of what is in flight come on top of the depth (eie.pipeline.queue_high_water)."
+        "three slots of what is in flight come on top of the depth (eie.contract.pipeline.queue_high_water)."
     )
     return Finding("fig8_queue", "Figure 8: load balance against queue depth", _says("queue"), ours, difference)
 

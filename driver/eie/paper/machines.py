@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import fields, replace
 
-from eie.config import ArrayConfig
-from eie.model import Layer
+from eie.contract.config import ArrayConfig
+from eie.network.model import Layer
 
 _MOST = 1 << 16
 """Largest depth of a memory (`ArrayConfig`)."""

@@ -1,7 +1,8 @@
 """Accuracy against arithmetic precision (Figure 10): LeNet-300-100 on MNIST in fixed point of many widths.
 
 Weights and activations are integers of the given width, sums are exact, and an output is rounded, shifted and saturated
-to the width again: the arithmetic of the array (`eie.reference`) at other widths. The widths differ in nothing else.
+to the width again: the arithmetic of the array (`eie.network.reference`) at other widths, which
+differ in nothing else.
 """
 
 from __future__ import annotations
@@ -12,10 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from eie.forward import forward_pruned
-from eie.mnist import Digits
-from eie.model import Dense
-from eie.scaling import fraction_bits
+from eie.compression.forward import forward_pruned
+from eie.compression.scaling import fraction_bits
+from eie.data.mnist import Digits
+from eie.network.model import Dense
 
 HEADROOM = 2.0
 """By how much an activation may exceed the largest of the calibration; as in `eie.compress`."""

@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from eie.config import ArrayConfig
-from eie.cycle_model import LayerCycles, cycles
-from eie.model import Layer, Model
+from eie.contract.config import ArrayConfig
+from eie.cycle_model.layers import LayerCycles, cycles
+from eie.network.model import Layer, Model
+from eie.network.reference import as_activations, reference_layer
 from eie.paper.benchmarks import random_layer
-from eie.reference import as_activations, reference_layer
 
 
 def compare_with_random(model: Model, activations: ArrayLike, config: ArrayConfig, seed: int = 1) -> list[dict]:

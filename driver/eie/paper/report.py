@@ -9,7 +9,6 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-import eie
 from eie.atomic import make_folder, replacing
 from eie.paper import published
 from eie.paper.figure_data import figure_tables
@@ -18,6 +17,7 @@ from eie.paper.findings import Finding, deviations, findings, summary
 from eie.paper.notes import NOTES, model_times
 from eie.paper.tables import Table, tables
 from eie.plots import save_figure
+from eie.version import __version__
 
 Result = dict[str, Any]
 
@@ -94,7 +94,7 @@ def page(result: Result, images: dict[str, Path]) -> str:
         "<h2>Where the paper disagrees with itself</h2>",
         _list(published.INCONSISTENCIES),
         "<h2>How this was made</h2>",
-        _list([NOTES["method"], f"Seed {result['seed']}, eie {eie.__version__}.", *model_times(result)]),
+        _list([NOTES["method"], f"Seed {result['seed']}, eie {__version__}.", *model_times(result)]),
         "<h3>Machines</h3>",
         _html(machines_table(result)),
     ]

@@ -11,12 +11,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from eie.balancing import balance
-from eie.config import ArrayConfig
-from eie.model import Layer, Model
+from eie.contract.config import ArrayConfig
+from eie.cycle_model.compute import compute_timing
+from eie.network.model import Layer, Model
 from eie.paper.machines import roomy
-from eie.tiling import row_tile_sizes, tile_layer
-from eie.timing import compute_timing
+from eie.program.balancing import balance
+from eie.program.tiling import row_tile_sizes, tile_layer
 
 
 @dataclass(frozen=True)

@@ -11,11 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from eie.atomic import make_folder
-from eie.boards import Board
-from eie.config import ArrayConfig
+from eie.boards.board import Board
+from eie.contract.config import ArrayConfig
 from eie.errors import EieError
-
-from eie_hw.convert import convert
+from eie_hw.conversion.convert import convert
 from eie_hw.overlay.block_design import TOP
 from eie_hw.overlay.interfaces import declare_interfaces
 from eie_hw.overlay.script import build_script, description

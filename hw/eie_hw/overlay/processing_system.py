@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from eie.boards import Board
+from eie.boards.board import Board
 from eie.errors import ConfigError
 
 

@@ -6,9 +6,8 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from eie import isa, registers
-from eie.boards import Board
-
+from eie.boards.board import Board
+from eie.contract import isa, registers
 from eie_hw.overlay.block_design import CONCATENATION, BlockDesign, Cell, block_design
 from eie_hw.overlay.tcl import command, quote, quoted_list
 from eie_hw.overlay.vivado import release

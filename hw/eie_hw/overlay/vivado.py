@@ -9,7 +9,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from eie.boards import Board
+from eie.boards.board import Board
 from eie.errors import EieError
 
 LOG = "vivado.log"

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+
 from eie.paper import BENCHMARKS, CLOCK_MHZ
 
 

@@ -1,15 +1,16 @@
 """Fixed point of any width is exact integer arithmetic, and at 16 bits the array's own."""
 
-import eie
 import numpy as np
 import pytest
-from eie import mnist
-from eie.demo import NETWORK
-from eie.networks import read_network
-from eie.paper import energy, precision
-from eie.reference import quantise
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+import eie
+from eie.data import mnist
+from eie.demo.lenet import NETWORK
+from eie.network.readers import read_network
+from eie.network.reference import quantise
+from eie.paper import energy, precision
 
 
 @settings(max_examples=60, deadline=None)

@@ -8,9 +8,10 @@ from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
 
-import eie
 import numpy as np
 import pytest
+
+import eie
 from eie.cli import main
 from eie.errors import ConfigError, EieError
 from eie.paper import BENCHMARKS, docs, published

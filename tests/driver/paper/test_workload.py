@@ -3,15 +3,15 @@
 from dataclasses import replace
 from itertools import pairwise
 
-import eie
 import numpy as np
 import pytest
-from eie.cycle_model import cycles
-from eie.paper.machines import ablation_steps, best_machine, paper_machine, roomy
-from eie.paper.workload import Workload
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import eie
+from eie.cycle_model.layers import cycles
+from eie.paper.machines import ablation_steps, best_machine, paper_machine, roomy
+from eie.paper.workload import Workload
 from tests.strategies import activations, layers
 
 

@@ -4,12 +4,12 @@ import shutil
 import sys
 from pathlib import Path
 
-import eie_hw
-from eie_hw.activation_queue import activation_queue
-from eie_hw.entity import convert_hierarchy
-from eie_hw.interfaces import Stream, bit, vector
-from eie_hw.leading_nonzero import leading_nonzero_node
-from eie_hw.stream_register import stream_register
+from eie_hw.array.leading_nonzero import leading_nonzero_node
+from eie_hw.conversion.hierarchy import convert_hierarchy
+from eie_hw.element.activation_queue import activation_queue
+from eie_hw.parts.interfaces import Stream, bit, vector
+from eie_hw.parts.memories import template_file
+from eie_hw.shell.stream_register import stream_register
 
 SLOTS, HIGH_WATER = 8, 4
 
@@ -30,7 +30,7 @@ def new_unit(name: str):
 
 if __name__ == "__main__":
     for suffix in (".v", ".vhd"):
-        shutil.copy(Path(eie_hw.__file__).with_name("lut_ram" + suffix), sys.argv[1])
+        shutil.copy(template_file("lut_ram" + suffix), sys.argv[1])
     for name in ("stream_register", "activation_queue", "leading_nonzero_node"):
         for hdl in ("VHDL", "Verilog"):
             convert_hierarchy(new_unit(name), Path(sys.argv[1]), hdl, name)

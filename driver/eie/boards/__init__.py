@@ -1,0 +1,1 @@
+"""Boards, their FPGAs, overlay files, and what an array takes of a device."""

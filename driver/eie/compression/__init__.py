@@ -1,0 +1,1 @@
+"""From a float network to 4-bit codes: prune, share, scale, measure."""

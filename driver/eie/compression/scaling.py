@@ -1,0 +1,128 @@
+"""The fixed-point scales of a layer: fraction bits of inputs, outputs and weights."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eie.contract.config import ACCUMULATOR_BITS, BIAS_BITS, SHIFT_LIMIT
+from eie.errors import LayerError
+from eie.network.model import ACTIVATION_MAX, ACTIVATION_MIN
+
+WEIGHT_MAX = ACTIVATION_MAX
+_BIAS_MAX = (1 << (BIAS_BITS - 1)) - 1
+_ACCUMULATOR_MAX = (1 << (ACCUMULATOR_BITS - 1)) - 1
+
+
+@dataclass(frozen=True)
+class Scales:
+    """Fraction bits of a layer; a stored integer i stands for i / 2**fraction_bits. They may be negative."""
+
+    input_fraction_bits: int
+    output_fraction_bits: int
+    weight_fraction_bits: int
+
+    @property
+    def shift(self) -> int:
+        """Rounding shift from the accumulator's scale to the output's."""
+        return self.accumulator_fraction_bits - self.output_fraction_bits
+
+    @property
+    def accumulator_fraction_bits(self) -> int:
+        """Fraction bits of products, accumulators and biases."""
+        return self.input_fraction_bits + self.weight_fraction_bits
+
+    def codebook(self, centroids: NDArray[np.float64]) -> NDArray[np.int16]:
+        """Return the shared weights in fixed point, int16, rounded half to even; a tiny one may become 0."""
+        return np.rint(np.ldexp(centroids, self.weight_fraction_bits)).astype(np.int16)
+
+    def bias(self, bias: NDArray[np.float32]) -> NDArray[np.int64]:
+        """Return the bias in the accumulator's scale, int64 with values that fit int32."""
+        return np.rint(np.ldexp(bias.astype(np.float64), self.accumulator_fraction_bits)).astype(np.int64)
+
+
+def fraction_bits(peak: float, largest: int = ACTIVATION_MAX) -> int:
+    """Return the most fraction bits with which magnitudes up to `peak` stay within the integer `largest`."""
+    if peak <= 0:
+        return 0
+    bits = math.floor(math.log2(largest) - math.log2(peak))
+    # The logarithms are rounded: correct the result by the exact comparison.
+    while math.ldexp(peak, bits) > largest:
+        bits -= 1
+    while math.ldexp(peak, bits + 1) <= largest:
+        bits += 1
+    return bits
+
+
+def choose_scales(
+    centroids: NDArray[np.float64],
+    codes: NDArray[np.uint8],
+    row_indices: NDArray[np.int32],
+    bias: NDArray[np.float32],
+    input_fraction_bits: int,
+    output_peak: float,
+    name: str = "",
+) -> Scales:
+    """Choose the fraction bits of a layer's weights and outputs.
+
+    The weights get as many as int16 allows, less what the 32-bit bias, the largest shift or the 48-bit accumulator
+    forbid; the outputs as many as `output_peak` allows, but not more than the accumulator has.
+
+    Parameters
+    ----------
+    centroids : ndarray, shape (16,), float64
+    codes, row_indices : ndarray, shape (nnz,)
+        The layer's stored weights.
+    bias : ndarray, shape (R,), float32
+    input_fraction_bits : int
+    output_peak : float
+        Largest magnitude that an output should hold without saturation.
+    name : str, optional
+        The layer's name for messages.
+
+    Raises
+    ------
+    LayerError
+        If so few weight bits are left that every shared weight would become 0.
+    """
+    weight_peak = float(np.abs(centroids).max())
+    bias_peak = float(np.abs(bias).max(initial=0))
+    output_bits = fraction_bits(output_peak)
+    weight_bits = fraction_bits(weight_peak, WEIGHT_MAX) if weight_peak else output_bits - input_fraction_bits
+    weight_bits = min(weight_bits, SHIFT_LIMIT + output_bits - input_fraction_bits)
+    if bias_peak:
+        weight_bits = min(weight_bits, fraction_bits(bias_peak, _BIAS_MAX) - input_fraction_bits)
+    heaviest = _heaviest_row(centroids, codes, row_indices)
+    while True:
+        bits = input_fraction_bits + weight_bits
+        scales = Scales(input_fraction_bits, min(output_bits, bits), weight_bits)
+        if _accumulator_limit(scales, *heaviest, bias_peak) <= _ACCUMULATOR_MAX:
+            break
+        weight_bits -= 1
+    if weight_peak and not scales.codebook(centroids).any():
+        raise LayerError(
+            f"layer {name!r}: with inputs of {input_fraction_bits} fraction bits, a bias of {bias_peak:.3g} in "
+            f"{BIAS_BITS} bits leaves {weight_bits} fraction bits for weights up to {weight_peak:.3g}: all would be 0; "
+            "scale the network's inputs down, or fold the bias into the layer before"
+        )
+    return scales
+
+
+def _heaviest_row(
+    centroids: NDArray[np.float64], codes: NDArray[np.uint8], row_indices: NDArray[np.int32]
+) -> tuple[float, int]:
+    """Return the largest sum of magnitudes and the largest number of stored weights of any row."""
+    if len(codes) == 0:
+        return 0.0, 0
+    sums = np.bincount(row_indices, weights=np.abs(centroids)[codes])
+    return float(sums.max()), int(np.bincount(row_indices).max())
+
+
+def _accumulator_limit(scales: Scales, magnitude: float, stored: int, bias_peak: float) -> float:
+    """Return an upper limit of `accumulator_bound`: rounding adds at most 1/2 to each stored weight."""
+    weights = math.ldexp(magnitude, scales.weight_fraction_bits) + stored / 2
+    bias = math.ldexp(bias_peak, scales.accumulator_fraction_bits) + 1
+    return weights * -ACTIVATION_MIN + bias + (1 << scales.shift >> 1)

@@ -1,0 +1,1 @@
+"""What host and hardware agree on: array parameters, instruction set, registers, pipeline, fixed point."""

@@ -1,0 +1,225 @@
+"""The parameters of an EIE array: the one description that hardware, packing, emulation and docs derive from."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field, fields
+
+from eie.errors import ConfigError
+
+CODE_BITS = 4
+CODEBOOK_SIZE = 1 << CODE_BITS
+ACTIVATION_BITS = 16
+WEIGHT_BITS = 16
+ACCUMULATOR_BITS = 48
+BIAS_BITS = 32
+STREAM_BITS = 64
+SHIFT_LIMIT = ACCUMULATOR_BITS - 1
+"""Largest rounding shift of an output."""
+
+ACTIVATIONS_PER_WORD = STREAM_BITS // ACTIVATION_BITS
+
+# The instruction set gives every memory address and count 16 bits, a PE 8 bits and a codebook slot 4.
+_FIELD_LIMIT = 1 << 16
+_MAX_PES = 256
+_MAX_CODEBOOKS = 16
+
+
+def _is_power_of_two(value: int) -> bool:
+    return value > 0 and value & (value - 1) == 0
+
+
+@dataclass(frozen=True)
+class ArrayConfig:
+    """Parameters of an EIE array.
+
+    Parameters
+    ----------
+    num_pes : int
+        Number of processing elements N, a power of two from 1 to 256.
+    queue_depth : int
+        Depth of each PE's activation queue, a power of two from 1 to 256.
+    index_bits : int
+        Width of a relative index, 1 to 12 bits; the paper has 4.
+    entries_per_word : int
+        Entries in one word of the sparse-matrix memory, a power of two from 1 to 64.
+    entries : int
+        Depth of the sparse-matrix memory per PE and bank, in entries; a power of two that holds at least
+        one dense activation group by one output group, so that every layer can be tiled.
+    pointers : int
+        Depth of the pointer memory per PE and bank; a power of two. A tile has one pointer more than columns.
+    rows : int
+        Accumulators per PE, a power of two.
+    activations : int
+        Activations held on chip, all layers' inputs and outputs together; a power of two.
+    banks : int
+        Banks of the pointer and sparse-matrix memories: 2 lets a tile load while another computes.
+    codebooks : int
+        Codebooks held on chip at a time, 1 to 16.
+    first_row : bool
+        Carry the first row of a column in its pointer word, so that no padding precedes the first entry.
+    skip_empty : bool
+        The pointer unit drops a PE's empty columns before they reach its queue.
+    balance_rows : bool
+        Packing assigns rows to PEs by their number of non-zeros (`eie.program.balancing`). No parameter of the
+        hardware: any build runs models of either kind.
+
+    Raises
+    ------
+    ConfigError
+        If no array can have these parameters; the message says which and why.
+    """
+
+    num_pes: int = 64
+    queue_depth: int = 32
+    index_bits: int = 5
+    entries_per_word: int = 8
+    entries: int = 2048
+    pointers: int = 1024
+    rows: int = 64
+    activations: int = 8192
+    banks: int = 2
+    codebooks: int = 4
+    first_row: bool = True
+    skip_empty: bool = True
+    balance_rows: bool = field(default=True, metadata={"hardware": False})
+
+    @classmethod
+    def paper(cls) -> ArrayConfig:
+        """Return the machine of the paper (Han et al., ISCA 2016, section VI): 64 PEs, queue 8, 4-bit indices,
+        128 K entries and 16 K pointers per PE (here in two banks of half that), 64 rows, 2 x 4096 activations."""
+        return cls(
+            num_pes=64,
+            queue_depth=8,
+            index_bits=4,
+            entries_per_word=8,
+            entries=65536,
+            pointers=8192,
+            rows=64,
+            activations=8192,
+            banks=2,
+            codebooks=4,
+            first_row=False,
+            skip_empty=False,
+            balance_rows=False,
+        )
+
+    def __post_init__(self) -> None:
+        for parameter in fields(self):
+            name, value = parameter.name, getattr(self, parameter.name)
+            kind = bool if parameter.type == "bool" else int
+            if type(value) is not kind:
+                raise ConfigError(f"{name} is {value!r}, a {type(value).__name__}; it must be {kind.__name__}")
+        self._require_power("num_pes", 1, _MAX_PES)
+        self._require_power("queue_depth", 1, 256)
+        self._require_range("index_bits", 1, 12)
+        self._require_power("entries_per_word", 1, 64)
+        self._require_power("entries", max(self.lanes * self.rows_per_group, self.entries_per_word), _FIELD_LIMIT)
+        self._require_power("pointers", 2 * self.lanes, _FIELD_LIMIT)
+        self._require_power("rows", max(1, self.lanes // self.num_pes), _FIELD_LIMIT // 2)
+        self._require_power("activations", 2 * self.lanes, _FIELD_LIMIT // 2 * self.lanes)
+        self._require_range("banks", 1, 2)
+        self._require_range("codebooks", 1, _MAX_CODEBOOKS)
+
+    def _require_range(self, name: str, low: int, high: int) -> None:
+        value = getattr(self, name)
+        if not low <= value <= high:
+            raise ConfigError(f"{name}={value} must lie in {low}..{high}")
+
+    def _require_power(self, name: str, low: int, high: int) -> None:
+        self._require_range(name, low, high)
+        value = getattr(self, name)
+        if not _is_power_of_two(value):
+            above = 1 << value.bit_length()
+            raise ConfigError(f"{name}={value} must be a power of two; {above // 2} or {above} would do")
+
+    # Activation groups: what one address of the activation memory holds.
+
+    @property
+    def lanes(self) -> int:
+        """Activations in one group: N, but at least the four of a stream word."""
+        return max(self.num_pes, ACTIVATIONS_PER_WORD)
+
+    @property
+    def activation_groups(self) -> int:
+        """Groups in the activation memory."""
+        return self.activations // self.lanes
+
+    @property
+    def words_per_group(self) -> int:
+        """Stream words that carry one activation group."""
+        return self.lanes // ACTIVATIONS_PER_WORD
+
+    @property
+    def rows_per_group(self) -> int:
+        """Local rows whose outputs fill one activation group (more than one only for N < 4)."""
+        return self.lanes // self.num_pes
+
+    # Sparse-matrix memory.
+
+    @property
+    def entry_bits(self) -> int:
+        """Bits of an entry: the code in the low bits, the relative index above it."""
+        return CODE_BITS + self.index_bits
+
+    @property
+    def entry_words(self) -> int:
+        """Words of the sparse-matrix memory per PE and bank."""
+        return self.entries // self.entries_per_word
+
+    @property
+    def word_bits(self) -> int:
+        """Bits of a sparse-matrix word."""
+        return self.entries_per_word * self.entry_bits
+
+    @property
+    def max_gap(self) -> int:
+        """Largest number of zero rows that one relative index can skip."""
+        return (1 << self.index_bits) - 1
+
+    # Pointer memory.
+
+    @property
+    def start_bits(self) -> int:
+        """Bits of the entry address in a pointer word; addresses are modulo the bank's depth."""
+        return (self.entries - 1).bit_length()
+
+    @property
+    def row_bits(self) -> int:
+        """Bits of a local row number."""
+        return (self.rows - 1).bit_length()
+
+    @property
+    def pointer_bits(self) -> int:
+        """Bits of a pointer word: the entry address in the low bits, above it the first row if carried."""
+        return self.start_bits + (self.row_bits if self.first_row else 0)
+
+    @property
+    def pointer_pairs(self) -> int:
+        """Words of one (even or odd) pointer bank, hence even/odd pairs per PE and bank."""
+        return self.pointers // 2
+
+    @property
+    def tile_columns(self) -> int:
+        """Most columns in a tile: whole groups, and one pointer more than columns."""
+        return (self.pointers - 1) // self.lanes * self.lanes
+
+    # Payload beats: how pointer and sparse-matrix words travel in the stream.
+
+    @property
+    def pe_pairs(self) -> int:
+        """Pairs of PEs; a pointer or bias beat serves two PEs at once."""
+        return (self.num_pes + 1) // 2
+
+    @property
+    def beat_bytes(self) -> int:
+        """Bytes of a payload beat, at least a stream word: one sparse-matrix word, or two PEs' pointer pairs."""
+        bits = max(STREAM_BITS, self.word_bits, 4 * self.pointer_bits)
+        return (bits + 7) // 8
+
+    def to_dict(self) -> dict[str, int | bool]:
+        """Return the parameters by name."""
+        return asdict(self)
+
+    def hardware_parameters(self) -> dict[str, int | bool]:
+        """Return the parameters that the hardware is built from."""
+        return {p.name: getattr(self, p.name) for p in fields(self) if p.metadata.get("hardware", True)}

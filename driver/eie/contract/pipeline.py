@@ -1,0 +1,75 @@
+"""Latencies of the array that its hardware and its cycle model must agree on, in clock cycles."""
+
+from __future__ import annotations
+
+from eie.contract.config import CODEBOOK_SIZE, ArrayConfig
+
+SMALLEST_QUEUE = 32
+"""A queue in distributed memory costs the same for any depth up to this."""
+
+
+def quadtree_levels(leaves: int) -> int:
+    """Return the levels of a tree of 4-way nodes over this many leaves."""
+    levels = 0
+    while 4**levels < leaves:
+        levels += 1
+    return levels
+
+
+def lane_levels(config: ArrayConfig) -> int:
+    """Return the levels of the leading non-zero quadtree over a group's lanes."""
+    return quadtree_levels(config.lanes)
+
+
+def word_latency(config: ArrayConfig) -> int:
+    """Return the cycles of the multiplexer over a group's words: a register for every 4-way level, and at least one,
+    for the pointer memories are read meanwhile."""
+    return max(1, quadtree_levels(config.words_per_group))
+
+
+def broadcast_latency(config: ArrayConfig) -> int:
+    """Return the cycles from the pick of a non-zero lane to the push into the PEs' queues: lane address, activation
+    memory, the multiplexer over words, and the one over a word's lanes."""
+    return 2 + word_latency(config) + 1
+
+
+def hold_latency(config: ArrayConfig) -> int:
+    """Return the columns that may still be pushed after the one that makes a queue full."""
+    return broadcast_latency(config) + 2
+
+
+def queue_slots(config: ArrayConfig) -> int:
+    """Return the slots that a queue really has: a power of two that holds what is waiting and what is in flight."""
+    needed = queue_high_water(config) + hold_latency(config)
+    return max(SMALLEST_QUEUE, 1 << (needed - 1).bit_length())
+
+
+def queue_high_water(config: ArrayConfig) -> int:
+    """Return the number of waiting columns from which a PE holds the broadcast back.
+
+    Half of what is in flight comes on top of `queue_depth`: so the array keeps within 3 % of an ideal one, whose
+    broadcast arrives at once, with queues of that depth (`scripts/bench_throughput.py`).
+    """
+    return config.queue_depth + hold_latency(config) // 2
+
+
+GROUPS_AT_ONCE = 16
+"""Activation groups that the search for non-zero ones looks at in one cycle."""
+
+COPY_CYCLES = CODEBOOK_SIZE + 1
+"""Cycles to copy a codebook into the PEs at the start of a COMPUTE."""
+
+
+SETTLE_CYCLES = 5
+"""Cycles that a COMPUTE waits so that activations loaded just before it are found."""
+
+
+def start_delay(config: ArrayConfig) -> int:
+    """Return the cycles that a COMPUTE waits for activations to settle, and so that no entry needs a weight before the
+    codebook is copied.
+
+    The search starts 2 cycles after the COMPUTE at the earliest; from there it takes 5 cycles to the first group, the
+    levels of the quadtree to the first lane, the broadcast's latency to the queue, and 3 to the codebook.
+    """
+    first_use = 2 + 5 + lane_levels(config) + broadcast_latency(config) + 3
+    return max(SETTLE_CYCLES, COPY_CYCLES + 1 - first_use)

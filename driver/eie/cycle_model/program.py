@@ -1,0 +1,268 @@
+"""The cycle model of a program: what the stream brings, beside the instructions that compute.
+
+As in the control unit (`hw/eie_hw/control_unit.py`), the stream carries a word a cycle at most, and its instructions
+are taken in order. A load is carried out as its payload arrives; COMPUTE, STORE and READ go to the execute queue and
+run one after another. A load waits while a queued instruction still uses what it would overwrite. All times are
+cycles from the first word of a transfer.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import ceil
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eie.contract import isa, pipeline, registers
+from eie.contract.config import ACTIVATIONS_PER_WORD, STREAM_BITS, ArrayConfig
+from eie.contract.isa import Instruction
+from eie.devices.emulation.device import EmulatedDevice, _Decoded, _State
+
+EXECUTE_QUEUE = 8
+"""Instructions queued or running at a time (`hw/eie_hw/execute_queue.py`)."""
+
+ACTIVATION_SEGMENTS = 8
+"""Parts of the activation memory that are guarded apart (`hw/eie_hw/resources.py`)."""
+
+_WORD_BYTES = STREAM_BITS // 8
+# From the push into the execute queue, or from the end of the instruction before, to the start.
+_TO_START = 2
+# A STORE: from its start to its first step, from its last step to its end.
+_STORE_BEGIN, _STORE_END = 2, 8
+# A READ: from its start to its end, for a single word and besides the broadcast's latency, whose path it takes; words
+# on their way at most; from its end until the last word has left.
+_READ_CYCLES, _READ_WORDS, _READ_OUT = 11, 16, 2
+
+
+@dataclass
+class Step:
+    """An instruction of a program, and when it is carried out.
+
+    Parameters
+    ----------
+    instruction : Instruction
+    words : int
+        Words in the stream, header included.
+    taken : int
+        Cycle in which its header is accepted, after waiting.
+    waited : int
+        Cycles in which it held the stream back: what it would overwrite was in use, or the execute queue was full.
+    cycles : int
+        Of a COMPUTE: its duration.
+    busiest, broadcasts : int
+        Of a COMPUTE: entries of the PE that has most, activations broadcast.
+    length : int
+        Of a STORE its steps, of a READ its words.
+    start, end : int
+        First and last cycle; of a load, in which its words are taken.
+    """
+
+    instruction: Instruction
+    words: int
+    taken: int
+    waited: int
+    cycles: int = 0
+    busiest: int = 0
+    broadcasts: int = 0
+    length: int = 0
+    start: int = 0
+    end: int = -1
+
+
+class ProgramTiming:
+    """Times the instructions of one transfer, one after another.
+
+    Parameters
+    ----------
+    config : ArrayConfig
+    bytes_per_cycle : float
+        What the DMA brings, at most the 8 bytes of a stream word.
+    """
+
+    def __init__(self, config: ArrayConfig, bytes_per_cycle: float = _WORD_BYTES) -> None:
+        self.config = config
+        self.steps: list[Step] = []
+        self._word_cycles = word_cycles(bytes_per_cycle)
+        # When the control unit is ready for the next word, and when the DMA offers it.
+        self._time = 0
+        self._offered = 0.0
+        # Instructions of the execute queue; their ends are worked out in order, and as late as possible: a STORE
+        # steps aside for loads of activations, of which all until then must be known.
+        self._queued: list[Step] = []
+        self._known = 0
+        self._holders: dict[tuple[str, int], int] = {}
+        self._held: list[tuple[int, int]] = []
+        self._first_held = 0
+
+    def load(self, instruction: Instruction, values: dict[str, int], payload_words: int) -> Step:
+        """Add an instruction that brings data."""
+        decide = self._fetch() + 1
+        holders = [self._holders[r] for r in _resources(instruction, values, self.config) if r in self._holders]
+        begin = max([decide, *(self._end(holder) + 1 for holder in holders)])
+        first = max(begin + 1.0, self._offered)
+        last = ceil(first + (payload_words - 1) * self._word_cycles)
+        self._offered = last + self._word_cycles
+        if instruction is isa.ACTIVATIONS:
+            self._held.append((begin + 2, last + 1))
+        self._time = last + 1
+        step = Step(instruction, 1 + payload_words, begin, begin - decide, start=begin + 1, end=last)
+        self.steps.append(step)
+        return step
+
+    def execute(
+        self, instruction: Instruction, values: dict[str, int], cycles: int = 0, busiest: int = 0, broadcasts: int = 0
+    ) -> Step:
+        """Add a COMPUTE, of which the caller knows how long it takes, a STORE or a READ."""
+        decide = self._fetch() + 1
+        full = len(self._queued) - EXECUTE_QUEUE
+        push = max(decide, self._end(full) + 1) if full >= 0 else decide
+        length = 0
+        if instruction is isa.STORE:
+            length = values["count"] * min(self.config.num_pes, ACTIVATIONS_PER_WORD)
+        elif instruction is isa.READ:
+            length = values["count"] * self.config.words_per_group
+        step = Step(instruction, 1, push, push - decide, cycles, busiest, broadcasts, length)
+        for resource in _resources(instruction, values, self.config):
+            self._holders[resource] = len(self._queued)
+        self._queued.append(step)
+        self._time = push + 1
+        self.steps.append(step)
+        return step
+
+    def finish(self) -> int:
+        """Return the cycles from the first word in to the last word out."""
+        end = self._time - 1
+        if self._queued:
+            end = max(end, self._end(len(self._queued) - 1))
+            reads = [step.end for step in self._queued if step.instruction is isa.READ]
+            end = max([end, *(read + _READ_OUT for read in reads[-1:])])
+        return end + 1
+
+    # The stream.
+
+    def _fetch(self) -> int:
+        """Return the cycle in which the next header is taken."""
+        time = max(self._time, ceil(self._offered))
+        # The DMA does not work ahead by more than a word.
+        self._offered = max(self._offered, time - 1.0) + self._word_cycles
+        return time
+
+    # The execute queue.
+
+    def _end(self, number: int) -> int:
+        """Return when a queued instruction is complete."""
+        while self._known <= number:
+            step = self._queued[self._known]
+            before = self._queued[self._known - 1].end if self._known else -_TO_START
+            step.start = max(step.taken, before) + _TO_START
+            if step.instruction is isa.COMPUTE:
+                step.end = step.start + step.cycles - 1
+            elif step.instruction is isa.STORE:
+                step.end = self._last_store_step(step) + _STORE_END
+            else:
+                step.end = step.start + self._read_cycles(step.length)
+            self._known += 1
+        return self._queued[number].end
+
+    def _last_store_step(self, step: Step) -> int:
+        """Return when a STORE makes its last step; it makes none in a cycle in which an activation is loaded."""
+        distance = 1 if self.config.num_pes > 1 else 2
+        time = step.start + _STORE_BEGIN - distance
+        for _ in range(step.length):
+            time += distance
+            while self._first_held < len(self._held) and self._held[self._first_held][1] < time:
+                self._first_held += 1
+            if self._first_held < len(self._held) and self._held[self._first_held][0] <= time:
+                time = self._held[self._first_held][1] + 1
+        return time
+
+    def _read_cycles(self, words: int) -> int:
+        first = _READ_CYCLES + pipeline.broadcast_latency(self.config)
+        # A word's place in the output queue is free again so many cycles after it was asked for.
+        pauses = (words - 1) // _READ_WORDS * max(0, first - _READ_WORDS)
+        return first + words - 1 + pauses
+
+
+def _resources(instruction: Instruction, values: dict[str, int], config: ArrayConfig) -> list[tuple[str, int]]:
+    """Return what an instruction uses of what the interlock guards: banks, codebook slots, biases, activations."""
+    names: list[tuple[str, int]] = [(name, values[name]) for name in ("bank", "slot") if name in values]
+    for span in instruction.spans:
+        if span.memory == "biases":
+            names.append(("biases", 0))
+        elif span.memory == "activations":
+            groups = max(1, config.activation_groups // ACTIVATION_SEGMENTS)
+            length = isa.span_length(instruction, span, config, values)
+            first = values[span.start]
+            names += [("activations", i) for i in range(first // groups, (first + length - 1) // groups + 1)]
+    return names
+
+
+def word_cycles(bytes_per_cycle: float) -> float:
+    """Return the cycles between two stream words."""
+    return max(1.0, _WORD_BYTES / bytes_per_cycle)
+
+
+class TimedDevice(EmulatedDevice):
+    """The emulation with a clock: its counters of cycles are those of the hardware.
+
+    It runs one inference after another and is slower than `EmulatedDevice`.
+
+    Parameters
+    ----------
+    config : ArrayConfig, optional
+    bytes_per_cycle : float
+        See `ProgramTiming`.
+
+    Attributes
+    ----------
+    programs : list of ProgramTiming
+        Of each transfer since the counters were cleared.
+    """
+
+    def __init__(self, config: ArrayConfig | None = None, bytes_per_cycle: float = _WORD_BYTES) -> None:
+        self.bytes_per_cycle = bytes_per_cycle
+        self.programs: list[ProgramTiming] = []
+        super().__init__(config, timing=True)
+
+    def send(self, buffer: NDArray[np.uint8], reply_bytes: int = 0) -> None:
+        """Execute and time one packet of instructions."""
+        self.programs.append(ProgramTiming(self.config, self.bytes_per_cycle))
+        super().send(buffer, reply_bytes)
+
+    def read_register(self, offset: int) -> int:
+        """Read a register of `eie.contract.registers`."""
+        for name, count in (("busy", self._busy), ("stalled", self._stalled)):
+            if offset == registers.offset(f"{name}_low"):
+                return count() & 0xFFFFFFFF
+            if offset == registers.offset(f"{name}_high"):
+                return count() >> 32
+        return super().read_register(offset)
+
+    def _busy(self) -> int:
+        return sum(program.finish() for program in self.programs)
+
+    def _stalled(self) -> int:
+        return sum(step.waited for program in self.programs for step in program.steps)
+
+    def _clear_counters(self) -> None:
+        super()._clear_counters()
+        self.programs.clear()
+
+    def _repeatable(self) -> bool:
+        return False
+
+    def _step(self, decoded: _Decoded, payload: NDArray[np.uint64], state: _State) -> None:
+        before = self._cycles
+        super()._step(decoded, payload, state)
+        program, instruction, values = self.programs[-1], decoded.instruction, decoded.values
+        if instruction is isa.COMPUTE:
+            tile = self._tile(values["bank"], values["pointers"], values["count"])
+            groups = slice(values["address"], values["address"] + values["count"])
+            active = state.activations[0, groups].ravel() != 0
+            entries = (tile.work + tile.padding)[active].sum(axis=0)
+            program.execute(instruction, values, self._cycles - before, int(entries.max()), int(active.sum()))
+        elif instruction in (isa.STORE, isa.READ):
+            program.execute(instruction, values)
+        else:
+            program.load(instruction, values, payload.shape[1])

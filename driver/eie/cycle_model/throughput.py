@@ -1,0 +1,382 @@
+"""How fast a board runs a network: latency and frames a second, layer by layer, and what bounds them.
+
+The packed program runs on `eie.cycle_model.program.TimedDevice`, whose cycles are those of the hardware. What a host
+adds between transfers (filling buffers, starting the DMA, waiting) is not in it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from eie.boards.board import Board
+from eie.boards.board import board as board_by_name
+from eie.contract import isa
+from eie.contract.config import STREAM_BITS, ArrayConfig
+from eie.cycle_model.program import ProgramTiming, Step, TimedDevice, word_cycles
+from eie.errors import ConfigError, PackError
+from eie.network.model import Layer, Model
+from eie.network.reference import as_activations, quantise
+from eie.program.packing import PackedModel, Segment, pack
+from eie.runtime.transfers import inferences_per_transfer
+
+_WORD_BYTES = STREAM_BITS // 8
+TYPICAL_DENSITY = 0.35
+"""Non-zeros among the activations of the paper's layers (Han et al., ISCA 2016, Table III: 35 to 41 % of most)."""
+_BATCH = {True: 16, False: 2}
+"""Random inputs by default, of a resident and of a streamed network: in a streamed one all inferences are alike."""
+_ANY_LENGTH = 1 << 60
+
+BOUNDS = ("DMA", "broadcast", "arithmetic", "output", "start-up")
+"""What can bound a layer: words of the stream; one non-zero activation a cycle; the entries of the PE that has most;
+outputs through STORE and READ; the latencies of its instructions."""
+
+
+@dataclass(frozen=True)
+class LayerEstimate:
+    """What a layer takes for one inference, in cycles, the mean over the batch.
+
+    Parameters
+    ----------
+    name : str
+    rows, columns, tiles : int
+    alone : float
+        Where nothing else is under way: its part of the latency.
+    cycles : float
+        Within a batch, where loads for what comes next are under way too.
+    dma : float
+        Cycles that the stream takes for its instructions and their data.
+    broadcast, arithmetic : float
+        Activations broadcast; entries of the busiest PE, tile by tile.
+    output : float
+        Accumulators stored and words returned.
+    compute : float
+        Of its COMPUTEs, from start to end.
+    bound : str
+        One of `BOUNDS`.
+    """
+
+    name: str
+    rows: int
+    columns: int
+    tiles: int
+    alone: float
+    cycles: float
+    dma: float
+    broadcast: float
+    arithmetic: float
+    output: float
+    compute: float
+    bound: str
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a network takes on an array.
+
+    Parameters
+    ----------
+    model, board : str
+        Names; the board's is empty for an array of the caller's.
+    config : ArrayConfig
+    clock_mhz, bytes_per_cycle : float
+    resident : bool
+        Whether the weights stay on the array; else they are streamed with every inference.
+    load_cycles : int
+        To make the weights resident, once.
+    batch, transfers : int
+        Inferences of the batch, and the transfers that they take.
+    latency_cycles : int
+        Of one inference alone, first word in to last word out.
+    batch_cycles : int
+        Of the batch.
+    layers : tuple of LayerEstimate
+    """
+
+    model: str
+    board: str
+    config: ArrayConfig
+    clock_mhz: float
+    bytes_per_cycle: float
+    resident: bool
+    load_cycles: int
+    batch: int
+    transfers: int
+    latency_cycles: int
+    batch_cycles: int
+    layers: tuple[LayerEstimate, ...]
+
+    @property
+    def cycles(self) -> float:
+        """Cycles per inference in the batch."""
+        return self.batch_cycles / self.batch
+
+    @property
+    def latency_microseconds(self) -> float:
+        """Microseconds of one inference alone."""
+        return self.latency_cycles / self.clock_mhz
+
+    @property
+    def frames_per_second(self) -> float:
+        """Inferences a second in the batch."""
+        return 1e6 * self.clock_mhz / self.cycles
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything as JSON-serialisable values; of each layer also times."""
+        values = asdict(self)
+        for layer in values["layers"]:
+            layer["latency_microseconds"] = layer["alone"] / self.clock_mhz
+            layer["frames_per_second"] = 1e6 * self.clock_mhz / layer["cycles"]
+        return values | {
+            "cycles": self.cycles,
+            "latency_microseconds": self.latency_microseconds,
+            "frames_per_second": self.frames_per_second,
+        }
+
+    def table(self) -> str:
+        """Return the estimate as text."""
+        where = f"{self.board}: " if self.board else ""
+        stay = "resident" if self.resident else "streamed with every inference"
+        loading = f", loaded once in {self.load_cycles / self.clock_mhz:,.0f} us" if self.resident else ""
+        width = max(5, *(len(layer.name) for layer in self.layers))
+        lines = [
+            f"{self.model!r} on {where}{self.config.num_pes} PEs at {self.clock_mhz:g} MHz, DMA of "
+            f"{self.bytes_per_cycle:g} bytes a cycle; weights {stay}{loading}",
+            "",
+            f"{'layer':<{width}}{'size':>14}{'tiles':>7}{'latency':>13}{'in a batch':>13}{'a second':>12}   bound by",
+        ]
+        for layer in self.layers:
+            lines.append(self._line(layer.name, width, layer.alone, layer.cycles, layer))
+        lines.append(self._line("total", width, self.latency_cycles, self.cycles))
+        lines += [
+            "",
+            f"Cycles an inference in a batch of {self.batch}, in {self.transfers} transfer"
+            f"{'s' if self.transfers > 1 else ''}; what the host does between transfers comes on top:",
+            f"{'layer':<{width}}" + "".join(f"{name:>12}" for name in ("DMA", "broadcast", "arithmetic", "output"))
+            + f"{'computing':>12}{'all':>12}",
+        ]  # fmt: skip
+        for layer in self.layers:
+            parts = (layer.dma, layer.broadcast, layer.arithmetic, layer.output, layer.compute, layer.cycles)
+            lines.append(f"{layer.name:<{width}}" + "".join(f"{part:>12,.0f}" for part in parts))
+        return "\n".join(lines)
+
+    def _line(self, name: str, width: int, alone: float, cycles: float, layer: LayerEstimate | None = None) -> str:
+        size = f"{layer.rows} x {layer.columns}" if layer else ""
+        line = f"{name:<{width}}{size:>14}{layer.tiles if layer else '':>7}{alone / self.clock_mhz:>10,.1f} us"
+        line += f"{cycles / self.clock_mhz:>10,.1f} us{1e6 * self.clock_mhz / cycles:>12,.0f}"
+        return f"{line}   {layer.bound}" if layer else line
+
+
+def estimate(
+    model: Model | Layer,
+    board: str | Board | ArrayConfig = "pynq-z2",
+    activations: ArrayLike | None = None,
+    *,
+    clock_mhz: float | None = None,
+    bytes_per_cycle: float | None = None,
+    density: float = TYPICAL_DENSITY,
+    batch: int | None = None,
+    seed: int = 0,
+) -> Estimate:
+    """Predict how fast an array runs a network.
+
+    Parameters
+    ----------
+    model : Model or Layer
+    board : str, Board or ArrayConfig
+        A board's name or description, or an array of one's own.
+    activations : array_like, shape (B, C) or (C,), optional
+        Inputs: int16 as they are, floats quantised. Default: random ones.
+    clock_mhz : float, optional
+        Default: the board's; for an array, 100.
+    bytes_per_cycle : float, optional
+        What the DMA brings per cycle of that clock. Default: its width, which it reaches while memory keeps up.
+    density : float
+        Non-zeros among random inputs, above 0 to 1. Later layers get what the network makes of them.
+    batch : int, optional
+        Number of random inputs; default 16, or 2 where the weights are streamed. Of given ones, all are used.
+    seed : int
+        Of random inputs.
+
+    Returns
+    -------
+    Estimate
+
+    Raises
+    ------
+    ConfigError
+        If there is no such board, or a number is out of its range.
+    PackError
+        If the activations do not fit the model.
+
+    Examples
+    --------
+    >>> print(eie.estimate(eie.load("lenet.eie"), "pynq-z2").table())
+    """
+    model = Model([model], name=model.name) if isinstance(model, Layer) else model
+    board = board_by_name(board) if isinstance(board, str) else board
+    config = board if isinstance(board, ArrayConfig) else board.config
+    if clock_mhz is None:
+        clock_mhz = 100 if isinstance(board, ArrayConfig) else board.clock_mhz
+    if bytes_per_cycle is None:
+        bytes_per_cycle = _WORD_BYTES if isinstance(board, ArrayConfig) else board.dma_data_bits / 8
+    _require("clock_mhz", clock_mhz, 0, 10_000)
+    _require("bytes_per_cycle", bytes_per_cycle, 0, _WORD_BYTES)
+    _require("density", density, 0, 1)
+    if batch is not None and batch < 1:
+        raise ConfigError(f"batch is {batch}; it must be 1 or more")
+    if seed < 0:
+        raise ConfigError(f"seed is {seed}; it must be 0 or more")
+    packed = pack(model, config)
+    if activations is None:
+        a = _random_activations(model, density, _BATCH[packed.resident] if batch is None else batch, seed)
+    else:
+        a = _given_activations(model, activations)
+
+    device = TimedDevice(config, bytes_per_cycle)
+    load_cycles = 0
+    if len(packed.weights):
+        device.send(packed.weights.view(np.uint8))
+        load_cycles = device.programs[-1].finish()
+    alone, together = _Run(device, packed), _Run(device, packed)
+    alone.run(a[:1])
+    together.run(a)
+    return Estimate(
+        model=model.name,
+        board="" if isinstance(board, ArrayConfig) else board.title,
+        config=config,
+        clock_mhz=clock_mhz,
+        bytes_per_cycle=bytes_per_cycle,
+        resident=packed.resident,
+        load_cycles=load_cycles,
+        batch=len(a),
+        transfers=together.transfers,
+        latency_cycles=alone.cycles,
+        batch_cycles=together.cycles,
+        layers=tuple(
+            _layer_estimate(packed, i, alone.parts[i], together.parts[i], len(a)) for i in range(len(model.layers))
+        ),
+    )
+
+
+def _require(name: str, value: float, above: float, limit: float) -> None:
+    if not above < value <= limit:
+        raise ConfigError(f"{name} is {value}; it must lie above {above} and at most at {limit}")
+
+
+def _random_activations(model: Model, density: float, batch: int, seed: int) -> NDArray[np.int16]:
+    """Return standard normal values in the model's fixed point, and zeros."""
+    rng = np.random.default_rng(seed)
+    values = quantise(rng.standard_normal((batch, model.columns)), model.input_fraction_bits)
+    values[values == 0] = 1
+    return (values * (rng.random(values.shape) < density)).astype(np.int16)
+
+
+def _given_activations(model: Model, activations: ArrayLike) -> NDArray[np.int16]:
+    given = np.asarray(activations)
+    given = given[None] if given.ndim == 1 else given
+    if given.ndim != 2 or given.shape[1] != model.columns or not len(given):
+        raise PackError(
+            f"activations have shape {np.shape(activations)}; {model.name!r} takes (at least 1, {model.columns})"
+        )
+    if given.dtype.kind == "f":
+        return quantise(given, model.input_fraction_bits)
+    return as_activations(given, model.columns)
+
+
+class _Run:
+    """A batch on a timed device, in the transfers in which the driver sends it."""
+
+    def __init__(self, device: TimedDevice, packed: PackedModel) -> None:
+        self.device, self.packed = device, packed
+        self.parts = [_Part(word_cycles(device.bytes_per_cycle)) for _ in packed.model.layers]
+        self.cycles = self.transfers = 0
+
+    def run(self, activations: NDArray[np.int16]) -> None:
+        """Run a batch through all segments."""
+        for segment in self.packed.segments:
+            outputs = np.empty((len(activations), segment.rows), np.int16)
+            step = inferences_per_transfer(segment, len(activations))
+            for first in range(0, len(activations), step):
+                part = slice(first, first + step)
+                outputs[part] = self._transfer(segment, activations[part])
+            activations = outputs
+
+    def _transfer(self, segment: Segment, activations: NDArray[np.int16]) -> NDArray[np.int16]:
+        words = np.zeros(segment.words(len(activations)), np.uint64)
+        segment.fill(activations, words)
+        self.device.send(words.view(np.uint8))
+        program = self.device.programs.pop()
+        self.transfers += 1
+        self.cycles += program.finish()
+        self._share_out(segment, program, len(activations))
+        return segment.unpack(self.device.receive(_ANY_LENGTH), len(activations))
+
+    def _share_out(self, segment: Segment, program: ProgramTiming, batch: int) -> None:
+        """Give each layer its instructions, and the cycles from the end of the layer before it to its own end.
+
+        A layer ends with the STORE of its last row tile; READs belong to the last layer, and so does all until
+        they have left.
+        """
+        stores = [index for index in segment.layers for _ in self.packed.row_tiles[index]] * batch
+        stores_each = len(stores) // batch
+        ends: dict[tuple[int, int], int] = {}
+        position = 0
+        for step in program.steps:
+            index = segment.layers.stop - 1 if step.instruction is isa.READ else stores[position]
+            self.parts[index].add(step)
+            if step.instruction is isa.STORE:
+                position += 1
+            if step.instruction in (isa.STORE, isa.READ):
+                ends[(position - 1) // stores_each, index] = step.end
+        marks = [*list(ends.values())[:-1], program.finish()]
+        for (_, index), cycles in zip(ends, np.diff(marks, prepend=0).tolist(), strict=True):
+            self.parts[index].cycles += cycles
+
+
+class _Part:
+    """What the instructions of a layer add up to, in cycles."""
+
+    def __init__(self, word_cycles: float) -> None:
+        self.word_cycles = word_cycles
+        self.dma = 0.0
+        self.cycles = self.broadcast = self.arithmetic = self.output = self.compute = 0
+
+    def add(self, step: Step) -> None:
+        """Count an instruction."""
+        self.dma += step.words * self.word_cycles + 1  # a header takes a cycle more
+        self.broadcast += step.broadcasts
+        self.arithmetic += step.busiest
+        self.output += step.length
+        self.compute += step.cycles
+
+
+def _layer_estimate(packed: PackedModel, index: int, alone: _Part, together: _Part, batch: int) -> LayerEstimate:
+    layer = packed.model.layers[index]
+    work = max(together.broadcast, together.arithmetic)
+    spent = {
+        "broadcast": together.broadcast,
+        "arithmetic": together.arithmetic,
+        "output": together.output,
+        "start-up": together.compute - work,
+    }
+    bound = max(spent, key=spent.__getitem__)
+    if together.dma >= together.compute + together.output:
+        bound = "DMA"  # what computes is in the shade of it
+    return LayerEstimate(
+        name=layer.name or f"layer {index}",
+        rows=layer.rows,
+        columns=layer.columns,
+        tiles=sum(len(row_tile.tiles) for row_tile in packed.row_tiles[index]),
+        alone=alone.cycles,
+        cycles=together.cycles / batch,
+        dma=together.dma / batch,
+        broadcast=together.broadcast / batch,
+        arithmetic=together.arithmetic / batch,
+        output=together.output / batch,
+        compute=together.compute / batch,
+        bound=bound,
+    )

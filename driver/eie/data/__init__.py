@@ -1,0 +1,1 @@
+"""What the package ships to try it on: a network and MNIST's test images."""

@@ -1,0 +1,1 @@
+"""Everything that executes a program: emulation, simulated hardware, PYNQ board, virtual board."""

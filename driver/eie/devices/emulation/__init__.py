@@ -1,0 +1,1 @@
+"""The array in numpy: executes the very bytes that the board gets."""

@@ -1,0 +1,1 @@
+"""A board through pynq; the only package that imports it."""

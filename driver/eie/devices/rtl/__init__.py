@@ -1,0 +1,1 @@
+"""The array simulated from its converted Verilog."""

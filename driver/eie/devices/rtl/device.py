@@ -1,0 +1,219 @@
+"""The converted Verilog, compiled, as a device: the driver's bytes go through the real AXI ports."""
+
+from __future__ import annotations
+
+import ctypes
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eie.contract import registers
+from eie.contract.config import STREAM_BITS, ArrayConfig
+from eie.devices.rtl.build import build
+from eie.errors import DeviceError
+
+_WORD_BYTES = STREAM_BITS // 8
+_FULL_KEEP = (1 << _WORD_BYTES) - 1
+_CYCLES_AT_ONCE = 20_000
+_IDLE_CHECK_CYCLES = 100
+_RESET_CYCLES = 40
+"""More than a soft reset takes from its write to its end: `eie_hw.shell.top.RESET_CYCLES` and what leads to it."""
+_PATIENCE = 2_000_000_000
+"""Cycles without any transfer and without becoming idle after which the hardware is declared stuck."""
+
+
+class RtlDevice:
+    """An EIE array simulated from its converted Verilog by Verilator.
+
+    The first use of a configuration converts and compiles it, which takes up to 40 seconds of processor time (64 PEs);
+    later ones take it from the cache.
+
+    Parameters
+    ----------
+    config : ArrayConfig, optional
+        Default: the array of the boards, ``ArrayConfig()``.
+    source_pause, sink_pause : float
+        Probability of a pause before a word to the device and of refusing a word from it, 0 to below 1.
+    seed : int
+        Of the pauses.
+
+    Raises
+    ------
+    MissingExtraError
+        If MyHDL, Verilator or a C++ compiler is missing.
+    """
+
+    def __init__(
+        self,
+        config: ArrayConfig | None = None,
+        source_pause: float = 0.0,
+        sink_pause: float = 0.0,
+        seed: int = 0,
+    ) -> None:
+        self.config = config or ArrayConfig()
+        self._library = _load(build(self.config))
+        pauses = (int(p * (1 << 32)) for p in (source_pause, sink_pause))
+        self._handle = self._library.eie_open(seed, *pauses)
+
+    def allocate(self, nbytes: int) -> NDArray[np.uint8]:
+        """Return a buffer of nbytes."""
+        return np.empty(nbytes, np.uint8)
+
+    def release(self, buffer: NDArray[np.uint8]) -> None:
+        """Nothing to free."""
+
+    def send(self, buffer: NDArray[np.uint8], reply_bytes: int = 0) -> None:
+        """Queue one packet of instructions; it is played while anything is received or read."""
+        data = np.ascontiguousarray(buffer).view(np.uint8).ravel()
+        if len(data) % _WORD_BYTES:
+            raise DeviceError(f"a transfer of {len(data)} bytes is not a multiple of {_WORD_BYTES}")
+        self._library.eie_receiving(self._handle, True)
+        self._queue(data.view("<u8"), _FULL_KEEP, True)
+
+    def send_raw(self, words: list[tuple[int, int, bool]]) -> None:
+        """Queue stream words of (tdata, tkeep, tlast), well-formed or not."""
+        self._library.eie_receiving(self._handle, True)
+        for data, keep, last in words:
+            self._queue(np.array([data], "<u8"), keep, last)
+
+    # Word by word, for one that steps the clock: an `eie.devices.virtual.fabric.SteppedDevice`.
+
+    def put(self, words: NDArray[np.uint64], last: bool) -> None:
+        """Queue a part of a packet; `last` says whether the packet ends with it."""
+        self._queue(np.ascontiguousarray(words, "<u8"), _FULL_KEEP, last)
+
+    def step(self, cycles: int, receiving: bool) -> None:
+        """Clock for that many cycles, or until all that was queued is taken.
+
+        From now on the array's output is taken only if `receiving`, until the next `send`.
+        """
+        self._library.eie_receiving(self._handle, receiving)
+        end, until_sent = self.cycles + cycles, self.pending > 0
+        while self.cycles < end and (self.pending or not until_sent):
+            self._library.eie_run(self._handle, end - self.cycles, until_sent)
+
+    def take(self, limit: int) -> tuple[NDArray[np.uint64], bool]:
+        """Return up to `limit` words of the packet that has come or is coming, and whether it ends with them."""
+        words, last = np.empty(limit, "<u8"), ctypes.c_int()
+        count = self._library.eie_take(self._handle, words.ctypes.data_as(ctypes.c_void_p), limit, ctypes.byref(last))
+        return words[:count], bool(last.value)
+
+    @property
+    def pending(self) -> int:
+        """Words queued that the array has not taken."""
+        return self._library.eie_pending(self._handle)
+
+    def _queue(self, words: NDArray[np.uint64], keep: int, last: bool) -> None:
+        self._library.eie_send(self._handle, words.ctypes.data_as(ctypes.c_void_p), len(words), keep, last)
+
+    def receive(self, nbytes: int) -> NDArray[np.uint8]:
+        """Return the next packet, at most nbytes; empty if the device becomes idle without one."""
+        waited = 0
+        while not (words := self._library.eie_packet(self._handle)):
+            if self._library.eie_run(self._handle, _CYCLES_AT_ONCE, 0):
+                waited = 0
+                continue
+            played_out = not self._library.eie_pending(self._handle) and self._idle()
+            if played_out and not self._library.eie_packet(self._handle):
+                return np.zeros(0, np.uint8)
+            waited += _CYCLES_AT_ONCE
+            if waited > _PATIENCE:
+                raise DeviceError(f"the simulated array is stuck: no transfer for {waited} cycles; soft-reset it")
+        if words * _WORD_BYTES > nbytes:
+            raise DeviceError(f"the device returned {words * _WORD_BYTES} bytes, the receiver has room for {nbytes}")
+        return self.take(words)[0].view(np.uint8)
+
+    def drain(self) -> None:
+        """Clock until all input is taken and the device is idle."""
+        self.play_out()
+        while not self._idle():
+            self.run(_IDLE_CHECK_CYCLES)
+
+    def read_register(self, offset: int) -> int:
+        """Read a register, after all that was sent has been executed: bytes of `send` are older than this call."""
+        self.drain()
+        return self.peek_register(offset)
+
+    def peek_register(self, offset: int) -> int:
+        """Read a register right now, whatever is under way."""
+        value = ctypes.c_uint32()
+        if not self._library.eie_read(self._handle, offset, ctypes.byref(value)):
+            raise DeviceError(f"the simulated array does not answer a read of register 0x{offset:x}")
+        return value.value
+
+    def write_register(self, offset: int, value: int) -> None:
+        """Write a register; like a board's driver, a soft reset resets the DMA on both streams first."""
+        if offset == registers.offset("control") and value & registers.CONTROL_SOFT_RESET:
+            self.drop_streams()
+        if not self._library.eie_write(self._handle, offset, value):
+            raise DeviceError(f"the simulated array does not answer a write of register 0x{offset:x}")
+        if offset == registers.offset("control") and value & registers.CONTROL_SOFT_RESET:
+            # Words may leave until the reset, which the write only starts, has come to the output.
+            self.run(_RESET_CYCLES)
+            self.drop_streams()
+
+    def run(self, cycles: int) -> None:
+        """Clock for that many cycles."""
+        end = self.cycles + cycles
+        while self.cycles < end:
+            self._library.eie_run(self._handle, end - self.cycles, 0)
+
+    def play_out(self) -> None:
+        """Clock until all input is taken."""
+        while self._library.eie_pending(self._handle):
+            self._library.eie_run(self._handle, _CYCLES_AT_ONCE, 1)
+
+    def drop_streams(self) -> None:
+        """Forget what is queued for the device and what has come from it, as a reset of the DMA does."""
+        self._library.eie_drop(self._handle)
+
+    @property
+    def cycles(self) -> int:
+        """Clock cycles since the device was opened."""
+        return self._library.eie_cycles(self._handle)
+
+    @property
+    def interrupt(self) -> bool:
+        """Level of the interrupt output."""
+        return bool(self._library.eie_interrupt(self._handle))
+
+    def close(self) -> None:
+        """Free the simulation."""
+        if self._handle:
+            self._library.eie_close(self._handle)
+            self._handle = None
+
+    def __enter__(self) -> RtlDevice:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def _idle(self) -> bool:
+        return bool(self.peek_register(registers.offset("status")) & registers.STATUS_IDLE)
+
+
+def _load(path: Path) -> ctypes.CDLL:
+    library = ctypes.CDLL(str(path))
+    handle, words = ctypes.c_void_p, ctypes.c_uint64
+    signatures = {
+        "eie_open": (handle, [words, ctypes.c_uint32, ctypes.c_uint32]),
+        "eie_close": (None, [handle]),
+        "eie_send": (None, [handle, handle, words, ctypes.c_uint8, ctypes.c_int]),
+        "eie_run": (words, [handle, words, ctypes.c_int]),
+        "eie_pending": (words, [handle]),
+        "eie_packet": (words, [handle]),
+        "eie_take": (words, [handle, handle, words, handle]),
+        "eie_receiving": (None, [handle, ctypes.c_int]),
+        "eie_drop": (None, [handle]),
+        "eie_reset": (None, [handle]),
+        "eie_cycles": (words, [handle]),
+        "eie_interrupt": (ctypes.c_int, [handle]),
+        "eie_read": (ctypes.c_int, [handle, ctypes.c_uint32, handle]),
+        "eie_write": (ctypes.c_int, [handle, ctypes.c_uint32, ctypes.c_uint32]),
+    }
+    for name, (result, arguments) in signatures.items():
+        function = getattr(library, name)
+        function.restype, function.argtypes = result, arguments
+    return library

@@ -1,0 +1,1 @@
+"""`eie doctor`: checks an installation from Python to an inference."""

@@ -1,0 +1,1 @@
+"""The checked .eie container: models at rest."""

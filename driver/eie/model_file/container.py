@@ -1,0 +1,218 @@
+"""The model file `.eie`: one versioned, integrity-checked container; docs/model-file.md describes every byte."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+import struct
+import uuid
+import zlib
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from eie.errors import EieError, ModelFileError
+from eie.model_file.fields import Reader, Writer
+from eie.model_file.huffman import deflate, inflate
+from eie.model_file.layer_record import LayerRecord
+from eie.network.model import Model
+
+MAGIC = b"\x89EIE"
+VERSION = 1
+_PREFIX = struct.Struct("<4sBII")
+"""Magic, version, CRC-32 of the body, bytes of the body."""
+
+BODY_LIMIT = 1 << 30
+LAYERS_LIMIT = 1 << 10
+LINES_LIMIT = 1 << 22
+"""Most rows and columns of all layers together: what a few bytes of header can make the loader allocate."""
+METADATA_LIMIT = 1 << 16
+
+
+def save(model: Model, path: str | os.PathLike[str], huffman: bool = True) -> int:
+    """Write a model file.
+
+    The file appears under its name only when it is complete.
+
+    Parameters
+    ----------
+    model : Model
+    path : path-like
+    huffman : bool
+        Huffman-code the codes and relative indices; otherwise they have fixed widths.
+
+    Returns
+    -------
+    int
+        Size in bytes.
+
+    Raises
+    ------
+    ModelFileError
+        If the model exceeds a limit of the format, its metadata are not JSON, or the file cannot be written.
+    """
+    body = _encode_body(model, huffman)
+    data = _PREFIX.pack(MAGIC, VERSION, zlib.crc32(body), len(body)) + body
+    path = Path(path)
+    partial = path.with_name(f".{uuid.uuid4().hex}.partial")
+    try:
+        try:
+            with open(partial, "xb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(partial, path)
+        finally:
+            partial.unlink(missing_ok=True)
+    except OSError as error:
+        raise ModelFileError(f"{path}: cannot be written ({error.strerror})") from error
+    return len(data)
+
+
+def load(path: str | os.PathLike[str]) -> Model:
+    """Read a model file.
+
+    Returns
+    -------
+    Model
+        Equal to the model that was saved, bit for bit.
+
+    Raises
+    ------
+    ModelFileError
+        If the file is missing, damaged, hostile or of another version; never any other error.
+    """
+    with _named(path):
+        body = Reader(_read_body(Path(path)))
+        name, metadata, entries = _read_header(body)
+        return Model([entry.record.decode() for entry in entries], name, metadata)
+
+
+def describe(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Return a model file's header and the size of each section, decoding no weights.
+
+    Returns
+    -------
+    dict
+        ``version``, ``name``, ``metadata``, ``bytes``, ``plain_bytes`` (what `save` writes with ``huffman=False``),
+        ``float32_bytes``, and ``layers``: for each its header fields, ``bytes``, ``plain_bytes`` and ``sections``
+        (bytes by name).
+
+    Raises
+    ------
+    ModelFileError
+        As `load`, as far as the header and the checksum tell.
+    """
+    with _named(path):
+        data = _read_body(Path(path))
+        name, metadata, entries = _read_header(Reader(data))
+    size = _PREFIX.size + len(data)
+    return {
+        "version": VERSION,
+        "name": name,
+        "metadata": metadata,
+        "bytes": size,
+        "plain_bytes": size + sum(entry.plain_bytes - entry.bytes for entry in entries),
+        "float32_bytes": sum(4 * entry.record.rows * entry.record.columns for entry in entries),
+        "layers": [_describe_layer(entry) for entry in entries],
+    }
+
+
+def _describe_layer(entry: _Entry) -> dict[str, Any]:
+    fields = {name: value for name, value in vars(entry.record).items() if name != "sections"}
+    sections = {name: len(content) for name, content in entry.record.sections.items()}
+    return {**fields, "bytes": entry.bytes, "plain_bytes": entry.plain_bytes, "sections": sections}
+
+
+class _Entry(NamedTuple):
+    record: LayerRecord
+    bytes: int
+    plain_bytes: int
+
+
+class _named:  # noqa: N801 - a context manager reads as a verb
+    """Turn any error that the content of a file can cause into a `ModelFileError` that names the file."""
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = path
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        if isinstance(error, OSError):
+            raise ModelFileError(f"{self.path}: cannot be read ({error.strerror or error})") from error
+        if isinstance(error, (EieError, ValueError, OverflowError, RecursionError)):
+            raise ModelFileError(f"{self.path}: {error}") from error
+
+
+def _read_body(path: Path) -> bytes:
+    status = path.stat()
+    if not stat.S_ISREG(status.st_mode):  # opening a pipe would wait for ever
+        raise ModelFileError("not a regular file")
+    with open(path, "rb") as file:
+        prefix = file.read(_PREFIX.size)
+        if not MAGIC.startswith(prefix[: len(MAGIC)]) or not prefix:
+            raise ModelFileError(f"not an EIE model: it starts with {prefix[: len(MAGIC)]!r}, not {MAGIC!r}")
+        if len(prefix) < _PREFIX.size:
+            raise ModelFileError(f"truncated: {len(prefix)} bytes, fewer than the {_PREFIX.size} of the prefix")
+        _, version, checksum, length = _PREFIX.unpack(prefix)
+        if version != VERSION:
+            raise ModelFileError(f"format version {version}; this release reads version {VERSION}: update eie-pynq")
+        if length > BODY_LIMIT:
+            raise ModelFileError(f"declares {length} bytes; the limit is {BODY_LIMIT}")
+        if status.st_size != _PREFIX.size + length:
+            raise ModelFileError(
+                f"{status.st_size} bytes, but its prefix declares {_PREFIX.size + length}: damaged; copy it anew"
+            )
+        body = file.read(length)
+    if len(body) != length or zlib.crc32(body) != checksum:
+        raise ModelFileError("the checksum does not match: the file is damaged; copy it anew")
+    return body
+
+
+def _read_header(body: Reader) -> tuple[str, dict[str, Any], list[_Entry]]:
+    name = body.text("model name")
+    metadata = json.loads(inflate(body.section("metadata"), METADATA_LIMIT))
+    if not isinstance(metadata, dict):
+        raise ModelFileError(f"metadata are a {type(metadata).__name__}, not an object")
+    entries, lines = [], 0
+    for _ in range(body.number("layers", LAYERS_LIMIT)):
+        plain_bytes = body.number("plain bytes", BODY_LIMIT)
+        content = body.section("layer")
+        record = LayerRecord.parse(content)
+        entries.append(_Entry(record, len(content), plain_bytes))
+        lines += record.rows + record.columns
+        if lines > LINES_LIMIT:
+            raise ModelFileError(f"the layers have {lines} rows and columns or more; the limit is {LINES_LIMIT}")
+    body.end("the model")
+    return name, metadata, entries
+
+
+def _encode_body(model: Model, huffman: bool) -> bytes:
+    body = Writer()
+    body.text("model name", model.name)
+    body.section(deflate(_metadata_text(model.metadata)))
+    body.number("layers", len(model.layers), LAYERS_LIMIT)
+    lines = sum(layer.rows + layer.columns for layer in model.layers)
+    if lines > LINES_LIMIT:
+        raise ModelFileError(f"the layers have {lines} rows and columns; the limit is {LINES_LIMIT}")
+    for layer in model.layers:
+        plain = LayerRecord.encode(layer, huffman=False).to_bytes()
+        body.number("plain bytes", len(plain), BODY_LIMIT)
+        body.section(LayerRecord.encode(layer, huffman=True).to_bytes() if huffman else plain)
+    if len(body.data) > BODY_LIMIT:
+        raise ModelFileError(f"the file would have {len(body.data)} bytes; the limit is {BODY_LIMIT}")
+    return bytes(body.data)
+
+
+def _metadata_text(metadata: dict[str, Any]) -> bytes:
+    try:
+        text = json.dumps(metadata, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ModelFileError(f"metadata are not JSON: {error}") from error
+    if len(text) > METADATA_LIMIT:
+        raise ModelFileError(f"metadata take {len(text)} bytes as JSON; the limit is {METADATA_LIMIT}")
+    if json.loads(text) != metadata:
+        raise ModelFileError("metadata would change on the way through JSON; use string keys and lists, not tuples")
+    return text

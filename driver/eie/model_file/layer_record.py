@@ -1,0 +1,195 @@
+"""A layer's record in the model file: its header fields, and its arrays in the layout that takes the fewest bytes."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from eie.contract.config import SHIFT_LIMIT
+from eie.errors import ModelFileError
+from eie.model_file.fields import Content, Reader, Writer
+from eie.model_file.sections import (
+    NONZEROS_LIMIT,
+    Positions,
+    decode_bias,
+    decode_codebook,
+    decode_codes,
+    decode_positions,
+    encode_bias,
+    encode_codes,
+    encode_positions,
+    sign_contexts,
+)
+from eie.network.model import Layer
+
+ROWS_LIMIT = 1 << 20
+_SIGNED = ("input_fraction_bits", "output_fraction_bits", "weight_fraction_bits")
+_LIMITS = {
+    "rows": ROWS_LIMIT,
+    "columns": ROWS_LIMIT,
+    "nonzeros": NONZEROS_LIMIT,
+    "shift": SHIFT_LIMIT,
+    "relu": 1,
+    **dict.fromkeys(_SIGNED, 1 << 12),
+    "by_row": 1,
+    "width": ROWS_LIMIT,
+    "informed": 1,
+}
+"""Header fields and their largest values; signed ones are zigzag numbers."""
+_SECTIONS = ("empty", "positions", "codes", "codebook", "bias")
+
+
+@dataclass
+class LayerRecord:
+    """A layer as the file has it: header fields in the order of the file, then named sections, not decoded."""
+
+    name: str
+    rows: int
+    columns: int
+    nonzeros: int
+    shift: int
+    relu: int
+    input_fraction_bits: int
+    output_fraction_bits: int
+    weight_fraction_bits: int
+    by_row: int
+    """1: cells are counted along rows, 0: along columns."""
+    width: int
+    """If not 0, columns are the pixels of a picture this wide, counted in strips two pixels high."""
+    informed: int
+    """1: a code is coded knowing the sign of a neighbour before it."""
+    sections: dict[str, Content]
+
+    @classmethod
+    def encode(cls, layer: Layer, huffman: bool) -> LayerRecord:
+        """Return a layer's record: with ``huffman`` in the smallest of the layouts, else in the plain one."""
+        if not huffman:
+            return cls._lay_out(layer, 0, 0, 0, False)
+        scans = [(0, 0), (1, 0)]
+        side = math.isqrt(layer.columns)
+        if side * side == layer.columns and side > 2:
+            scans.append((1, side))
+        layouts = (cls._lay_out(layer, *scan, 0, True) for scan in scans)
+        best = min(layouts, key=lambda record: len(record.sections["empty"]) + len(record.sections["positions"]))
+        return min(
+            best, cls._lay_out(layer, best.by_row, best.width, 1, True), key=lambda record: len(record.to_bytes())
+        )
+
+    @classmethod
+    def _lay_out(cls, layer: Layer, by_row: int, width: int, informed: int, huffman: bool) -> LayerRecord:
+        order, positions, empty = _scan(layer, by_row, width)
+        codes = layer.codes[order]
+        contexts = sign_contexts(positions, codes, layer.codebook) if informed else np.zeros(len(codes), np.uint8)
+        return cls(
+            name=layer.name,
+            rows=layer.rows,
+            columns=layer.columns,
+            nonzeros=layer.nonzeros,
+            shift=layer.shift,
+            relu=int(layer.relu),
+            input_fraction_bits=layer.input_fraction_bits,
+            output_fraction_bits=layer.output_fraction_bits,
+            weight_fraction_bits=layer.weight_fraction_bits,
+            by_row=by_row,
+            width=width,
+            informed=informed,
+            sections={
+                "empty": encode_positions(empty, huffman),
+                "positions": encode_positions(positions, huffman),
+                "codes": encode_codes(codes, contexts, huffman),
+                "codebook": layer.codebook[1 : np.max(np.flatnonzero(layer.codebook), initial=0) + 1]
+                .astype("<i2")
+                .tobytes(),
+                "bias": encode_bias(layer.bias, huffman),
+            },
+        )
+
+    def to_bytes(self) -> bytes:
+        """Return the record as the file has it."""
+        record = Writer()
+        record.text("layer name", self.name)
+        for field, limit in _LIMITS.items():
+            value = getattr(self, field)
+            record.number(field, _zigzag(value) if field in _SIGNED else value, limit)
+        for name in _SECTIONS:
+            record.section(self.sections[name])
+        return bytes(record.data)
+
+    @classmethod
+    def parse(cls, data: Content) -> LayerRecord:
+        """Return the record that `to_bytes` made ``data`` of, sections still encoded."""
+        record = Reader(data)
+        name = record.text("layer name")
+        values = {field: record.number(field, limit) for field, limit in _LIMITS.items()}
+        values.update({field: _unzigzag(values[field]) for field in _SIGNED})
+        sections = {name: record.section(name) for name in _SECTIONS}
+        record.end(f"layer {name!r}")
+        return cls(name=name, **values, sections=sections)  # type: ignore[arg-type]
+
+    def decode(self) -> Layer:
+        """Return the layer, checked against the arithmetic contract."""
+        lines = self.columns if self.by_row else self.rows
+        empty = decode_positions(self.sections["empty"], lines)
+        used = np.ones(lines, bool)
+        used[empty] = False
+        kept = _line_order(lines, self.width)
+        kept = kept[used[kept]]
+        positions = decode_positions(
+            self.sections["positions"], len(kept) * (self.rows if self.by_row else self.columns)
+        )
+        if len(positions) != self.nonzeros:
+            raise ModelFileError(f"layer {self.name!r}: {len(positions)} positions for {self.nonzeros} non-zeros")
+        major, rank = np.divmod(positions, max(1, len(kept)))
+        minor = kept[rank]
+        rows, columns = (major, minor) if self.by_row else (minor, major)
+        codebook = decode_codebook(self.sections["codebook"])
+        codes = decode_codes(self.sections["codes"], positions, codebook, bool(self.informed))
+        order = np.lexsort((rows, columns)) if self.by_row or self.width else np.arange(len(positions))
+        starts = np.zeros(self.columns + 1, np.int64)
+        np.cumsum(np.bincount(columns, minlength=self.columns), out=starts[1:])
+        return Layer(
+            rows=self.rows,
+            columns=self.columns,
+            column_starts=starts,
+            row_indices=rows[order].astype(np.int32),
+            codes=codes[order],
+            codebook=codebook,
+            bias=decode_bias(self.sections["bias"], self.rows),
+            shift=self.shift,
+            relu=bool(self.relu),
+            input_fraction_bits=self.input_fraction_bits,
+            output_fraction_bits=self.output_fraction_bits,
+            weight_fraction_bits=self.weight_fraction_bits,
+            name=self.name,
+        )
+
+
+def _scan(layer: Layer, by_row: int, width: int) -> tuple[Positions, Positions, Positions]:
+    """Return the order of non-zeros in a scan, their positions in it, and the empty lines that the scan leaves out."""
+    rows, columns = layer.row_indices.astype(np.int64), layer.column_indices()
+    major, minor, lines = (rows, columns, layer.columns) if by_row else (columns, rows, layer.rows)
+    used = np.bincount(minor, minlength=lines) > 0
+    kept = _line_order(lines, width)
+    kept = kept[used[kept]]
+    rank = np.zeros(lines, np.int64)
+    rank[kept] = np.arange(len(kept))
+    positions = major * len(kept) + rank[minor]
+    order = np.argsort(positions, kind="stable")
+    return order, positions[order], np.flatnonzero(~used)
+
+
+def _line_order(lines: int, width: int) -> Positions:
+    if not width:
+        return np.arange(lines)
+    y, x = np.divmod(np.arange(lines), width)
+    return np.lexsort((y % 2, x, y // 2))
+
+
+def _zigzag(value: int) -> int:
+    return value << 1 if value >= 0 else (-value << 1) - 1
+
+
+def _unzigzag(value: int) -> int:
+    return -(value + 1 >> 1) if value & 1 else value >> 1

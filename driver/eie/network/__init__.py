@@ -1,0 +1,1 @@
+"""Networks before and after compression, their readers, and their exact arithmetic."""

@@ -1,0 +1,1 @@
+"""From a model to DMA bytes: encoding, tiling, balancing, packing."""

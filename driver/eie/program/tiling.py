@@ -1,0 +1,188 @@
+"""Cutting a layer into tiles that fit the array's memories."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eie.contract.bits import pack_fields
+from eie.contract.config import ArrayConfig
+from eie.network.model import Layer
+from eie.program.encoding import EncodedRows, encode_rows
+
+
+@dataclass(frozen=True)
+class Tile:
+    """Whole activation groups of columns, of one block of rows, encoded.
+
+    Parameters
+    ----------
+    first_group, groups : int
+        Columns of the layer, in activation groups.
+    encoded : EncodedRows
+        Of the block of rows; shared by its tiles.
+    config : ArrayConfig
+    """
+
+    first_group: int
+    groups: int
+    encoded: EncodedRows
+    config: ArrayConfig
+
+    @property
+    def pairs(self) -> int:
+        """Pointer pairs per PE: one pointer a column, and the end of the last."""
+        return self.groups * self.config.lanes // 2 + 1
+
+    @property
+    def starts(self) -> NDArray[np.int64]:
+        """Positions of the tile's columns in the block's entries, shape (N, columns + 1)."""
+        columns = slice(self.first_group * self.config.lanes, (self.first_group + self.groups) * self.config.lanes + 1)
+        return self.encoded.starts[:, columns]
+
+    @property
+    def entry_counts(self) -> NDArray[np.int64]:
+        """Entries of each PE, shape (N,)."""
+        return self.starts[:, -1] - self.starts[:, 0]
+
+    @property
+    def word_counts(self) -> NDArray[np.int64]:
+        """Sparse-matrix words of each PE, shape (N,)."""
+        return -(-self.entry_counts // self.config.entries_per_word)
+
+    @property
+    def lengths(self) -> NDArray[np.int32]:
+        """Entries of each PE's columns, padding included, shape (columns, N), contiguous."""
+        return np.ascontiguousarray(np.diff(self.starts, axis=1).T, np.int32)
+
+    @property
+    def padding(self) -> NDArray[np.int32]:
+        """Padding entries of each PE's columns, shape (columns, N)."""
+        if not self.encoded.padding:
+            return np.zeros((self.starts.shape[1] - 1, self.config.num_pes), np.int32)
+        return np.diff(self.encoded.padding_before[self.starts], axis=1).T
+
+    def word_reads(self) -> NDArray[np.int32]:
+        """Return the words of the sparse-matrix memory that each PE's columns lie in, shape (columns, N)."""
+        starts = self.starts - self.starts[:, :1]
+        first, end = starts[:, :-1], starts[:, 1:]
+        words = (end - 1) // self.config.entries_per_word - first // self.config.entries_per_word + 1
+        return np.where(end > first, words, 0).T.astype(np.int32)
+
+    def pointer_beats(self, first_word: NDArray[np.int64]) -> NDArray[np.uint8]:
+        """Return the payload of the tile's POINTERS, given each PE's first word; shape (beats, beat_bytes)."""
+        config = self.config
+        starts = self.starts
+        words = np.zeros((2 * config.pe_pairs, 2 * self.pairs), np.uint32)
+        base = first_word[:, None] * config.entries_per_word - starts[:, :1]
+        words[: config.num_pes, : starts.shape[1]] = (starts + base) % config.entries
+        if config.first_row:
+            first = self.first_group * config.lanes
+            columns = starts.shape[1] - 1
+            rows = self.encoded.first_rows[:, first : first + columns].astype(np.uint32)
+            words[: config.num_pes, :columns] |= rows << np.uint32(config.start_bits)
+        by_pair = words.reshape(config.pe_pairs, 2, self.pairs, 2).transpose(2, 0, 1, 3)
+        return pack_fields(by_pair.reshape(-1, 4), config.pointer_bits, config.beat_bytes)
+
+    def entry_beats(self) -> NDArray[np.uint8]:
+        """Return all PEs' sparse-matrix words, PE by PE; shape (sum of word_counts, beat_bytes)."""
+        config = self.config
+        starts, counts, words = self.starts, self.entry_counts, self.word_counts
+        entries = np.concatenate([self.encoded.entries[s:e] for s, e in zip(starts[:, 0], starts[:, -1], strict=True)])
+        slots = np.zeros(int(words.sum()) * config.entries_per_word, np.uint16)
+        first_slot = (np.cumsum(words) - words) * config.entries_per_word
+        slots[np.arange(len(entries)) + np.repeat(first_slot - (np.cumsum(counts) - counts), counts)] = entries
+        return pack_fields(slots.reshape(-1, config.entries_per_word), config.entry_bits, config.beat_bytes)
+
+
+@dataclass(frozen=True)
+class RowTile:
+    """A block of rows that the accumulators hold at once, cut into tiles of columns."""
+
+    first_local_row: int
+    local_rows: int
+    tiles: tuple[Tile, ...]
+
+
+def tile_layer(
+    layer: Layer, config: ArrayConfig, max_local_rows: int | None = None, max_groups: int | None = None
+) -> tuple[RowTile, ...]:
+    """Cut a layer into row tiles of at most `max_local_rows` per PE and tiles of at most `max_groups` columns.
+
+    Always succeeds: one group of columns of `rows_per_group` rows fits any array that `ArrayConfig` allows.
+    """
+    step = config.rows_per_group
+    total = _total_local_rows(layer.rows, config)
+    limit = min(config.rows, max_local_rows or config.rows)
+    max_groups = min(config.tile_columns // config.lanes, max_groups or config.activation_groups)
+    row_tiles: list[RowTile] = []
+    first = 0
+    while first < total:
+        local_rows = _next_local_rows(total - first, limit, step)
+        encoded = _encode_block(layer, config, first, local_rows)
+        tiles = _cut_columns(encoded, config, max_groups)
+        while tiles is None:
+            limit = local_rows = _round_up(local_rows // 2, step)
+            encoded = _encode_block(layer, config, first, local_rows)
+            tiles = _cut_columns(encoded, config, max_groups)
+        row_tiles.append(RowTile(first, local_rows, tiles))
+        first += local_rows
+    return tuple(row_tiles)
+
+
+def row_tile_sizes(rows: int, config: ArrayConfig, max_local_rows: int | None = None) -> list[int]:
+    """Return how many of a layer's rows are in each of its row tiles, where no column is too long for a bank."""
+    total = _total_local_rows(rows, config)
+    limit = min(config.rows, max_local_rows or config.rows)
+    ends, end = [], 0
+    while end < total:
+        end += _next_local_rows(total - end, limit, config.rows_per_group)
+        ends.append(min(end * config.num_pes, rows))
+    return np.diff(ends, prepend=0).tolist()
+
+
+def _total_local_rows(rows: int, config: ArrayConfig) -> int:
+    return -(-rows // config.lanes) * config.rows_per_group
+
+
+def _next_local_rows(remaining: int, limit: int, step: int) -> int:
+    """Spread the rows evenly over the tiles that are needed, so that no tile is a sliver."""
+    return _round_up(-(-remaining // -(-remaining // limit)), step)
+
+
+def _round_up(value: int, step: int) -> int:
+    return max(step, -(-value // step) * step)
+
+
+def _encode_block(layer: Layer, config: ArrayConfig, first_local_row: int, local_rows: int) -> EncodedRows:
+    """Encode a block of rows of a layer, its columns padded with empty ones to whole groups."""
+    low = first_local_row * config.num_pes
+    high = low + local_rows * config.num_pes
+    padded = -(-layer.columns // config.lanes) * config.lanes
+    starts, rows, codes = layer.column_starts, layer.row_indices, layer.codes
+    if low > 0 or high < layer.rows:
+        inside = (rows >= low) & (rows < high)
+        starts = np.concatenate(([0], np.cumsum(inside, dtype=np.int64)))[starts]
+        rows, codes = rows[inside] - low, codes[inside]
+    starts = np.concatenate((starts, np.full(padded - layer.columns, starts[-1])))
+    return encode_rows(starts, rows, codes, config)
+
+
+def _cut_columns(encoded: EncodedRows, config: ArrayConfig, max_groups: int) -> tuple[Tile, ...] | None:
+    """Cut a block of rows into the fewest tiles whose entries fit a bank; None if a single group does not."""
+    if (np.diff(encoded.starts, axis=1) >= config.entries).any():
+        return None  # a column's length is stored modulo the depth
+    at_group = encoded.starts[:, :: config.lanes]
+    total = at_group.shape[1] - 1
+    tiles: list[Tile] = []
+    first = 0
+    while first < total:
+        reach = at_group[:, first + 1 : first + 1 + max_groups] - at_group[:, first : first + 1]
+        groups = int((reach.max(axis=0) <= config.entries).sum())
+        if groups == 0:
+            return None
+        tiles.append(Tile(first, groups, encoded, config))
+        first += groups
+    return tuple(tiles)

@@ -1,0 +1,1 @@
+"""Runs models on any device, and verifies what it answers."""

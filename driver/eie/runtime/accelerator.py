@@ -1,0 +1,315 @@
+"""The driver: loads models onto a device, runs batches, reads counters, checks answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from eie.contract import registers
+from eie.devices.interface import Device, read_counter
+from eie.errors import DeviceError, PackError, VerificationError
+from eie.network.model import Model
+from eie.network.reference import as_activations, dequantise, quantise, reference, reference_layer
+from eie.program.packing import Memory, PackedModel, pack
+from eie.runtime.transfers import Transfers
+
+_Result = TypeVar("_Result")
+
+
+@dataclass(frozen=True)
+class Counters:
+    """The device's counters since they were last cleared.
+
+    Parameters
+    ----------
+    cycles, broadcasts, busy, stalled : int
+        See `eie.contract.registers`; those of cycles are 0 on the emulation, which has no clock.
+    work, padding, starved, blocked : ndarray, shape (N,), int64
+        Per PE.
+    """
+
+    cycles: int
+    broadcasts: int
+    busy: int
+    stalled: int
+    work: NDArray[np.int64]
+    padding: NDArray[np.int64]
+    starved: NDArray[np.int64]
+    blocked: NDArray[np.int64]
+
+
+class Accelerator:
+    """An EIE array and the models loaded on it.
+
+    Parameters
+    ----------
+    device : Device or str
+        A device, for example ``eie.EmulatedDevice(config)``, or its name: ``"emulated"``, ``"rtl"``, ``"auto"`` (this
+        board, otherwise a virtual board or the emulation; `eie.devices.nearest`), or a board's
+        overlay, ``"eie.bit"``.
+    retry : bool
+        When a run fails with a `DeviceError`, recover and run it once more. Without it the error is raised, and the
+        next run recovers first.
+
+    Attributes
+    ----------
+    times : StageTimes
+        Where the host's time went, per stage.
+
+    Raises
+    ------
+    DeviceError
+        If the device is not an EIE array, or was built from other parameters or another version.
+
+    Examples
+    --------
+    >>> acc = eie.Accelerator(eie.EmulatedDevice(eie.ArrayConfig(num_pes=16)))
+    >>> acc.load(model)
+    >>> y = acc.run(x, verify=True)
+    """
+
+    def __init__(self, device: Device | str, *, retry: bool = False) -> None:
+        if isinstance(device, str):
+            from eie.devices.choice import device_by_name
+
+            device = device_by_name(device)
+        self.device = device
+        self.config = device.config
+        self.retry = retry
+        check_identity(device)
+        self._transfers = Transfers(device)
+        self.times = self._transfers.times
+        self._loaded: dict[Model, PackedModel] = {}
+        self._memory = Memory(self.config)
+        self._current: Model | None = None
+        self._failed = False
+        self._scratch = np.empty(0, np.int16)
+        self.soft_reset()
+
+    def __enter__(self) -> Accelerator:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Free the buffers and the device."""
+        self._transfers.release()
+        self.device.close()
+
+    def soft_reset(self) -> None:
+        """Put the device back to its first state; loaded models are sent again when they are next run."""
+        self.device.write_register(registers.offset("control"), registers.CONTROL_SOFT_RESET)
+        self._loaded.clear()
+        self._memory = Memory(self.config)
+        self._failed = False
+
+    def recover(self) -> None:
+        """Make the device usable after an error: reset it and its DMA, and load again what was loaded."""
+        loaded = list(self._loaded)
+        with self._guard():
+            self.soft_reset()
+            for model in loaded:
+                self._load(model)
+
+    def load(self, model: Model | str | Path) -> Model:
+        """Load a model, or a model file, and make it the one that `run` runs. Models stay loaded while they fit."""
+        if not isinstance(model, Model):
+            from eie.model_file.container import load
+
+            model = load(model)
+        self._attempt(lambda: self._load(model))
+        self._current = model
+        return model
+
+    def run(self, x: ArrayLike, *, verify: bool = False, model: Model | None = None) -> NDArray[np.float32]:
+        """Run a batch of float inputs.
+
+        Parameters
+        ----------
+        x : array_like, shape (B, C) or (C,), float
+        verify : bool
+            Compare every output with the integer reference.
+        model : Model, optional
+            Default: the one loaded last.
+
+        Returns
+        -------
+        ndarray, shape (B, R) or (R,), float32
+
+        Raises
+        ------
+        VerificationError
+            If an output differs; the message names the layer, row, PE and tile.
+        """
+        model = self._choose(model)
+        x = np.asarray(x)
+        if x.ndim not in (1, 2) or x.shape[-1] != model.columns:
+            raise PackError(f"x has shape {x.shape}; model {model.name!r} takes (batch, {model.columns})")
+        rows, bits = x.reshape(-1, model.columns), model.input_fraction_bits
+        outputs = self._run(model, lambda part: self._quantise(rows[part], bits), len(rows))
+        if verify:
+            self._verify(model, quantise(rows, bits), outputs)
+        with self.times.stage("unpack"):
+            y = dequantise(outputs, model.output_fraction_bits)
+        return y if x.ndim == 2 else y[0]
+
+    def run_raw(self, a: ArrayLike, *, verify: bool = False, model: Model | None = None) -> NDArray[np.int16]:
+        """Run a batch of int16 inputs in the model's fixed point: shape (B, C) -> int16, shape (B, R)."""
+        model = self._choose(model)
+        activations = as_activations(a, model.columns)
+        outputs = self._run(model, lambda part: activations[part], len(activations))
+        if verify:
+            self._verify(model, activations, outputs)
+        return outputs
+
+    @property
+    def counters(self) -> Counters:
+        """The device's counters."""
+        per_pe = {
+            name: np.array(
+                [self.device.read_register(registers.counter_offset(pe, name)) for pe in range(self.config.num_pes)],
+                np.int64,
+            )
+            for name in registers.PE_COUNTERS
+        }
+        wide = {name: read_counter(self.device, name) for name in registers.WIDE_COUNTERS}
+        return Counters(**wide, **per_pe)  # type: ignore[arg-type]
+
+    def clear_counters(self) -> None:
+        """Set all counters to 0."""
+        self.device.write_register(registers.offset("control"), registers.CONTROL_CLEAR_COUNTERS)
+
+    def _choose(self, model: Model | None) -> Model:
+        chosen = model or self._current
+        if chosen is None:
+            raise PackError("no model is loaded; call load(model) first")
+        return chosen
+
+    def _run(self, model: Model, source: Callable[[slice], NDArray[np.int16]], batch: int) -> NDArray[np.int16]:
+        """Run a batch whose activations `source` gives slice by slice."""
+
+        def run() -> NDArray[np.int16]:
+            first, *others = self._load(model).segments
+            outputs = self._transfers.run(first, source, batch)
+            for segment in others:
+                outputs = self._transfers.run(segment, outputs.__getitem__, batch)
+            return outputs
+
+        return self._attempt(run)
+
+    def _quantise(self, x: NDArray[Any], fraction_bits: int) -> NDArray[np.int16]:
+        """Quantise into memory that is used again for the next transfer: getting fresh memory takes as long."""
+        if self._scratch.size < x.size:
+            self._scratch = np.empty(x.size, np.int16)
+        return quantise(x, fraction_bits, self._scratch[: x.size].reshape(x.shape))
+
+    def _attempt(self, action: Callable[[], _Result]) -> _Result:
+        """Do something with the device; if it failed before, recover first; if it fails now, try again if asked to."""
+        for retry in (self.retry, False):
+            try:
+                with self._guard():
+                    if self._failed:
+                        self.recover()
+                    return action()
+            except DeviceError:
+                if not retry:
+                    raise
+        raise AssertionError("not reached")
+
+    @contextmanager
+    def _guard(self) -> Iterator[None]:
+        """Remember if a transfer was left unfinished, be it by an error of the device or by an interrupt."""
+        try:
+            yield
+        except BaseException:
+            self._failed = True
+            raise
+
+    def _load(self, model: Model) -> PackedModel:
+        """Return the packed model, on the device; send its weights if they are not there."""
+        packed = self._loaded.get(model)
+        if packed is None:
+            packed = pack(model, self.config, self._memory)
+            if self._loaded and not all(p.resident for p in (packed, *self._loaded.values())):
+                # It needs the array to itself, or the one that is there does.
+                self._loaded.clear()
+                packed = pack(model, self.config)
+            self._memory = packed.memory
+            self._loaded[model] = packed
+            if len(packed.weights):
+                self._transfers.send_program(packed.weights)
+        return packed
+
+    def _verify(self, model: Model, activations: NDArray[np.int16], outputs: NDArray[np.int16]) -> None:
+        expected = reference(model, activations)
+        wrong = np.argwhere(outputs != expected)
+        if len(wrong):
+            text = self._first_difference(model, activations, outputs, expected, wrong)
+            # What is on the device may be damaged: the next run loads it again.
+            self._failed = True
+            raise VerificationError(text)
+
+    def _first_difference(
+        self,
+        model: Model,
+        activations: NDArray[np.int16],
+        outputs: NDArray[np.int16],
+        expected: NDArray[np.int16],
+        wrong: NDArray[np.intp],
+    ) -> str:
+        """Run the failing input layer by layer, each on the reference's input, and describe the first difference."""
+        vector, row = (int(i) for i in wrong[0])
+        a = activations[vector : vector + 1]
+        for index, layer in enumerate(model.layers):
+            right = reference_layer(layer, a)
+            got = self.run_raw(a, model=Model([layer], name=f"{model.name}, layer {index}"))
+            if not np.array_equal(got, right):
+                at = int(np.flatnonzero(got[0] != right[0])[0])
+                return self._describe(model, index, vector, at, int(got[0, at]), int(right[0, at]), len(wrong))
+            a = right
+        last = len(model.layers) - 1
+        text = self._describe(
+            model, last, vector, row, int(outputs[vector, row]), int(expected[vector, row]), len(wrong)
+        )
+        return (
+            f"{text}; each layer alone gives the right answer, so the error is transient, between layers or in the "
+            "weights on the device"
+        )
+
+    def _describe(self, model: Model, index: int, vector: int, row: int, got: int, right: int, differences: int) -> str:
+        packed = pack(model, self.config)
+        local, pe = divmod(int(packed.places[index][row]) if packed.places else row, self.config.num_pes)
+        row_tiles = packed.row_tiles[index]
+        tile = max(i for i, row_tile in enumerate(row_tiles) if row_tile.first_local_row <= local)
+        return (
+            f"input {vector}: layer {index}, row {row} (PE {pe}, local row {local}, row tile {tile} of "
+            f"{len(row_tiles)}): the device gives {got}, the reference {right}; "
+            f"{differences} outputs of the batch differ"
+        )
+
+
+def check_identity(device: Device) -> None:
+    """Raise `DeviceError` unless the device is an EIE array built from this configuration and version."""
+    identity = device.read_register(registers.offset("identity"))
+    if identity != registers.MAGIC:
+        raise DeviceError(
+            f"identity register reads 0x{identity:08x}, not 0x{registers.MAGIC:08x}: this is not an EIE array"
+        )
+    for name, value in device.config.hardware_parameters().items():
+        built = device.read_register(registers.offset(name))
+        if built != int(value):
+            raise DeviceError(f"the device was built with {name}={built}, the driver was given {name}={int(value)}")
+    expected, built = registers.build_hash(device.config), device.read_register(registers.offset("hash"))
+    if built != expected:
+        raise DeviceError(
+            f"build hash 0x{built:08x}, this version of the driver expects 0x{expected:08x}: "
+            "rebuild the overlay, or use the driver version that it was built with"
+        )

@@ -1,0 +1,209 @@
+"""Batches through a device: cut into transfers, double-buffered, every stage timed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from time import perf_counter
+from types import TracebackType
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eie.contract.config import STREAM_BITS
+from eie.devices.interface import Device, error_text
+from eie.errors import DeviceError
+from eie.program.packing import Segment
+
+_WORD_BYTES = STREAM_BITS // 8
+# A transfer holds as many inferences as fit this: small enough that a batch has several, between which filling and
+# running overlap, and that a buffer stays in the processor's cache from quantising to flushing; large enough that
+# the cost of starting a transfer does not count.
+_TRANSFER_BYTES = 1 << 19
+# Buffers grow in steps of this.
+_BUFFER_BYTES = 1 << 16
+
+STAGES = ("quantise", "fill", "send", "wait", "unpack")
+"""What the host does for a transfer, in order: floats to fixed point, activations into the buffer, flush and start of
+the DMA, wait for the array, outputs from the buffer and to floats."""
+
+
+def inferences_per_transfer(segment: Segment, batch: int) -> int:
+    """Return how many inferences of a batch go into one transfer; the last one may have fewer.
+
+    All transfers alike, where that is possible: a buffer keeps its program for the next one of the same size.
+    """
+    words = max(len(segment.unit), segment.output_words * segment.inferences)
+    most = max(1, _TRANSFER_BYTES // (_WORD_BYTES * words))
+    units = max(1, -(-batch // segment.inferences))
+    transfers = -(-units // most)
+    return -(-units // transfers) * segment.inferences
+
+
+class StageTimes:
+    """Seconds spent per stage of `STAGES`, and inferences run, since the last `clear`.
+
+    Examples
+    --------
+    >>> acc.times.clear()
+    >>> y = acc.run(x)
+    >>> acc.times.seconds["wait"] / acc.times.inferences
+
+    Attributes
+    ----------
+    clock : callable
+        Gives seconds; `time.thread_time` counts only what the processor spent on this thread.
+    """
+
+    def __init__(self) -> None:
+        self.clock: Callable[[], float] = perf_counter
+        self.clear()
+
+    def clear(self) -> None:
+        """Start again from 0."""
+        self.seconds = dict.fromkeys(STAGES, 0.0)
+        self.inferences = 0
+
+    def stage(self, name: str) -> _Stage:
+        """Return a context whose duration is added to a stage."""
+        return _Stage(self.seconds, name, self.clock)
+
+    @property
+    def host_seconds(self) -> float:
+        """Everything but waiting."""
+        return sum(seconds for name, seconds in self.seconds.items() if name != "wait")
+
+    def __str__(self) -> str:
+        per = 1e6 / max(self.inferences, 1)
+        stages = ", ".join(f"{name} {seconds * per:.2f}" for name, seconds in self.seconds.items())
+        return f"microseconds per inference, of {self.inferences}: {stages}"
+
+
+class _Stage:
+    def __init__(self, seconds: dict[str, float], name: str, clock: Callable[[], float]) -> None:
+        self.seconds, self.name, self.clock = seconds, name, clock
+
+    def __enter__(self) -> None:
+        self.start = self.clock()
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.seconds[self.name] += self.clock() - self.start
+
+
+@dataclass
+class _Slot:
+    """A buffer that is reused, and the program that it already holds."""
+
+    buffer: NDArray[np.uint8] | None = None
+    segment: Segment | None = None
+    batch: int = 0
+
+
+class Transfers:
+    """Runs segments on a device through two buffers: while the array works on one, the host fills the other.
+
+    A buffer keeps its program: where the next batch is of the same size and model, only activations are written.
+
+    Parameters
+    ----------
+    device : Device
+    """
+
+    def __init__(self, device: Device) -> None:
+        self.device = device
+        self.times = StageTimes()
+        self._slots = [_Slot(), _Slot()]
+
+    def run(self, segment: Segment, source: Callable[[slice], NDArray[np.int16]], batch: int) -> NDArray[np.int16]:
+        """Run a batch.
+
+        Parameters
+        ----------
+        segment : Segment
+        source : callable
+            Gives the activations of a slice of the batch, int16, shape (size, columns).
+        batch : int
+
+        Returns
+        -------
+        ndarray, shape (batch, segment.rows), int16
+        """
+        outputs = np.empty((batch, segment.rows), np.int16)
+        step = inferences_per_transfer(segment, batch)
+        under_way: slice | None = None
+        for first in range(0, batch, step):
+            part = slice(first, min(first + step, batch))
+            size = part.stop - part.start
+            with self.times.stage("quantise"):
+                activations = source(part)
+            with self.times.stage("fill"):
+                buffer = self._fill(segment, activations)
+            if under_way:
+                self._collect(segment, outputs, under_way)
+            with self.times.stage("send"):
+                self.device.send(buffer, size * segment.output_words * _WORD_BYTES)
+            under_way = part
+        if under_way:
+            self._collect(segment, outputs, under_way)
+        return outputs
+
+    def send_program(self, words: NDArray[np.uint64]) -> None:
+        """Send a program that gives nothing back, and wait for its end."""
+        buffer = self._take(words.nbytes)
+        buffer[:] = words.view(np.uint8)
+        self.device.send(buffer)
+        self.device.receive(0)
+        self._raise_on_error()
+
+    def release(self) -> None:
+        """Free the buffers."""
+        for slot in self._slots:
+            self._release(slot)
+
+    def _fill(self, segment: Segment, activations: NDArray[np.int16]) -> NDArray[np.uint8]:
+        batch = len(activations)
+        slot = self._slots[0]
+        known = slot.segment is segment and slot.batch == batch
+        buffer = self._take(segment.words(batch) * _WORD_BYTES)
+        words = np.asarray(buffer).view(np.uint64)  # slices of pynq's own buffers are slow
+        if not known:
+            segment.write_program(batch, words)
+        segment.write_activations(activations, words)
+        slot.segment, slot.batch = segment, batch
+        return buffer
+
+    def _take(self, nbytes: int) -> NDArray[np.uint8]:
+        """Return the buffer whose turn it is; what it held is no longer known."""
+        slot = self._slots[0]
+        slot.segment = None
+        if slot.buffer is None or len(slot.buffer) < nbytes:
+            self._release(slot)
+            slot.buffer = self.device.allocate(-(-nbytes // _BUFFER_BYTES) * _BUFFER_BYTES)
+        self._slots.reverse()
+        return slot.buffer[:nbytes]
+
+    def _release(self, slot: _Slot) -> None:
+        buffer, slot.buffer, slot.segment = slot.buffer, None, None
+        if buffer is not None:
+            self.device.release(buffer)
+
+    def _collect(self, segment: Segment, outputs: NDArray[np.int16], part: slice) -> None:
+        size = part.stop - part.start
+        with self.times.stage("wait"):
+            received = self._receive(size * segment.output_words)
+        with self.times.stage("unpack"):
+            outputs[part] = segment.unpack(received, size)
+        self.times.inferences += size
+
+    def _receive(self, words: int) -> NDArray[np.uint8]:
+        received = self.device.receive(words * _WORD_BYTES)
+        if len(received) != words * _WORD_BYTES:
+            what = f"received {len(received) // _WORD_BYTES} of {words} words"
+            self._raise_on_error(what)
+            raise DeviceError(f"{what}, and the device reports no error")
+        return received
+
+    def _raise_on_error(self, context: str = "") -> None:
+        text = error_text(self.device)
+        if text:
+            raise DeviceError(f"{context}; {text}" if context else text)

@@ -1,0 +1,1 @@
+"""What carries out COMPUTE and STORE."""

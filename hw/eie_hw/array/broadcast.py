@@ -1,0 +1,189 @@
+"""The broadcast: one non-zero activation a cycle to all PEs, its value and the pointers of its column."""
+
+from __future__ import annotations
+
+from myhdl import Signal, always, always_comb, block, concat, intbv, modbv
+
+from eie.contract import pipeline
+from eie.contract.config import ACTIVATION_BITS, ACTIVATIONS_PER_WORD, STREAM_BITS, ArrayConfig
+from eie_hw.parts.delay_line import delay_line
+from eie_hw.parts.interfaces import ADDRESS_BITS, bit, vector
+from eie_hw.parts.multiplexer import multiplexer
+from eie_hw.parts.word_level import word_level
+
+WORD_LANE_BITS = (ACTIVATIONS_PER_WORD - 1).bit_length()
+READ_DELAY = 9
+"""A READ is held back by as much as a load of activations is, see `activation_write`."""
+
+
+@block
+def broadcast(
+    clk,
+    reset,
+    pick_valid,
+    pick,
+    pick_ready,
+    full,
+    pointers,
+    address,
+    bank,
+    column_valid,
+    column_odd,
+    even_address,
+    odd_address,
+    activation,
+    waiting,
+    broadcasting,
+    read_enable,
+    read_group,
+    read_word,
+    read_valid,
+    read_data,
+    group_address,
+    words,
+    config: ArrayConfig,
+):
+    """Broadcast non-zero activations, and serve READ through the same path out of the activation memory.
+
+    **Ports**
+
+    ================= === =============================================================================
+    pick_valid        in  a non-zero activation is to be broadcast
+    pick              in  its (group, lane)
+    pick_ready        out it is taken
+    full              in  some PE's queue is full, a bit for each cluster of PEs
+    pointers, address in  of the COMPUTE: pointer pair of column 0, first group
+    bank              in  of the COMPUTE
+    column_valid, column_odd, even_address, odd_address  out, see `pointer_read`
+    activation        out the value, two cycles after `column_valid`
+    waiting           out in the cycle before, an activation was there and was held back
+    broadcasting      out in the cycle before, an activation was taken
+    read_enable, read_group, read_word  in, read_valid, read_data out: `eie_hw.parts.interfaces.ActivationRead`
+    group_address     out to be read from the activation memory
+    words             in  all its words, one cycle later
+    ================= === =============================================================================
+
+    **Timing**: a pick taken in cycle t is pushed into the queues in cycle t + `pipeline.broadcast_latency`. `full` in
+    cycle t holds back picks from cycle t + 1 on. READ data come READ_DELAY + 2 + `pipeline.word_latency` cycles
+    after `read_enable`.
+    """
+    lane_bits = (config.lanes - 1).bit_length()
+    tree_bits = 2 * pipeline.lane_levels(config)
+    group_bits = len(group_address)
+    word_levels = pipeline.quadtree_levels(config.words_per_group)
+    word_latency = pipeline.word_latency(config)
+    word_bits = lane_bits - WORD_LANE_BITS
+    pair_bits = (config.pointer_pairs - 1).bit_length()
+    request_bits = 1 + ADDRESS_BITS + 8
+
+    hold, taken, reading = bit(), bit(), bit()
+    lanes = [vector(lane_bits) for _ in range(word_latency + 2)]
+    lane = lanes[0]
+    offset, pair, next_pair = (Signal(modbv(0)[pair_bits:]) for _ in range(3))
+    column, base = vector(ADDRESS_BITS + lane_bits), vector(ADDRESS_BITS + lane_bits)
+    lookup, lookup_in_time = vector(2 * pair_bits + 2), vector(2 * pair_bits + 2)
+    request, request_in_time = vector(request_bits), vector(request_bits)
+    reading_word, delivering = vector(1), vector(1)
+    word = vector(STREAM_BITS)
+    value = vector(ACTIVATION_BITS)
+    last_lane = vector(WORD_LANE_BITS)
+
+    @always_comb
+    def handshake():
+        pick_ready.next = not hold
+        request.next = concat(read_enable, read_group, read_word)
+
+    delay_request = delay_line(clk, request, request_in_time, READ_DELAY)
+
+    @always(clk.posedge)
+    def take():
+        hold.next = full != 0
+        taken.next = pick_valid and not hold and not reset
+        waiting.next = pick_valid and hold
+        reading.next = request_in_time[ADDRESS_BITS + 8]
+        if request_in_time[ADDRESS_BITS + 8]:
+            group_address.next = request_in_time[group_bits + 8 : 8]
+        else:
+            group_address.next = pick[tree_bits + group_bits : tree_bits]
+
+    if word_bits:
+
+        @always(clk.posedge)
+        def take_lane():
+            if request_in_time[ADDRESS_BITS + 8]:
+                lane.next = concat(request_in_time[word_bits:], pick[WORD_LANE_BITS:])
+            else:
+                lane.next = pick[lane_bits:]
+    else:
+
+        @always(clk.posedge)
+        def take_lane():
+            lane.next = pick[lane_bits:]
+
+    # The pointer pair of column j is pointers + j // 2; j counts from lane 0 of the first group.
+    @always_comb
+    def locate():
+        broadcasting.next = taken
+        column.next = concat(group_address, lane)
+        base.next = concat(address, intbv(0)[lane_bits:])
+        pair.next = column[pair_bits + 1 : 1] + offset
+        next_pair.next = pair + lane[0]
+
+    @always(clk.posedge)
+    def look_up():
+        offset.next = pointers[pair_bits:] - base[pair_bits + 1 : 1]
+        lookup.next = concat(taken, lane[0], next_pair, pair)
+
+    delay_lookup = delay_line(clk, lookup, lookup_in_time, word_latency - 1)
+
+    @always_comb
+    def pointer_ports():
+        column_valid.next = lookup_in_time[2 * pair_bits + 1]
+        column_odd.next = lookup_in_time[2 * pair_bits]
+
+    if config.banks > 1:
+
+        @always_comb
+        def pointer_addresses():
+            even_address.next = concat(bank, lookup_in_time[2 * pair_bits : pair_bits])
+            odd_address.next = concat(bank, lookup_in_time[pair_bits:])
+    else:
+
+        @always_comb
+        def pointer_addresses():
+            even_address.next = lookup_in_time[2 * pair_bits : pair_bits]
+            odd_address.next = lookup_in_time[pair_bits:]
+
+    # The value follows two cycles behind its lane, through one registered 4-way level after another.
+    delay_lanes = [delay_line(clk, lanes[i], lanes[i + 1], 1) for i in range(word_latency + 1)]
+    levels = []
+    remaining = words
+    for level in range(word_levels):
+        narrowed = vector(len(remaining) // 4) if len(remaining) >= 4 * STREAM_BITS else vector(STREAM_BITS)
+        levels.append(word_level(clk, lanes[level + 1], WORD_LANE_BITS + 2 * level, remaining, narrowed))
+        remaining = narrowed
+    if word_latency > word_levels:
+        only_word = vector(STREAM_BITS)
+        levels.append(delay_line(clk, remaining, only_word, word_latency - word_levels))
+        remaining = only_word
+    lane_in_time = lanes[word_latency + 1]
+
+    @always_comb
+    def read_port():
+        word.next = remaining
+        last_lane.next = lane_in_time[WORD_LANE_BITS:]
+        reading_word.next = reading
+        read_valid.next = delivering[0]
+        read_data.next = remaining
+
+    delay_read = delay_line(clk, reading_word, delivering, word_latency + 1)
+    choose = multiplexer(last_lane, word, value)
+
+    @always(clk.posedge)
+    def deliver():
+        activation.next = value
+
+    return (
+        handshake, delay_request, take, take_lane, locate, look_up, delay_lookup, pointer_ports, pointer_addresses,
+        delay_lanes, levels, read_port, delay_read, choose, deliver,
+    )  # fmt: skip

@@ -1,0 +1,134 @@
+"""Leading non-zero detection: a registered quadtree that walks the set bits of masks, one a cycle, lowest first."""
+
+from __future__ import annotations
+
+from myhdl import always, always_comb, block, concat
+
+from eie_hw.parts.interfaces import bit, vector
+
+
+@block
+def leading_nonzero_node(
+    clk, reset, mask_valid, mask, position, mask_ready, quarter_valid, quarter, quarter_position, quarter_ready
+):
+    """Cut a mask into quarters and pass on those that are not zero, lowest first.
+
+    **Ports**
+
+    ================ === ===================================================================================
+    mask_valid       in  a mask is offered
+    mask             in  any width divisible by 4
+    position         in  its number among its siblings, and theirs, ...
+    mask_ready       out it is taken
+    quarter_valid    out a non-zero quarter of the mask taken last is offered
+    quarter          out a quarter of the mask
+    quarter_position out (`position`, number of the quarter)
+    quarter_ready    in  it is taken
+    ================ === ===================================================================================
+
+    **Timing**: a mask taken in cycle t offers its first quarter in cycle t + 1 and one more in every cycle in which
+    one is taken. The next mask is taken together with the last quarter, so there is no gap. A zero mask takes one
+    cycle.
+    """
+    width = len(quarter)
+    held, held_position = vector(4 * width), vector(len(position))
+    remaining, rest = vector(4), vector(4)
+    child = vector(2)
+    load = bit()
+
+    @always_comb
+    def choose():
+        if remaining[0]:
+            child.next = 0
+            quarter.next = held[width:]
+            rest.next = remaining & 0b1110
+        elif remaining[1]:
+            child.next = 1
+            quarter.next = held[2 * width : width]
+            rest.next = remaining & 0b1100
+        elif remaining[2]:
+            child.next = 2
+            quarter.next = held[3 * width : 2 * width]
+            rest.next = remaining & 0b1000
+        else:
+            child.next = 3
+            quarter.next = held[4 * width : 3 * width]
+            rest.next = 0
+        quarter_valid.next = remaining != 0
+
+    @always_comb
+    def place():
+        quarter_position.next = concat(held_position, child)
+
+    @always_comb
+    def handshake():
+        load.next = remaining == 0 or (quarter_ready and rest == 0)
+        mask_ready.next = remaining == 0 or (quarter_ready and rest == 0)
+
+    @always(clk.posedge)
+    def hold():
+        if reset:
+            remaining.next = 0
+        elif load:
+            remaining.next[0] = mask_valid and mask[width:] != 0
+            remaining.next[1] = mask_valid and mask[2 * width : width] != 0
+            remaining.next[2] = mask_valid and mask[3 * width : 2 * width] != 0
+            remaining.next[3] = mask_valid and mask[4 * width : 3 * width] != 0
+        elif quarter_ready:
+            remaining.next = rest
+        if load:
+            held.next = mask
+            held_position.next = position
+
+    return choose, place, handshake, hold
+
+
+@block
+def leading_nonzero(clk, reset, mask_valid, mask, position, mask_ready, bit_valid, bit_position, bit_ready, holding):
+    """Walk the set bits of one mask after another: nodes from the whole mask down to single bits.
+
+    **Ports**
+
+    ============ === ==========================================================================
+    mask_valid   in  a mask is offered
+    mask         in  4 ** levels bits
+    position     in  its number
+    mask_ready   out it is taken
+    bit_valid    out a set bit is offered
+    bit_position out (`position`, its number in the mask)
+    bit_ready    in  it is taken
+    holding      out set bits remain in some node
+    ============ === ==========================================================================
+
+    **Timing**: the first bit of a mask taken in cycle t is offered in cycle t + levels; then one a cycle, across
+    masks that are not zero, in ascending order.
+    """
+    if len(mask) == 4:
+        single = vector(1)
+        leaf_valid = bit()
+        leaf = leading_nonzero_node(
+            clk, reset, mask_valid, mask, position, mask_ready, leaf_valid, single, bit_position, bit_ready
+        )
+
+        @always_comb
+        def end():
+            bit_valid.next = leaf_valid
+            holding.next = leaf_valid
+
+        return leaf, end
+
+    quarter, quarter_position = vector(len(mask) // 4), vector(len(position) + 2)
+    quarter_valid, quarter_ready, holding_below = bit(), bit(), bit()
+    node = leading_nonzero_node(
+        clk, reset, mask_valid, mask, position, mask_ready, quarter_valid, quarter, quarter_position, quarter_ready
+    )
+    below = leading_nonzero(
+        clk, reset, quarter_valid, quarter, quarter_position, quarter_ready, bit_valid, bit_position, bit_ready,
+        holding_below,
+    )  # fmt: skip
+
+    @always_comb
+    def collect():
+        holding.next = quarter_valid or holding_below
+
+    return node, below, collect

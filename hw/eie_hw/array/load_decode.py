@@ -1,0 +1,89 @@
+"""Loads of pointers, entries and biases: which memory a beat goes to."""
+
+from __future__ import annotations
+
+from myhdl import always, always_comb, block, concat
+
+from eie.contract.config import ArrayConfig
+
+
+@block
+def load_decode(
+    clk,
+    load,
+    beat,
+    pointer_write,
+    pointer_address,
+    entry_write,
+    entry_address,
+    bias_write,
+    bias_pair,
+    bias_row,
+    config: ArrayConfig,
+):
+    """Decode the load bus into one write strobe for each memory.
+
+    **Ports**
+
+    ==================== === =====================================================
+    load                 in  `eie_hw.parts.interfaces.LoadBus`
+    beat                 out its data
+    pointer_write        out a bit for each pair of PEs
+    entry_write          out a bit for each PE
+    bias_write           out a bit for each cluster of four PEs
+    pointer_address, entry_address  out with the bank
+    bias_pair, bias_row  out pair in the cluster; local row
+    ==================== === =====================================================
+
+    **Timing**: one cycle; those of biases come at once, one cycle before the data, see `output_unit`.
+    """
+    pairs, elements, clusters = len(pointer_write), len(entry_write), len(bias_write)
+    pair_bits = (config.pointer_pairs - 1).bit_length()
+    word_bits = (config.entry_words - 1).bit_length()
+    address_bits = max(1, word_bits)
+    row_bits = len(bias_row)
+    banked = config.banks > 1
+
+    @always(clk.posedge)
+    def decode():
+        beat.next = load.data
+        for i in range(pairs):
+            pointer_write.next[i] = load.pointer_write and load.pe == i
+        for i in range(elements):
+            entry_write.next[i] = load.entry_write and load.pe == i
+
+    @always_comb
+    def biases():
+        for i in range(clusters):
+            bias_write.next[i] = load.bias_write and load.pe[8:1] == i
+        bias_pair.next = load.pe[0]
+        bias_row.next = load.address[row_bits:]
+
+    if banked:
+
+        @always(clk.posedge)
+        def pointers():
+            pointer_address.next = concat(load.bank, load.address[pair_bits:])
+    else:
+
+        @always(clk.posedge)
+        def pointers():
+            pointer_address.next = load.address[pair_bits:]
+
+    if banked and word_bits:
+
+        @always(clk.posedge)
+        def entries():
+            entry_address.next = concat(load.bank, load.address[word_bits:])
+    elif banked:
+
+        @always(clk.posedge)
+        def entries():
+            entry_address.next = load.bank
+    else:
+
+        @always(clk.posedge)
+        def entries():
+            entry_address.next = load.address[address_bits:]
+
+    return decode, biases, pointers, entries

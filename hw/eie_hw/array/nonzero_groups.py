@@ -1,0 +1,146 @@
+"""Which activation groups hold a non-zero: kept as the groups are written, walked ahead of the broadcast."""
+
+from __future__ import annotations
+
+from myhdl import ConcatSignal, Signal, always, always_comb, block, modbv
+
+from eie.contract import pipeline
+from eie.contract.config import ArrayConfig
+from eie_hw.array.leading_nonzero import leading_nonzero
+from eie_hw.conversion.hierarchy import entity
+from eie_hw.parts.interfaces import ADDRESS_BITS, bit, vector
+from eie_hw.parts.memories import lut_ram
+from eie_hw.parts.register_slice import register_slice
+
+CHUNK = pipeline.GROUPS_AT_ONCE
+_CHUNK_BITS = CHUNK.bit_length() - 1
+ALL_GROUPS = (1 << CHUNK) - 1
+
+
+@block
+def nonzero_groups(
+    clk,
+    reset,
+    write,
+    write_group,
+    write_nonzero,
+    start,
+    address,
+    count,
+    group_valid,
+    found_group,
+    group_ready,
+    finished,
+    config: ArrayConfig,
+):
+    """Walk the groups with a non-zero activation among `count` groups from `address`.
+
+    **Ports**
+
+    =============== === ==============================================================
+    write           in  `write_group` has a non-zero activation, or has none
+    start           in  one cycle; `address` and `count` hold until `finished`
+    group_valid     out a group is offered
+    found_group     out its number
+    group_ready     in  it is taken
+    finished        out no group is offered and none will be
+    =============== === ==============================================================
+
+    **Timing**: `start` in cycle t looks at the first 16 groups (those with the same number // 16) in cycle t + 2 and
+    offers the first group in cycle t + 5; then one a cycle. 16 groups without a non-zero cost one cycle.
+    """
+    chunks = max(2, config.activation_groups // CHUNK)
+    chunk_bits = (chunks - 1).bit_length()
+    group_bits = max(1, (config.activation_groups - 1).bit_length())
+
+    strobes = [bit() for _ in range(CHUNK)]
+    write_chunk = vector(chunk_bits)
+    write_bit, chunk_words = vector(1), [vector(1) for _ in range(CHUNK)]
+    summary = ConcatSignal(*reversed(chunk_words))
+    chunk = Signal(modbv(0)[chunk_bits:])
+    low, high, window = vector(CHUNK), vector(CHUNK), vector(CHUNK)
+    low_next, high_next = vector(CHUNK), vector(CHUNK)
+    last_group = vector(ADDRESS_BITS + 1)
+    last_chunk = vector(chunk_bits)
+    starting, scanning = bit(), bit()
+    window_ready = bit()
+    found_valid, found_ready, holding = bit(), bit(), bit()
+    found, offered = vector(chunk_bits + _CHUNK_BITS), vector(group_bits)
+    write_position = vector(chunk_bits + _CHUNK_BITS)
+    first_position, last_position = vector(ADDRESS_BITS + 1), vector(ADDRESS_BITS + 1)
+
+    @always_comb
+    def aim():
+        write_position.next = write_group
+        first_position.next = address
+        last_position.next = last_group
+
+    @always_comb
+    def spread():
+        write_chunk.next = write_position[chunk_bits + _CHUNK_BITS : _CHUNK_BITS]
+        write_bit.next = write_nonzero
+
+    memories = [
+        summary_bit(clk, write, write_position, write_chunk, write_bit, chunk, chunk_words[i], strobes[i], i)
+        for i in range(CHUNK)
+    ]
+
+    @always_comb
+    def bounds():
+        for i in range(CHUNK):
+            low_next.next[i] = first_position[_CHUNK_BITS:] <= i
+            high_next.next[i] = last_position[_CHUNK_BITS:] >= i
+
+    @always_comb
+    def limit():
+        if chunk == last_chunk:
+            window.next = summary & low & high
+        else:
+            window.next = summary & low
+
+    @always(clk.posedge)
+    def scan():
+        if reset:
+            starting.next = False
+            scanning.next = False
+        else:
+            starting.next = start
+            if starting:
+                scanning.next = True
+            elif scanning and window_ready and chunk == last_chunk:
+                scanning.next = False
+        if start:
+            last_group.next = address + count - 1
+            low.next = low_next
+            chunk.next = first_position[chunk_bits + _CHUNK_BITS : _CHUNK_BITS]
+        elif scanning and window_ready:
+            low.next = ALL_GROUPS
+            chunk.next = chunk + 1
+        if starting:
+            high.next = high_next
+            last_chunk.next = last_position[chunk_bits + _CHUNK_BITS : _CHUNK_BITS]
+
+    walk = entity(
+        leading_nonzero(clk, reset, scanning, window, chunk, window_ready, found_valid, found, found_ready, holding)
+    )
+
+    @always_comb
+    def offer():
+        offered.next = found[group_bits:]
+        finished.next = not (start or starting or scanning or holding or group_valid)
+
+    # This tree and the one over the lanes would otherwise wait for each other in one cycle.
+    between = register_slice(clk, reset, found_valid, offered, found_ready, group_valid, found_group, group_ready)
+
+    return aim, spread, memories, bounds, limit, scan, walk, offer, between
+
+
+@block
+def summary_bit(clk, write, position, write_chunk, write_bit, chunk, word, strobe, number):
+    """Hold one bit of every chunk."""
+
+    @always_comb
+    def select():
+        strobe.next = write and position[_CHUNK_BITS:] == number
+
+    return select, lut_ram(clk, strobe, write_chunk, write_bit, chunk, word)

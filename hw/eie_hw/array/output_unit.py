@@ -1,0 +1,215 @@
+"""The output unit of up to four PEs: bias, rounding, shift, saturation, ReLU."""
+
+from __future__ import annotations
+
+from myhdl import Signal, always, always_comb, block, concat, intbv
+
+from eie.contract.config import ACCUMULATOR_BITS, ACTIVATION_BITS, BIAS_BITS, ArrayConfig
+from eie.network.model import ACTIVATION_MAX, ACTIVATION_MIN
+from eie_hw.parts.interfaces import bit, vector
+from eie_hw.parts.memories import single_port_ram
+
+LATENCY = 5
+"""Cycles from accumulator to result."""
+
+_EXTENSION = (1 << 14) - 1
+_MAX = ACTIVATION_MAX
+_MIN = ACTIVATION_MIN & (1 << ACTIVATION_BITS) - 1
+
+
+@block
+def output_unit(
+    clk,
+    accumulator_0,
+    accumulator_1,
+    accumulator_2,
+    accumulator_3,
+    element,
+    bias_row,
+    bias_write,
+    bias_write_pair,
+    bias_write_row,
+    bias_data,
+    shift,
+    relu,
+    result,
+    config: ArrayConfig,
+):
+    """Turn an accumulator into an activation: sat16((acc + bias + (1 << shift >> 1)) >> shift), then ReLU.
+
+    Rounding is done after the shift, by adding the last bit shifted out; that is the same number.
+
+    **Ports**
+
+    ================ === ===================================================================================
+    accumulator_0..3 in  of the four PEs
+    element          in  one cycle before its accumulator: the PE whose accumulator and bias to take
+    bias_row         in  with `element`: local row of its bias; not while a bias is written
+    bias_write       in  store the biases of PEs 2 i (low) and 2 i + 1, i = `bias_write_pair`, for
+                         `bias_write_row`
+    bias_data        in  one cycle later: these biases
+    shift, relu      in  hold from the first `element` to the last `result`
+    result           out
+    ================ === ===================================================================================
+
+    **Timing**: `result` comes LATENCY cycles after its accumulator; one a cycle.
+    """
+    row_bits = len(bias_row)
+    sum_bits = ACCUMULATOR_BITS + 1
+    bias_address = vector(row_bits + 1)
+    writing, chosen = bit(), vector(2)
+    even_bias, odd_bias, even_data, odd_data = (vector(BIAS_BITS) for _ in range(4))
+    accumulator = vector(ACCUMULATOR_BITS)
+    bias = vector(BIAS_BITS)
+    total = Signal(intbv(0, min=-(1 << sum_bits - 1), max=1 << sum_bits - 1))
+    # `scaled` is the total with one bit below its point, which rounding looks at. What a stage of the shifter drops at
+    # the top must be copies of the sign, or the result is out of range.
+    scaled = vector(sum_bits + 1)
+    extension = vector(14)
+    coarse = vector(32)
+    coarse_over, coarse_sign = bit(), bit()
+    middle = vector(20)
+    fine = vector(17)
+    fine_sign, fine_over = bit(), bit()
+    fine_next = vector(17)
+    middle_over, end_over = bit(), bit()
+    above = vector(4)
+    rounded = vector(ACTIVATION_BITS + 1)
+
+    @always_comb
+    def split():
+        even_data.next = bias_data[BIAS_BITS:]
+        odd_data.next = bias_data[2 * BIAS_BITS : BIAS_BITS]
+
+    @always(clk.posedge)
+    def bias_port():
+        writing.next = bias_write
+        chosen.next = element
+        if bias_write:
+            bias_address.next = concat(bias_write_pair, bias_write_row)
+        else:
+            bias_address.next = concat(element[1], bias_row)
+
+    even_biases = single_port_ram(clk, writing, even_data, bias_address, even_bias)
+    odd_biases = single_port_ram(clk, writing, odd_data, bias_address, odd_bias)
+
+    @always(clk.posedge)
+    def take():
+        if chosen[1]:
+            if chosen[0]:
+                accumulator.next = accumulator_3
+            else:
+                accumulator.next = accumulator_2
+        else:
+            if chosen[0]:
+                accumulator.next = accumulator_1
+            else:
+                accumulator.next = accumulator_0
+        if chosen[0]:
+            bias.next = odd_bias
+        else:
+            bias.next = even_bias
+
+    @always(clk.posedge)
+    def add_bias():
+        total.next = accumulator.signed() + bias.signed()
+
+    @always_comb
+    def scale():
+        scaled.next = concat(total[sum_bits:], intbv(0)[1:])
+        if total[sum_bits - 1]:
+            extension.next = _EXTENSION
+        else:
+            extension.next = 0
+
+    @always(clk.posedge)
+    def shift_coarse():
+        coarse_sign.next = scaled[sum_bits]
+        if shift[6:4] == 0:
+            coarse.next = scaled[32:]
+            if scaled[sum_bits]:
+                coarse_over.next = scaled[sum_bits:32] != 0x1FFFF
+            else:
+                coarse_over.next = scaled[sum_bits:32] != 0
+        elif shift[6:4] == 1:
+            coarse.next = scaled[48:16]
+            coarse_over.next = scaled[sum_bits] != scaled[sum_bits - 1]
+        else:
+            coarse.next = concat(extension, scaled[50:32])
+            coarse_over.next = False
+
+    @always_comb
+    def shift_middle():
+        middle_over.next = False
+        if shift[4:2] == 0:
+            middle.next = coarse[20:]
+            if coarse_sign:
+                middle_over.next = coarse[32:20] != 0xFFF
+            else:
+                middle_over.next = coarse[32:20] != 0
+        elif shift[4:2] == 1:
+            middle.next = coarse[24:4]
+            if coarse_sign:
+                middle_over.next = coarse[32:24] != 0xFF
+            else:
+                middle_over.next = coarse[32:24] != 0
+        elif shift[4:2] == 2:
+            middle.next = coarse[28:8]
+            if coarse_sign:
+                middle_over.next = coarse[32:28] != 0xF
+            else:
+                middle_over.next = coarse[32:28] != 0
+        else:
+            middle.next = coarse[32:12]
+
+    @always_comb
+    def flip():
+        # The bits above the result's sign; as they should be, they are now 0.
+        if coarse_sign:
+            above.next = middle[20:16] ^ 15
+        else:
+            above.next = middle[20:16]
+
+    @always_comb
+    def shift_fine():
+        if shift[2:] == 0:
+            fine_next.next = middle[17:]
+            end_over.next = above != 0
+        elif shift[2:] == 1:
+            fine_next.next = middle[18:1]
+            end_over.next = above[4:1] != 0
+        elif shift[2:] == 2:
+            fine_next.next = middle[19:2]
+            end_over.next = above[4:2] != 0
+        else:
+            fine_next.next = middle[20:3]
+            end_over.next = above[3]
+
+    @always(clk.posedge)
+    def hold_fine():
+        fine.next = fine_next
+        fine_sign.next = coarse_sign
+        fine_over.next = coarse_over or middle_over or end_over
+
+    @always_comb
+    def round_up():
+        rounded.next = concat(intbv(0)[1:], fine[17:1]) + fine[0]
+
+    @always(clk.posedge)
+    def finish():
+        if fine_sign:
+            if relu:
+                result.next = 0
+            elif fine_over:
+                result.next = _MIN
+            else:
+                result.next = rounded[ACTIVATION_BITS:]
+        elif fine_over or rounded[ACTIVATION_BITS - 1]:
+            result.next = _MAX
+        else:
+            result.next = rounded[ACTIVATION_BITS:]
+
+    return (
+        split, bias_port, even_biases, odd_biases, take, add_bias, scale, shift_coarse, shift_middle, flip,
+        shift_fine, hold_fine, round_up, finish,
+    )  # fmt: skip

@@ -1,0 +1,164 @@
+"""The course of a STORE: which accumulator each cycle, and where its output goes; and the sweep after reset."""
+
+from __future__ import annotations
+
+from myhdl import Signal, always, always_comb, block, concat, enum, intbv, modbv
+
+from eie.contract.config import ACTIVATIONS_PER_WORD, ArrayConfig
+from eie_hw.parts.delay_line import delay_line
+from eie_hw.parts.interfaces import ADDRESS_BITS, bit, vector
+
+SELECT_DELAY = 3
+"""Cycles from a step to its element at the output units, one before its accumulator."""
+WRITE_DELAY = 8
+"""Cycles from a step to its write strobe (registered once more on its way)."""
+_DONE_DELAY = 8
+
+
+@block
+def store_control(
+    clk,
+    reset,
+    start,
+    done,
+    bias,
+    address,
+    count,
+    hold,
+    clearing,
+    store_begin,
+    advance,
+    clear,
+    output_element,
+    bias_row,
+    write,
+    lane,
+    output_group,
+    config: ArrayConfig,
+):
+    """Step through the accumulators: for each local row, one PE of each cluster after another.
+
+    **Ports**
+
+    ============================== === ======================================================================
+    start, done, bias, address, count  fields of `eie_hw.parts.interfaces.StoreCommand`
+    hold                           in  no step in this cycle: its write would meet that of a load
+    clearing                       out the sweep after reset is in progress
+    store_begin                    out to all PEs, see `arithmetic_unit`
+    advance, clear                 out a bit for each PE of a cluster
+    output_element, bias_row       out the PE whose accumulator is next at the output units, its row of the biases
+    write, lane, output_group      out where the output goes that the output units have one cycle later
+    ============================== === ======================================================================
+
+    **Timing**: a step in cycle t has `advance` in t + 1, `output_element` in t + SELECT_DELAY, `write` in
+    t + WRITE_DELAY. One step a cycle; a PE's next step is at least two cycles later.
+    `done` comes 8 cycles after the last step. The sweep takes `rows` + 8 cycles from reset.
+    """
+    elements = min(config.num_pes, ACTIVATIONS_PER_WORD)
+    last_element = elements - 1
+    last_lane = ACTIVATIONS_PER_WORD - 1
+    rest_needed = elements == 1
+    row_bits = len(bias_row)
+    group_bits = len(output_group)
+    rows = config.rows
+    all_elements = (1 << ACTIVATIONS_PER_WORD) - 1
+    path_bits = 1 + 2 + 2 + group_bits + row_bits
+
+    state_type = enum("idle", "sweep_begin", "sweep", "sweep_end", "begin_rows", "steps", "finish")
+    state = Signal(state_type.idle)
+    row, last_row = vector(ADDRESS_BITS), vector(ADDRESS_BITS)
+    timer = Signal(intbv(0, min=0, max=max(rows, _DONE_DELAY, 16) + 1))
+    element, step_lane = vector(2), vector(2)
+    step_group = vector(ADDRESS_BITS)
+    step, resting, sweeping = bit(), bit(), bit()
+    path, path_selected, path_written = (vector(path_bits) for _ in range(3))
+    biased_row = Signal(modbv(0)[row_bits:])
+
+    @always_comb
+    def decide():
+        step.next = state == state_type.steps and not hold and not resting
+        clearing.next = reset or sweeping
+
+    @always(clk.posedge)
+    def sequence():
+        store_begin.next = False
+        done.next = False
+        if timer != 0:
+            timer.next = timer - 1
+
+        if state == state_type.idle:
+            if start:
+                state.next = state_type.begin_rows
+        elif state == state_type.sweep_begin:
+            store_begin.next = True
+            timer.next = rows
+            state.next = state_type.sweep
+        elif state == state_type.sweep:
+            if timer == 1:
+                timer.next = 6
+                state.next = state_type.sweep_end
+        elif state == state_type.sweep_end:
+            if timer == 0:
+                sweeping.next = False
+                state.next = state_type.idle
+        elif state == state_type.begin_rows:
+            store_begin.next = True
+            row.next = 0
+            last_row.next = count - 1
+            element.next = 0
+            step_lane.next = 0
+            step_group.next = address
+            state.next = state_type.steps
+        elif state == state_type.steps:
+            if step:
+                if step_lane == last_lane:
+                    step_lane.next = 0
+                    step_group.next = step_group + 1
+                else:
+                    step_lane.next = step_lane + 1
+                if element == last_element:
+                    element.next = 0
+                    row.next = row + 1
+                    if row == last_row:
+                        timer.next = _DONE_DELAY - 2
+                        state.next = state_type.finish
+                else:
+                    element.next = element + 1
+        elif timer == 0:
+            done.next = True
+            state.next = state_type.idle
+
+        if reset:
+            state.next = state_type.sweep_begin
+            sweeping.next = True
+            done.next = False
+
+    @always(clk.posedge)
+    def strobes():
+        resting.next = step and rest_needed
+        if state == state_type.sweep:
+            advance.next = all_elements
+            clear.next = all_elements
+        else:
+            clear.next = advance
+            advance.next = 0
+            if step:
+                advance.next[element] = True
+
+    @always_comb
+    def gather():
+        biased_row.next = row[row_bits:] + bias[row_bits:]
+        path.next = concat(step, element, step_lane, step_group[group_bits:], biased_row)
+
+    delay_select = delay_line(clk, path, path_selected, SELECT_DELAY)
+    delay_write = delay_line(clk, path_selected, path_written, WRITE_DELAY - SELECT_DELAY)
+
+    @always_comb
+    def outputs():
+        output_element.next = path_selected[row_bits + group_bits + 4 : row_bits + group_bits + 2]
+        bias_row.next = path_selected[row_bits:]
+        write.next = path_written[row_bits + group_bits + 4]
+        lane.next = path_written[row_bits + group_bits + 2 : row_bits + group_bits]
+        output_group.next = path_written[row_bits + group_bits : row_bits]
+
+    return decide, sequence, strobes, gather, delay_select, delay_write, outputs

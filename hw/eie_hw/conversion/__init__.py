@@ -1,0 +1,1 @@
+"""From MyHDL to VHDL and Verilog."""

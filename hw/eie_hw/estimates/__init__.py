@@ -1,0 +1,1 @@
+"""Resources and clock rates of the converted array."""

@@ -1,0 +1,123 @@
+"""Synthesis of the converted VHDL or Verilog for Xilinx 7-series with Yosys, an entity at a time."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from eie.errors import DeviceError, MissingExtraError
+from eie_hw.parts.memories import FOR_XILINX, TEMPLATES, template_file
+
+
+def synthesise(files: list[Path], top: str) -> dict[str, dict[str, int]]:
+    """Synthesise a hierarchy and count its cells.
+
+    Every entity stays one: it is synthesised once, however often it is used, and nothing is optimised across its
+    ports, so that each cell belongs to one unit. The templates of `eie_hw.parts.memories` dissolve into their users.
+
+    Parameters
+    ----------
+    files : list of Path
+        Each file `NAME.vhd` or `NAME.v` with the entity or module NAME, in the order of compilation; VHDL is elaborated
+        by GHDL, which hands it on as Verilog.
+    top : str
+        The module to begin at.
+
+    Returns
+    -------
+    dict
+        For each module at or below `top`, the number of its cells by type; a sub-module is a cell as well.
+
+    Raises
+    ------
+    MissingExtraError
+        Without pyosys, or GHDL.
+    DeviceError
+        If GHDL or Yosys refuses the design; the message is its own.
+    """
+    if importlib.util.find_spec("pyosys") is None:
+        raise MissingExtraError("the resource estimate needs pyosys: pip install 'eie-pynq[hardware]'")
+    with tempfile.TemporaryDirectory(prefix="eie-synthesis-") as scratch:
+        statistics = Path(scratch) / "statistics.json"
+        read = _read_vhdl(files, top, Path(scratch)) if files[0].suffix == ".vhd" else _read_verilog(files)
+        passes = [
+            *read,
+            f"synth_xilinx -family xc7 -flatten -noiopad -noclkbuf -top {top}",
+            f"tee -q -o {statistics} stat -json",
+        ]
+        # In a process of its own: Yosys writes its log to the standard output and may end the process.
+        run = subprocess.run([sys.executable, "-c", _RUN, *passes], capture_output=True, text=True)
+        if run.returncode or not statistics.exists():
+            reason = [line for line in (run.stdout + run.stderr).splitlines() if "ERROR" in line]
+            raise DeviceError(f"Yosys could not synthesise {top}: {reason[0] if reason else run.stderr[-500:]}")
+        modules = json.loads(statistics.read_text())["modules"]
+    return {name.removeprefix("\\"): module["num_cells_by_type"] for name, module in modules.items()}
+
+
+_RUN = """\
+import sys
+from pyosys import libyosys
+design = libyosys.Design()
+for line in sys.argv[1:]:
+    design.run_pass(line)
+"""
+
+
+def _read_verilog(files: list[Path]) -> list[str]:
+    """Return Yosys' passes that read Verilog, with the templates for a 7-series device."""
+    entities = [path.stem for path in files if path.stem not in TEMPLATES]
+    return [
+        *(f"read_verilog {_for_xilinx(path).resolve()}" for path in files),
+        f"setattr -mod -set keep_hierarchy 1 {' '.join(entities)}",
+    ]
+
+
+def _read_vhdl(files: list[Path], top: str, scratch: Path) -> list[str]:
+    """Elaborate VHDL with GHDL; return Yosys' passes that read the outcome.
+
+    GHDL makes a module of every template and choice of its generics, `lut_ram_64_6_48`, and drops the attribute that
+    says what kind of memory it shall become. Of a case it leaves out the last choice, `others`; taken as it is, that
+    would ask for latches.
+    """
+    ghdl = shutil.which("ghdl")
+    if ghdl is None:
+        raise MissingExtraError(
+            "the resource estimate of VHDL needs ghdl: apt-get install ghdl-mcode; or take the Verilog: --hdl Verilog"
+        )
+    options = ["--std=93c", f"--workdir={scratch}"]
+    _ghdl([ghdl, "-a", *options, *(str(path.resolve()) for path in files)])
+    netlist = scratch / f"{top}.v"
+    verilog = _ghdl([ghdl, "--synth", *options, "--out=verilog", top])
+    netlist.write_text(_LAST_CHOICE.sub(r"\1\2\n\1default: \3 <= 'bx;\n\4endcase", verilog), encoding="utf-8")
+    modules = re.findall(r"^module (\w+)", verilog, re.M)
+    entities = [name for name in modules if not name.startswith(TEMPLATES)]
+    passes = [f"read_verilog {netlist}"]
+    for path in (path for path in files if path.stem in TEMPLATES and any(m.startswith(path.stem) for m in modules)):
+        if path.stem in FOR_XILINX:
+            passes += [f"delete {path.stem}", f"read_verilog {_for_xilinx(path.with_suffix('.v'))}"]
+        else:
+            style = re.search(r'ram_style of \w+ : signal is "(\w+)"', path.read_text(encoding="utf-8"))[1]  # type: ignore[index]
+            passes.append(f'setattr -set ram_style "{style}" {path.stem}_*/m:*')
+    return [*passes, f"setattr -mod -set keep_hierarchy 1 {' '.join(entities)}"]
+
+
+_LAST_CHOICE = re.compile(r"^( *)(\d+'b[01]+: (\w+) <= [^;]+;)\n( *)endcase", re.M)
+
+
+def _ghdl(command: list[str]) -> str:
+    run = subprocess.run(command, capture_output=True, text=True)
+    if run.returncode:
+        raise DeviceError(f"GHDL refused the design: {run.stderr[-500:]}")
+    return run.stdout
+
+
+def _for_xilinx(path: Path) -> Path:
+    if path.stem not in FOR_XILINX:
+        return path
+    return template_file(FOR_XILINX[path.stem] + path.suffix)

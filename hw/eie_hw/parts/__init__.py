@@ -1,0 +1,1 @@
+"""Bundles of signals and reusable circuits."""

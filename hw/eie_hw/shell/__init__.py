@@ -1,0 +1,1 @@
+"""From AXI to the array."""

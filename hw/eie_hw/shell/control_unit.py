@@ -1,0 +1,192 @@
+"""The central control unit: takes instructions from the stream, checks them and carries them out in order."""
+
+from __future__ import annotations
+
+from myhdl import ConcatSignal, Signal, always, always_comb, block, enum
+
+from eie.contract.config import STREAM_BITS, ArrayConfig
+from eie.contract.isa import INSTRUCTIONS, ErrorCode
+from eie_hw.parts.interfaces import (
+    ComputeCommand,
+    LoadBus,
+    MachineStatus,
+    ReadCommand,
+    StoreCommand,
+    Stream,
+    bit,
+    vector,
+)
+from eie_hw.shell.execute_queue import TICKET_BITS, execute_queue
+from eie_hw.shell.header_check import any_of, header_check
+from eie_hw.shell.interlock import resource_count, resource_lock, resource_use
+from eie_hw.shell.load_unit import LOADS, load_unit
+
+_BAD_OPCODE, _BAD_FIELD, _OUT_OF_RANGE, _TRUNCATED, _BAD_KEEP = (int(c) for c in ErrorCode if c != ErrorCode.NONE)
+
+fetch_state = enum("FETCH", "DECIDE", "TAKE_PAYLOAD", "DRAIN")
+
+
+@block
+def control_unit(
+    clk: Signal,
+    reset: Signal,
+    stream: Stream,
+    hold: Signal,
+    load: LoadBus,
+    compute: ComputeCommand,
+    store: StoreCommand,
+    read: ReadCommand,
+    machine: MachineStatus,
+    config: ArrayConfig,
+):
+    """Fetch, check and issue instructions.
+
+    **Ports**
+
+    ======== === =========================================================================================
+    clk      in
+    reset    in  synchronous, active high; the next word is a header
+    stream   in  instructions (`ready` is driven here)
+    hold     in  start no COMPUTE, STORE or READ
+    load     out writes into the memories
+    compute  out commands of the execute queue: `start` and fields out, `done` in
+    store    out
+    read     out
+    machine  out what the registers tell
+    ======== === =========================================================================================
+
+    **Timing**: a header takes two cycles (fetch, decide), a payload word one. A load waits in the decide cycle while a
+    queued or running instruction uses one of its resources; the others wait there while the queue is full. After an
+    error every word is taken and dropped until reset; queued instructions complete.
+    """
+    state = Signal(fetch_state.FETCH)
+    header = vector(STREAM_BITS)
+    header_last = bit()
+    header_keep = bit()
+    uses = vector(resource_count(config))
+    fault = vector(8)
+    good = bit()
+    fetching = bit()
+    is_load = bit()
+    begin_load = bit()
+    push = bit()
+    word_valid = bit()
+    ends_load = bit()
+    full = bit()
+    empty = bit()
+    waits = bit()
+    keep_good = bit()
+    retire = bit()
+    ticket = vector(TICKET_BITS)
+    retired = vector(TICKET_BITS)
+    locks = [bit() for _ in range(len(uses))]
+    locked = ConcatSignal(*reversed(locks))
+    takes = [bit() for _ in range(len(uses))]
+    opcode_matches = [bit() for _ in INSTRUCTIONS]
+    bad_fields = [bit() for _ in INSTRUCTIONS]
+    ranges = [bit() for _ in INSTRUCTIONS]
+    matched = any_of(opcode_matches)
+    matched_load = any_of([match for match, i in zip(opcode_matches, INSTRUCTIONS, strict=True) if i in LOADS])
+    bad_field = any_of(bad_fields)
+    out_of_range = any_of(ranges)
+    all_bytes = (1 << STREAM_BITS // 8) - 1
+
+    checks = [
+        header_check(clk, fetching, stream.data, match, bad, beyond, instruction, config)
+        for match, bad, beyond, instruction in zip(opcode_matches, bad_fields, ranges, INSTRUCTIONS, strict=True)
+    ]
+    user = resource_use(clk, fetching, stream.data, uses, config)
+    guards = [resource_lock(clk, reset, take, ticket, retire, retired, lock) for take, lock in zip(takes, locks)]  # noqa: B905
+    takers = [take_resource(push, uses, take, number) for number, take in enumerate(takes)]
+    loader = load_unit(clk, header, begin_load, word_valid, stream.data, ends_load, load, config)
+    queue = execute_queue(clk, reset, push, header, full, empty, ticket, retire, retired, hold, compute, store, read)
+
+    @always_comb
+    def judge():
+        fault.next = 0
+        is_load.next = matched_load != 0
+        if matched == 0:
+            fault.next = _BAD_OPCODE
+        elif bad_field != 0:
+            fault.next = _BAD_FIELD
+        elif out_of_range != 0:
+            fault.next = _OUT_OF_RANGE
+        elif header_last and matched_load != 0:
+            fault.next = _TRUNCATED
+        elif not header_keep:
+            fault.next = _BAD_KEEP
+
+    # Not `fault == 0`, which is the same, but later: everything that a header starts waits for this.
+    @always_comb
+    def approve():
+        good.next = (
+            matched != 0
+            and bad_field == 0
+            and out_of_range == 0
+            and not (header_last and matched_load != 0)
+            and header_keep
+        )
+
+    @always_comb
+    def decide():
+        waits.next = (is_load and (uses & locked) != 0) or (not is_load and full)
+
+    @always_comb
+    def act():
+        fetching.next = state == fetch_state.FETCH
+        keep_good.next = stream.keep == all_bytes
+        stream.ready.next = state != fetch_state.DECIDE and not reset
+        begin_load.next = state == fetch_state.DECIDE and good and is_load and not waits
+        push.next = state == fetch_state.DECIDE and good and not is_load and not waits
+        word_valid.next = state == fetch_state.TAKE_PAYLOAD and stream.valid
+        machine.stalled.next = state == fetch_state.DECIDE and good and waits
+        machine.idle.next = empty and not stream.valid and (state == fetch_state.FETCH or state == fetch_state.DRAIN)
+
+    @always(clk.posedge)
+    def follow():
+        machine.failed.next = False
+        if reset:
+            state.next = fetch_state.FETCH
+            machine.error.next = 0
+            machine.instructions.next = 0
+        elif state == fetch_state.FETCH:
+            if stream.valid:
+                header.next = stream.data
+                header_last.next = stream.last
+                header_keep.next = keep_good
+                state.next = fetch_state.DECIDE
+        elif state == fetch_state.DECIDE:
+            if not good:
+                machine.error.next = fault
+                machine.failed.next = True
+                state.next = fetch_state.DRAIN
+            elif begin_load:
+                state.next = fetch_state.TAKE_PAYLOAD
+            elif push:
+                machine.instructions.next = machine.instructions + 1
+                state.next = fetch_state.FETCH
+        elif state == fetch_state.TAKE_PAYLOAD and stream.valid:
+            if stream.last and not ends_load:
+                machine.error.next = _TRUNCATED
+                machine.failed.next = True
+                state.next = fetch_state.DRAIN
+            elif not keep_good:
+                machine.error.next = _BAD_KEEP
+                machine.failed.next = True
+                state.next = fetch_state.DRAIN
+            elif ends_load:
+                machine.instructions.next = machine.instructions + 1
+                state.next = fetch_state.FETCH
+
+    return checks, user, guards, takers, loader, queue, judge, approve, decide, act, follow
+
+
+@block
+def take_resource(push: Signal, uses: Signal, take: Signal, number: int):
+    """A queued instruction takes a resource that it uses."""
+
+    @always_comb
+    def combine():
+        take.next = push and uses[number]
+
+    return combine

@@ -1,0 +1,139 @@
+"""Payload words of 64 bits become beats as wide as the memories they are written to."""
+
+from __future__ import annotations
+
+from math import gcd
+
+from myhdl import Signal, always, always_comb, block, concat
+
+from eie.contract.config import STREAM_BITS
+from eie_hw.parts.interfaces import vector
+
+WORD_BYTES = STREAM_BITS // 8
+
+
+@block
+def gearbox(
+    clk: Signal,
+    restart: Signal,
+    narrow: Signal,
+    word_valid: Signal,
+    word: Signal,
+    completes: Signal,
+    beat_valid: Signal,
+    beat: Signal,
+    beat_bytes: int,
+):
+    """Cut a payload of 64-bit words into beats of `beat_bytes` bytes that follow one another without gaps.
+
+    **Ports**
+
+    =========== === =============================================================================
+    clk         in
+    restart     in  the next word is the first of a payload; not together with `word_valid`
+    narrow      in  the payload's beats are single words (held throughout the payload)
+    word_valid  in  a word is there; it is always taken
+    word        in  64 bits
+    completes   out the next word completes a beat (known before it arrives)
+    beat_valid  out one cycle for each beat
+    beat        out 8 * beat_bytes bits; a narrow beat fills the low 64
+    =========== === =============================================================================
+
+    **Parameters**: `beat_bytes`, at least 8.
+
+    **Timing**: a beat leaves one cycle after the word that completes it; a beat a cycle at most, since no beat is
+    shorter than a word.
+
+    A beat ends in the word that completes it. `ahead` counts the bytes between the last byte received so far and
+    that end, less a constant, such that `ahead` < 8 means "in the next word" and is the distance to shift by.
+    """
+    grain = gcd(beat_bytes, WORD_BYTES)
+    history_words = -(-(beat_bytes + WORD_BYTES - grain) // WORD_BYTES) - 1
+    wide_start = beat_bytes - grain
+    narrow_start = WORD_BYTES - grain
+    wide_step = beat_bytes - WORD_BYTES
+    bits = 8 * beat_bytes
+
+    ahead = vector(max(4, wide_start.bit_length()))
+    window = vector(STREAM_BITS * (history_words + 1))
+    lowest = 8 * (WORD_BYTES * (history_words + 1) - beat_bytes - (WORD_BYTES - grain))
+    unshifted = vector(len(window) - lowest)
+
+    if history_words:
+        history = vector(STREAM_BITS * history_words)
+        kept = len(history)
+
+        @always_comb
+        def look():
+            window.next = concat(word, history)
+
+        @always(clk.posedge)
+        def remember():
+            if word_valid:
+                history.next = window[kept + STREAM_BITS : STREAM_BITS]
+
+        memory = (look, remember)
+    else:
+
+        @always_comb
+        def look_only():
+            window.next = word
+
+        memory = (look_only,)
+
+    @always_comb
+    def trim():
+        unshifted.next = window[:lowest]
+
+    # A barrel shifter of whole grains: 4, 2 and 1 bytes where the grain asks for them.
+    stages = []
+    aligned = unshifted
+    for power in (2, 1, 0):
+        if 1 << power >= grain and grain < WORD_BYTES:
+            stage_bits = bits + 8 * ((1 << power) - grain)
+            shifted = vector(stage_bits)
+            stages.append(shift_stage(aligned, ahead(power), shifted, 8 << power))
+            aligned = shifted
+
+    @always_comb
+    def announce():
+        completes.next = ahead < WORD_BYTES
+
+    @always(clk.posedge)
+    def count():
+        if restart:
+            if narrow:
+                ahead.next = narrow_start
+            else:
+                ahead.next = wide_start
+        elif word_valid:
+            if ahead >= WORD_BYTES:
+                ahead.next = ahead - WORD_BYTES
+            elif not narrow:
+                ahead.next = ahead + wide_step
+
+    @always(clk.posedge)
+    def emit():
+        beat_valid.next = word_valid and completes
+        if narrow:
+            beat.next = word
+        else:
+            beat.next = aligned
+
+    return memory, trim, stages, announce, count, emit
+
+
+@block
+def shift_stage(source: Signal, shift: Signal, result: Signal, distance: int):
+    """Drop the low `distance` bits of the source if `shift`, its high ones otherwise."""
+    width = len(result)
+    top = width + distance
+
+    @always_comb
+    def choose():
+        if shift:
+            result.next = source[top:distance]
+        else:
+            result.next = source[width:]
+
+    return choose

@@ -1,0 +1,210 @@
+"""Is a header an instruction that this array can execute? Derived from `eie.contract.isa` at elaboration."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+from myhdl import ConcatSignal, Signal, always, always_comb, block, concat, intbv
+
+from eie.contract.config import SHIFT_LIMIT, STREAM_BITS, ArrayConfig
+from eie.contract.isa import OPCODE_BITS, STORE, Field, Instruction, Span, span_length
+from eie_hw.parts.interfaces import bit, vector
+
+
+def field(instruction: Instruction, name: str) -> Field:
+    """Return a field of an instruction by name."""
+    return next(f for f in instruction.fields if f.name == name)
+
+
+def has_field(instruction: Instruction, name: str) -> bool:
+    """Tell whether an instruction has a field."""
+    return any(f.name == name for f in instruction.fields)
+
+
+def field_signal(word: Signal, instruction: Instruction, name: str) -> Signal:
+    """Return a field's bits of a header signal."""
+    f = field(instruction, name)
+    return word(f.offset + f.width, f.offset)
+
+
+def bits_of(word: Signal, high: int, low: int) -> Signal:
+    """Return bits high-1..low of a signal; a single one as a bit, which is what `any_of` can take."""
+    return word(low) if high == low + 1 else word(high, low)
+
+
+def any_of(bits: list[Signal]) -> Signal:
+    """Return the bits side by side, to be compared with 0."""
+    return ConcatSignal("0", *bits)
+
+
+@block
+def header_check(
+    clk: Signal,
+    enable: Signal,
+    word: Signal,
+    match: Signal,
+    bad_field: Signal,
+    out_of_range: Signal,
+    instruction: Instruction,
+    config: ArrayConfig,
+):
+    """Check a header as one instruction; for its own opcode the answers are what `Instruction.check` says.
+
+    **Ports**
+
+    ============= === ================================================
+    clk           in
+    enable        in  check the word; the answers hold otherwise
+    word          in  64-bit header
+    match         out the opcode is this instruction's; if not, the others are low
+    bad_field     out BAD_FIELD
+    out_of_range  out OUT_OF_RANGE, unless it is a BAD_FIELD
+    ============= === ================================================
+
+    **Timing**: answers one cycle after the word; a word a cycle.
+    """
+    opcode = word(OPCODE_BITS, 0)
+    code = instruction.opcode
+
+    reserved = _reserved_bits(word, instruction.reserved_mask)
+    field_checks = []
+    field_faults = []
+    if has_field(instruction, "count"):
+        field_faults.append(bit())
+        field_checks.append(is_zero(field_signal(word, instruction, "count"), field_faults[-1]))
+    if has_field(instruction, "shift"):
+        field_faults.append(bit())
+        field_checks.append(exceeds(field_signal(word, instruction, "shift"), field_faults[-1], SHIFT_LIMIT))
+    if instruction is STORE and config.rows_per_group > 1:
+        count = field(instruction, "count").offset
+        field_faults.append(bits_of(word, count + config.rows_per_group.bit_length() - 1, count))
+    field_fault = any_of([*reserved, *field_faults])
+
+    range_checks = []
+    range_faults = []
+    for name, limit in instruction.limits:
+        if limit(config) < 1 << field(instruction, name).width:
+            range_faults.append(bit())
+            check = exceeds(field_signal(word, instruction, name), range_faults[-1], limit(config) - 1)
+            range_checks.append(check)
+    for span in instruction.spans:
+        range_faults.append(bit())
+        range_checks.append(span_check(word, range_faults[-1], instruction, span, config))
+    if not range_faults:  # every value of every selector is good: a check that never fails
+        range_faults.append(bit())
+        range_checks.append(exceeds(opcode, range_faults[-1], (1 << OPCODE_BITS) - 1))
+    range_fault = any_of(range_faults)
+
+    @always(clk.posedge)
+    def answer():
+        if enable:
+            match.next = opcode == code
+            bad_field.next = opcode == code and field_fault != 0
+            out_of_range.next = opcode == code and range_fault != 0
+
+    return field_checks, range_checks, answer
+
+
+def span_scale(instruction: Instruction, span: Span, config: ArrayConfig) -> tuple[int, int]:
+    """Return (shift, base) such that the span covers (count << shift) + base words; a negative shift goes right."""
+    name = span.count
+    base = span_length(instruction, span, config, {name: 0})
+    many = 1 << STREAM_BITS
+    slope = Fraction(span_length(instruction, span, config, {name: many}) - base, many)
+    shift = slope.numerator.bit_length() - slope.denominator.bit_length()
+    if slope != Fraction(2) ** shift:
+        raise ValueError(f"{instruction.name}: hardware wants a power of two of {span.memory} per {name}, not {slope}")
+    return shift, base
+
+
+@block
+def span_check(word: Signal, beyond: Signal, instruction: Instruction, span: Span, config: ArrayConfig):
+    """`beyond` is high if a range of the instruction ends beyond its memory (combinational)."""
+    shift, base = span_scale(instruction, span, config)
+    depth = span.depth(config)
+    start = field_signal(word, instruction, span.start)
+    count_field = field(instruction, span.count)
+    low = count_field.offset
+    high = low + count_field.width
+    if shift > 0:
+        length = ConcatSignal(word(high, low), intbv(0)[shift:])
+    else:
+        length = word(high, low - shift)
+    width = max(len(start), len(length), depth.bit_length()) + 2
+    end_address = vector(width)
+    depth_bits = depth.bit_length() - 1
+
+    if base == 1:
+        doubled = vector(width + 1)
+
+        @always_comb
+        def add():
+            # The low bit carries the base into the sum: a single adder.
+            doubled.next = concat(start, intbv(1)[1:]) + concat(length, intbv(1)[1:])
+
+        @always_comb
+        def halve():
+            end_address.next = doubled[width + 1 : 1]
+
+        sum_of_both = (add, halve)
+    else:
+
+        @always_comb
+        def add():
+            end_address.next = start + length + base
+
+        sum_of_both = (add,)
+
+    # Memories are powers of two deep: a look at the bits spares a second chain of carries behind the sum's.
+    if depth == 1 << depth_bits and depth_bits > 0:
+
+        @always_comb
+        def compare():
+            beyond.next = end_address[width : depth_bits + 1] != 0 or (
+                end_address[depth_bits] and end_address[depth_bits:] != 0
+            )
+    else:
+
+        @always_comb
+        def compare():
+            beyond.next = end_address > depth
+
+    return sum_of_both, compare
+
+
+@block
+def is_zero(value: Signal, result: Signal):
+    """`result` is high if the value is 0 (combinational)."""
+
+    @always_comb
+    def compare():
+        result.next = value == 0
+
+    return compare
+
+
+@block
+def exceeds(value: Signal, result: Signal, limit: int):
+    """`result` is high if the value is above the limit (combinational)."""
+
+    @always_comb
+    def compare():
+        result.next = value > limit
+
+    return compare
+
+
+def _reserved_bits(word: Signal, mask: int) -> list[Signal]:
+    """Return slices of the word that together are the bits of the mask."""
+    slices = []
+    low = 0
+    while mask >> low:
+        if mask >> low & 1:
+            high = low
+            while mask >> high & 1:
+                high += 1
+            slices.append(bits_of(word, high, low))
+            low = high
+        else:
+            low += 1
+    return slices

@@ -1,0 +1,214 @@
+"""Which memories an instruction uses, and which are in use: the interlock between loads and the execute queue."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from myhdl import ConcatSignal, Signal, always, always_comb, block
+
+from eie.contract.config import ArrayConfig
+from eie.contract.isa import INSTRUCTIONS, OPCODE_BITS, Instruction
+from eie_hw.parts.interfaces import bit, counter, vector
+from eie_hw.shell.header_check import any_of, field, field_signal, has_field, span_scale
+
+SEGMENTS = 8
+"""The activation memory is guarded in this many equal segments."""
+
+
+def segments(config: ArrayConfig) -> int:
+    """Return the segments of the activation memory; fewer only if it has fewer groups."""
+    return min(SEGMENTS, config.activation_groups)
+
+
+def resource_count(config: ArrayConfig) -> int:
+    """Return the number of resources: weight banks, codebook slots, the bias memory, activation segments."""
+    return config.banks + config.codebooks + 1 + segments(config)
+
+
+def _touches(memory: str) -> Callable[[Instruction], bool]:
+    return lambda instruction: any(span.memory == memory for span in instruction.spans)
+
+
+@block
+def resource_use(clk: Signal, enable: Signal, word: Signal, uses: Signal, config: ArrayConfig):
+    """Tell which resources a header's instruction uses.
+
+    **Ports**
+
+    ====== === ====================================================================================
+    clk    in
+    enable in  look at the word; the answer holds otherwise
+    word   in  64-bit header
+    uses   out a bit per resource: banks in the low bits, then codebook slots, biases, segments
+    ====== === ====================================================================================
+
+    **Timing**: one cycle after the word; a word a cycle. Meaningless for a header with an error.
+    """
+    with_bank = [i for i in INSTRUCTIONS if has_field(i, "bank")]
+    with_slot = [i for i in INSTRUCTIONS if has_field(i, "slot")]
+    with_bias = [i for i in INSTRUCTIONS if _touches("biases")(i)]
+
+    use_signals = []
+    units = []
+    for number in range(config.banks):
+        use_signals.append(bit())
+        units.append(selects(word, use_signals[-1], with_bank, "bank", number))
+    for number in range(config.codebooks):
+        use_signals.append(bit())
+        units.append(selects(word, use_signals[-1], with_slot, "slot", number))
+    use_signals.append(bit())
+    units.append(is_one_of(word, use_signals[-1], with_bias))
+    segment_use = vector(segments(config))
+    units.append(segments_used(word, segment_use, config))
+    everything = ConcatSignal(segment_use, *reversed(use_signals))
+
+    @always(clk.posedge)
+    def answer():
+        if enable:
+            uses.next = everything
+
+    return units, answer
+
+
+@block
+def is_one_of(word: Signal, result: Signal, instructions: list[Instruction]):
+    """`result` is high if the header is of one of these instructions (combinational)."""
+    opcode_matches = [bit() for _ in instructions]
+    matched = any_of(opcode_matches)
+    units = [opcode_is(word, match, i.opcode) for match, i in zip(opcode_matches, instructions, strict=True)]
+
+    @always_comb
+    def combine():
+        result.next = matched != 0
+
+    return units, combine
+
+
+@block
+def opcode_is(word: Signal, result: Signal, opcode: int):
+    field = word(OPCODE_BITS, 0)
+
+    @always_comb
+    def compare():
+        result.next = field == opcode
+
+    return compare
+
+
+@block
+def selects(word: Signal, result: Signal, instructions: list[Instruction], name: str, number: int):
+    """`result` is high if the header is of one of these instructions and its field has that value (combinational)."""
+    kind = bit()
+    unit = is_one_of(word, kind, instructions)
+    value = field_signal(word, instructions[0], name)
+
+    @always_comb
+    def compare():
+        result.next = kind and value == number
+
+    return unit, compare
+
+
+@block
+def segments_used(word: Signal, result: Signal, config: ArrayConfig):
+    """`result` has a bit for each activation segment in which the header's range lies (combinational)."""
+    by_scale: dict[int, list[Instruction]] = {}
+    for instruction in INSTRUCTIONS:
+        for span in instruction.spans:
+            if span.memory == "activations":
+                shift, _ = span_scale(instruction, span, config)
+                by_scale.setdefault(shift, []).append(instruction)
+    parts = []
+    units = []
+    for shift, instructions in sorted(by_scale.items()):
+        parts.append([bit() for _ in range(len(result))])
+        units.append(range_segments(word, parts[-1], instructions, -shift, config))
+    sums = [any_of([part[number] for part in parts]) for number in range(len(result))]
+    hits = [bit() for _ in sums]
+    units += [is_set(total, hit) for total, hit in zip(sums, hits, strict=True)]
+    together = ConcatSignal(*reversed(hits))
+
+    @always_comb
+    def combine():
+        result.next = together
+
+    return units, combine
+
+
+@block
+def is_set(value: Signal, result: Signal):
+    @always_comb
+    def compare():
+        result.next = value != 0
+
+    return compare
+
+
+@block
+def range_segments(word, hits, instructions, right_shift, config):
+    """Each of `hits` is high if a range of `count >> right_shift` groups from `address` touches its segment."""
+    kind = bit()
+    kind_unit = is_one_of(word, kind, instructions)
+    address = field_signal(word, instructions[0], "address")
+    count = field(instructions[0], "count")
+    length = word(count.offset + count.width, count.offset + right_shift)
+    width = len(address) + 1
+    end_address = counter(width)
+    low = (config.activation_groups // len(hits)).bit_length() - 1
+    high = low + (len(hits) - 1).bit_length()
+    offset = field(instructions[0], "address").offset
+    first_segment = word(offset + high, offset + low)
+    final_segment = vector(high - low)
+
+    @always_comb
+    def add():
+        end_address.next = address + length - 1
+
+    @always_comb
+    def cut():
+        final_segment.next = end_address[high:low]
+
+    units = [between(kind, first_segment, final_segment, hit, number) for number, hit in enumerate(hits)]
+    return kind_unit, add, cut, units
+
+
+@block
+def between(kind, first, last, result, number):
+    @always_comb
+    def compare():
+        result.next = kind and first <= number and number <= last
+
+    return compare
+
+
+@block
+def resource_lock(
+    clk: Signal, reset: Signal, take: Signal, ticket: Signal, retire: Signal, retired: Signal, busy: Signal
+):
+    """A resource is busy until the last instruction that takes it completes.
+
+    **Ports**
+
+    ========= === ===============================================================================
+    clk       in
+    reset     in  synchronous, active high
+    take      in  an instruction that uses the resource is queued
+    ticket    in  its slot in the execute queue
+    retire   in  the oldest instruction completes
+    retired  in  its slot; instructions complete in order, so the ticket taken last decides
+    busy      out from the cycle after `take` to the cycle after the last taker's `retire`
+    ========= === ===============================================================================
+    """
+    holder = vector(len(ticket))
+
+    @always(clk.posedge)
+    def hold():
+        if reset:
+            busy.next = False
+        elif take:
+            busy.next = True
+            holder.next = ticket
+        elif retire and retired == holder:
+            busy.next = False
+
+    return hold

@@ -1,0 +1,130 @@
+"""Carries out a load: turns its payload words into writes on the load bus."""
+
+from __future__ import annotations
+
+from myhdl import Signal, always, always_comb, block
+
+from eie.contract.config import CODEBOOK_SIZE, STREAM_BITS, WEIGHT_BITS, ArrayConfig
+from eie.contract.isa import ACTIVATIONS, BIAS, CODEBOOK, ENTRIES, INSTRUCTIONS, OPCODE_BITS, POINTERS
+from eie_hw.parts.interfaces import ADDRESS_BITS, LoadBus, bit, counter, vector
+from eie_hw.shell.gearbox import gearbox
+from eie_hw.shell.header_check import field, field_signal
+
+LOADS = (CODEBOOK, POINTERS, ENTRIES, BIAS, ACTIVATIONS)
+CODEBOOK_WORDS = CODEBOOK_SIZE * WEIGHT_BITS // STREAM_BITS
+
+
+@block
+def load_unit(
+    clk: Signal,
+    header: Signal,
+    begin_load: Signal,
+    word_valid: Signal,
+    word: Signal,
+    ends_load: Signal,
+    load: LoadBus,
+    config: ArrayConfig,
+):
+    """Write one load's payload.
+
+    **Ports**
+
+    =========== === ===================================================================================
+    clk         in
+    header      in  the checked 64-bit header; holds until the payload is complete
+    begin_load       in  one cycle; the payload starts in a later one
+    word_valid  in  a payload word is there; always taken
+    word        in  64 bits
+    ends_load   out the next word is the payload's last (known before it arrives)
+    load        out load bus
+    =========== === ===================================================================================
+
+    **Timing**: a write one cycle after the word that completes its beat.
+
+    Beats come in two nested loops: over addresses, and in each over `pe` (pairs of PEs, or words of a group). An
+    ENTRIES stays at its PE, a CODEBOOK counts its words as addresses.
+    """
+    beat_valid = bit()
+    beat = vector(len(load.data))
+    narrow = bit()
+    completes = bit()
+    opcode = vector(OPCODE_BITS)
+    address = counter(ADDRESS_BITS)
+    remaining = vector(ADDRESS_BITS)
+    place = vector(len(load.pe))
+    last_place = vector(len(load.pe))
+    slot = field_signal(header, CODEBOOK, "slot")
+    pe = field_signal(header, ENTRIES, "pe")
+    count = field_signal(header, ENTRIES, "count")
+    first_address = field_signal(header, ENTRIES, "address")
+    bank = field(ENTRIES, "bank").offset
+
+    codebook_code, pointers_code, entries_code = CODEBOOK.opcode, POINTERS.opcode, ENTRIES.opcode
+    bias_code, activations_code = BIAS.opcode, ACTIVATIONS.opcode
+    last_pair = config.pe_pairs - 1
+    last_word = config.words_per_group - 1
+    codebook_words = CODEBOOK_WORDS
+
+    cutter = gearbox(clk, begin_load, narrow, word_valid, word, completes, beat_valid, beat, config.beat_bytes)
+
+    @always_comb
+    def decode():
+        opcode.next = header[OPCODE_BITS:]
+        narrow.next = header[OPCODE_BITS:] != pointers_code and header[OPCODE_BITS:] != entries_code
+        ends_load.next = completes and place == last_place and remaining == 1
+
+    @always(clk.posedge)
+    def count_beats():
+        if begin_load:
+            address.next = first_address
+            remaining.next = count
+            place.next = 0
+            last_place.next = 0
+            if opcode == codebook_code:
+                remaining.next = codebook_words
+            elif opcode == entries_code:
+                place.next = pe
+                last_place.next = pe
+            elif opcode == activations_code:
+                last_place.next = last_word
+            else:
+                last_place.next = last_pair
+        elif word_valid and completes:
+            if place == last_place:
+                address.next = address + 1
+                remaining.next = remaining - 1
+                if opcode != entries_code:
+                    place.next = 0
+            else:
+                place.next = place + 1
+
+    @always(clk.posedge)
+    def tag():
+        load.address.next = address
+        load.pe.next = place
+        load.bank.next = header[bank]
+        load.slot.next = slot
+        load.pointer_write.next = word_valid and completes and opcode == pointers_code
+        load.entry_write.next = word_valid and completes and opcode == entries_code
+        load.codebook_write.next = word_valid and completes and opcode == codebook_code
+        load.bias_write.next = word_valid and completes and opcode == bias_code
+        load.activation_write.next = word_valid and completes and opcode == activations_code
+
+    @always_comb
+    def pass_data():
+        load.data.next = beat
+
+    return cutter, decode, count_beats, tag, pass_data
+
+
+def same_fields_everywhere() -> bool:
+    """Tell whether fields of one name lie at one place in all loads, which is what the loops above read."""
+    places: dict[str, set[tuple[int, int]]] = {}
+    for instruction in INSTRUCTIONS:
+        for f in instruction.fields:
+            places.setdefault(f.name, set()).add((f.offset, f.width))
+    return all(len(found) == 1 for name, found in places.items() if name in ("address", "count", "bank", "pe", "slot"))
+
+
+if not same_fields_everywhere():
+    raise ValueError("the load unit reads address, count, bank, pe and slot at the same bits of every header")

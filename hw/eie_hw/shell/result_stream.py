@@ -1,0 +1,146 @@
+"""READ: activations go from the activation memory to the host as an AXI4-Stream."""
+
+from __future__ import annotations
+
+from myhdl import Signal, always, always_comb, block
+
+from eie.contract.config import STREAM_BITS, ArrayConfig
+from eie_hw.parts.interfaces import ADDRESS_BITS, ActivationRead, ReadCommand, Stream, bit, counter, vector
+from eie_hw.parts.memories import lut_ram
+
+DEPTH = 16
+"""Words between the activation memory and the output; a power of two above the memory's latency."""
+
+_POINTER_BITS = (DEPTH - 1).bit_length()
+
+
+@block
+def result_stream(
+    clk: Signal,
+    reset: Signal,
+    command: ReadCommand,
+    memory: ActivationRead,
+    sink: Stream,
+    empty: Signal,
+    config: ArrayConfig,
+):
+    """Send the groups of a READ, four activations a word.
+
+    **Ports**
+
+    ======= === ==================================================================================
+    clk     in
+    reset   in  synchronous, active high; drops what has not been sent
+    command in  the READ; `done` when all its words are in the queue
+    memory  out read port of the activation memory: never asked for more than the queue can take
+    sink    out stream; TLAST on the last word of a READ with `last`; tkeep all ones
+    empty   out no word of an earlier READ is left to send
+    ======= === ==================================================================================
+
+    **Timing**: a word a cycle while the sink takes one. The next instruction runs while the queue empties.
+    """
+    asking = bit()
+    ask = bit()
+    ask_group = counter(ADDRESS_BITS)
+    word = vector(len(memory.word))
+    groups_left = vector(ADDRESS_BITS)
+    taken_group = vector(ADDRESS_BITS)
+    taken_word = vector(len(memory.word))
+    on_last_word = bit()
+    credit = vector(DEPTH.bit_length())
+    written = counter(_POINTER_BITS + 1)
+    fetched = counter(_POINTER_BITS + 1)
+    write_slot = vector(_POINTER_BITS)
+    fetch_slot = vector(_POINTER_BITS)
+    entry = vector(STREAM_BITS + 1)
+    stored = vector(STREAM_BITS + 1)
+    fetch = bit()
+    busy = bit()
+
+    last_word = config.words_per_group - 1
+    all_bytes = (1 << STREAM_BITS // 8) - 1
+
+    queue = lut_ram(clk, memory.valid, write_slot, entry, fetch_slot, stored)
+
+    @always_comb
+    def look():
+        ask.next = asking and credit != 0
+        on_last_word.next = taken_word == last_word and taken_group == 1
+        fetch.next = fetched != written and (sink.ready or not busy)
+        write_slot.next = written[_POINTER_BITS:]
+        fetch_slot.next = fetched[_POINTER_BITS:]
+        empty.next = fetched == written and not busy
+
+    @always_comb
+    def tag():
+        entry.next[STREAM_BITS:] = memory.data
+        entry.next[STREAM_BITS] = on_last_word and command.last
+
+    @always(clk.posedge)
+    def ask_words():
+        memory.enable.next = ask
+        memory.group.next = ask_group
+        memory.word.next = word
+        if reset:
+            memory.enable.next = False
+            asking.next = False
+        elif command.start:
+            asking.next = True
+            ask_group.next = command.address
+            groups_left.next = command.count
+            word.next = 0
+        elif ask:
+            if word == last_word:
+                word.next = 0
+                ask_group.next = ask_group + 1
+                groups_left.next = groups_left - 1
+                if groups_left == 1:
+                    asking.next = False
+            else:
+                word.next = word + 1
+
+    @always(clk.posedge)
+    def take_words():
+        command.done.next = memory.valid and on_last_word
+        if reset:
+            command.done.next = False
+            written.next = 0
+        elif command.start:
+            taken_group.next = command.count
+            taken_word.next = 0
+        elif memory.valid:
+            written.next = written + 1
+            if taken_word == last_word:
+                taken_word.next = 0
+                taken_group.next = taken_group - 1
+            else:
+                taken_word.next = taken_word + 1
+
+    @always(clk.posedge)
+    def count_free_places():
+        if reset:
+            credit.next = DEPTH
+        elif ask and not fetch:
+            credit.next = credit - 1
+        elif fetch and not ask:
+            credit.next = credit + 1
+
+    @always(clk.posedge)
+    def send():
+        sink.keep.next = all_bytes
+        if reset:
+            fetched.next = 0
+            busy.next = False
+        elif fetch:
+            fetched.next = fetched + 1
+            busy.next = True
+            sink.data.next = stored[STREAM_BITS:]
+            sink.last.next = stored[STREAM_BITS]
+        elif sink.ready:
+            busy.next = False
+
+    @always_comb
+    def offer():
+        sink.valid.next = busy
+
+    return queue, look, tag, ask_words, take_words, count_free_places, send, offer

@@ -1,0 +1,41 @@
+"""The block-wise forward passes equal their plain formulas."""
+
+import numpy as np
+import pytest
+
+from eie.compression import forward
+from eie.network.model import Layer
+from eie.network.reference import reference_layer
+
+
+@pytest.fixture(params=[1, 50, 1 << 21])
+def block(request, monkeypatch):
+    monkeypatch.setattr(forward, "_BLOCK", request.param)
+
+
+@pytest.mark.parametrize("relu", [False, True])
+def test_the_integer_pass_equals_the_reference(block, relu):
+    rng = np.random.default_rng(1)
+    codes = rng.integers(0, 16, (23, 17)).astype(np.uint8)
+    codebook = np.append(0, rng.integers(-(2**15), 2**15, 15))
+    layer = Layer.from_dense_codes(codes, codebook, rng.integers(-(2**31), 2**31, 23), 17, relu)
+    a = rng.integers(-(2**15), 2**15, (9, 17)).astype(np.int16)
+    assert np.array_equal(forward.forward_integer(a, codes, layer), reference_layer(layer, a))
+
+
+@pytest.mark.parametrize("relu", [False, True])
+def test_the_float_passes_equal_dense_products(block, relu):
+    rng = np.random.default_rng(2)
+    weight, bias = rng.standard_normal((23, 17)).astype(np.float32), rng.standard_normal(23).astype(np.float32)
+    mask, x = rng.random((23, 17)) < 0.3, rng.standard_normal((9, 17)).astype(np.float32)
+    codes, centroids = rng.integers(0, 16, (23, 17)).astype(np.uint8), np.append(0, rng.standard_normal(15))
+
+    def plain(w, b):
+        y = x @ w.T + b
+        return np.maximum(y, 0) if relu else y
+
+    assert np.allclose(forward.forward_pruned(x, weight, mask, bias, relu), plain(weight * mask, bias), atol=1e-5)
+    assert np.allclose(forward.forward_pruned(x, weight, mask, None, relu), plain(weight * mask, 0), atol=1e-5)
+    assert np.allclose(
+        forward.forward_shared(x, codes, centroids, bias, relu), plain(centroids[codes], bias), atol=1e-5
+    )

@@ -1,0 +1,136 @@
+"""Packing and emulation together: the packed stream computes what the integer reference computes."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import eie
+from eie.contract import isa
+from eie.program.packing import Memory, pack
+from tests.strategies import activations, configs, models
+
+
+def instructions(words, config):
+    """Yield (instruction, fields) of a program, by the description alone."""
+    position = 0
+    while position < len(words):
+        header = int(words[position])
+        instruction = isa.BY_OPCODE[header & 0xFF]
+        assert instruction.check(config, header) is isa.ErrorCode.NONE
+        values = instruction.decode(header)
+        yield instruction, values
+        position += 1 + instruction.payload_words(config, values)
+    assert position == len(words)
+
+
+@settings(max_examples=60, deadline=None)
+@given(models(), configs(), st.integers(0, 7), st.integers(0, 2**32))
+def test_reference_equals_emulation_of_the_packed_stream(model, config, batch, seed):
+    acc = eie.Accelerator(eie.EmulatedDevice(config))
+    a = activations(model, batch, seed)
+    assert np.array_equal(acc.run_raw(a, model=model), eie.reference(model, a))
+
+
+@settings(max_examples=40, deadline=None)
+@given(models(max_layers=4, max_size=200), st.sampled_from((1, 2, 4, 8, 16, 64, 256)), st.integers(0, 2**32))
+def test_a_resident_model_equals_the_reference_run_after_run(model, num_pes, seed):
+    config = eie.ArrayConfig(num_pes=num_pes, rows=4096 // num_pes, activations=max(4096, 4 * num_pes))
+    acc = eie.Accelerator(eie.EmulatedDevice(config))
+    for batch in (1, 2, 3, 9):
+        a = activations(model, batch, seed + batch)
+        assert np.array_equal(acc.run_raw(a, model=model), eie.reference(model, a))
+
+
+@settings(max_examples=40, deadline=None)
+@given(models(), configs(pes=(1, 4, 16)), st.integers(1, 5))
+def test_every_instruction_of_a_packed_model_is_valid(model, config, batch):
+    packed = pack(model, config)
+    assert packed.resident == (len(packed.weights) > 0)
+    kinds = {i.name for i, _ in instructions(packed.weights, config)}
+    for segment in packed.segments:
+        words = np.zeros(segment.words(batch), np.uint64)
+        segment.fill(np.zeros((batch, segment.columns), np.int16), words)
+        program = list(instructions(words, config))
+        last = [values["last"] for i, values in program if i is isa.READ]
+        assert last == [0] * (len(last) - 1) + [1], "the packet to the host ends once, at the end"
+        kinds |= {i.name for i, _ in program}
+    assert kinds - {"ENTRIES", "CODEBOOK"} == {"POINTERS", "BIAS", "ACTIVATIONS", "COMPUTE", "STORE", "READ"}
+
+
+def layer(rows, columns, density=0.2, seed=0):
+    rng = np.random.default_rng(seed)
+    codes = rng.integers(1, 16, (rows, columns)) * (rng.random((rows, columns)) < density)
+    return eie.Layer.from_dense_codes(codes, np.arange(16) - (np.arange(16) > 0) * 8, shift=4, relu=True)
+
+
+@pytest.mark.parametrize(
+    ("rows", "columns", "density"),
+    [(1, 1, 1), (1, 300, 0.3), (300, 1, 0.3), (3, 5, 0), (7, 3, 1), (64, 64, 1), (65, 63, 0.5), (700, 700, 0.05)],
+)
+@pytest.mark.parametrize("num_pes", [1, 8, 64, 256])
+def test_any_shape_compiles(rows, columns, density, num_pes):
+    config = eie.ArrayConfig(num_pes=num_pes, entries=1024, rows=8, activations=max(256, 2 * num_pes))
+    model = eie.Model([layer(rows, columns, density)])
+    acc = eie.Accelerator(eie.EmulatedDevice(config))
+    a = activations(model, 3, seed=1)
+    assert np.array_equal(acc.run_raw(a, model=model), eie.reference(model, a))
+
+
+def test_vgg_6_packs_for_small_memories():
+    rng = np.random.default_rng(6)
+    rows, columns = 4096, 25088
+    counts = rng.binomial(rows, 0.04, columns)
+    flat = np.concatenate([np.sort(rng.choice(rows, n, replace=False)) for n in counts])
+    vgg6 = eie.Layer(
+        rows=rows,
+        columns=columns,
+        column_starts=np.r_[0, np.cumsum(counts)],
+        row_indices=flat,
+        codes=rng.integers(1, 16, len(flat)),
+        codebook=np.r_[0, rng.integers(-500, 500, 15)],
+        bias=np.zeros(rows, np.int64),
+        shift=10,
+        relu=True,
+    )
+    model = eie.Model([vgg6])
+    acc = eie.Accelerator(eie.EmulatedDevice(eie.ArrayConfig()))
+    a = activations(model, 1, seed=0, density=0.183)
+    assert np.array_equal(acc.run_raw(a, model=model), eie.reference(model, a))
+
+
+def test_layers_stay_on_chip_while_their_activations_fit():
+    chain = eie.Model([layer(64, 128), layer(32, 64), layer(16, 32)])
+    assert len(pack(chain, eie.ArrayConfig(num_pes=4, activations=256)).segments) == 1
+    assert len(pack(chain, eie.ArrayConfig(num_pes=4, activations=128)).segments) == 2
+
+
+def test_inputs_alternate_between_two_places_where_there_is_room():
+    model = eie.Model([layer(64, 128)])
+    roomy = pack(model, eie.ArrayConfig(num_pes=4, activations=1024)).segments[0]
+    tight = pack(model, eie.ArrayConfig(num_pes=4, activations=256)).segments[0]
+    assert (roomy.inferences, tight.inferences) == (2, 1)
+
+
+def test_a_second_model_is_placed_behind_the_first():
+    config = eie.ArrayConfig(num_pes=4)
+    memory = Memory(config)
+    first = pack(eie.Model([layer(40, 40)]), config, memory)
+    second = pack(eie.Model([layer(40, 40, seed=1)]), config, first.memory)
+    assert first.resident and second.resident
+    places = [
+        {(v["bank"], v["address"]) for i, v in instructions(p.weights, config) if i is isa.POINTERS}
+        for p in (first, second)
+    ]
+    assert not places[0] & places[1]
+    assert memory.pairs == [0, 0], "packing leaves the caller's memory as it was"
+
+
+def test_more_layers_than_codebooks_stay_resident_and_send_their_codebooks():
+    config = eie.ArrayConfig(num_pes=4, codebooks=2)
+    model = eie.Model([layer(24, 24, seed=i) for i in range(5)])
+    packed = pack(model, config)
+    assert packed.resident
+    acc = eie.Accelerator(eie.EmulatedDevice(config))
+    a = activations(model, 4, seed=0)
+    assert np.array_equal(acc.run_raw(a, model=model), eie.reference(model, a))

@@ -1,0 +1,108 @@
+"""The writer of the activation memory: every load and output written once, in its place, and groups summed up."""
+
+import random
+
+from unit_bench import run_unit
+
+from eie.contract.config import ACTIVATIONS_PER_WORD, STREAM_BITS, ArrayConfig
+from eie_hw.array.activation_write import activation_write
+from eie_hw.array.store_control import WRITE_DELAY
+from eie_hw.parts.interfaces import bit, vector
+
+CONFIG = ArrayConfig(num_pes=16, activations=512)
+WORDS = CONFIG.words_per_group
+GROUPS = CONFIG.activation_groups
+CYCLES = 3000
+
+
+def sequence(generator, length):
+    """Parts 0 to length - 1 of one random group after another."""
+    while True:
+        group = generator.randrange(GROUPS)
+        for part in range(length):
+            yield group, part
+
+
+def test_loads_and_outputs_are_written_in_their_places_and_summed_up():
+    generator = random.Random(5)
+    loads, steps = sequence(generator, WORDS), sequence(generator, ACTIVATIONS_PER_WORD)
+    group_bits = (GROUPS - 1).bit_length()
+    load, store, summary_write, summary_nonzero = (bit() for _ in range(4))
+    load_group, store_group, write_group, summary_group = (vector(group_bits) for _ in range(4))
+    load_word, store_lane = vector(2), vector(2)
+    load_data, write_data = vector(STREAM_BITS), vector(STREAM_BITS)
+    nonzero, load_write = vector(WORDS), vector(WORDS)
+    write_nonzero, store_write = vector(ACTIVATIONS_PER_WORD), vector(ACTIVATIONS_PER_WORD)
+    written, summed = {}, {}  # what is due in which cycle
+    stores, answers = {}, {}
+    anything = {"load": False, "store": False}
+    seen = {"load": 0, "store": 0, "zero": 0}
+
+    def expect(kind, cycle, group, part, value, bits):
+        written[cycle] = (kind, group, part, value)
+        answers[cycle + 1] = bits
+        anything[kind] = bits != 0 or (part > 0 and anything[kind])
+        summed[cycle + 2] = (group, anything[kind])
+
+    def drive(cycle):
+        load.next = store.next = False
+        choice = generator.random()
+        if choice < 0.4:
+            group, word = next(loads)
+            values = [generator.choice((0, 0, 0, 1, 0x8000)) for _ in range(ACTIVATIONS_PER_WORD)]
+            data = sum(value << 16 * lane for lane, value in enumerate(values))
+            load.next, load_group.next, load_word.next, load_data.next = True, group, word, data
+            mask = sum((value != 0) << lane for lane, value in enumerate(values))
+            stores[cycle + WRITE_DELAY] = ("load", group, word, (data, mask))
+        elif choice < 0.8:
+            # A step: its outputs are there WRITE_DELAY cycles later, a lane of each word.
+            stores[cycle + WRITE_DELAY] = ("store", *next(steps), generator.choice((0, 0, 0b0100, 0b1001)))
+        kind, group, part, value = stores.pop(cycle, (None, 0, 0, 0))
+        if kind == "load":
+            expect("load", cycle + 1, group, part, value, (value[0] != 0) << part)
+        elif kind == "store":
+            store.next, store_group.next, store_lane.next = True, group, part
+            expect("store", cycle + 1, group, part, None, value)
+        nonzero.next = answers.pop(cycle, 0)
+
+    def look(cycle):
+        kind, group, part, value = written.pop(cycle, (None, 0, 0, 0))
+        if cycle > 0:
+            assert load_write == ((kind == "load") << part)
+            assert store_write == ((kind == "store") << part)
+        if kind:
+            assert write_group == group
+            seen[kind] += 1
+        if kind == "load":
+            assert (write_data, write_nonzero) == value
+        due = summed.pop(cycle, None)
+        if cycle > WRITE_DELAY + 3:
+            assert bool(summary_write) == (due is not None)
+        if due:
+            assert (summary_group, bool(summary_nonzero)) == due
+            seen["zero"] += not due[1]
+
+    def build(clk):
+        return activation_write(
+            clk,
+            load,
+            load_group,
+            load_word,
+            load_data,
+            store,
+            store_lane,
+            store_group,
+            nonzero,
+            load_write,
+            write_data,
+            write_nonzero,
+            store_write,
+            write_group,
+            summary_write,
+            summary_group,
+            summary_nonzero,
+            CONFIG,
+        )
+
+    run_unit(build, drive, look, CYCLES)
+    assert min(seen.values()) > 100

@@ -1,0 +1,102 @@
+"""A broadcast's pointers and value reach the PEs together; READ passes through the same memory port in order."""
+
+import random
+
+import pytest
+from unit_bench import run_unit
+
+from eie import ArrayConfig
+from eie.contract import pipeline
+from eie_hw.array.broadcast import READ_DELAY, broadcast
+from eie_hw.parts.interfaces import bit, vector
+
+CONFIGS = {
+    "1 PE": ArrayConfig(num_pes=1, entries=64, pointers=32, rows=8, activations=32, banks=1),
+    "8 PEs": ArrayConfig(num_pes=8, entries=64, pointers=64, rows=8, activations=64),
+    "32 PEs": ArrayConfig(num_pes=32, entries=64, pointers=256, rows=8, activations=256),
+}
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+@pytest.mark.parametrize("full_rate", [0, 0.2])
+def test_every_pick_is_looked_up_and_its_value_follows_in_time(name, full_rate):
+    config = CONFIGS[name]
+    generator = random.Random(f"{name} {full_rate}")
+    lanes, pairs, groups = config.lanes, config.pointer_pairs, config.activation_groups
+    memory = [[generator.getrandbits(16) for _ in range(lanes)] for _ in range(groups)]
+    group_bits, tree_bits = (groups - 1).bit_length(), 2 * pipeline.lane_levels(config)
+    pair_bits = (pairs - 1).bit_length()
+    reset, pick_valid, pick_ready, column_valid, column_odd, waiting, sent, enable, valid, bank = (
+        bit() for _ in range(10)
+    )
+    pick, full, group_address = vector(group_bits + tree_bits), vector(config.words_per_group), vector(group_bits)
+    pointers, address, read_group = (vector(16) for _ in range(3))
+    even, odd = (vector(pair_bits + config.banks - 1) for _ in range(2))
+    activation, read_word, read_data = vector(16), vector(8), vector(64)
+    words = vector(16 * lanes)
+    first_group, first_pair, which_bank = groups // 2, 5, config.banks - 1
+    # Columns and reads by the cycle in which they are due.
+    lookups, values, data = {}, {}, {}
+    asked: list = [0]
+    state = {"picks": 0, "reads": 0, "held": False, "taken": False, "reading": False}
+    latency = pipeline.broadcast_latency(config)
+
+    def drive(cycle):
+        reset.next = cycle == 0
+        address.next, pointers.next, bank.next = first_group, first_pair, which_bank
+        # A READ and a COMPUTE never run at once.
+        if cycle % 100 == 0:
+            state["reading"] = not state["reading"]
+        busy = cycle % 100 > 60 or cycle < 5
+        pick_valid.next = not state["reading"] and not busy and generator.random() < 0.8
+        lane = generator.randrange(lanes)
+        group = generator.randrange(first_group, groups)
+        pick.next = group << tree_bits | lane
+        full.next = generator.getrandbits(len(full)) if generator.random() < full_rate else 0
+        enable.next = state["reading"] and not busy and generator.random() < 0.8
+        read_group.next, read_word.next = generator.randrange(groups), generator.randrange(config.words_per_group)
+        words.next = sum(v << 16 * i for i, v in enumerate(memory[asked[0]]))
+
+    def look(cycle):
+        assert bool(pick_ready) != state["held"]
+        state["held"] = bool(full != 0)
+        assert bool(sent) == (state["taken"] is True)
+        assert bool(waiting) == (state["taken"] is None)
+        state["taken"] = bool(pick_ready) or None if pick_valid else False
+        if pick_valid and pick_ready:
+            group, lane = int(pick) >> tree_bits, int(pick) & (1 << tree_bits) - 1
+            column = (group - first_group) * lanes + lane
+            lookups[cycle + latency - 2] = (column % 2, column // 2 + column % 2, column // 2)
+            values[cycle + latency] = memory[group][lane]
+            state["picks"] += 1
+        if enable:
+            group, word = int(read_group), int(read_word)
+            lanes_read = memory[group][4 * word : 4 * word + 4]
+            due = cycle + READ_DELAY + 2 + pipeline.word_latency(config)
+            data[due] = sum(v << 16 * i for i, v in enumerate(lanes_read))
+            state["reads"] += 1
+        assert bool(column_valid) == (cycle in lookups)
+        if column_valid:
+            is_odd, even_pair, odd_pair = lookups[cycle]
+            bank_part = which_bank << pair_bits
+            assert column_odd == is_odd
+            assert even == bank_part | (first_pair + even_pair) % pairs
+            assert odd == bank_part | (first_pair + odd_pair) % pairs
+        if cycle in values:
+            assert activation == values[cycle]
+        assert bool(valid) == (cycle in data)
+        if valid:
+            assert read_data == data[cycle]
+        asked.append(int(group_address))
+        del asked[0]
+
+    def build(clk):
+        return broadcast(
+            clk, reset, pick_valid, pick, pick_ready, full, pointers, address, bank, column_valid, column_odd,
+            even, odd, activation, waiting, sent, enable, read_group, read_word, valid, read_data, group_address,
+            words, config,
+        )  # fmt: skip
+
+    run_unit(build, drive, look, 600)
+    assert state["picks"] > 80
+    assert state["reads"] > 80

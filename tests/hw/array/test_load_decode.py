@@ -1,0 +1,75 @@
+"""Loads reach the memory that they are for: one strobe, the address with its bank, the data in time."""
+
+import random
+
+import pytest
+from unit_bench import run_unit
+
+from eie import ArrayConfig
+from eie_hw.array.load_decode import load_decode
+from eie_hw.parts.interfaces import LoadBus, vector
+
+CONFIGS = {
+    "8 PEs": ArrayConfig(num_pes=8, entries=128, pointers=32, rows=8, activations=64),
+    "one bank": ArrayConfig(num_pes=4, entries=64, pointers=16, rows=8, activations=32, banks=1),
+    "one word": ArrayConfig(num_pes=4, entries=16, pointers=16, rows=8, activations=32, entries_per_word=16),
+}
+KINDS = ("pointer", "entry", "bias", "codebook", "activation", None)
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_one_strobe_for_the_memory_of_one_pe_pair_or_cluster(name):
+    config = CONFIGS[name]
+    generator = random.Random(name)
+    load = LoadBus(config)
+    pes, clusters = config.num_pes, config.words_per_group
+    pair_bits = (config.pointer_pairs - 1).bit_length()
+    word_bits = (config.entry_words - 1).bit_length()
+    bank_bits = config.banks - 1
+    beat = vector(len(load.data))
+    pointer_write, pointer_address = vector(2 * clusters), vector(pair_bits + bank_bits)
+    entry_write, entry_address = vector(4 * clusters), vector(max(1, word_bits + bank_bits))
+    bias_write, bias_pair, bias_row = vector(clusters), vector(1), vector(config.row_bits)
+    before: dict = {}
+    seen = set()
+
+    def drive(cycle):
+        kind = generator.choice(KINDS)
+        seen.add(kind)
+        for each in KINDS[:-1]:
+            getattr(load, f"{each}_write").next = each == kind
+        now = {"kind": kind, "pe": generator.randrange(pes // 2 if kind != "entry" else pes)}
+        now["address"] = generator.randrange(
+            {"pointer": config.pointer_pairs, "entry": config.entry_words, "bias": config.rows}.get(kind, 8)
+        )
+        now["bank"] = generator.randrange(config.banks)
+        now["data"] = generator.getrandbits(len(load.data))
+        load.pe.next, load.address.next, load.bank.next, load.data.next = (
+            now["pe"], now["address"], now["bank"], now["data"],
+        )  # fmt: skip
+        before["now"] = now
+
+    def look(cycle):
+        now, last = before["now"], before.get("last")
+        # Biases at once, all others and the data a cycle later.
+        assert bias_write == ((now["kind"] == "bias") << now["pe"] // 2)
+        if now["kind"] == "bias":
+            assert (bias_pair, bias_row) == (now["pe"] % 2, now["address"])
+        if last:
+            assert beat == last["data"]
+            assert pointer_write == ((last["kind"] == "pointer") << last["pe"])
+            assert entry_write == ((last["kind"] == "entry") << last["pe"])
+            if last["kind"] == "pointer":
+                assert pointer_address == last["bank"] << pair_bits | last["address"]
+            if last["kind"] == "entry":
+                assert entry_address == last["bank"] << word_bits | last["address"]
+        before["last"] = now
+
+    def build(clk):
+        return load_decode(
+            clk, load, beat, pointer_write, pointer_address, entry_write, entry_address, bias_write, bias_pair,
+            bias_row, config,
+        )  # fmt: skip
+
+    run_unit(build, drive, look, 300)
+    assert seen == set(KINDS)

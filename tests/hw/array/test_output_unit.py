@@ -1,0 +1,79 @@
+"""Outputs are what the integer reference makes of the accumulators."""
+
+import random
+
+import numpy as np
+from unit_bench import run_unit
+
+from eie import ArrayConfig
+from eie.network.reference import finish
+from eie_hw.array.output_unit import LATENCY, output_unit
+from eie_hw.parts.interfaces import bit, vector
+
+CONFIG = ArrayConfig(num_pes=4, entries=64, pointers=16, rows=8, activations=32)
+
+
+def _accumulator(generator, shift):
+    """Return an accumulator near what matters: halves, the ends of int16, the ends of the range."""
+    centre = generator.choice((0, 32767 << shift, -32768 << shift, (1 << 47) - 1, -1 << 47, generator.getrandbits(46)))
+    value = centre + generator.choice((0, 1, -1, 1 << shift >> 1, (1 << shift >> 1) - 1, generator.randint(-99, 99)))
+    return max(-1 << 47, min((1 << 47) - 1, value))
+
+
+def test_bias_rounding_shift_saturation_and_relu_are_exact():
+    generator = random.Random(3)
+    bias_write, bias_pair, relu = bit(), bit(), bit()
+    accumulators = [vector(48) for _ in range(4)]
+    element, bias_row, bias_write_row = vector(2), vector(3), vector(3)
+    bias_data, shift, result = vector(72), vector(6), vector(16)
+    biases = {}
+    expected: list = []
+    kinds = set()
+    steps = 30
+    # Of a step in cycle t, data follow in t + 1 and the result LATENCY later.
+    latency = LATENCY + 1
+    period = 16 + steps + latency
+    late: dict = {"biases": 0, "accumulators": [0] * 4}
+    setting = {"shift": 0, "relu": False}
+
+    def drive(cycle):
+        # Each setting loads new biases, then runs; nothing is in flight when the next one begins.
+        phase = cycle % period
+        bias_data.next = late["biases"]
+        for signal, value in zip(accumulators, late["accumulators"], strict=True):
+            signal.next = value % (1 << 48)
+        bias_write.next = phase < 16
+        expected.append(None)
+        if phase < 16:
+            if phase == 0:
+                setting["shift"] = (cycle // period) % 48
+                setting["relu"] = generator.random() < 0.3
+            low, high = (generator.choice((0, -1 << 31, (1 << 31) - 1, generator.randint(-9, 9))) for _ in range(2))
+            pair, row = phase % 2, phase // 2
+            biases[2 * pair, row], biases[2 * pair + 1, row] = low, high
+            bias_pair.next, bias_write_row.next = pair, row
+            late["biases"] = low % (1 << 32) | high % (1 << 32) << 32
+        elif phase < 16 + steps:
+            shift.next, relu.next = setting["shift"], setting["relu"]
+            values = [_accumulator(generator, setting["shift"]) for _ in range(4)]
+            late["accumulators"] = values
+            chosen, row = generator.randrange(4), generator.randrange(8)
+            element.next, bias_row.next = chosen, row
+            total = np.array([values[chosen] + biases[chosen, row]])
+            expected[-1] = int(finish(total, setting["shift"], setting["relu"])[0])
+
+    def look(cycle):
+        if cycle >= latency and expected[cycle - latency] is not None:
+            wanted = expected[cycle - latency]
+            assert result == wanted % 65536, f"shift {setting}"
+            kinds.add(wanted)
+
+    def build(clk):
+        return output_unit(
+            clk, *accumulators, element, bias_row, bias_write, bias_pair, bias_write_row, bias_data, shift, relu,
+            result, CONFIG,
+        )  # fmt: skip
+
+    run_unit(build, drive, look, 48 * period)
+    assert {-32768, 32767, 0} < kinds
+    assert len(kinds) > 100

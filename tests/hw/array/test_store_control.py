@@ -1,0 +1,84 @@
+"""A STORE steps through its rows, one PE of each cluster after another, around the loads; reset sweeps all rows."""
+
+import random
+
+import pytest
+from unit_bench import run_unit
+
+from eie import ArrayConfig
+from eie_hw.array.store_control import SELECT_DELAY, WRITE_DELAY, store_control
+from eie_hw.parts.interfaces import bit, vector
+
+
+@pytest.mark.parametrize("pes", [1, 2, 4, 16])
+@pytest.mark.parametrize("hold_rate", [0, 0.4])
+def test_every_output_is_selected_and_written_once_in_order_and_never_with_a_load(pes, hold_rate):
+    config = ArrayConfig(num_pes=pes, entries=256, pointers=64, rows=8, activations=256)
+    generator = random.Random(f"{pes} {hold_rate}")
+    elements = min(pes, 4)
+    reset, start, done, hold, clearing, begin, write = (bit() for _ in range(7))
+    bias, address, count = (vector(16) for _ in range(3))
+    group_bits = (config.activation_groups - 1).bit_length()
+    advance, clear, element, lane = vector(4), vector(4), vector(2), vector(2)
+    bias_row, group = vector(config.row_bits), vector(group_bits)
+    history: list[dict] = []
+    state: dict = {"busy": True, "since": 0, "stores": 0}
+
+    def drive(cycle):
+        reset.next = cycle == 0
+        hold.next = generator.random() < hold_rate
+        start.next = False
+        if not state["busy"] and generator.random() < 0.2:
+            rows = config.rows_per_group * generator.randint(1, config.rows // config.rows_per_group)
+            groups = rows // config.rows_per_group
+            bias.next = generator.randint(0, config.rows - rows)
+            address.next = generator.randint(0, config.activation_groups - groups)
+            count.next, start.next = rows, True
+            state.update(busy=True, since=cycle)
+
+    def look(cycle):
+        history.append(
+            {
+                "hold": bool(hold), "advance": int(advance), "clear": int(clear), "element": int(element),
+                "bias_row": int(bias_row), "write": (int(lane), int(group)) if write else None, "begin": bool(begin),
+                "clearing": bool(clearing),
+            }
+        )  # fmt: skip
+        if not clearing and state["busy"] and not state["since"]:
+            state["busy"] = False
+            swept = [h for h in history if h["advance"]]
+            assert [h["advance"] for h in swept] == [15] * len(swept)
+            assert len(swept) >= config.rows
+            assert sum(h["begin"] for h in history) == 1
+        if done:
+            _check(history[state["since"] :])
+            state.update(busy=False, stores=state["stores"] + 1)
+
+    def _check(cycles):
+        rows, groups = int(count), int(count) // config.rows_per_group
+        order = [(row, pe) for row in range(rows) for pe in range(elements)]
+        steps = [i - 1 for i, c in enumerate(cycles) if c["advance"]]
+        assert [cycles[i + 1]["advance"] for i in steps] == [1 << pe for _, pe in order]
+        assert [cycles[i + 2]["clear"] for i in steps] == [1 << pe for _, pe in order]
+        assert not any(cycles[i]["hold"] for i in steps)
+        selected = [(cycles[i + SELECT_DELAY]["bias_row"], cycles[i + SELECT_DELAY]["element"]) for i in steps]
+        assert selected == [((row + int(bias)) % config.rows, pe) for row, pe in order]
+        writes = [i for i, c in enumerate(cycles) if c["write"]]
+        assert writes == [i + WRITE_DELAY for i in steps if i + WRITE_DELAY < len(cycles)]
+        lanes = [(n % 4, int(address) + n // 4) for n in range(4 * groups)]
+        if pes >= 4:
+            lanes = [(pe, int(address) + row) for row, pe in order]
+        assert [cycles[i]["write"] for i in writes] == lanes[: len(writes)]
+        assert len(cycles) - 1 == steps[-1] + 8, "done"
+        if not hold_rate:
+            distance = 2 if elements == 1 else 1
+            assert steps == list(range(steps[0], steps[0] + distance * len(steps), distance))
+
+    def build(clk):
+        return store_control(
+            clk, reset, start, done, bias, address, count, hold, clearing, begin, advance, clear, element, bias_row,
+            write, lane, group, config,
+        )  # fmt: skip
+
+    run_unit(build, drive, look, 900)
+    assert state["stores"] > 5

@@ -1,0 +1,216 @@
+"""The block designs of the four boards, built in a stub that refuses what Vivado refuses."""
+
+import dataclasses
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from tests.hw.overlay_bench import STUB, TCLSH, calls, needs_tclsh, ports, stub_converter
+
+from eie.boards.board import ARRAY_CELL, ARRAY_VLNV, DMA_CELL, DMA_VLNV, REGISTER_BYTES, board, board_names
+from eie.contract.registers import ADDRESS_BITS, COUNTERS_BASE, COUNTERS_STRIDE
+from eie.errors import ConfigError, EieError
+from eie_hw.overlay.block_design import block_design
+from eie_hw.overlay.build import Plan, prepare
+from eie_hw.overlay.interfaces import declare_interfaces
+
+pytestmark = needs_tclsh
+
+
+def run_in_stub(directory, **environment):
+    record = directory / "record"
+    run = subprocess.run(
+        [TCLSH, str(STUB), "-source", str(directory / "build.tcl")],
+        env={**os.environ, "STUB_RECORD": str(record), **environment},
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
+    return run, calls(record) if record.exists() else []
+
+
+@pytest.fixture(params=board_names())
+def built(request, tmp_path):
+    described = board(request.param)
+    prepare(Plan(described, tmp_path), stub_converter)
+    run, recorded = run_in_stub(tmp_path)
+    assert run.returncode == 0, run.stdout + run.stderr
+    return described, tmp_path, recorded
+
+
+def test_every_cell_and_pin_that_is_connected_exists_and_none_is_left_open(built):
+    _, _, recorded = built
+    # The stub refuses unknown cells, pins, parameters and commands, and validates the whole.
+    assert ["validate_bd_design"] in recorded
+    assert sum(call[0] == "connect_bd_intf_net" for call in recorded) >= 8
+
+
+def test_the_cells_the_host_looks_for_have_the_names_and_vlnvs_that_the_driver_expects(built):
+    _, _, recorded = built
+    cells = {call[1]: call[2] for call in recorded if call[0] == "create_bd_cell"}
+    assert cells[ARRAY_CELL] == ARRAY_VLNV
+    assert cells[DMA_CELL] == DMA_VLNV
+
+
+def test_the_address_map_is_the_boards(built):
+    described, _, recorded = built
+    found = {
+        (call[1], call[2]): (int(call[3], 0), int(call[4], 0)) for call in recorded if call[0] == "assign_bd_address"
+    }
+    control = {segment: where for (space, segment), where in found.items() if space.endswith("/Data")}
+    assert control == {
+        f"{DMA_CELL}/S_AXI_LITE/Reg": (described.dma_address, REGISTER_BYTES),
+        f"{ARRAY_CELL}/s_axi/reg0": (described.array_address, REGISTER_BYTES),
+    }
+    memory = [where for (space, _), where in found.items() if space.startswith(DMA_CELL)]
+    assert memory == [(described.memory_base, described.memory_bytes)] * 2
+
+
+def test_the_register_range_holds_every_register_of_the_largest_array():
+    assert REGISTER_BYTES == 1 << ADDRESS_BITS >= COUNTERS_BASE + 256 * COUNTERS_STRIDE
+
+
+def test_the_dma_is_simple_mode_with_the_boards_widths_and_no_realignment(built):
+    described, _, recorded = built
+    dma = {call[2]: call[3] for call in recorded if call[:2] == ["parameter", DMA_CELL]}
+    assert dma["c_include_sg"] == dma["c_include_mm2s_dre"] == dma["c_include_s2mm_dre"] == "0"
+    assert dma["c_sg_length_width"] == str(described.dma_length_bits)
+    widths = {value for name, value in dma.items() if name.endswith("data_width")}
+    assert widths == {str(described.dma_data_bits)}
+
+
+def test_part_and_clock_are_the_boards(built):
+    described, _, recorded = built
+    assert ["create_project", described.part] in recorded
+    frequencies = [
+        call[3] for call in recorded if call[0] == "parameter" and re.search("FPGA0.*FREQMHZ|PL0.*FREQMHZ", call[2])
+    ]
+    assert frequencies == [str(described.clock_mhz)]
+
+
+@pytest.mark.parametrize("name", ["kv260", "zcu104"])
+def test_an_ultrascale_board_takes_its_clock_from_the_only_pll_that_pynq_reckons_with(name):
+    cells = {cell.name: dict(cell.parameters) for cell in block_design(board(name)).cells}
+    assert cells["zynq_ultra_ps_e_0"]["PSU__CRL_APB__PL0_REF_CTRL__SRCSEL"] == "IOPLL"
+    assert 1500 % board(name).clock_mhz == 0
+
+
+def test_the_name_of_the_design_states_the_build_hash(built):
+    described, directory, recorded = built
+    assert ["create_bd_design", described.design_name] in recorded
+    assert described.design_name in (directory / f"{described.overlay_name}.hwh").read_text()
+
+
+def test_all_ports_of_the_array_are_connected(built):
+    _, _, recorded = built
+    connected = {word for call in recorded if call[0].startswith("connect_bd") for word in call[1:]}
+    inner = {word.split("/")[1] for word in connected if word.startswith(f"{ARRAY_CELL}/")}
+    assert inner == {"aclk", "aresetn", "interrupt", "s_axis", "m_axis", "s_axi"}
+    for port in ports():
+        assert port in inner or port.rsplit("_", 1)[0] in inner, port
+
+
+def test_the_listed_sources_are_those_that_ghdl_accepts_in_this_order_as_vhdl_93(built):
+    _, directory, recorded = built
+    sources = [call[1] for call in recorded if call[0] == "add_files"]
+    assert sources == ["vhdl/unit.vhd", "vhdl/eie_top.vhd"]
+    assert_ghdl_accepts(directory, sources)
+
+
+@pytest.mark.parametrize(
+    ("text", "damaged"), [("s_axis:m_axis:s_axi", "s_axis:m_axis"), ("x_interface_parameter of", "x of")]
+)
+def test_an_interface_without_a_clock_is_refused(tmp_path, text, damaged):
+    prepare(Plan(board("pynq-z2"), tmp_path), stub_converter)
+    top = tmp_path / "vhdl" / "eie_top.vhd"
+    assert text in top.read_text()
+    top.write_text(top.read_text().replace(text, damaged))
+    run, _ = run_in_stub(tmp_path)
+    assert run.returncode == 1
+    assert "is not associated to a clock" in run.stderr
+
+
+def test_a_top_entity_that_is_not_found_is_refused(tmp_path):
+    (tmp_path / "eie_top.vhd").write_text("entity other is\nend entity other;\n")
+    with pytest.raises(EieError, match=r"eie_top\.vhd: has 0 times 'end entity eie_top;'"):
+        declare_interfaces(tmp_path / "eie_top.vhd", "eie_top")
+
+
+def test_a_release_without_xlconcat_gets_the_inline_block(tmp_path):
+    prepare(Plan(board("zcu104"), tmp_path), stub_converter)
+    run, recorded = run_in_stub(tmp_path, STUB_HIDDEN="xilinx.com:ip:xlconcat:2.1", STUB_VERSION="2025.2")
+    assert run.returncode == 0, run.stderr
+    assert any("xilinx.com:inline_hdl:ilconcat:1.0" in call for call in recorded)
+
+
+@pytest.mark.parametrize(
+    ("text", "damaged", "message"),
+    [
+        (
+            "axi_dma_0/M_AXIS_MM2S eie_top_0/s_axis",
+            "axi_dma_0/M_AXIS_MM2S eie_top_0/s_axsi",
+            "eie_top_0/s_axsi finds 0",
+        ),
+        ("axi_dma_0/axi_resetn ", "", "axi_dma_0/axi_resetn is not driven"),
+        ("eie::map processing_system7_0/Data eie_top_0/s_axi/reg0", "eie::hide a b ;#", "reg0 is not mapped"),
+        ("eie_top_0/s_axi/reg0 0x43C00000", "eie_top_0/s_axi/reg0 0x40400000", "overlaps another segment"),
+        ("c_sg_length_width", "c_sg_lenght_width", "has no property CONFIG.c_sg_lenght_width"),
+        ("0x00000000 0x20000000", "0x00000000 0x80000000", "has 0x40000000 bytes"),
+        ("eie::net axi_dma_0/mm2s_introut [list interrupts_0/In0]", "", "interrupts_0/In0 is not driven"),
+    ],
+)
+def test_a_damaged_design_is_refused_for_what_is_damaged(tmp_path, text, damaged, message):
+    prepare(Plan(board("pynq-z2"), tmp_path), stub_converter)
+    script = tmp_path / "build.tcl"
+    assert text in script.read_text()
+    script.write_text(script.read_text().replace(text, damaged))
+    run, _ = run_in_stub(tmp_path)
+    assert run.returncode == 1
+    assert run.stderr.startswith("ERROR: eie-pynq-z2: ")
+    assert message in run.stderr
+
+
+def test_an_unknown_processing_system_is_refused_by_name():
+    with pytest.raises(ConfigError, match="'versal'; it must be processing_system7 or zynq_ultra_ps_e"):
+        block_design(dataclasses.replace(board("zcu104"), processing_system="versal"))
+
+
+@pytest.mark.full
+def test_ghdl_accepts_the_converted_sources_that_the_script_lists_and_the_design_is_built_from_them(tmp_path):
+    files = prepare(Plan(board("pynq-z2"), tmp_path))
+    run, recorded = run_in_stub(tmp_path)
+    assert run.returncode == 0, run.stderr
+    sources = [call[1] for call in recorded if call[0] == "add_files"]
+    assert [tmp_path / source for source in sources] == files
+    assert len(sources) > 20
+    assert_ghdl_accepts(tmp_path, sources)
+
+
+def assert_ghdl_accepts(directory, sources):
+    if shutil.which("ghdl") is None:
+        pytest.skip("needs ghdl")
+    work = directory / "work"
+    work.mkdir()
+    options = ["--std=93c", f"--workdir={work}"]
+    for step in (["-a", *options, *sources], ["-e", *options, "eie_top"]):
+        run = subprocess.run(["ghdl", *step], cwd=directory, capture_output=True, text=True)
+        assert run.returncode == 0, run.stderr
+        assert "violates bounds" not in run.stderr, run.stderr
+
+
+@pytest.mark.parametrize("name", board_names())
+def test_the_documentation_states_the_facts_of_the_board(name):
+    described = board(name)
+    text = (Path(__file__).parents[3] / "docs" / "overlay.md").read_text()
+    row = next(line for line in text.splitlines() if line.startswith(f"| {name} |"))
+    facts = [described.title, described.part, str(described.config.num_pes), f"{described.clock_mhz} MHz"]
+    facts += [
+        f"0x{described.dma_address:08X}",
+        f"0x{described.array_address:08X}",
+        f"{described.memory_bytes >> 20} MiB",
+    ]
+    facts += [", ".join(described.pynq_versions), described.vivado_version]
+    assert [cell.strip() for cell in row.strip("|").split("|")] == [name, *facts]

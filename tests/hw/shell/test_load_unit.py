@@ -1,0 +1,95 @@
+"""A load's payload becomes the writes that the instruction set describes, whatever the pauses between its words."""
+
+import random
+
+import pytest
+from programs import header as random_header
+from unit_bench import run_unit
+
+from eie import ArrayConfig
+from eie.contract import isa
+from eie.contract.isa import span_length
+from eie_hw.parts.interfaces import LoadBus, bit, vector
+from eie_hw.shell.load_unit import LOADS, load_unit
+
+CONFIGS = {
+    "beats of 9 bytes": ArrayConfig(num_pes=4, entries=128, pointers=32, rows=8, activations=64),
+    "beats of 8 bytes": ArrayConfig(num_pes=8, entries=128, pointers=32, rows=8, activations=64, index_bits=4),
+    "one PE, beats of 18": ArrayConfig(num_pes=1, entries=64, pointers=16, rows=8, activations=64, entries_per_word=16),
+}
+STROBES = {
+    isa.CODEBOOK: "codebook_write",
+    isa.POINTERS: "pointer_write",
+    isa.ENTRIES: "entry_write",
+    isa.BIAS: "bias_write",
+    isa.ACTIVATIONS: "activation_write",
+}
+
+
+def _writes(config, instruction, values, payload):
+    """Return (strobe, address, pe, data) of each write."""
+    wide = instruction in (isa.POINTERS, isa.ENTRIES)
+    size = config.beat_bytes if wide else 8
+    if instruction is isa.CODEBOOK:
+        places = [(word, 0) for word in range(4)]
+    elif instruction is isa.ENTRIES:
+        places = [(values["address"] + i, values["pe"]) for i in range(values["count"])]
+    else:
+        across = config.words_per_group if instruction is isa.ACTIVATIONS else config.pe_pairs
+        places = [(values["address"] + i, pe) for i in range(values["count"]) for pe in range(across)]
+    beats = [int.from_bytes(payload[size * i : size * (i + 1)], "little") for i in range(len(places))]
+    return [(STROBES[instruction], *place, beat) for place, beat in zip(places, beats, strict=True)]
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+@pytest.mark.parametrize("pause", [0, 0.5])
+def test_every_load_makes_its_writes_and_knows_its_last_word(name, pause):
+    config = CONFIGS[name]
+    assert name.split(" ")[-1 if "PE" in name else 2] == str(config.beat_bytes)
+    generator = random.Random(f"{name} {pause}")
+    begin, word_valid, ends = (bit() for _ in range(3))
+    header, word = vector(64), vector(64)
+    load = LoadBus(config)
+    todo = [instruction for instruction in LOADS for _ in range(3)]
+    generator.shuffle(todo)
+    state: dict = {"words": [], "wait": 0, "bank": 0, "slot": 0}
+    expected, seen = [], []
+
+    def drive(cycle):
+        begin.next = word_valid.next = False
+        if state["words"]:
+            if generator.random() >= pause:
+                word_valid.next = True
+                word.next = state["words"].pop(0)
+        elif state["wait"]:
+            state["wait"] -= 1
+        elif todo:
+            instruction = todo.pop()
+            count = {"count": generator.randint(1, 4)} if instruction is not isa.CODEBOOK else {}
+            head = random_header(config, instruction, generator, **count)
+            values = instruction.decode(head)
+            assert all(span_length(instruction, s, config, values) == values["count"] for s in instruction.spans)
+            size = 8 * instruction.payload_words(config, values)
+            payload = generator.randbytes(size)
+            expected.extend((*write, values) for write in _writes(config, instruction, values, payload))
+            header.next, begin.next = head, True
+            state["words"] = [int.from_bytes(payload[i : i + 8], "little") for i in range(0, size, 8)]
+            state["wait"] = 3
+
+    def look(cycle):
+        if word_valid:
+            assert bool(ends) == (not state["words"])
+        strobes = [strobe for strobe in STROBES.values() if getattr(load, strobe)]
+        assert len(strobes) <= 1
+        for strobe in strobes:
+            *write, values = expected[len(seen)]
+            mask = (1 << 64) - 1 if strobe not in ("pointer_write", "entry_write") else (1 << 8 * config.beat_bytes) - 1
+            assert [strobe, int(load.address), int(load.pe), int(load.data) & mask] == write
+            assert "bank" not in values or load.bank == values["bank"]
+            assert "slot" not in values or load.slot == values["slot"]
+            seen.append(strobe)
+
+    run_unit(lambda clk: load_unit(clk, header, begin, word_valid, word, ends, load, config), drive, look, 1200)
+    assert not todo
+    assert len(seen) == len(expected)
+    assert set(seen) == set(STROBES.values())
