@@ -28,9 +28,10 @@ from eie.atomic import make_folder, replacing
 from eie.compression import training as train
 from eie.compression.compress import compress
 from eie.compression.training import functional, torch
+from eie.contract.fixed_point import quantise
 from eie.data import mnist
 from eie.data.mnist import Digits
-from eie.network.reference import quantise, reference
+from eie.network.reference import reference
 
 ROOT = Path(__file__).resolve().parent.parent
 SIZES = (784, 300, 100, 10)

@@ -5,9 +5,9 @@ import pytest
 
 import eie
 from eie.contract.config import STREAM_BITS
+from eie.contract.fixed_point import quantise
 from eie.data.mnist import DATA
 from eie.data.mnist import test_digits as digits
-from eie.network.reference import quantise
 from eie.paper import BENCHMARKS
 
 full = pytest.mark.full

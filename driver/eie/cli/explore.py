@@ -18,14 +18,14 @@ from eie.atomic import require_folder
 from eie.boards.board import Board, board, board_names
 from eie.cli.common import ARRAY_HELP, ARRAY_OPTIONS, Commands, Progress, add_json_option, print_json, read_batch
 from eie.contract.config import ArrayConfig
+from eie.contract.fixed_point import ACTIVATION_MAX, quantise
 from eie.errors import ConfigError
 from eie.exploration.explore import Exploration, explore
 from eie.exploration.figure import describe, pareto_figure
 from eie.exploration.pareto import limit_of, time_us
 from eie.exploration.results import Row
 from eie.model_file.container import load
-from eie.network.model import ACTIVATION_MAX, Model
-from eie.network.reference import quantise
+from eie.network.model import Model
 from eie.plots import require_plots, save_figure
 
 _DENSITY = 0.35

@@ -9,12 +9,10 @@ from typing import Any
 
 from eie.cli.common import Commands, Progress, add_array_options, add_json_option, array_config, bytes_text, print_json
 from eie.compression.report import CompressionReport, compression_report
-from eie.contract.config import STREAM_BITS, ArrayConfig
+from eie.contract.config import WORD_BYTES, ArrayConfig
 from eie.model_file.container import describe, load
 from eie.network.model import Model
 from eie.program.packing import pack
-
-_WORD_BYTES = STREAM_BITS // 8
 
 
 def add_parser(commands: Commands) -> None:
@@ -51,7 +49,7 @@ def packed_figures(model: Model, config: ArrayConfig) -> dict[str, Any]:
     return {
         "resident": packed.resident,
         "weights_bytes": packed.weights.nbytes,
-        "inference_bytes": sum(segment.words(1) for segment in packed.segments) * _WORD_BYTES,
+        "inference_bytes": sum(segment.words(1) for segment in packed.segments) * WORD_BYTES,
         "segments": len(packed.segments),
         "tiles": [sum(len(row_tile.tiles) for row_tile in row_tiles) for row_tiles in packed.row_tiles],
     }

@@ -78,8 +78,8 @@ def _network(args: argparse.Namespace) -> tuple[Model, NDArray[np.int16]] | None
         return None
     if args.model is None or args.inputs is None:
         raise PackError("--model and --inputs go together: the model and vectors of activations to run it on")
+    from eie.contract.fixed_point import quantise
     from eie.model_file.container import load
-    from eie.network.reference import quantise
 
     model = load(args.model)
     batch, _ = read_batch(args.inputs, model)

@@ -20,11 +20,12 @@ from eie.cli.common import (
     print_json,
     read_batch,
 )
+from eie.contract.fixed_point import ACTIVATION_MAX, ACTIVATION_MIN, as_activations, quantise
 from eie.devices.choice import device_by_name
 from eie.errors import PackError
 from eie.model_file.container import load
-from eie.network.model import ACTIVATION_MAX, ACTIVATION_MIN, Model
-from eie.network.reference import as_activations, quantise, reference_layer
+from eie.network.model import Model
+from eie.network.reference import reference_layer
 from eie.runtime.accelerator import Accelerator
 
 _DENSITIES = (1.0, 0.35, 0.05)

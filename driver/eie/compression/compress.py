@@ -16,10 +16,10 @@ from eie.compression.report import CompressionReport, LayerReport, layer_report,
 from eie.compression.scaling import choose_scales, fraction_bits
 from eie.compression.sharing import share
 from eie.contract.config import ArrayConfig
+from eie.contract.fixed_point import dequantise, quantise
 from eie.errors import NetworkError
 from eie.network.model import Dense, Layer, Model
 from eie.network.readers import read_network
-from eie.network.reference import dequantise, quantise
 
 MEASURED_SAMPLES = 256
 """Calibration inputs, from the first, on which the errors of the report are measured; ranges come from all."""

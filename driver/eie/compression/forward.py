@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from eie.contract.fixed_point import finish
 from eie.network.model import Layer
-from eie.network.reference import finish
 
 _BLOCK = 1 << 21
 

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eie.contract.config import ACCUMULATOR_BITS, BIAS_BITS, SHIFT_LIMIT
+from eie.contract.fixed_point import ACTIVATION_MAX, ACTIVATION_MIN
 from eie.errors import LayerError
-from eie.network.model import ACTIVATION_MAX, ACTIVATION_MIN
 
 WEIGHT_MAX = ACTIVATION_MAX
 _BIAS_MAX = (1 << (BIAS_BITS - 1)) - 1

@@ -16,6 +16,8 @@ STREAM_BITS = 64
 SHIFT_LIMIT = ACCUMULATOR_BITS - 1
 """Largest rounding shift of an output."""
 
+WORD_BYTES = STREAM_BITS // 8
+"""Bytes of a stream word."""
 ACTIVATIONS_PER_WORD = STREAM_BITS // ACTIVATION_BITS
 
 # The instruction set gives every memory address and count 16 bits, a PE 8 bits and a codebook slot 4.

@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from eie.contract.config import ArrayConfig
+from eie.contract.fixed_point import as_activations
 from eie.errors import PackError
 from eie.network.model import Layer, Model
-from eie.network.reference import as_activations, reference_layer
+from eie.network.reference import reference_layer
 from eie.program.packing import PackedModel, pack
 from eie.program.tiling import Tile
 

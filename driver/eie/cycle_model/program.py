@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eie.contract import isa, pipeline, registers
-from eie.contract.config import ACTIVATIONS_PER_WORD, STREAM_BITS, ArrayConfig
+from eie.contract.config import ACTIVATIONS_PER_WORD, WORD_BYTES, ArrayConfig
 from eie.contract.isa import Instruction
 from eie.devices.emulation.device import EmulatedDevice, _Decoded, _State
 
@@ -25,7 +25,6 @@ EXECUTE_QUEUE = 8
 ACTIVATION_SEGMENTS = 8
 """Parts of the activation memory that are guarded apart (`hw/eie_hw/resources.py`)."""
 
-_WORD_BYTES = STREAM_BITS // 8
 # From the push into the execute queue, or from the end of the instruction before, to the start.
 _TO_START = 2
 # A STORE: from its start to its first step, from its last step to its end.
@@ -80,7 +79,7 @@ class ProgramTiming:
         What the DMA brings, at most the 8 bytes of a stream word.
     """
 
-    def __init__(self, config: ArrayConfig, bytes_per_cycle: float = _WORD_BYTES) -> None:
+    def __init__(self, config: ArrayConfig, bytes_per_cycle: float = WORD_BYTES) -> None:
         self.config = config
         self.steps: list[Step] = []
         self._word_cycles = word_cycles(bytes_per_cycle)
@@ -200,7 +199,7 @@ def _resources(instruction: Instruction, values: dict[str, int], config: ArrayCo
 
 def word_cycles(bytes_per_cycle: float) -> float:
     """Return the cycles between two stream words."""
-    return max(1.0, _WORD_BYTES / bytes_per_cycle)
+    return max(1.0, WORD_BYTES / bytes_per_cycle)
 
 
 class TimedDevice(EmulatedDevice):
@@ -220,7 +219,7 @@ class TimedDevice(EmulatedDevice):
         Of each transfer since the counters were cleared.
     """
 
-    def __init__(self, config: ArrayConfig | None = None, bytes_per_cycle: float = _WORD_BYTES) -> None:
+    def __init__(self, config: ArrayConfig | None = None, bytes_per_cycle: float = WORD_BYTES) -> None:
         self.bytes_per_cycle = bytes_per_cycle
         self.programs: list[ProgramTiming] = []
         super().__init__(config, timing=True)

@@ -15,15 +15,14 @@ from numpy.typing import ArrayLike, NDArray
 from eie.boards.board import Board
 from eie.boards.board import board as board_by_name
 from eie.contract import isa
-from eie.contract.config import STREAM_BITS, ArrayConfig
+from eie.contract.config import WORD_BYTES, ArrayConfig
+from eie.contract.fixed_point import as_activations, quantise
 from eie.cycle_model.program import ProgramTiming, Step, TimedDevice, word_cycles
 from eie.errors import ConfigError, PackError
 from eie.network.model import Layer, Model
-from eie.network.reference import as_activations, quantise
-from eie.program.packing import PackedModel, Segment, pack
-from eie.runtime.transfers import inferences_per_transfer
+from eie.program.packing import PackedModel, pack
+from eie.program.segment import Segment, inferences_per_transfer
 
-_WORD_BYTES = STREAM_BITS // 8
 TYPICAL_DENSITY = 0.35
 """Non-zeros among the activations of the paper's layers (Han et al., ISCA 2016, Table III: 35 to 41 % of most)."""
 _BATCH = {True: 16, False: 2}
@@ -222,9 +221,9 @@ def estimate(
     if clock_mhz is None:
         clock_mhz = 100 if isinstance(board, ArrayConfig) else board.clock_mhz
     if bytes_per_cycle is None:
-        bytes_per_cycle = _WORD_BYTES if isinstance(board, ArrayConfig) else board.dma_data_bits / 8
+        bytes_per_cycle = WORD_BYTES if isinstance(board, ArrayConfig) else board.dma_data_bits / 8
     _require("clock_mhz", clock_mhz, 0, 10_000)
-    _require("bytes_per_cycle", bytes_per_cycle, 0, _WORD_BYTES)
+    _require("bytes_per_cycle", bytes_per_cycle, 0, WORD_BYTES)
     _require("density", density, 0, 1)
     if batch is not None and batch < 1:
         raise ConfigError(f"batch is {batch}; it must be 1 or more")

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from eie.contract import registers
 from eie.contract.config import ArrayConfig
 from eie.contract.isa import ERROR_TEXT, ErrorCode
+from eie.errors import DeviceError
 
 
 class Device(Protocol):
@@ -75,3 +76,22 @@ def read_counter(device: Device, name: str) -> int:
         if again == high:
             return high << 32 | low
         high = again
+
+
+def check_identity(device: Device) -> None:
+    """Raise `DeviceError` unless the device is an EIE array built from this configuration and version."""
+    identity = device.read_register(registers.offset("identity"))
+    if identity != registers.MAGIC:
+        raise DeviceError(
+            f"identity register reads 0x{identity:08x}, not 0x{registers.MAGIC:08x}: this is not an EIE array"
+        )
+    for name, value in device.config.hardware_parameters().items():
+        built = device.read_register(registers.offset(name))
+        if built != int(value):
+            raise DeviceError(f"the device was built with {name}={built}, the driver was given {name}={int(value)}")
+    expected, built = registers.build_hash(device.config), device.read_register(registers.offset("hash"))
+    if built != expected:
+        raise DeviceError(
+            f"build hash 0x{built:08x}, this version of the driver expects 0x{expected:08x}: "
+            "rebuild the overlay, or use the driver version that it was built with"
+        )

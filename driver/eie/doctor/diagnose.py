@@ -25,9 +25,9 @@ from eie.contract.config import ArrayConfig
 from eie.data import mnist
 from eie.devices.choice import device_by_name
 from eie.devices.emulation.device import EmulatedDevice
-from eie.devices.interface import Device, error_text
+from eie.devices.interface import Device, check_identity, error_text
 from eie.errors import ConfigError, EieError
-from eie.runtime.accelerator import Accelerator, check_identity
+from eie.runtime.accelerator import Accelerator
 
 OK, FAIL, SKIPPED = "OK", "FAIL", "SKIPPED"
 
@@ -36,7 +36,6 @@ _DISTRIBUTION = "eie-pynq"
 _FOR_DEVELOPMENT = ("test", "train")
 _IMAGES = 16
 _BOARD_MACHINES = ("armv7l", "aarch64")
-_WORD_BYTES = 8
 
 
 @dataclass(frozen=True)

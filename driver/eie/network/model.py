@@ -10,11 +10,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from eie.contract.config import ACCUMULATOR_BITS, ACTIVATION_BITS, BIAS_BITS, CODEBOOK_SIZE, SHIFT_LIMIT
+from eie.contract.config import ACCUMULATOR_BITS, BIAS_BITS, CODEBOOK_SIZE, SHIFT_LIMIT
+from eie.contract.fixed_point import ACTIVATION_MIN
 from eie.errors import LayerError
 
-ACTIVATION_MIN = -(1 << (ACTIVATION_BITS - 1))
-ACTIVATION_MAX = (1 << (ACTIVATION_BITS - 1)) - 1
 _ACCUMULATOR_LIMIT = 1 << (ACCUMULATOR_BITS - 1)
 
 

@@ -15,11 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eie.contract.config import ArrayConfig
+from eie.contract.fixed_point import quantise
 from eie.cycle_model.layers import cycles
 from eie.data import mnist
 from eie.errors import ConfigError
 from eie.network.model import Layer, Model
-from eie.network.reference import quantise
 from eie.paper import machines, precision
 from eie.paper.benchmarks import BENCHMARKS, CLOCK_MHZ, PES, Benchmark
 from eie.paper.real_layers import compare_with_random, padding_share

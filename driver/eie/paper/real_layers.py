@@ -12,9 +12,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from eie.contract.config import ArrayConfig
+from eie.contract.fixed_point import as_activations
 from eie.cycle_model.layers import LayerCycles, cycles
 from eie.network.model import Layer, Model
-from eie.network.reference import as_activations, reference_layer
+from eie.network.reference import reference_layer
 from eie.paper.benchmarks import random_layer
 
 

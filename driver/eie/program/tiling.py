@@ -13,7 +13,7 @@ from eie.network.model import Layer
 from eie.program.encoding import EncodedRows, encode_rows
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Tile:
     """Whole activation groups of columns, of one block of rows, encoded.
 
@@ -97,7 +97,7 @@ class Tile:
         return pack_fields(slots.reshape(-1, config.entries_per_word), config.entry_bits, config.beat_bytes)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class RowTile:
     """A block of rows that the accumulators hold at once, cut into tiles of columns."""
 

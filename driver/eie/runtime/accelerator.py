@@ -13,11 +13,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from eie.contract import registers
-from eie.devices.interface import Device, read_counter
+from eie.contract.fixed_point import as_activations, dequantise, quantise
+from eie.devices.interface import Device, check_identity, read_counter
 from eie.errors import DeviceError, PackError, VerificationError
 from eie.network.model import Model
-from eie.network.reference import as_activations, dequantise, quantise, reference, reference_layer
-from eie.program.packing import Memory, PackedModel, pack
+from eie.network.reference import reference, reference_layer
+from eie.program.memory import Memory
+from eie.program.packing import PackedModel, pack
 from eie.runtime.transfers import Transfers
 
 _Result = TypeVar("_Result")
@@ -293,23 +295,4 @@ class Accelerator:
             f"input {vector}: layer {index}, row {row} (PE {pe}, local row {local}, row tile {tile} of "
             f"{len(row_tiles)}): the device gives {got}, the reference {right}; "
             f"{differences} outputs of the batch differ"
-        )
-
-
-def check_identity(device: Device) -> None:
-    """Raise `DeviceError` unless the device is an EIE array built from this configuration and version."""
-    identity = device.read_register(registers.offset("identity"))
-    if identity != registers.MAGIC:
-        raise DeviceError(
-            f"identity register reads 0x{identity:08x}, not 0x{registers.MAGIC:08x}: this is not an EIE array"
-        )
-    for name, value in device.config.hardware_parameters().items():
-        built = device.read_register(registers.offset(name))
-        if built != int(value):
-            raise DeviceError(f"the device was built with {name}={built}, the driver was given {name}={int(value)}")
-    expected, built = registers.build_hash(device.config), device.read_register(registers.offset("hash"))
-    if built != expected:
-        raise DeviceError(
-            f"build hash 0x{built:08x}, this version of the driver expects 0x{expected:08x}: "
-            "rebuild the overlay, or use the driver version that it was built with"
         )

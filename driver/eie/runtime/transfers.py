@@ -10,34 +10,17 @@ from types import TracebackType
 import numpy as np
 from numpy.typing import NDArray
 
-from eie.contract.config import STREAM_BITS
+from eie.contract.config import WORD_BYTES
 from eie.devices.interface import Device, error_text
 from eie.errors import DeviceError
-from eie.program.packing import Segment
+from eie.program.segment import Segment, inferences_per_transfer
 
-_WORD_BYTES = STREAM_BITS // 8
-# A transfer holds as many inferences as fit this: small enough that a batch has several, between which filling and
-# running overlap, and that a buffer stays in the processor's cache from quantising to flushing; large enough that
-# the cost of starting a transfer does not count.
-_TRANSFER_BYTES = 1 << 19
 # Buffers grow in steps of this.
 _BUFFER_BYTES = 1 << 16
 
 STAGES = ("quantise", "fill", "send", "wait", "unpack")
 """What the host does for a transfer, in order: floats to fixed point, activations into the buffer, flush and start of
 the DMA, wait for the array, outputs from the buffer and to floats."""
-
-
-def inferences_per_transfer(segment: Segment, batch: int) -> int:
-    """Return how many inferences of a batch go into one transfer; the last one may have fewer.
-
-    All transfers alike, where that is possible: a buffer keeps its program for the next one of the same size.
-    """
-    words = max(len(segment.unit), segment.output_words * segment.inferences)
-    most = max(1, _TRANSFER_BYTES // (_WORD_BYTES * words))
-    units = max(1, -(-batch // segment.inferences))
-    transfers = -(-units // most)
-    return -(-units // transfers) * segment.inferences
 
 
 class StageTimes:
@@ -141,7 +124,7 @@ class Transfers:
             if under_way:
                 self._collect(segment, outputs, under_way)
             with self.times.stage("send"):
-                self.device.send(buffer, size * segment.output_words * _WORD_BYTES)
+                self.device.send(buffer, size * segment.output_words * WORD_BYTES)
             under_way = part
         if under_way:
             self._collect(segment, outputs, under_way)
@@ -164,7 +147,7 @@ class Transfers:
         batch = len(activations)
         slot = self._slots[0]
         known = slot.segment is segment and slot.batch == batch
-        buffer = self._take(segment.words(batch) * _WORD_BYTES)
+        buffer = self._take(segment.words(batch) * WORD_BYTES)
         words = np.asarray(buffer).view(np.uint64)  # slices of pynq's own buffers are slow
         if not known:
             segment.write_program(batch, words)
@@ -196,9 +179,9 @@ class Transfers:
         self.times.inferences += size
 
     def _receive(self, words: int) -> NDArray[np.uint8]:
-        received = self.device.receive(words * _WORD_BYTES)
-        if len(received) != words * _WORD_BYTES:
-            what = f"received {len(received) // _WORD_BYTES} of {words} words"
+        received = self.device.receive(words * WORD_BYTES)
+        if len(received) != words * WORD_BYTES:
+            what = f"received {len(received) // WORD_BYTES} of {words} words"
             self._raise_on_error(what)
             raise DeviceError(f"{what}, and the device reports no error")
         return received

@@ -5,7 +5,7 @@ from __future__ import annotations
 from myhdl import Signal, always, always_comb, block, concat, intbv
 
 from eie.contract.config import ACCUMULATOR_BITS, ACTIVATION_BITS, BIAS_BITS, ArrayConfig
-from eie.network.model import ACTIVATION_MAX, ACTIVATION_MIN
+from eie.contract.fixed_point import ACTIVATION_MAX, ACTIVATION_MIN
 from eie_hw.parts.interfaces import bit, vector
 from eie_hw.parts.memories import single_port_ram
 

@@ -6,10 +6,8 @@ from math import gcd
 
 from myhdl import Signal, always, always_comb, block, concat
 
-from eie.contract.config import STREAM_BITS
+from eie.contract.config import STREAM_BITS, WORD_BYTES
 from eie_hw.parts.interfaces import vector
-
-WORD_BYTES = STREAM_BITS // 8
 
 
 @block

@@ -13,11 +13,11 @@ import eie
 from eie import plots
 from eie.cli import main, run, verify
 from eie.cli.common import read_array
+from eie.contract.fixed_point import quantise
 from eie.data import mnist
 from eie.demo import lenet as demo
 from eie.devices.choice import device_by_name
 from eie.errors import DeviceError, EieError, MissingExtraError, NetworkError, PackError
-from eie.network.reference import quantise
 
 
 @pytest.fixture

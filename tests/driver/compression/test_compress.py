@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 
 from eie.compression.compress import STAGES, compress
 from eie.compression.report import CompressionReport, sqnr_db
+from eie.contract.fixed_point import dequantise, quantise
 from eie.errors import NetworkError
 from eie.network.model import Dense, accumulator_bound
-from eie.network.reference import dequantise, quantise, reference
+from eie.network.reference import reference
 
 
 def network(shapes, seed=0, bias=True):

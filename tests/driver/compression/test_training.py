@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 
 from eie.compression.compress import compress
+from eie.contract.fixed_point import quantise
 from eie.data import mnist
 from eie.errors import MissingExtraError, NetworkError
 from eie.model_file.container import load
-from eie.network.reference import quantise, reference
+from eie.network.reference import reference
 
 MODEL = mnist.DATA / "lenet-300-100.eie"
 NETWORK = mnist.DATA / "lenet-300-100.npz"

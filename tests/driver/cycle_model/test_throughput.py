@@ -50,7 +50,7 @@ def test_layers_add_up_to_the_whole_and_the_whole_is_what_the_driver_takes(width
 
 
 def test_a_batch_in_several_transfers_is_timed_as_the_driver_sends_it(monkeypatch):
-    monkeypatch.setattr("eie.runtime.transfers._TRANSFER_BYTES", 2000)
+    monkeypatch.setattr("eie.program.segment._TRANSFER_BYTES", 2000)
     model = network(40, 30, 10)
     found = eie.estimate(model, SMALL, activations(model, 60))
     with eie.Accelerator(TimedDevice(SMALL)) as driver:

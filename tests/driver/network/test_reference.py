@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import eie
+from eie.contract.fixed_point import dequantise, finish, quantise
 from eie.errors import PackError
-from eie.network.reference import dequantise, finish, quantise
 from tests.strategies import activations, models
 
 

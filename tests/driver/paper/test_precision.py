@@ -6,10 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import eie
+from eie.contract.fixed_point import quantise
 from eie.data import mnist
 from eie.demo.lenet import NETWORK
 from eie.network.readers import read_network
-from eie.network.reference import quantise
 from eie.paper import energy, precision
 
 

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 import eie
 from eie.contract import isa
-from eie.program.packing import Memory, pack
+from eie.program.memory import Memory
+from eie.program.packing import pack
 from tests.strategies import activations, configs, models
 
 

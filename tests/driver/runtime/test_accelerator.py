@@ -132,7 +132,7 @@ def test_a_saved_model_is_loaded_by_its_path(tmp_path):
 
 
 def test_large_batches_go_in_several_transfers(monkeypatch):
-    monkeypatch.setattr("eie.runtime.transfers._TRANSFER_BYTES", 2000)
+    monkeypatch.setattr("eie.program.segment._TRANSFER_BYTES", 2000)
     acc = eie.Accelerator(eie.EmulatedDevice(CONFIG))
     m = model()
     a = activations(m, 101, 0)
@@ -187,7 +187,7 @@ def test_a_run_is_tried_once_more_on_request():
 
 
 def test_input_refused_half_way_leaves_no_reply_behind(monkeypatch):
-    monkeypatch.setattr("eie.runtime.transfers._TRANSFER_BYTES", 2000)
+    monkeypatch.setattr("eie.program.segment._TRANSFER_BYTES", 2000)
     acc = eie.Accelerator(eie.EmulatedDevice(CONFIG))
     m = acc.load(model())
     x = np.random.default_rng(0).normal(size=(60, 40))
@@ -201,7 +201,7 @@ def test_input_refused_half_way_leaves_no_reply_behind(monkeypatch):
 
 
 def test_the_host_fills_a_buffer_while_the_device_works_on_the_other(monkeypatch):
-    monkeypatch.setattr("eie.runtime.transfers._TRANSFER_BYTES", 2000)
+    monkeypatch.setattr("eie.program.segment._TRANSFER_BYTES", 2000)
     events = []
 
     class Recorder(eie.EmulatedDevice):

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import eie
-from eie.runtime.transfers import inferences_per_transfer
+from eie.program.segment import inferences_per_transfer
 
 MODEL = eie.Model([eie.Layer.from_dense_codes(np.ones((16, 64)), np.arange(16))])
 CONFIG = eie.ArrayConfig(num_pes=4, entries=2048)
@@ -26,7 +26,7 @@ def test_transfers_of_a_batch_are_whole_units_alike_and_as_few_as_possible(batch
 
 
 def test_a_batch_that_divides_evenly_writes_its_programs_once(monkeypatch):
-    monkeypatch.setattr("eie.runtime.transfers._TRANSFER_BYTES", 8 * len(SEGMENT.unit) * 18)
+    monkeypatch.setattr("eie.program.segment._TRANSFER_BYTES", 8 * len(SEGMENT.unit) * 18)
     batch = 4 * 15 * SEGMENT.inferences
     assert inferences_per_transfer(SEGMENT, batch) == 15 * SEGMENT.inferences, "not 18, 18, 18 and 6"
     written = []

@@ -6,7 +6,7 @@ import numpy as np
 from unit_bench import run_unit
 
 from eie import ArrayConfig
-from eie.network.reference import finish
+from eie.contract.fixed_point import finish
 from eie_hw.array.output_unit import LATENCY, output_unit
 from eie_hw.parts.interfaces import bit, vector
 

@@ -16,13 +16,12 @@ from numpy.typing import NDArray
 
 from eie.contract import isa, registers
 from eie.contract.bits import unpack_fields
-from eie.contract.config import ACCUMULATOR_BITS, CODEBOOK_SIZE, STREAM_BITS, ArrayConfig
+from eie.contract.config import ACCUMULATOR_BITS, CODEBOOK_SIZE, WORD_BYTES, ArrayConfig
+from eie.contract.fixed_point import finish
 from eie.contract.isa import ErrorCode
 from eie.devices.emulation.tile_matrix import TileMatrix, decode_tile
 from eie.errors import DeviceError
-from eie.network.reference import finish
 
-_WORD_BYTES = STREAM_BITS // 8
 # Activations and accumulators of a batch of repetitions take at most about this much.
 _BATCH_BYTES = 128 << 20
 
@@ -94,8 +93,8 @@ class EmulatedDevice:
     def send(self, buffer: NDArray[np.uint8], reply_bytes: int = 0) -> None:
         """Execute one packet of instructions."""
         data = np.ascontiguousarray(buffer).view(np.uint8).ravel()
-        if len(data) % _WORD_BYTES:
-            raise DeviceError(f"a transfer of {len(data)} bytes is not a multiple of {_WORD_BYTES}")
+        if len(data) % WORD_BYTES:
+            raise DeviceError(f"a transfer of {len(data)} bytes is not a multiple of {WORD_BYTES}")
         if self._error is ErrorCode.NONE:
             self._execute(data.view("<u8"))
 

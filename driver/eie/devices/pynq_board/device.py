@@ -17,7 +17,7 @@ from pynq.lib.dma import DMA
 from eie.boards.board import ARRAY_VLNV, design_build_hash
 from eie.boards.overlay_files import bit_design, hwh_design, hwh_memory
 from eie.contract import isa, registers
-from eie.contract.config import STREAM_BITS, ArrayConfig
+from eie.contract.config import STREAM_BITS, WORD_BYTES, ArrayConfig
 from eie.devices.interface import error_text
 from eie.errors import ConfigError, DeviceError
 from eie.program.packets import split_program
@@ -40,7 +40,6 @@ _ERRORS = {
 }
 _ERROR_MASK = sum(_ERRORS)
 
-_WORD_BYTES = STREAM_BITS // 8
 _UNTOUCHED = np.uint64(0x9E37_79B9_7F4A_7C15)
 """What the reply buffer is filled with, so that it shows how far a reply came that has no end."""
 
@@ -93,7 +92,7 @@ class PynqDevice:
         self.config = _read_config(self.array, files, described)
         self.dma: DMA = _driver(self.overlay, engine)
         self._memory = hwh_memory(files.with_suffix(".hwh"), engine)
-        self._packet_words = self.dma.buffer_max_size // _WORD_BYTES
+        self._packet_words = self.dma.buffer_max_size // WORD_BYTES
         self._buffers: dict[int, PynqBuffer] = {}
         self._reply: PynqBuffer | None = None
         self._expected = self._sent = 0
@@ -119,14 +118,14 @@ class PynqDevice:
         """Start sending one packet, after making the DMA ready for its reply."""
         if not isinstance(buffer, PynqBuffer):
             raise DeviceError(f"send takes a buffer of allocate, not {type(buffer).__name__}: the DMA reads it")
-        if buffer.nbytes % _WORD_BYTES or reply_bytes % _WORD_BYTES:
-            raise DeviceError(f"a transfer of {buffer.nbytes} bytes is not a multiple of {_WORD_BYTES}")
+        if buffer.nbytes % WORD_BYTES or reply_bytes % WORD_BYTES:
+            raise DeviceError(f"a transfer of {buffer.nbytes} bytes is not a multiple of {WORD_BYTES}")
         if self._under_way:
             raise DeviceError("a transfer is under way; receive its reply first, or soft-reset if it failed")
         reply = self._fresh_reply(reply_bytes) if reply_bytes else None
         self._source = buffer
         self._packets = self._cut(buffer)
-        self._sent, self._expected = buffer.nbytes // _WORD_BYTES, reply_bytes // _WORD_BYTES
+        self._sent, self._expected = buffer.nbytes // WORD_BYTES, reply_bytes // WORD_BYTES
         self._under_way = True
         if reply is not None:
             self._transfer(self.dma.recvchannel, reply)
@@ -150,7 +149,7 @@ class PynqDevice:
         if self._expected:
             self.dma.recvchannel.wait()  # it has come: this invalidates the buffer and reads the length
             received = self.dma.recvchannel.transferred
-            if received != self._expected * _WORD_BYTES:
+            if received != self._expected * WORD_BYTES:
                 raise DeviceError(self._diagnosis("the reply is too short"))
             self._settle(end)
         self._under_way = False
@@ -185,7 +184,7 @@ class PynqDevice:
 
     def _allocate(self, nbytes: int) -> PynqBuffer:
         try:
-            buffer = pynq.allocate((max(nbytes, _WORD_BYTES),), np.uint8, target=self.overlay.device)
+            buffer = pynq.allocate((max(nbytes, WORD_BYTES),), np.uint8, target=self.overlay.device)
         except (RuntimeError, MemoryError, OSError) as error:
             raise DeviceError(
                 f"no contiguous memory for a buffer of {nbytes} bytes ({error}): free other buffers, for example those "
@@ -227,7 +226,7 @@ class PynqDevice:
         if buffer.nbytes <= self.dma.buffer_max_size:
             return [buffer]
         packets = split_program(np.asarray(buffer).view(np.uint64), self.config, self._packet_words)
-        return [buffer[packet.start * _WORD_BYTES : packet.stop * _WORD_BYTES] for packet in packets]
+        return [buffer[packet.start * WORD_BYTES : packet.stop * WORD_BYTES] for packet in packets]
 
     def _transfer(self, channel: Any, buffer: PynqBuffer) -> None:
         try:
@@ -303,7 +302,7 @@ class PynqDevice:
         """Return one sentence on the state of both DMA channels and the array."""
         parts = [what, self._send_state()]
         if self._expected and self._reply is not None:
-            parts.append(self._receive_state(self._reply[: self._expected * _WORD_BYTES]))
+            parts.append(self._receive_state(self._reply[: self._expected * WORD_BYTES]))
         error = error_text(self)
         status = self.read_register(registers.offset("status"))
         accepted = self.read_register(registers.offset("instructions"))

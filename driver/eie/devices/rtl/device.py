@@ -9,12 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eie.contract import registers
-from eie.contract.config import STREAM_BITS, ArrayConfig
+from eie.contract.config import WORD_BYTES, ArrayConfig
 from eie.devices.rtl.build import build
 from eie.errors import DeviceError
 
-_WORD_BYTES = STREAM_BITS // 8
-_FULL_KEEP = (1 << _WORD_BYTES) - 1
+_FULL_KEEP = (1 << WORD_BYTES) - 1
 _CYCLES_AT_ONCE = 20_000
 _IDLE_CHECK_CYCLES = 100
 _RESET_CYCLES = 40
@@ -66,8 +65,8 @@ class RtlDevice:
     def send(self, buffer: NDArray[np.uint8], reply_bytes: int = 0) -> None:
         """Queue one packet of instructions; it is played while anything is received or read."""
         data = np.ascontiguousarray(buffer).view(np.uint8).ravel()
-        if len(data) % _WORD_BYTES:
-            raise DeviceError(f"a transfer of {len(data)} bytes is not a multiple of {_WORD_BYTES}")
+        if len(data) % WORD_BYTES:
+            raise DeviceError(f"a transfer of {len(data)} bytes is not a multiple of {WORD_BYTES}")
         self._library.eie_receiving(self._handle, True)
         self._queue(data.view("<u8"), _FULL_KEEP, True)
 
@@ -120,8 +119,8 @@ class RtlDevice:
             waited += _CYCLES_AT_ONCE
             if waited > _PATIENCE:
                 raise DeviceError(f"the simulated array is stuck: no transfer for {waited} cycles; soft-reset it")
-        if words * _WORD_BYTES > nbytes:
-            raise DeviceError(f"the device returned {words * _WORD_BYTES} bytes, the receiver has room for {nbytes}")
+        if words * WORD_BYTES > nbytes:
+            raise DeviceError(f"the device returned {words * WORD_BYTES} bytes, the receiver has room for {nbytes}")
         return self.take(words)[0].view(np.uint8)
 
     def drain(self) -> None:

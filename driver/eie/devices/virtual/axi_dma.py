@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from eie.contract.config import STREAM_BITS
+from eie.contract.config import WORD_BYTES
 from eie.devices.virtual.fabric import Fabric
 from eie.devices.virtual.faults import RECEIVE, SEND, Faults
 from eie.devices.virtual.memory import DecodeError, Memory, VirtualBoardError
@@ -24,7 +24,6 @@ INTERNAL_ERROR, SLAVE_ERROR, DECODE_ERROR = 1 << 4, 1 << 5, 1 << 6
 ERRORS = INTERNAL_ERROR | SLAVE_ERROR | DECODE_ERROR
 
 _CONTROL_RESET_VALUE = 1 << 16 | 1 << 1
-_WORD_BYTES = STREAM_BITS // 8
 _BURST_WORDS = 8192
 """Words that a step moves; far more than a burst of the bus, or nothing would ever come to an end."""
 
@@ -161,16 +160,16 @@ class AxiDma:
         if channel.moved == channel.armed:
             channel.complete()
             return
-        count = self._before_fault(channel, min(_BURST_WORDS, (channel.armed - channel.moved) // _WORD_BYTES))
+        count = self._before_fault(channel, min(_BURST_WORDS, (channel.armed - channel.moved) // WORD_BYTES))
         if not count:
             self._happen(channel)
             return
         try:
-            data = self.memory.fabric_read(channel.address + channel.moved, count * _WORD_BYTES)
+            data = self.memory.fabric_read(channel.address + channel.moved, count * WORD_BYTES)
         except DecodeError:
             channel.fail(DECODE_ERROR)
             return
-        channel.moved += count * _WORD_BYTES
+        channel.moved += count * WORD_BYTES
         self.fabric.accept(data.view(np.uint64), channel.moved == channel.armed)
 
     def _step_receive(self, channel: _Channel) -> None:
@@ -180,7 +179,7 @@ class AxiDma:
             self._happen(channel)
             return
         if channel.moved + words.nbytes > channel.armed:
-            words, last = words[: (channel.armed - channel.moved) // _WORD_BYTES], False
+            words, last = words[: (channel.armed - channel.moved) // WORD_BYTES], False
             self._store(channel, words)
             channel.fail(INTERNAL_ERROR)
             return
@@ -200,11 +199,11 @@ class AxiDma:
 
     def _before_fault(self, channel: _Channel, count: int) -> int:
         """Return how many of the next `count` words come before the next fault of DMA or memory."""
-        return self.faults.words_before(channel.stream, channel.moved // _WORD_BYTES, count)
+        return self.faults.words_before(channel.stream, channel.moved // WORD_BYTES, count)
 
     def _happen(self, channel: _Channel) -> None:
         """Let the fault happen that the channel has come to."""
-        fault = self.faults.take_at_memory(channel.stream, channel.moved // _WORD_BYTES)
+        fault = self.faults.take_at_memory(channel.stream, channel.moved // WORD_BYTES)
         if fault.kind == "reset_array":
             self.fabric.reset()
         elif fault.kind == "reset_dma":
@@ -220,8 +219,8 @@ class AxiDma:
         return (self._receive, offset - S2MM) if offset >= S2MM else (self._send, offset)
 
     def _check_alignment(self, channel: _Channel) -> None:
-        if channel.address % _WORD_BYTES:
+        if channel.address % WORD_BYTES:
             raise VirtualBoardError(
-                f"address 0x{channel.address:08x} is not a multiple of {_WORD_BYTES}: without realignment engine the "
+                f"address 0x{channel.address:08x} is not a multiple of {WORD_BYTES}: without realignment engine the "
                 "DMA moves undefined data"
             )

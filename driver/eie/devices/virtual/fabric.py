@@ -13,11 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eie.contract import registers
-from eie.contract.config import STREAM_BITS, ArrayConfig
+from eie.contract.config import ArrayConfig
 from eie.devices.interface import Device
 from eie.devices.virtual.faults import RECEIVE, SEND, Faults
 
-_WORD_BYTES = STREAM_BITS // 8
 _ANY_LENGTH = 1 << 60
 _STATUS = registers.offset("status")
 _LOST_AT_ONCE = 1 << 12

@@ -1,0 +1,48 @@
+"""What is free of the memories that models stay resident in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eie.contract.config import ArrayConfig
+from eie.program.tiling import Tile
+
+
+class Memory:
+    """What is free of the memories that models stay resident in."""
+
+    def __init__(self, config: ArrayConfig) -> None:
+        self.config = config
+        self.pairs = [0] * config.banks
+        self.words = np.zeros((config.banks, config.num_pes), np.int64)
+        self.slot = 0
+        self.bias = 0
+
+    def copy(self) -> Memory:
+        """Return an independent copy."""
+        other = Memory(self.config)
+        other.pairs, other.words, other.slot, other.bias = list(self.pairs), self.words.copy(), self.slot, self.bias
+        return other
+
+    def place_tile(self, tile: Tile) -> Place | None:
+        """Take room for a tile in the first bank that has it, or return None."""
+        for bank in range(self.config.banks):
+            pair, words = self.pairs[bank], self.words[bank].copy()
+            if (
+                pair + tile.pairs <= self.config.pointer_pairs
+                and ((words + tile.word_counts) <= self.config.entry_words).all()
+            ):
+                self.pairs[bank] += tile.pairs
+                self.words[bank] += tile.word_counts
+                return Place(bank, pair, words)
+        return None
+
+
+@dataclass(frozen=True)
+class Place:
+    bank: int
+    pair: int
+    words: NDArray[np.int64]
