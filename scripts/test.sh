@@ -49,6 +49,7 @@ check "system tools" system_tools
 check "ruff check" "$python" -m ruff check --quiet .
 check "ruff format" "$python" -m ruff format --check --quiet .
 check "mypy" "$python" -m mypy --no-error-summary
+check "imports" "$environment/bin/lint-imports" --no-cache
 if $full; then
     check "numpy alone" scripts/check_minimal.sh
     check "pynq" scripts/test_pynq.sh --full

@@ -23,8 +23,8 @@ from eie_hw.array.load_decode import load_decode
 from eie_hw.array.nonzero_groups import nonzero_groups
 from eie_hw.array.performance_counters import performance_counters
 from eie_hw.array.store_control import store_control
-from eie_hw.conversion.hierarchy import entity
 from eie_hw.element.element_counters import count_bits
+from eie_hw.parts.entity import entity
 from eie_hw.parts.interfaces import bit, vector
 
 

@@ -7,9 +7,9 @@ from myhdl import ConcatSignal, always, always_comb, block
 from eie.contract.config import ACCUMULATOR_BITS, ACTIVATION_BITS, ACTIVATIONS_PER_WORD, ArrayConfig
 from eie_hw.array.activation_memory import activation_memory
 from eie_hw.array.output_unit import output_unit
-from eie_hw.conversion.hierarchy import entity
 from eie_hw.element.element_counters import count_bits
 from eie_hw.element.processing_element import processing_element
+from eie_hw.parts.entity import entity
 from eie_hw.parts.interfaces import bit, vector
 from eie_hw.parts.multiplexer import multiplexer
 

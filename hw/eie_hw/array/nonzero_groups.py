@@ -7,7 +7,7 @@ from myhdl import ConcatSignal, Signal, always, always_comb, block, modbv
 from eie.contract import pipeline
 from eie.contract.config import ArrayConfig
 from eie_hw.array.leading_nonzero import leading_nonzero
-from eie_hw.conversion.hierarchy import entity
+from eie_hw.parts.entity import entity
 from eie_hw.parts.interfaces import ADDRESS_BITS, bit, vector
 from eie_hw.parts.memories import lut_ram
 from eie_hw.parts.register_slice import register_slice

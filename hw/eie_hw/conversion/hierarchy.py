@@ -26,23 +26,6 @@ SUFFIX = {"VHDL": ".vhd", "Verilog": ".v"}
 _HARMLESS = ("Signal is driven but not read", "Port is not used", "Output port is read internally")
 
 
-def entity(instance: _Block) -> _Block:
-    """Mark a unit's instance to become an entity (module) of its own in the converted HDL.
-
-    Parameters
-    ----------
-    instance : myhdl block instance
-        Its arguments are signals, interface objects with signals as attributes, and parameters with a stable `repr`.
-        It takes no signal from an enclosing function.
-
-    Returns
-    -------
-    The same instance.
-    """
-    instance.is_entity = True
-    return instance
-
-
 def convert_hierarchy(top: _Block, directory: Path, hdl: str, name: str, std_logic_ports: bool = False) -> list[Path]:
     """Convert a design with its entities to HDL files in a directory.
 

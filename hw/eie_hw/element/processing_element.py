@@ -6,12 +6,12 @@ from myhdl import always, always_comb, block, concat
 
 from eie.contract import pipeline
 from eie.contract.config import ACTIVATION_BITS, CODE_BITS, ArrayConfig
-from eie_hw.conversion.hierarchy import entity
 from eie_hw.element.activation_queue import activation_queue
 from eie_hw.element.arithmetic_unit import arithmetic_unit
 from eie_hw.element.element_counters import element_counters
 from eie_hw.element.pointer_read import pointer_read
 from eie_hw.element.sparse_matrix_read import sparse_matrix_read
+from eie_hw.parts.entity import entity
 from eie_hw.parts.interfaces import bit, vector
 
 

@@ -8,7 +8,7 @@ from myhdl import ResetSignal, Signal, always, always_comb, block
 from myhdl._block import _Block
 
 from eie.contract.config import ArrayConfig
-from eie_hw.conversion.hierarchy import entity
+from eie_hw.parts.entity import entity
 from eie_hw.parts.interfaces import (
     ActivationRead,
     AxiLite,

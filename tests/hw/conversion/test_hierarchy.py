@@ -5,8 +5,9 @@ import re
 import pytest
 from myhdl import ConversionError, Signal, always, block, intbv
 
-from eie_hw.conversion.hierarchy import convert_hierarchy, entity
+from eie_hw.conversion.hierarchy import convert_hierarchy
 from eie_hw.conversion.reserved_words import languages_reserving
+from eie_hw.parts.entity import entity
 from eie_hw.parts.interfaces import bit, vector
 
 
