@@ -153,7 +153,7 @@ def _panels(
     return figure, axes
 
 
-def _pe_ticks(num_pes: int) -> NDArray[np.int64]:
+def _pe_ticks(num_pes: int) -> NDArray[np.intp]:
     return np.arange(0, num_pes, max(1, num_pes // 8))
 
 
@@ -162,7 +162,7 @@ def _positions(layer: Layer, config: ArrayConfig) -> tuple[NDArray[Any], NDArray
     local_rows = -(-layer.rows // config.num_pes)
     columns = np.repeat(np.arange(layer.columns), np.diff(layer.column_starts))
     local, pe = np.divmod(layer.row_indices, config.num_pes)
-    return columns, pe.astype(np.int64) * local_rows + local, local_rows
+    return columns, pe.astype(np.intp) * local_rows + local, local_rows
 
 
 def _draw_pattern(axes: Axes, layer: Layer, config: ArrayConfig) -> None:

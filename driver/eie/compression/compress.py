@@ -191,11 +191,11 @@ def _compress_layer(
 
 def _by_column(
     weight: NDArray[np.float32], mask: NDArray[np.bool_]
-) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.float32]]:
+) -> tuple[NDArray[np.intp], NDArray[np.int32], NDArray[np.float32]]:
     """Return column starts, row indices and values of the kept weights, column by column."""
     rows, columns = weight.shape
     flat = np.flatnonzero(np.ascontiguousarray(mask.T))
-    starts = np.zeros(columns + 1, np.int64)
+    starts = np.zeros(columns + 1, np.intp)
     np.cumsum(np.count_nonzero(mask, axis=0), out=starts[1:])
     column, row = np.divmod(flat, rows)
     return starts, row.astype(np.int32), weight[row, column]

@@ -93,7 +93,7 @@ def _lloyd(
     ordered: NDArray[np.float32], sums: NDArray[np.float64], centroids: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     """Iterate to the fixed point. Sorted weights make a cluster a range, and its mean a difference of two sums."""
-    edges = np.zeros(0, np.int64)
+    edges = np.zeros(0, np.intp)
     for _ in range(_MAX_ITERATIONS):
         middle = _boundaries(centroids)
         previous, edges = edges, np.r_[0, np.searchsorted(ordered, middle), len(ordered)]

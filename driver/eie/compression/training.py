@@ -203,7 +203,7 @@ def share_finetune(
 
 def share(
     weights: NDArray[np.float32], values: int = SHARED_VALUES, code_cost: float = 0.0, iterations: int = 60
-) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
     """Find shared values for weights, by k-means from linear initialisation, with a price on rare codes.
 
     A weight joins the value with the least ``(weight - value)**2 / variance + code_cost * bits``, where bits is the
@@ -223,18 +223,18 @@ def share(
     -------
     values : ndarray, shape (k,), float64
         Ascending, distinct, not 0.
-    codes : ndarray, shape (n,), int64
+    codes : ndarray, shape (n,), intp
         Index of each weight's value.
     """
     if not 1 <= values <= SHARED_VALUES:
         raise NetworkError(f"{values} shared values asked for; a codebook has 1 to {SHARED_VALUES}")
     w = np.asarray(weights, np.float64).ravel()
     if not len(w):
-        return np.zeros(0), np.zeros(0, np.int64)
+        return np.zeros(0), np.zeros(0, np.intp)
     variance = max(float(w.var()), _VARIANCE_FLOOR)
     centroids = np.linspace(w.min(), w.max(), values)
     bits = np.full(values, math.log2(values))
-    codes = np.zeros(len(w), np.int64)
+    codes = np.zeros(len(w), np.intp)
     for _ in range(iterations):
         previous = codes
         codes = ((w[:, None] - centroids) ** 2 / variance + code_cost * bits).argmin(axis=1)

@@ -147,8 +147,8 @@ class LayerRecord:
         codebook = decode_codebook(self.sections["codebook"])
         codes = decode_codes(self.sections["codes"], positions, codebook, bool(self.informed))
         order = np.lexsort((rows, columns)) if self.by_row or self.width else np.arange(len(positions))
-        starts = np.zeros(self.columns + 1, np.int64)
-        np.cumsum(np.bincount(columns, minlength=self.columns), out=starts[1:])
+        starts = np.zeros(self.columns + 1, np.intp)
+        np.cumsum(np.bincount(columns.astype(np.intp, copy=False), minlength=self.columns), out=starts[1:])
         return Layer(
             rows=self.rows,
             columns=self.columns,
@@ -168,9 +168,11 @@ class LayerRecord:
 
 def _scan(layer: Layer, by_row: int, width: int) -> tuple[Positions, Positions, Positions]:
     """Return the order of non-zeros in a scan, their positions in it, and the empty lines that the scan leaves out."""
-    rows, columns = layer.row_indices.astype(np.int64), layer.column_indices()
+    # The number of a cell may be larger than an index of a 32-bit processor: in int64, as `Positions` are.
+    rows, columns = layer.row_indices.astype(np.int64), layer.column_indices().astype(np.int64)
     major, minor, lines = (rows, columns, layer.columns) if by_row else (columns, rows, layer.rows)
-    used = np.bincount(minor, minlength=lines) > 0
+    used = np.zeros(lines, bool)
+    used[minor] = True
     kept = _line_order(lines, width)
     kept = kept[used[kept]]
     rank = np.zeros(lines, np.int64)

@@ -73,7 +73,7 @@ class Layer:
     ----------
     rows, columns : int
         R outputs, C inputs.
-    column_starts : ndarray, shape (C + 1,), int64
+    column_starts : ndarray, shape (C + 1,), intp
         Column j's non-zeros are elements column_starts[j] to column_starts[j + 1] - 1 of the next two.
     row_indices : ndarray, shape (nnz,), int32
         Strictly ascending in each column.
@@ -98,7 +98,7 @@ class Layer:
 
     rows: int
     columns: int
-    column_starts: NDArray[np.int64]
+    column_starts: NDArray[np.intp]
     row_indices: NDArray[np.int32]
     codes: NDArray[np.uint8]
     codebook: NDArray[np.int16]
@@ -139,7 +139,7 @@ class Layer:
         rows, columns = dense.shape
         by_column = np.ascontiguousarray(dense.T)
         flat = np.flatnonzero(by_column)
-        starts = np.zeros(columns + 1, np.int64)
+        starts = np.zeros(columns + 1, np.intp)
         np.cumsum(np.count_nonzero(by_column, axis=1), out=starts[1:])
         return cls(
             rows=rows,
@@ -170,8 +170,8 @@ class Layer:
         dense[self.row_indices, self.column_indices()] = self.codes
         return dense
 
-    def column_indices(self) -> NDArray[np.int64]:
-        """Return the column of every non-zero, shape (nnz,), int64."""
+    def column_indices(self) -> NDArray[np.intp]:
+        """Return the column of every non-zero, shape (nnz,), intp."""
         return np.repeat(np.arange(self.columns), np.diff(self.column_starts))
 
     def dense_weights(self) -> NDArray[np.float64]:
@@ -180,7 +180,7 @@ class Layer:
 
 
 _ARRAYS = {
-    "column_starts": np.int64,
+    "column_starts": np.intp,
     "row_indices": np.int32,
     "codes": np.uint8,
     "codebook": np.int16,

@@ -24,7 +24,7 @@ class _Compute:
     """A tile's activations, shape (columns,), and the places of its columns in the entries, shape (N, columns + 1)."""
 
     activations: NDArray[np.int16]
-    starts: NDArray[np.int64]
+    starts: NDArray[np.intp]
     address: int
 
     @property

@@ -22,7 +22,7 @@ _CLOSE_ENOUGH = 0.001
 """Stop exchanging rows when the fullest PE has at most this share more than the mean."""
 
 
-def balance(model: Model, blocks: list[list[int]], num_pes: int) -> tuple[Model, tuple[NDArray[np.int64], ...]]:
+def balance(model: Model, blocks: list[list[int]], num_pes: int) -> tuple[Model, tuple[NDArray[np.intp], ...]]:
     """Order the rows of every layer so that the PEs have about the same work.
 
     Parameters
@@ -36,11 +36,11 @@ def balance(model: Model, blocks: list[list[int]], num_pes: int) -> tuple[Model,
     -------
     balanced : Model
         The same function, but for the order of its outputs.
-    places : tuple of ndarray, int64, per layer of shape (R,)
+    places : tuple of ndarray, intp, per layer of shape (R,)
         Row of the balanced layer that each row has become.
     """
     layers: list[Layer] = []
-    places: list[NDArray[np.int64]] = []
+    places: list[NDArray[np.intp]] = []
     columns = np.arange(model.columns)
     for layer, sizes in zip(model.layers, blocks, strict=True):
         counts = np.bincount(layer.row_indices, minlength=layer.rows)
@@ -54,7 +54,7 @@ def balance(model: Model, blocks: list[list[int]], num_pes: int) -> tuple[Model,
     return balanced, tuple(places)
 
 
-def assign_rows(counts: NDArray[np.integer], blocks: list[int], num_pes: int) -> NDArray[np.int64]:
+def assign_rows(counts: NDArray[np.integer], blocks: list[int], num_pes: int) -> NDArray[np.intp]:
     """Return the row to put at each place.
 
     Parameters
@@ -67,10 +67,10 @@ def assign_rows(counts: NDArray[np.integer], blocks: list[int], num_pes: int) ->
 
     Returns
     -------
-    ndarray, shape (R,), int64
+    ndarray, shape (R,), intp
         Place p is in PE ``p mod num_pes``.
     """
-    descending = np.argsort(-np.asarray(counts, np.int64), kind="stable")
+    descending = np.argsort(-np.asarray(counts, np.intp), kind="stable")
     tiles = _deal(descending, blocks)
     return np.concatenate([_assign_block(rows, counts[rows], num_pes) for rows in tiles])
 
@@ -84,7 +84,7 @@ def _deal(descending: NDArray[np.intp], blocks: list[int]) -> list[NDArray[np.in
     return [descending[owner == b] for b in range(len(blocks))]
 
 
-def _assign_block(rows: NDArray[np.intp], counts: NDArray[np.integer], num_pes: int) -> NDArray[np.int64]:
+def _assign_block(rows: NDArray[np.intp], counts: NDArray[np.integer], num_pes: int) -> NDArray[np.intp]:
     """Return the rows of a block, given with the longest first, in the order of their places."""
     full, more = divmod(len(rows), num_pes)
     room = [full + (pe < more) for pe in range(num_pes)]
@@ -98,12 +98,12 @@ def _assign_block(rows: NDArray[np.intp], counts: NDArray[np.integer], num_pes: 
     table = np.full((num_pes, full + (more > 0)), -1)
     for pe, indices in enumerate(held):
         table[pe, : len(indices)] = indices
-    _exchange(table, np.asarray(counts, np.int64))
+    _exchange(table, np.asarray(counts, np.intp))
     by_place = table.T.ravel()
     return rows[by_place[by_place >= 0]]
 
 
-def _exchange(table: NDArray[np.int64], counts: NDArray[np.int64]) -> None:
+def _exchange(table: NDArray[np.intp], counts: NDArray[np.intp]) -> None:
     """Exchange rows of the fullest PE, shape (PEs, rows of a PE), for shorter ones while that lowers the fullest."""
     held = np.append(counts, 0)[table]  # -1, no row, looks up the 0
     loads = held.sum(axis=1)
@@ -127,13 +127,15 @@ def _exchange(table: NDArray[np.int64], counts: NDArray[np.int64]) -> None:
         loads[other] += difference
 
 
-def _reorder(layer: Layer, columns: NDArray[np.int64], place: NDArray[np.int64], order: NDArray[np.int64]) -> Layer:
+def _reorder(layer: Layer, columns: NDArray[np.intp], place: NDArray[np.intp], order: NDArray[np.intp]) -> Layer:
     """Return a layer whose column j is column `columns[j]`, and whose row `place[r]` is row r."""
     lengths = np.diff(layer.column_starts)[columns]
     starts = np.concatenate(([0], np.cumsum(lengths)))
     source = np.arange(starts[-1]) + np.repeat(layer.column_starts[:-1][columns] - starts[:-1], lengths)
     rows = place[layer.row_indices[source]]
-    within = np.argsort(np.repeat(np.arange(len(columns)) * layer.rows, lengths) + rows)
+    # A cell's number may be larger than an index of a 32-bit processor.
+    cells = np.repeat(np.arange(len(columns), dtype=np.int64) * layer.rows, lengths) + rows
+    within = np.argsort(cells)
     return replace(
         layer, column_starts=starts, row_indices=rows[within], codes=layer.codes[source[within]], bias=layer.bias[order]
     )

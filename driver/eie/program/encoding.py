@@ -28,14 +28,14 @@ class EncodedRows:
     ----------
     entries : ndarray, shape (total,), uint16
         ``code | relative index << 4``, PE by PE, column by column.
-    starts : ndarray, shape (N, columns + 1), int64
+    starts : ndarray, shape (N, columns + 1), intp
         Position in `entries` of each PE's columns; the last is the end of the PE's entries.
     first_rows : ndarray, shape (N, columns), uint16
         Local row of each column's first entry; all zero unless the pointers carry it.
     """
 
     entries: NDArray[np.uint16]
-    starts: NDArray[np.int64]
+    starts: NDArray[np.intp]
     first_rows: NDArray[np.uint16]
 
     @property
@@ -52,7 +52,7 @@ class EncodedRows:
 
 
 def encode_rows(
-    column_starts: NDArray[np.int64], rows: NDArray[np.integer], codes: NDArray[np.uint8], config: ArrayConfig
+    column_starts: NDArray[np.intp], rows: NDArray[np.integer], codes: NDArray[np.uint8], config: ArrayConfig
 ) -> EncodedRows:
     """Encode a block of rows.
 
@@ -69,9 +69,9 @@ def encode_rows(
     pe = (rows % num_pes).astype(np.uint8)
     # A stable sort of bytes is a radix sort; it leaves (column, row) order within each PE.
     order = np.argsort(pe, kind="stable")
-    column = np.repeat(np.arange(columns, dtype=np.int64), np.diff(column_starts))[order]
-    run = pe[order].astype(np.int64) * columns + column
-    local = (rows // num_pes).astype(np.int64)[order]
+    column = np.repeat(np.arange(columns), np.diff(column_starts))[order]
+    run = pe[order].astype(np.intp) * columns + column
+    local = (rows // num_pes).astype(np.intp)[order]
 
     begins = np.ones(len(run), bool)
     begins[1:] = run[1:] != run[:-1]
@@ -89,10 +89,10 @@ def encode_rows(
     entries = np.full(total, config.max_gap << CODE_BITS, np.uint16)
     entries[ends - 1] = codes[order] | (gap & config.max_gap) << CODE_BITS
 
-    per_run = np.bincount(run, weights=length, minlength=num_pes * columns).astype(np.int64)
-    positions = np.zeros(num_pes * columns + 1, np.int64)
+    per_run = np.bincount(run, weights=length, minlength=num_pes * columns).astype(np.intp)
+    positions = np.zeros(num_pes * columns + 1, np.intp)
     np.cumsum(per_run, out=positions[1:])
-    starts = np.empty((num_pes, columns + 1), np.int64)
+    starts = np.empty((num_pes, columns + 1), np.intp)
     starts[:, :-1] = positions[:-1].reshape(num_pes, columns)
     starts[:, -1] = positions[columns::columns]
 
@@ -102,7 +102,7 @@ def encode_rows(
     return EncodedRows(entries, starts, first_rows.reshape(num_pes, columns))
 
 
-def _turn(local: NDArray[np.int64], begins: NDArray[np.intp], config: ArrayConfig) -> NDArray[np.intp]:
+def _turn(local: NDArray[np.intp], begins: NDArray[np.intp], config: ArrayConfig) -> NDArray[np.intp]:
     """Return the order of entries in which every run that needs padding begins behind its widest gap."""
     order = np.arange(len(local))
     if not len(local):
@@ -123,7 +123,7 @@ def _turn(local: NDArray[np.int64], begins: NDArray[np.intp], config: ArrayConfi
     entry = begins[which] + position
     widest = np.maximum.reduceat(gap[entry], np.cumsum(lengths) - lengths)
     is_widest = gap[entry] == widest[which]
-    first = np.zeros(len(runs), np.int64)
+    first = np.zeros(len(runs), np.intp)
     first[which[is_widest][::-1]] = position[is_widest][::-1]
     order[begins[which] + (position - first[which]) % lengths[which]] = entry
     return order

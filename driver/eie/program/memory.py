@@ -17,7 +17,7 @@ class Memory:
     def __init__(self, config: ArrayConfig) -> None:
         self.config = config
         self.pairs = [0] * config.banks
-        self.words = np.zeros((config.banks, config.num_pes), np.int64)
+        self.words = np.zeros((config.banks, config.num_pes), np.intp)
         self.slot = 0
         self.bias = 0
 
@@ -45,4 +45,4 @@ class Memory:
 class Place:
     bank: int
     pair: int
-    words: NDArray[np.int64]
+    words: NDArray[np.intp]

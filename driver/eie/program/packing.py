@@ -53,7 +53,7 @@ class PackedModel:
     resident: bool
     memory: Memory
     row_tiles: tuple[tuple[RowTile, ...], ...]
-    places: tuple[NDArray[np.int64], ...] = ()
+    places: tuple[NDArray[np.intp], ...] = ()
 
 
 def pack(model: Model, config: ArrayConfig, memory: Memory | None = None) -> PackedModel:
@@ -71,7 +71,7 @@ def pack(model: Model, config: ArrayConfig, memory: Memory | None = None) -> Pac
     PackedModel
     """
     plans = plan_segments(model, config)
-    places: tuple[NDArray[np.int64], ...] = ()
+    places: tuple[NDArray[np.intp], ...] = ()
     ordered = model
     if config.balance_rows and config.num_pes > 1:
         sizes = [row_tile_sizes(model.layers[i].rows, config, p.max_local_rows) for p in plans for i in p.layers]

@@ -53,7 +53,7 @@ class Segment:
     last_reads: tuple[int, ...]
     ends: tuple[int, ...]
     compute_addresses: tuple[tuple[int, ...], ...]
-    places: NDArray[np.int64] | None = None
+    places: NDArray[np.intp] | None = None
 
     def words(self, batch: int) -> int:
         """Stream words of a batch of inferences."""
@@ -93,7 +93,7 @@ class Segment:
     def unpack(self, received: NDArray[np.uint8], batch: int) -> NDArray[np.int16]:
         """Return the outputs of a batch, int16 shape (B, rows), from the bytes received."""
         outputs = received.view(np.int16).reshape(batch, -1)
-        return outputs[:, : self.rows] if self.places is None else outputs.take(self.places, axis=1)
+        return outputs[:, : self.rows] if self.places is None else np.take(outputs, self.places, axis=1)
 
 
 # A transfer holds as many inferences as fit this: small enough that a batch has several, between which filling and

@@ -37,18 +37,18 @@ class Tile:
         return self.groups * self.config.lanes // 2 + 1
 
     @property
-    def starts(self) -> NDArray[np.int64]:
+    def starts(self) -> NDArray[np.intp]:
         """Positions of the tile's columns in the block's entries, shape (N, columns + 1)."""
         columns = slice(self.first_group * self.config.lanes, (self.first_group + self.groups) * self.config.lanes + 1)
         return self.encoded.starts[:, columns]
 
     @property
-    def entry_counts(self) -> NDArray[np.int64]:
+    def entry_counts(self) -> NDArray[np.intp]:
         """Entries of each PE, shape (N,)."""
         return self.starts[:, -1] - self.starts[:, 0]
 
     @property
-    def word_counts(self) -> NDArray[np.int64]:
+    def word_counts(self) -> NDArray[np.intp]:
         """Sparse-matrix words of each PE, shape (N,)."""
         return -(-self.entry_counts // self.config.entries_per_word)
 
@@ -71,7 +71,7 @@ class Tile:
         words = (end - 1) // self.config.entries_per_word - first // self.config.entries_per_word + 1
         return np.where(end > first, words, 0).T.astype(np.int32)
 
-    def pointer_beats(self, first_word: NDArray[np.int64]) -> NDArray[np.uint8]:
+    def pointer_beats(self, first_word: NDArray[np.intp]) -> NDArray[np.uint8]:
         """Return the payload of the tile's POINTERS, given each PE's first word; shape (beats, beat_bytes)."""
         config = self.config
         starts = self.starts
@@ -164,7 +164,7 @@ def _encode_block(layer: Layer, config: ArrayConfig, first_local_row: int, local
     starts, rows, codes = layer.column_starts, layer.row_indices, layer.codes
     if low > 0 or high < layer.rows:
         inside = (rows >= low) & (rows < high)
-        starts = np.concatenate(([0], np.cumsum(inside, dtype=np.int64)))[starts]
+        starts = np.concatenate(([0], np.cumsum(inside, dtype=np.intp)))[starts]
         rows, codes = rows[inside] - low, codes[inside]
     starts = np.concatenate((starts, np.full(padded - layer.columns, starts[-1])))
     return encode_rows(starts, rows, codes, config)

@@ -89,7 +89,7 @@ class Streamed:
         self.count = 0
 
     def tile(self, program: Program, tile: Tile) -> Place:
-        place = Place(self.count % self.config.banks, 0, np.zeros(self.config.num_pes, np.int64))
+        place = Place(self.count % self.config.banks, 0, np.zeros(self.config.num_pes, np.intp))
         self.count += 1
         program.load_tile(tile, place)
         return place

@@ -28,7 +28,7 @@ class TileMatrix:
 
     Parameters
     ----------
-    column_starts : ndarray, shape (columns + 1,), int64
+    column_starts : ndarray, shape (columns + 1,), intp
     entries : ndarray, shape (entries,), uint32
         ``accumulator << 4 | code`` of each entry with a non-zero code; an accumulator is ``local row * N + PE``.
     work, padding : ndarray, shape (columns, N), int32
@@ -37,7 +37,7 @@ class TileMatrix:
         Accumulators that the tile reaches: its highest local row + 1, times N.
     """
 
-    column_starts: NDArray[np.int64]
+    column_starts: NDArray[np.intp]
     entries: NDArray[np.uint32]
     work: NDArray[np.int32]
     padding: NDArray[np.int32]
@@ -93,7 +93,7 @@ class TileMatrix:
         begin = np.repeat(np.arange(last - first) * self.size, np.diff(starts))
         # A row address may wrap, so an accumulator can have several entries in a column: add, don't assign.
         weights = _weights(decoded.entries[span]).astype(np.float64)
-        places = begin + (decoded.entries[span] >> WEIGHT_BITS)
+        places = begin + (decoded.entries[span] >> WEIGHT_BITS).astype(np.intp, copy=False)
         flat = np.bincount(places, weights=weights, minlength=(last - first) * self.size)
         return np.asarray(flat, np.float64).reshape(last - first, self.size)
 
@@ -118,7 +118,7 @@ class TileMatrix:
             products = np.repeat(values[part], counts[part])
             products *= _weights(entries)
             entries >>= WEIGHT_BITS
-            sums += np.bincount(entries, weights=products, minlength=self.size)
+            sums += np.bincount(entries.astype(np.intp, copy=False), weights=products, minlength=self.size)
         return sums
 
 
@@ -132,7 +132,7 @@ class _Decoded:
 
     codebook: bytes
     entries: NDArray[np.int64]
-    column_starts: NDArray[np.int64]
+    column_starts: NDArray[np.intp]
     dense: NDArray[np.float64] | None = None
 
     @cached_property
@@ -157,7 +157,7 @@ def decode_tile(pointers: NDArray[np.uint32], words: NDArray[np.uint8], config: 
     config : ArrayConfig
     """
     columns = len(pointers) - 1
-    addresses = (pointers & np.uint32(config.entries - 1)).astype(np.int64)
+    addresses = (pointers & np.uint32(config.entries - 1)).astype(np.intp)
     lengths = ((addresses[1:] - addresses[:-1]) % config.entries).ravel()
     total = int(lengths.sum())
     ends = np.cumsum(lengths)
@@ -173,12 +173,12 @@ def decode_tile(pointers: NDArray[np.uint32], words: NDArray[np.uint8], config: 
     steps = np.concatenate(([0], np.cumsum((values >> CODE_BITS) + 1)))
     local = steps[1:] - steps[begins][run] - 1
     if config.first_row:
-        local += (pointers[:-1].ravel() >> np.uint32(config.start_bits)).astype(np.int64)[run]
+        local += (pointers[:-1].ravel() >> np.uint32(config.start_bits)).astype(np.intp)[run]
     local %= config.rows
 
     real = codes != 0
     per_run = np.bincount(run[real], minlength=columns * config.num_pes).reshape(columns, config.num_pes)
-    starts = np.zeros(columns + 1, np.int64)
+    starts = np.zeros(columns + 1, np.intp)
     np.cumsum(per_run.sum(axis=1), out=starts[1:])
     accumulators = local * config.num_pes + pe
     return TileMatrix(
@@ -191,17 +191,17 @@ def decode_tile(pointers: NDArray[np.uint32], words: NDArray[np.uint8], config: 
 
 
 def _read_entries(
-    words: NDArray[np.uint8], pe: NDArray[np.int64], position: NDArray[np.int64], config: ArrayConfig
-) -> NDArray[np.int64]:
+    words: NDArray[np.uint8], pe: NDArray[np.intp], position: NDArray[np.intp], config: ArrayConfig
+) -> NDArray[np.intp]:
     """Pick entries out of the words: the bytes that hold one, shifted and masked."""
     word, entry = np.divmod(position, config.entries_per_word)
     byte, shift = np.divmod(entry * config.entry_bits, 8)
     flat = words.reshape(-1)
     first = (pe * config.entry_words + word) * config.beat_bytes + byte
-    values = flat[first].astype(np.int64)
+    values = flat[first].astype(np.intp)
     for more in range(1, (7 + config.entry_bits + 7) // 8):
         # Beyond the end of a word there is nothing of the entry: the mask drops what is read there.
-        values |= flat[np.minimum(first + more, flat.size - 1)].astype(np.int64) << (8 * more)
+        values |= flat[np.minimum(first + more, flat.size - 1)].astype(np.intp) << (8 * more)
     return values >> shift & ((1 << config.entry_bits) - 1)
 
 
