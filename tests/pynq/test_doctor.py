@@ -12,8 +12,9 @@ from eie.cli import main
 from eie.contract import registers
 from eie.devices.virtual import Fault, VirtualBoard
 from eie.devices.virtual.board import write_overlay
-from eie.doctor import diagnose as doctor
-from eie.doctor.diagnose import FAIL, OK, diagnose
+from eie.doctor import environment
+from eie.doctor.check import FAIL, OK, SKIPPED
+from eie.doctor.diagnose import diagnose
 from tests.pynq.networks import CONFIG
 
 
@@ -112,7 +113,7 @@ def test_a_file_that_is_of_another_chip_is_found(small_board, monkeypatch):
     with VirtualBoard(small_board) as virtual:
         foreign = dataclasses.replace(small_board, part="xc7z045ffg900-2")
         write_overlay(foreign, Path(virtual.bitfile))
-        monkeypatch.setattr("eie.devices.nearest.this_board", lambda: small_board.name)
+        monkeypatch.setattr("eie.devices.choice.this_board", lambda: small_board.name)
         check = failed(virtual.bitfile)
     assert check.name == "chip" and small_board.part in check.found and small_board.overlay_name in check.remedy
 
@@ -120,20 +121,20 @@ def test_a_file_that_is_of_another_chip_is_found(small_board, monkeypatch):
 def test_a_bit_without_a_header_cannot_be_compared_and_is_used(virtual):
     Path(virtual.bitfile).write_bytes(bit_bytes("x", "y", "z", b"")[-4:])
     check = by_name(diagnose(virtual.bitfile))["overlay"]
-    assert check.status == doctor.SKIPPED and "has no header" in check.found
+    assert check.status == SKIPPED and "has no header" in check.found
 
 
 def test_versions_that_break_pynq_are_found_with_what_to_install(monkeypatch, virtual):
-    version = doctor.metadata.version
-    monkeypatch.setattr(doctor.metadata, "version", lambda name: "99.1" if name == "setuptools" else version(name))
+    version = environment.metadata.version
+    monkeypatch.setattr(environment.metadata, "version", lambda name: "99.1" if name == "setuptools" else version(name))
     check = failed(virtual.bitfile)
     assert check.found == "99.1 (<=80)" and 'pip install "setuptools<=80"' in check.remedy
 
 
 def test_a_board_that_the_installed_pynq_no_longer_supports_is_found(monkeypatch, virtual):
-    monkeypatch.setattr("eie.devices.nearest.this_board", lambda: virtual.board.name)
-    version = doctor.metadata.version
-    monkeypatch.setattr(doctor.metadata, "version", lambda name: "9.0" if name == "pynq" else version(name))
+    monkeypatch.setattr("eie.devices.choice.this_board", lambda: virtual.board.name)
+    version = environment.metadata.version
+    monkeypatch.setattr(environment.metadata, "version", lambda name: "9.0" if name == "pynq" else version(name))
     wrong = {check.name for check in diagnose(virtual.bitfile) if check.status == FAIL}
     assert wrong == {"pynq", "board's pynq"}
 

@@ -175,7 +175,7 @@ def test_exhausted_memory_is_an_error_that_says_so_and_smaller_batches_still_run
 
 
 @pytest.mark.parametrize("forgotten", ["flush", "invalidate"])
-@pytest.mark.parametrize("by", ["dma.py", "pynq_device.py"])
+@pytest.mark.parametrize("by", ["dma.py", "device.py"])
 def test_a_forgotten_flush_or_invalidate_is_found_wherever_it_is_forgotten(
     virtual, accelerator, monkeypatch, forgotten, by
 ):

@@ -51,7 +51,7 @@ def test_on_a_board_it_is_the_array_of_the_overlay_that_is_found(virtual, board_
     for ending in (".bit", ".hwh"):
         shutil.copy(Path(virtual.bitfile).with_suffix(ending), folder)
     monkeypatch.chdir(tmp_path / "work")
-    monkeypatch.setattr("eie.devices.nearest.shipped_overlays", lambda: tmp_path)
+    monkeypatch.setattr("eie.devices.choice.shipped_overlays", lambda: tmp_path)
     monkeypatch.setenv("BOARD", board_name.upper())
     with eie.Accelerator("auto") as accelerator:
         assert type(accelerator.device) is eie.PynqDevice

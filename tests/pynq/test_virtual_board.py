@@ -60,7 +60,7 @@ def test_the_clock_of_the_fabric_is_the_boards(virtual):
 def test_registers_are_read_by_name_through_the_ip_driver(virtual):
     import pynq
 
-    from eie.devices.pynq_board.device import EieArray
+    from eie.devices.pynq_board.overlay import EieArray
 
     overlay = pynq.Overlay(virtual.bitfile)
     assert isinstance(overlay.eie_top_0, EieArray)

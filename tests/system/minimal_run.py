@@ -9,7 +9,8 @@ import numpy as np
 
 import eie
 from eie.data.mnist import DATA, test_digits
-from eie.doctor.diagnose import FAIL, diagnose
+from eie.doctor.check import FAIL
+from eie.doctor.diagnose import diagnose
 
 IMAGES = 1000
 

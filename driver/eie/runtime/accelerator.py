@@ -54,7 +54,7 @@ class Accelerator:
     ----------
     device : Device or str
         A device, for example ``eie.EmulatedDevice(config)``, or its name: ``"emulated"``, ``"rtl"``, ``"auto"`` (this
-        board, otherwise a virtual board or the emulation; `eie.devices.nearest`), or a board's
+        board, otherwise a virtual board or the emulation; `eie.devices.choice`), or a board's
         overlay, ``"eie.bit"``.
     retry : bool
         When a run fails with a `DeviceError`, recover and run it once more. Without it the error is raised, and the

@@ -6,7 +6,7 @@ import pytest
 
 import eie
 from eie.boards.board import board_names, shipped_overlays
-from eie.devices import nearest
+from eie.devices import choice
 from eie.errors import DeviceError
 
 HAS_PYNQ = importlib.util.find_spec("pynq") is not None
@@ -20,7 +20,7 @@ def test_without_pynq_the_device_at_hand_is_the_emulation():
 @pytest.fixture
 def marker(tmp_path, monkeypatch):
     """Where the image's own statement of the board is looked for; there is none yet."""
-    monkeypatch.setattr(nearest, "_MARKER", tmp_path / "pynq_board")
+    monkeypatch.setattr(choice, "_MARKER", tmp_path / "pynq_board")
     monkeypatch.delenv("BOARD", raising=False)
     return tmp_path / "pynq_board"
 
@@ -29,39 +29,39 @@ def marker(tmp_path, monkeypatch):
     ("stated", "name"), [("Pynq-Z2", "pynq-z2"), ("Pynq-Z1", "pynq-z1"), ("ZCU104", "zcu104"), ("KV260", "kv260")]
 )
 def test_a_board_is_known_by_the_image_or_the_variable(marker, monkeypatch, stated, name):
-    assert nearest.this_board() is None
+    assert choice.this_board() is None
     monkeypatch.setenv("BOARD", stated)
-    assert nearest.this_board() == name
+    assert choice.this_board() == name
     monkeypatch.delenv("BOARD")
     marker.write_bytes(stated.encode() + b"\0")
-    assert nearest.this_board() == name
+    assert choice.this_board() == name
 
 
 def test_a_variable_of_other_software_makes_no_board_but_the_image_states_any(marker, monkeypatch):
     monkeypatch.setenv("BOARD", "nucleo_f401re")
-    assert nearest.this_board() is None
+    assert choice.this_board() is None
     marker.write_bytes(b"RFSoC4x2\0")
-    assert nearest.this_board() == "rfsoc4x2"
+    assert choice.this_board() == "rfsoc4x2"
 
 
 def test_the_overlay_of_the_working_directory_comes_before_the_installed_one(tmp_path, monkeypatch):
     installed, here = tmp_path / "installed", tmp_path / "here"
     for folder in (installed / "pynq-z2", here):
         folder.mkdir(parents=True)
-    monkeypatch.setattr(nearest, "shipped_overlays", lambda: installed)
+    monkeypatch.setattr(choice, "shipped_overlays", lambda: installed)
     monkeypatch.chdir(here)
     (installed / "pynq-z2" / "eie-pynq-z2.bit").touch()
-    assert nearest.find_overlay("pynq-z2") == installed / "pynq-z2" / "eie-pynq-z2.bit"
+    assert choice.find_overlay("pynq-z2") == installed / "pynq-z2" / "eie-pynq-z2.bit"
     (here / "eie-pynq-z2.bit").touch()
-    assert nearest.find_overlay("pynq-z2") == here / "eie-pynq-z2.bit"
+    assert choice.find_overlay("pynq-z2") == here / "eie-pynq-z2.bit"
 
 
 @pytest.mark.parametrize("name", [*board_names(), "rfsoc4x2"])
 def test_a_board_without_an_overlay_is_told_where_it_was_looked_for_and_what_to_do(tmp_path, monkeypatch, name):
-    monkeypatch.setattr(nearest, "shipped_overlays", lambda: tmp_path / "installed")
+    monkeypatch.setattr(choice, "shipped_overlays", lambda: tmp_path / "installed")
     monkeypatch.chdir(tmp_path)
     with pytest.raises(DeviceError) as error:
-        nearest.find_overlay(name)
+        choice.find_overlay(name)
     for part in (
         f"eie-{name}.bit",
         str(tmp_path),

@@ -10,13 +10,16 @@ from eie.boards.pynq_versions import PINS, install_commands
 from eie.cli import main
 from eie.contract import registers
 from eie.doctor import diagnose as doctor
-from eie.doctor.diagnose import FAIL, OK, SKIPPED, diagnose
+from eie.doctor import environment
+from eie.doctor.check import FAIL, OK, SKIPPED
+from eie.doctor.diagnose import diagnose
 
 
 @pytest.fixture(autouse=True)
 def without_pynq(monkeypatch):
     """As where pynq is not installed, which is apart from whatever is installed here."""
-    monkeypatch.setattr(doctor, "has_pynq", lambda: False)
+    for module in (doctor, environment):
+        monkeypatch.setattr(module, "has_pynq", lambda: False)
     monkeypatch.delenv("BOARD", raising=False)
 
 
@@ -127,7 +130,7 @@ def test_the_oldest_numpy_is_the_one_that_the_package_asks_for():
     from pathlib import Path
 
     root = Path(__file__).parents[3]
-    assert f'"numpy>={".".join(map(str, doctor.OLDEST_NUMPY))}"' in (root / "setup.py").read_text()
+    assert f'"numpy>={".".join(map(str, environment.OLDEST_NUMPY))}"' in (root / "setup.py").read_text()
     assert metadata.version("numpy")
 
 
@@ -143,7 +146,7 @@ def test_docs_and_test_script_pin_what_the_doctor_checks():
 
 def test_extras_that_are_missing_are_skipped_with_how_to_install_them(monkeypatch):
     lines = ["numpy>=1.21", 'nosuchpackage>=1; extra == "plots"', 'numpy; extra == "fast"', 'x; extra == "test"']
-    monkeypatch.setattr(doctor.metadata, "requires", lambda name: lines)
+    monkeypatch.setattr(environment.metadata, "requires", lambda name: lines)
     checks = by_name(diagnose("emulated"))
     assert checks["extra plots"].status == SKIPPED and "nosuchpackage" in checks["extra plots"].found
     assert checks["extra plots"].remedy.endswith("pip install 'eie-pynq[plots]'")

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 import eie
 from eie.contract.fixed_point import quantise
 from eie.data import mnist
-from eie.demo.lenet import NETWORK
+from eie.data.mnist import NETWORK
 from eie.network.readers import read_network
 from eie.paper import energy, precision
 

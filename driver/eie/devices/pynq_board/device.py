@@ -1,12 +1,9 @@
-"""A board, through the pynq library. The only module of the driver that imports pynq."""
+"""A board, through the pynq library."""
 
 from __future__ import annotations
 
 import time
-from dataclasses import fields
-from functools import reduce
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pynq
@@ -14,43 +11,31 @@ from numpy.typing import NDArray
 from pynq.buffer import PynqBuffer
 from pynq.lib.dma import DMA
 
-from eie.boards.board import ARRAY_VLNV, design_build_hash
-from eie.boards.overlay_files import bit_design, hwh_design, hwh_memory
-from eie.contract import isa, registers
-from eie.contract.config import STREAM_BITS, WORD_BYTES, ArrayConfig
+from eie.boards.overlay_files import hwh_memory
+from eie.contract import registers
+from eie.contract.config import WORD_BYTES
 from eie.devices.interface import error_text
-from eie.errors import ConfigError, DeviceError
+from eie.devices.pynq_board.channel import RECEIVE, SEND, Channel
+from eie.devices.pynq_board.overlay import (
+    EieArray,
+    check_files,
+    driver_of,
+    find_array,
+    find_dma,
+    open_overlay,
+    read_config,
+)
+from eie.errors import DeviceError
 from eie.program.packets import split_program
-
-PACKAGED_VLNV = "eie:eie:eie_top:1.0"
-"""Type of the array where it is packaged as an IP and not a module reference."""
 
 DEADLINE_SECONDS = 2.0
 """Longest wait for a transfer unless the caller sets another."""
-
-# Registers of the AXI DMA in direct register mode (PG021), per channel.
-_SEND, _RECEIVE = 0x00, 0x30
-_CONTROL, _STATUS = 0x00, 0x04
-_RUN, _RESET = 1 << 0, 1 << 2
-_HALTED, _IDLE = 1 << 0, 1 << 1
-_ERRORS = {
-    1 << 4: "DMAIntErr (a packet longer than expected, or an internal error)",
-    1 << 5: "DMASlvErr (the memory answered with an error)",
-    1 << 6: "DMADecErr (there is no memory at the address)",
-}
-_ERROR_MASK = sum(_ERRORS)
 
 _UNTOUCHED = np.uint64(0x9E37_79B9_7F4A_7C15)
 """What the reply buffer is filled with, so that it shows how far a reply came that has no end."""
 
 _LAST_WORDS_POLLS = 100
 """Polls that words still in the DMA get to arrive after the array has stopped."""
-
-
-class EieArray(pynq.DefaultIP):
-    """The registers of an array, as pynq finds it in an overlay."""
-
-    bindto = [ARRAY_VLNV, PACKAGED_VLNV]  # noqa: RUF012 (pynq reads a list)
 
 
 class PynqDevice:
@@ -82,15 +67,17 @@ class PynqDevice:
         dma: str | None = None,
     ) -> None:
         self.deadline = deadline
-        self.overlay = _open(str(bitfile))
+        self.overlay = open_overlay(str(bitfile))
         files = Path(self.overlay.bitfile_name)
-        described = _check_files(files)
-        array, engine = _find_array(self.overlay, files), _find_dma(self.overlay, dma)
+        described = check_files(files)
+        array, engine = find_array(self.overlay, files), find_dma(self.overlay, dma)
         if download:
             self.overlay.download()
-        self.array: EieArray = _driver(self.overlay, array)
-        self.config = _read_config(self.array, files, described)
-        self.dma: DMA = _driver(self.overlay, engine)
+        self.array: EieArray = driver_of(self.overlay, array)
+        self.config = read_config(self.array, files, described)
+        self.dma: DMA = driver_of(self.overlay, engine)
+        self._sending = Channel(self.dma.sendchannel, self.dma.mmio, SEND)
+        self._receiving = Channel(self.dma.recvchannel, self.dma.mmio, RECEIVE)
         self._memory = hwh_memory(files.with_suffix(".hwh"), engine)
         self._packet_words = self.dma.buffer_max_size // WORD_BYTES
         self._buffers: dict[int, PynqBuffer] = {}
@@ -128,8 +115,8 @@ class PynqDevice:
         self._sent, self._expected = buffer.nbytes // WORD_BYTES, reply_bytes // WORD_BYTES
         self._under_way = True
         if reply is not None:
-            self._transfer(self.dma.recvchannel, reply)
-        self._transfer(self.dma.sendchannel, self._packets.pop(0))
+            self._transfer(self._receiving, reply)
+        self._transfer(self._sending, self._packets.pop(0))
 
     def receive(self, nbytes: int) -> NDArray[np.uint8]:
         """Wait for what was sent and return its reply.
@@ -147,8 +134,7 @@ class PynqDevice:
                 raise DeviceError(self._diagnosis(f"no end after {self.deadline:g} s"))
         received = 0
         if self._expected:
-            self.dma.recvchannel.wait()  # it has come: this invalidates the buffer and reads the length
-            received = self.dma.recvchannel.transferred
+            received = self._receiving.received()
             if received != self._expected * WORD_BYTES:
                 raise DeviceError(self._diagnosis("the reply is too short"))
             self._settle(end)
@@ -167,8 +153,8 @@ class PynqDevice:
             self._reset_dma()
         self.array.mmio.write(offset, int(value))
         if reset:
-            self._start(self.dma.sendchannel, _SEND)
-            self._start(self.dma.recvchannel, _RECEIVE)
+            self._sending.start(self.deadline)
+            self._receiving.start(self.deadline)
 
     def close(self) -> None:
         """Stop the DMA and free all buffers; the overlay stays loaded."""
@@ -228,7 +214,7 @@ class PynqDevice:
         packets = split_program(np.asarray(buffer).view(np.uint64), self.config, self._packet_words)
         return [buffer[packet.start * WORD_BYTES : packet.stop * WORD_BYTES] for packet in packets]
 
-    def _transfer(self, channel: Any, buffer: PynqBuffer) -> None:
+    def _transfer(self, channel: Channel, buffer: PynqBuffer) -> None:
         try:
             channel.transfer(buffer)
         except (RuntimeError, ValueError) as error:
@@ -236,16 +222,16 @@ class PynqDevice:
 
     def _finished(self) -> bool:
         """Return whether all is sent and received; start the next packet; raise if DMA or array have stopped."""
-        send = self._status(_SEND)
-        receive = self._status(_RECEIVE) if self._expected else _IDLE
-        if (send | receive) & (_ERROR_MASK | _HALTED):
+        send = self._sending.status()
+        receive = self._receiving.status() if self._expected else None
+        if send.stopped or (receive is not None and receive.stopped):
             raise DeviceError(self._diagnosis("the DMA has stopped"))
-        if not send & _IDLE:
+        if not send.idle:
             return False
         if self._packets:
-            self._transfer(self.dma.sendchannel, self._packets.pop(0))
+            self._transfer(self._sending, self._packets.pop(0))
             return False
-        if self._expected and receive & _IDLE:
+        if receive is not None and receive.idle:
             return True
         status = self.read_register(registers.offset("status"))
         if not status & registers.STATUS_IDLE:
@@ -268,10 +254,7 @@ class PynqDevice:
                 raise DeviceError(self._diagnosis(f"the array is not idle after {self.deadline:g} s"))
 
     def _comes_yet(self) -> bool:
-        return any(self._status(_RECEIVE) & _IDLE for _ in range(_LAST_WORDS_POLLS))
-
-    def _status(self, channel: int) -> int:
-        return self.dma.mmio.read(channel + _STATUS)
+        return any(self._receiving.status().idle for _ in range(_LAST_WORDS_POLLS))
 
     # Recovery.
 
@@ -279,22 +262,7 @@ class PynqDevice:
         """Reset the DMA, both channels, whatever they are doing."""
         self._under_way = False
         self._packets = []
-        self.dma.mmio.write(_SEND + _CONTROL, _RESET)
-        self._poll(
-            _SEND + _CONTROL, _RESET, "the reset of the DMA does not end: load the overlay again, or restart the board"
-        )
-
-    def _start(self, channel: Any, base: int) -> None:
-        self.dma.mmio.write(base + _CONTROL, _RUN)
-        self._poll(base + _STATUS, _HALTED, "the DMA does not start: load the overlay again")
-        channel.start()  # now certain to return
-
-    def _poll(self, register: int, bit: int, failure: str) -> None:
-        """Wait until a bit of a DMA register is 0."""
-        end = time.monotonic() + self.deadline
-        while self.dma.mmio.read(register) & bit:
-            if time.monotonic() > end:
-                raise DeviceError(f"{failure} (waited {self.deadline:g} s)")
+        self._sending.reset(self.deadline)
 
     # What happened.
 
@@ -311,122 +279,20 @@ class PynqDevice:
         return "; ".join(parts)
 
     def _send_state(self) -> str:
-        status = self._status(_SEND)
-        if status & (_ERROR_MASK | _HALTED):
-            return f"send channel: {_decode(status)}"
-        done = status & _IDLE and not self._packets
+        status = self._sending.status()
+        if status.stopped:
+            return f"send channel: {status.reason}"
+        done = status.idle and not self._packets
         return f"sent {self._sent} words" if done else f"{self._sent} words not all sent"
 
     def _receive_state(self, reply: PynqBuffer) -> str:
-        status = self._status(_RECEIVE)
+        status = self._receiving.status()
         reply.invalidate()
         written = np.flatnonzero(np.asarray(reply).view(np.uint64) != _UNTOUCHED)
         count = int(written[-1]) + 1 if len(written) else 0
         text = f"received {count} of {self._expected} words"
-        if status & (_ERROR_MASK | _HALTED):
-            return f"{text}, receive channel: {_decode(status)}"
-        if status & _IDLE:
+        if status.stopped:
+            return f"{text}, receive channel: {status.reason}"
+        if status.idle:
             return text if count == self._expected else f"{text}, TLAST too early"
         return f"{text}, no TLAST"
-
-
-def _decode(status: int) -> str:
-    """Return what a channel's status register says of an error."""
-    names = [text for bit, text in _ERRORS.items() if status & bit]
-    return " and ".join(names) or "halted without an error: something else has reset or stopped the DMA"
-
-
-# Opening an overlay.
-
-
-def _open(bitfile: str) -> pynq.Overlay:
-    """Return pynq's overlay, not yet downloaded."""
-    try:
-        return pynq.Overlay(bitfile, download=False)
-    except Exception as error:
-        # pynq lets whatever its parser meets in a damaged or missing .hwh through.
-        path = Path(bitfile)
-        if path.exists():
-            hwh_design(path.with_suffix(".hwh"))
-        raise DeviceError(f"pynq cannot open the overlay {bitfile}: {error!r}") from error
-
-
-def _check_files(bitfile: Path) -> int | None:
-    """Return the build hash that the .hwh states; refuse a .hwh of another build than the .bit's."""
-    hwh = bitfile.with_suffix(".hwh")
-    described, built = hwh_design(hwh), bit_design(bitfile)
-    if built is not None and not built.matches(described):
-        raise DeviceError(
-            f"{hwh.name} is stale: it describes the design {described}, but {bitfile.name} is {built}; copy both files "
-            "from one build"
-        )
-    return design_build_hash(described.name)
-
-
-def _find_array(overlay: pynq.Overlay, bitfile: Path) -> str:
-    names = [name for name, ip in overlay.ip_dict.items() if ip["driver"] is EieArray]
-    if len(names) != 1:
-        held = ", ".join(f"{name} ({ip['type']})" for name, ip in overlay.ip_dict.items())
-        raise DeviceError(
-            f"{bitfile.with_suffix('.hwh').name} describes {len(names)} EIE arrays ({ARRAY_VLNV} or {PACKAGED_VLNV}), "
-            f"not one; it holds {held}: use the overlay of eie-pynq"
-        )
-    return names[0]
-
-
-def _find_dma(overlay: pynq.Overlay, wanted: str | None) -> str:
-    names = [name for name, ip in overlay.ip_dict.items() if ip["driver"] is DMA and wanted in (None, name)]
-    if len(names) != 1:
-        raise DeviceError(
-            f"the overlay has {len(names)} DMAs{f' called {wanted!r}' if wanted else ''} ({', '.join(names)}); "
-            "name the array's with dma="
-        )
-    parameters = overlay.ip_dict[names[0]]["parameters"]
-    for parameter, value, text in (
-        ("c_include_sg", 0, "direct register mode"),
-        ("c_include_mm2s", 1, "a send channel"),
-        ("c_include_s2mm", 1, "a receive channel"),
-        ("c_m_axi_mm2s_data_width", STREAM_BITS, "the array's width"),
-    ):
-        if int(parameters.get(parameter, value)) != value:
-            raise DeviceError(
-                f"{names[0]} has {parameter}={parameters[parameter]}; the driver needs {text}, {parameter}={value}: "
-                "build the overlay with scripts/build_overlay.py"
-            )
-    return names[0]
-
-
-def _driver(overlay: pynq.Overlay, name: str) -> Any:
-    """Return the driver of an IP by its path in the block design."""
-    return reduce(getattr, name.split("/"), overlay)
-
-
-def _read_config(array: EieArray, bitfile: Path, described: int | None) -> ArrayConfig:
-    """Return the array's parameters from its registers; refuse one that is not what the .hwh or this driver say."""
-
-    def read(name: str) -> int:
-        return array.mmio.read(registers.offset(name))
-
-    hwh = bitfile.with_suffix(".hwh").name
-    if read("identity") != registers.MAGIC:
-        raise DeviceError(
-            f"at 0x{array.mmio.base_addr:08x}, where {hwh} has the array, the identity register reads "
-            f"0x{read('identity'):08x}, not 0x{registers.MAGIC:08x}: {hwh} is not of the loaded {bitfile.name}"
-        )
-    if described is not None and described != read("hash"):
-        raise DeviceError(
-            f"{hwh} is stale: it describes build 0x{described:08x}, but the loaded array is build "
-            f"0x{read('hash'):08x}; copy .bit and .hwh from one build"
-        )
-    expected = isa.VERSION << 8 | registers.VERSION
-    if read("version") != expected:
-        raise DeviceError(
-            f"the array has version 0x{read('version'):04x} (instruction set, registers), this driver speaks "
-            f"0x{expected:04x}: rebuild the overlay, or use the driver version that it was built with"
-        )
-    kinds = {"bool": bool, "int": int}
-    try:
-        built = [field for field in fields(ArrayConfig) if field.name in ArrayConfig().hardware_parameters()]
-        return ArrayConfig(**{field.name: kinds[str(field.type)](read(field.name)) for field in built})
-    except ConfigError as error:
-        raise DeviceError(f"the array's parameter registers hold what no array can have: {error}") from error
