@@ -11,8 +11,8 @@ import numpy as np
 from myhdl import always, block
 
 from eie.contract.bits import unpack_fields
+from eie.contract.pipeline import activation_segments
 from eie.devices.emulation.device import EmulatedDevice
-from eie_hw.shell.interlock import segments
 
 READ_LATENCY = 3
 
@@ -27,7 +27,7 @@ def array_model(seed: int = 0, slowest: int = 60, log: list | None = None):
         device._begin_unit()
         nothing = np.zeros((1, 0), np.uint64)
         state = {"command": None, "left": 0, "clearing": 5, "cycle": 0, "reads": [], "counter": 0}
-        group_shift = config.activation_groups // segments(config)
+        group_shift = config.activation_groups // activation_segments(config)
 
         def note(event):
             if log is not None:

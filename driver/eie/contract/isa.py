@@ -8,8 +8,9 @@ take effect as if executed one after another; hardware overlaps loads with compu
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
+from fractions import Fraction
 
 from eie.contract.config import CODEBOOK_SIZE, SHIFT_LIMIT, STREAM_BITS, WEIGHT_BITS, ArrayConfig
 
@@ -43,27 +44,73 @@ ERROR_TEXT = {
 
 @dataclass(frozen=True)
 class Field:
-    """A bit field of an instruction header."""
+    """A bit field of an instruction header, and which of its values are allowed.
+
+    Parameters
+    ----------
+    name, offset, width, text
+        Name, lowest bit, bits, meaning.
+    minimum, maximum : int
+        Smallest and largest value (BAD_FIELD); by default all that the bits can hold.
+    multiple : callable config -> int, optional
+        A power of two of which the value must be a multiple (BAD_FIELD).
+    limit : callable config -> int, optional
+        What the value must stay below in this array (OUT_OF_RANGE).
+    """
 
     name: str
     offset: int
     width: int
     text: str
+    minimum: int = 0
+    maximum: int | None = None
+    multiple: Callable[[ArrayConfig], int] = lambda config: 1
+    limit: Callable[[ArrayConfig], int] | None = None
 
     @property
     def mask(self) -> int:
         """Bits of the field in the header."""
         return ((1 << self.width) - 1) << self.offset
 
+    @property
+    def largest(self) -> int:
+        """The largest value allowed."""
+        return (1 << self.width) - 1 if self.maximum is None else self.maximum
+
+    def check(self, config: ArrayConfig, value: int) -> ErrorCode:
+        """Return what is wrong with a value."""
+        if not self.minimum <= value <= self.largest or value % self.multiple(config):
+            return ErrorCode.BAD_FIELD
+        return ErrorCode.OUT_OF_RANGE if self.limit and value >= self.limit(config) else ErrorCode.NONE
+
 
 @dataclass(frozen=True)
 class Span:
-    """A range of a memory that an instruction touches: `start` field, `count` field, in units of the memory's words."""
+    """A range of a memory that an instruction touches (OUT_OF_RANGE if it ends beyond).
+
+    Parameters
+    ----------
+    start, count : str
+        Fields that tell where it begins, and how many things it holds.
+    memory : str
+    depth : callable config -> int
+        Words of the memory.
+    words : callable config -> Fraction
+        Words of the memory for each thing that `count` counts, a power of two.
+    extra : int
+        Words beyond.
+    """
 
     start: str
     count: str
     memory: str
     depth: Callable[[ArrayConfig], int]
+    words: Callable[[ArrayConfig], Fraction] = lambda config: Fraction(1)
+    extra: int = 0
+
+    def length(self, config: ArrayConfig, values: dict[str, int]) -> int:
+        """Return the memory words that it covers, given the fields of a header."""
+        return int(values[self.count] * self.words(config)) + self.extra
 
 
 @dataclass(frozen=True)
@@ -81,9 +128,7 @@ class Instruction:
     payload_text : str
         Layout of the payload.
     spans : tuple of Span
-        Ranges checked against the memories (OUT_OF_RANGE); the count must not be 0 (BAD_FIELD).
-    limits : tuple of (field, callable config -> exclusive limit)
-        Selectors checked against the array (OUT_OF_RANGE).
+        Ranges of memories.
     """
 
     name: str
@@ -91,7 +136,6 @@ class Instruction:
     text: str
     fields: tuple[Field, ...]
     spans: tuple[Span, ...] = ()
-    limits: tuple[tuple[str, Callable[[ArrayConfig], int]], ...] = ()
     payload_bytes: Callable[[ArrayConfig, int], int] = lambda config, count: 0
     payload_text: str = "none"
 
@@ -130,32 +174,19 @@ class Instruction:
     def check(self, config: ArrayConfig, word: int) -> ErrorCode:
         """Return what is wrong with a header of this opcode, in the order in which hardware decides."""
         values = self.decode(word)
-        if word & self.reserved_mask or values.get("count") == 0 or values.get("shift", 0) > SHIFT_LIMIT:
+        faults = [field.check(config, values[field.name]) for field in self.fields]
+        if word & self.reserved_mask or ErrorCode.BAD_FIELD in faults:
             return ErrorCode.BAD_FIELD
-        if self is STORE and values["count"] % config.rows_per_group:
-            return ErrorCode.BAD_FIELD
-        for name, limit in self.limits:
-            if values[name] >= limit(config):
-                return ErrorCode.OUT_OF_RANGE
-        for span in self.spans:
-            if values[span.start] + span_length(self, span, config, values) > span.depth(config):
-                return ErrorCode.OUT_OF_RANGE
-        return ErrorCode.NONE
-
-
-def span_length(instruction: Instruction, span: Span, config: ArrayConfig, values: dict[str, int]) -> int:
-    """Memory words that a span covers; a STORE counts rows but writes activation groups, a COMPUTE counts groups
-    but reads one pointer pair for every two columns, and the last column's end."""
-    count = values[span.count]
-    if instruction is STORE and span.memory == "activations":
-        return count // config.rows_per_group
-    if instruction is COMPUTE and span.memory == "pointers":
-        return count * config.lanes // 2 + 1
-    return count
+        beyond = any(values[span.start] + span.length(config, values) > span.depth(config) for span in self.spans)
+        return ErrorCode.OUT_OF_RANGE if beyond or ErrorCode.OUT_OF_RANGE in faults else ErrorCode.NONE
 
 
 def _bank(text: str) -> Field:
-    return Field("bank", 8, 1, text)
+    return Field("bank", 8, 1, text, limit=lambda config: config.banks)
+
+
+def _slot() -> Field:
+    return Field("slot", 12, 4, "codebook slot", limit=lambda config: config.codebooks)
 
 
 def _address(text: str) -> Field:
@@ -163,17 +194,18 @@ def _address(text: str) -> Field:
 
 
 def _count(text: str) -> Field:
-    return Field("count", 48, 16, text)
+    return Field("count", 48, 16, text, minimum=1)
 
 
-_BANK_LIMIT = ("bank", lambda config: config.banks)
+def _activations(words: Callable[[ArrayConfig], Fraction] = lambda config: Fraction(1)) -> Span:
+    return Span("address", "count", "activations", lambda config: config.activation_groups, words)
+
 
 CODEBOOK = Instruction(
     "CODEBOOK",
     0x01,
     "Load a codebook into every PE.",
-    (Field("slot", 12, 4, "codebook slot"),),
-    limits=(("slot", lambda config: config.codebooks),),
+    (_slot(),),
     payload_bytes=lambda config, count: CODEBOOK_SIZE * WEIGHT_BITS // 8,
     payload_text="16 int16 shared weights; the value of code 0 is ignored and taken as 0",
 )
@@ -184,7 +216,6 @@ POINTERS = Instruction(
     "Load column pointers of all PEs.",
     (_bank("bank"), _address("first even/odd pointer pair"), _count("pointer pairs per PE")),
     spans=(Span("address", "count", "pointers", lambda config: config.pointer_pairs),),
-    limits=(_BANK_LIMIT,),
     payload_bytes=lambda config, count: count * config.pe_pairs * config.beat_bytes,
     payload_text=(
         "for each pair of columns, for each pair of PEs, one beat: in its low bits the pointer words "
@@ -199,12 +230,11 @@ ENTRIES = Instruction(
     "Load sparse-matrix words of one PE.",
     (
         _bank("bank"),
-        Field("pe", 16, 8, "processing element"),
+        Field("pe", 16, 8, "processing element", limit=lambda config: config.num_pes),
         _address("first word"),
         _count("words"),
     ),
     spans=(Span("address", "count", "entries", lambda config: config.entry_words),),
-    limits=(_BANK_LIMIT, ("pe", lambda config: config.num_pes)),
     payload_bytes=lambda config, count: count * config.beat_bytes,
     payload_text=(
         "one beat a word: `entries_per_word` entries from the low bits up, each `entry_bits` wide: 4-bit code in "
@@ -227,7 +257,7 @@ ACTIVATIONS = Instruction(
     0x05,
     "Load activations.",
     (_address("first activation group"), _count("groups")),
-    spans=(Span("address", "count", "activations", lambda config: config.activation_groups),),
+    spans=(_activations(),),
     payload_bytes=lambda config, count: count * config.lanes * 2,
     payload_text="`lanes` int16 a group, in order",
 )
@@ -238,16 +268,23 @@ COMPUTE = Instruction(
     "Broadcast the non-zero activations of a tile and accumulate; column 0 of the tile is lane 0 of the first group.",
     (
         _bank("bank of the tile's pointers and entries"),
-        Field("slot", 12, 4, "codebook slot"),
+        _slot(),
         Field("pointers", 16, 16, "pointer pair of column 0"),
         _address("first activation group of the input"),
         _count("activation groups of the input"),
     ),
     spans=(
-        Span("pointers", "count", "pointers", lambda config: config.pointer_pairs),
-        Span("address", "count", "activations", lambda config: config.activation_groups),
+        # A pointer pair for every two columns, and the last column's end.
+        Span(
+            "pointers",
+            "count",
+            "pointers",
+            lambda config: config.pointer_pairs,
+            lambda config: Fraction(config.lanes, 2),
+            extra=1,
+        ),
+        _activations(),
     ),
-    limits=(_BANK_LIMIT, ("slot", lambda config: config.codebooks)),
 )
 
 STORE = Instruction(
@@ -256,14 +293,17 @@ STORE = Instruction(
     "Add biases, round, shift, saturate, apply ReLU; write the outputs as activations and clear their accumulators.",
     (
         Field("relu", 8, 1, "1: negative outputs become 0"),
-        Field("shift", 10, 6, "rounding shift, 0 to 47"),
+        Field("shift", 10, 6, f"rounding shift, 0 to {SHIFT_LIMIT}", maximum=SHIFT_LIMIT),
         Field("bias", 16, 16, "local row of the first bias"),
         _address("activation group of the first output"),
-        _count("local rows, from accumulator 0; a multiple of the rows in a group"),
+        replace(
+            _count("local rows, from accumulator 0; a multiple of the rows in a group"),
+            multiple=lambda config: config.rows_per_group,
+        ),
     ),
     spans=(
         Span("bias", "count", "biases", lambda config: config.rows),
-        Span("address", "count", "activations", lambda config: config.activation_groups),
+        _activations(lambda config: Fraction(1, config.rows_per_group)),
     ),
 )
 
@@ -276,7 +316,7 @@ READ = Instruction(
         _address("first activation group"),
         _count("groups"),
     ),
-    spans=(Span("address", "count", "activations", lambda config: config.activation_groups),),
+    spans=(_activations(),),
 )
 
 INSTRUCTIONS = (CODEBOOK, POINTERS, ENTRIES, BIAS, ACTIVATIONS, COMPUTE, STORE, READ)

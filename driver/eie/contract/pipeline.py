@@ -53,6 +53,39 @@ def queue_high_water(config: ArrayConfig) -> int:
     return config.queue_depth + hold_latency(config) // 2
 
 
+EXECUTE_QUEUE = 8
+"""Instructions that can be queued or running beside the loads; a power of two."""
+
+START_LATENCY = 2
+"""Cycles from the push of an instruction, or from the end of the one before, to its start."""
+
+ACTIVATION_SEGMENTS = 8
+"""Equal parts of the activation memory that are guarded apart."""
+
+STORE_BEGIN = 2
+"""Cycles from the start of a STORE to its first step."""
+
+STORE_SELECT = 3
+"""Cycles from a step of a STORE to its PE's number at the output units, one before its accumulator."""
+
+OUTPUT_LATENCY = 5
+"""Cycles from an accumulator to the output unit's result."""
+
+STORE_WRITE = STORE_SELECT + OUTPUT_LATENCY
+"""Cycles from a step of a STORE to its write strobe, which is registered once more on its way."""
+
+STORE_END = 8
+"""Cycles from the last step of a STORE to its end."""
+
+READ_DELAY = STORE_WRITE + 1
+"""Cycles by which a READ is held back: by as much as a load of activations is, to find what was loaded before."""
+
+RESULT_QUEUE = 16
+"""Words of a READ on their way to the host at most; a power of two above the memory's latency."""
+
+RESULT_LATENCY = 2
+"""Cycles from the end of a READ until its last word has left."""
+
 GROUPS_AT_ONCE = 16
 """Activation groups that the search for non-zero ones looks at in one cycle."""
 
@@ -62,6 +95,16 @@ COPY_CYCLES = CODEBOOK_SIZE + 1
 
 SETTLE_CYCLES = 5
 """Cycles that a COMPUTE waits so that activations loaded just before it are found."""
+
+
+def activation_segments(config: ArrayConfig) -> int:
+    """Return the segments of the activation memory; fewer only if it has fewer groups."""
+    return min(ACTIVATION_SEGMENTS, config.activation_groups)
+
+
+def read_latency(config: ArrayConfig) -> int:
+    """Return the cycles from a READ's request of a word to the word."""
+    return READ_DELAY + 2 + word_latency(config)
 
 
 def start_delay(config: ArrayConfig) -> int:

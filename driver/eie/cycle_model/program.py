@@ -1,9 +1,9 @@
 """The cycle model of a program: what the stream brings, beside the instructions that compute.
 
-As in the control unit (`hw/eie_hw/control_unit.py`), the stream carries a word a cycle at most, and its instructions
-are taken in order. A load is carried out as its payload arrives; COMPUTE, STORE and READ go to the execute queue and
-run one after another. A load waits while a queued instruction still uses what it would overwrite. All times are
-cycles from the first word of a transfer.
+As in the control unit (`hw/eie_hw/shell/control_unit.py`), the stream carries a word a cycle at most, and its
+instructions are taken in order. A load is carried out as its payload arrives; COMPUTE, STORE and READ go to the
+execute queue and run one after another. A load waits while a queued instruction still uses what it would overwrite.
+All times are cycles from the first word of a transfer.
 """
 
 from __future__ import annotations
@@ -18,20 +18,6 @@ from eie.contract import isa, pipeline, registers
 from eie.contract.config import ACTIVATIONS_PER_WORD, WORD_BYTES, ArrayConfig
 from eie.contract.isa import Instruction
 from eie.devices.emulation.device import EmulatedDevice, _Decoded, _State
-
-EXECUTE_QUEUE = 8
-"""Instructions queued or running at a time (`hw/eie_hw/execute_queue.py`)."""
-
-ACTIVATION_SEGMENTS = 8
-"""Parts of the activation memory that are guarded apart (`hw/eie_hw/resources.py`)."""
-
-# From the push into the execute queue, or from the end of the instruction before, to the start.
-_TO_START = 2
-# A STORE: from its start to its first step, from its last step to its end.
-_STORE_BEGIN, _STORE_END = 2, 8
-# A READ: from its start to its end, for a single word and besides the broadcast's latency, whose path it takes; words
-# on their way at most; from its end until the last word has left.
-_READ_CYCLES, _READ_WORDS, _READ_OUT = 11, 16, 2
 
 
 @dataclass
@@ -114,7 +100,7 @@ class ProgramTiming:
     ) -> Step:
         """Add a COMPUTE, of which the caller knows how long it takes, a STORE or a READ."""
         decide = self._fetch() + 1
-        full = len(self._queued) - EXECUTE_QUEUE
+        full = len(self._queued) - pipeline.EXECUTE_QUEUE
         push = max(decide, self._end(full) + 1) if full >= 0 else decide
         length = 0
         if instruction is isa.STORE:
@@ -135,7 +121,7 @@ class ProgramTiming:
         if self._queued:
             end = max(end, self._end(len(self._queued) - 1))
             reads = [step.end for step in self._queued if step.instruction is isa.READ]
-            end = max([end, *(read + _READ_OUT for read in reads[-1:])])
+            end = max([end, *(read + pipeline.RESULT_LATENCY for read in reads[-1:])])
         return end + 1
 
     # The stream.
@@ -153,12 +139,12 @@ class ProgramTiming:
         """Return when a queued instruction is complete."""
         while self._known <= number:
             step = self._queued[self._known]
-            before = self._queued[self._known - 1].end if self._known else -_TO_START
-            step.start = max(step.taken, before) + _TO_START
+            before = self._queued[self._known - 1].end if self._known else -pipeline.START_LATENCY
+            step.start = max(step.taken, before) + pipeline.START_LATENCY
             if step.instruction is isa.COMPUTE:
                 step.end = step.start + step.cycles - 1
             elif step.instruction is isa.STORE:
-                step.end = self._last_store_step(step) + _STORE_END
+                step.end = self._last_store_step(step) + pipeline.STORE_END
             else:
                 step.end = step.start + self._read_cycles(step.length)
             self._known += 1
@@ -167,7 +153,7 @@ class ProgramTiming:
     def _last_store_step(self, step: Step) -> int:
         """Return when a STORE makes its last step; it makes none in a cycle in which an activation is loaded."""
         distance = 1 if self.config.num_pes > 1 else 2
-        time = step.start + _STORE_BEGIN - distance
+        time = step.start + pipeline.STORE_BEGIN - distance
         for _ in range(step.length):
             time += distance
             while self._first_held < len(self._held) and self._held[self._first_held][1] < time:
@@ -177,9 +163,10 @@ class ProgramTiming:
         return time
 
     def _read_cycles(self, words: int) -> int:
-        first = _READ_CYCLES + pipeline.broadcast_latency(self.config)
+        # A request, the memory's latency, a place in the output queue, the end.
+        first = pipeline.read_latency(self.config) + 3
         # A word's place in the output queue is free again so many cycles after it was asked for.
-        pauses = (words - 1) // _READ_WORDS * max(0, first - _READ_WORDS)
+        pauses = (words - 1) // pipeline.RESULT_QUEUE * max(0, first - pipeline.RESULT_QUEUE)
         return first + words - 1 + pauses
 
 
@@ -190,8 +177,8 @@ def _resources(instruction: Instruction, values: dict[str, int], config: ArrayCo
         if span.memory == "biases":
             names.append(("biases", 0))
         elif span.memory == "activations":
-            groups = max(1, config.activation_groups // ACTIVATION_SEGMENTS)
-            length = isa.span_length(instruction, span, config, values)
+            groups = config.activation_groups // pipeline.activation_segments(config)
+            length = span.length(config, values)
             first = values[span.start]
             names += [("activations", i) for i in range(first // groups, (first + length - 1) // groups + 1)]
     return names

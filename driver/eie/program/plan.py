@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from eie.contract import pipeline
 from eie.contract.config import ArrayConfig
 from eie.network.model import Model
-
-_ACTIVATION_SEGMENTS = 8
-"""Parts of the activation memory that the hardware tracks apart (docs/microarchitecture.md)."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +54,7 @@ def _plan_large_layer(index: int, output: int, config: ArrayConfig) -> SegmentPl
 
 def _place_tensors(sizes: list[int], room: int) -> tuple[tuple[int, ...], ...]:
     """Place a segment's tensors: apart, with two places for the input, if that fits; else at alternate ends."""
-    part = max(1, room // _ACTIVATION_SEGMENTS)
+    part = max(1, room // pipeline.ACTIVATION_SEGMENTS)
     addresses, free = [], 0
     for size in (sizes[0], *sizes):
         addresses.append(free)

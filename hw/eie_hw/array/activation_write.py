@@ -5,7 +5,7 @@ from __future__ import annotations
 from myhdl import always, always_comb, block, concat
 
 from eie.contract.config import ACTIVATION_BITS, ACTIVATIONS_PER_WORD, STREAM_BITS, ArrayConfig
-from eie_hw.array.store_control import WRITE_DELAY
+from eie.contract.pipeline import STORE_WRITE
 from eie_hw.parts.delay_line import delay_line
 from eie_hw.parts.interfaces import bit, vector
 
@@ -33,7 +33,7 @@ def activation_write(
 ):
     """Time loads such that they meet no output of a STORE, and keep account of groups with a non-zero.
 
-    A step of a STORE writes WRITE_DELAY + 1 cycles later. A load is held back by just as much, and `store_control`
+    A step of a STORE writes STORE_WRITE + 1 cycles later. A load is held back by just as much, and `store_control`
     makes no step in the cycle of a load: so the two share one write port without ever waiting for each other.
 
     **Ports**
@@ -49,7 +49,7 @@ def activation_write(
     summary_write, summary_group, summary_nonzero  out for `nonzero_groups`
     ================= === ==============================================================================
 
-    **Timing**: `load` in cycle t is written in t + WRITE_DELAY + 1 and `summary_write` comes two cycles later.
+    **Timing**: `load` in cycle t is written in t + STORE_WRITE + 1 and `summary_write` comes two cycles later.
     """
     words = config.words_per_group
     group_bits = len(write_group)
@@ -68,7 +68,7 @@ def activation_write(
     def gather():
         request.next = concat(load, load_group[group_bits:], load_word[word_bits:], load_data[STREAM_BITS:])
 
-    delay_load = delay_line(clk, request, due, WRITE_DELAY)
+    delay_load = delay_line(clk, request, due, STORE_WRITE)
 
     @always_comb
     def split():

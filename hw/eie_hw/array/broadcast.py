@@ -12,8 +12,6 @@ from eie_hw.parts.multiplexer import multiplexer
 from eie_hw.parts.word_level import word_level
 
 WORD_LANE_BITS = (ACTIVATIONS_PER_WORD - 1).bit_length()
-READ_DELAY = 9
-"""A READ is held back by as much as a load of activations is, see `activation_write`."""
 
 
 @block
@@ -64,8 +62,8 @@ def broadcast(
     ================= === =============================================================================
 
     **Timing**: a pick taken in cycle t is pushed into the queues in cycle t + `pipeline.broadcast_latency`. `full` in
-    cycle t holds back picks from cycle t + 1 on. READ data come READ_DELAY + 2 + `pipeline.word_latency` cycles
-    after `read_enable`.
+    cycle t holds back picks from cycle t + 1 on. READ data come `pipeline.read_latency` cycles after
+    `read_enable`.
     """
     lane_bits = (config.lanes - 1).bit_length()
     tree_bits = 2 * pipeline.lane_levels(config)
@@ -93,7 +91,7 @@ def broadcast(
         pick_ready.next = not hold
         request.next = concat(read_enable, read_group, read_word)
 
-    delay_request = delay_line(clk, request, request_in_time, READ_DELAY)
+    delay_request = delay_line(clk, request, request_in_time, pipeline.READ_DELAY)
 
     @always(clk.posedge)
     def take():

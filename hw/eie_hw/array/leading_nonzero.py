@@ -111,11 +111,11 @@ def leading_nonzero(clk, reset, mask_valid, mask, position, mask_ready, bit_vali
         )
 
         @always_comb
-        def end():
+        def finish():
             bit_valid.next = leaf_valid
             holding.next = leaf_valid
 
-        return leaf, end
+        return leaf, finish
 
     quarter, quarter_position = vector(len(mask) // 4), vector(len(position) + 2)
     quarter_valid, quarter_ready, holding_below = bit(), bit(), bit()

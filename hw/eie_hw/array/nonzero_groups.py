@@ -140,7 +140,7 @@ def summary_bit(clk, write, position, write_chunk, write_bit, chunk, word, strob
     """Hold one bit of every chunk."""
 
     @always_comb
-    def select():
+    def choose():
         strobe.next = write and position[_CHUNK_BITS:] == number
 
-    return select, lut_ram(clk, strobe, write_chunk, write_bit, chunk, word)
+    return choose, lut_ram(clk, strobe, write_chunk, write_bit, chunk, word)

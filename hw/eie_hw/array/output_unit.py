@@ -9,9 +9,6 @@ from eie.contract.fixed_point import ACTIVATION_MAX, ACTIVATION_MIN
 from eie_hw.parts.interfaces import bit, vector
 from eie_hw.parts.memories import single_port_ram
 
-LATENCY = 5
-"""Cycles from accumulator to result."""
-
 _EXTENSION = (1 << 14) - 1
 _MAX = ACTIVATION_MAX
 _MIN = ACTIVATION_MIN & (1 << ACTIVATION_BITS) - 1
@@ -52,7 +49,7 @@ def output_unit(
     result           out
     ================ === ===================================================================================
 
-    **Timing**: `result` comes LATENCY cycles after its accumulator; one a cycle.
+    **Timing**: `result` comes `pipeline.OUTPUT_LATENCY` cycles after its accumulator; one a cycle.
     """
     row_bits = len(bias_row)
     sum_bits = ACCUMULATOR_BITS + 1

@@ -5,14 +5,9 @@ from __future__ import annotations
 from myhdl import Signal, always, always_comb, block, concat, enum, intbv, modbv
 
 from eie.contract.config import ACTIVATIONS_PER_WORD, ArrayConfig
+from eie.contract.pipeline import STORE_END, STORE_SELECT, STORE_WRITE
 from eie_hw.parts.delay_line import delay_line
 from eie_hw.parts.interfaces import ADDRESS_BITS, bit, vector
-
-SELECT_DELAY = 3
-"""Cycles from a step to its element at the output units, one before its accumulator."""
-WRITE_DELAY = 8
-"""Cycles from a step to its write strobe (registered once more on its way)."""
-_DONE_DELAY = 8
 
 
 @block
@@ -50,9 +45,9 @@ def store_control(
     write, lane, output_group      out where the output goes that the output units have one cycle later
     ============================== === ======================================================================
 
-    **Timing**: a step in cycle t has `advance` in t + 1, `output_element` in t + SELECT_DELAY, `write` in
-    t + WRITE_DELAY. One step a cycle; a PE's next step is at least two cycles later.
-    `done` comes 8 cycles after the last step. The sweep takes `rows` + 8 cycles from reset.
+    **Timing**: a step in cycle t has `advance` in t + 1, `output_element` in t + STORE_SELECT, `write` in
+    t + STORE_WRITE. One step a cycle; a PE's next step is at least two cycles later.
+    `done` comes STORE_END cycles after the last step. The sweep takes `rows` + 8 cycles from reset.
     """
     elements = min(config.num_pes, ACTIVATIONS_PER_WORD)
     last_element = elements - 1
@@ -62,12 +57,13 @@ def store_control(
     group_bits = len(output_group)
     rows = config.rows
     all_elements = (1 << ACTIVATIONS_PER_WORD) - 1
+    end_delay = STORE_END - 2
     path_bits = 1 + 2 + 2 + group_bits + row_bits
 
     state_type = enum("idle", "sweep_begin", "sweep", "sweep_end", "begin_rows", "steps", "finish")
     state = Signal(state_type.idle)
     row, last_row = vector(ADDRESS_BITS), vector(ADDRESS_BITS)
-    timer = Signal(intbv(0, min=0, max=max(rows, _DONE_DELAY, 16) + 1))
+    timer = Signal(intbv(0, min=0, max=max(rows, STORE_END, 16) + 1))
     element, step_lane = vector(2), vector(2)
     step_group = vector(ADDRESS_BITS)
     step, resting, sweeping = bit(), bit(), bit()
@@ -80,7 +76,7 @@ def store_control(
         clearing.next = reset or sweeping
 
     @always(clk.posedge)
-    def sequence():
+    def advance_state():
         store_begin.next = False
         done.next = False
         if timer != 0:
@@ -120,7 +116,7 @@ def store_control(
                     element.next = 0
                     row.next = row + 1
                     if row == last_row:
-                        timer.next = _DONE_DELAY - 2
+                        timer.next = end_delay
                         state.next = state_type.finish
                 else:
                     element.next = element + 1
@@ -150,8 +146,8 @@ def store_control(
         biased_row.next = row[row_bits:] + bias[row_bits:]
         path.next = concat(step, element, step_lane, step_group[group_bits:], biased_row)
 
-    delay_select = delay_line(clk, path, path_selected, SELECT_DELAY)
-    delay_write = delay_line(clk, path_selected, path_written, WRITE_DELAY - SELECT_DELAY)
+    delay_select = delay_line(clk, path, path_selected, STORE_SELECT)
+    delay_write = delay_line(clk, path_selected, path_written, STORE_WRITE - STORE_SELECT)
 
     @always_comb
     def outputs():
@@ -161,4 +157,4 @@ def store_control(
         lane.next = path_written[row_bits + group_bits + 2 : row_bits + group_bits]
         output_group.next = path_written[row_bits + group_bits : row_bits]
 
-    return decide, sequence, strobes, gather, delay_select, delay_write, outputs
+    return decide, advance_state, strobes, gather, delay_select, delay_write, outputs

@@ -169,21 +169,32 @@ def _require_zero_start(instance: _Block) -> None:
 
 
 def _require_free_names(top: _Block, name: str) -> None:
-    """Refuse reserved words of either HDL as names of an entity, of its ports and of the signals of units inside it.
+    """Refuse reserved words of either HDL as names of an entity, its ports, and the signals and processes inside it.
 
     A signal inside a unit is named after its unit as well when that is flattened into another; but not for ever: a
     unit may become an entity, or the top.
     """
     named = {name: name, **{port: f"{name}.{port}" for port in _ports(top)}}
+    processes = {}
     instances = [top]
     while instances:
         instance = instances.pop()
         named.update({signal: f"{instance.name}.{signal}" for signal in (*instance.sigdict, *instance.memdict)})
-        instances += [sub for sub in instance.subs if isinstance(sub, _Block)]
+        for sub in instance.subs:
+            if isinstance(sub, _Block):
+                instances.append(sub)
+            elif hasattr(sub, "func"):
+                processes[sub.func.__name__] = f"{instance.name}.{sub.func.__name__}"
     faults = [
         f"{place} is a reserved word of {' and '.join(hdls)}"
         for word, place in named.items()
         if (hdls := languages_reserving(word))
+    ]
+    # In Verilog, a process is named in capitals, which no reserved word has.
+    faults += [
+        f"{place} is a reserved word of VHDL"
+        for word, place in processes.items()
+        if "VHDL" in languages_reserving(word)
     ]
     if faults:
         raise myhdl.ConversionError(f"{'; '.join(faults)}: rename it")

@@ -6,13 +6,11 @@ from myhdl import Signal, always, always_comb, block
 
 from eie.contract.config import STREAM_BITS
 from eie.contract.isa import COMPUTE, OPCODE_BITS, READ, STORE
+from eie.contract.pipeline import EXECUTE_QUEUE
 from eie_hw.parts.interfaces import ComputeCommand, ReadCommand, StoreCommand, bit, counter, vector
 from eie_hw.parts.memories import lut_ram
 
-DEPTH = 8
-"""Instructions that can be queued or running; a power of two."""
-
-TICKET_BITS = (DEPTH - 1).bit_length()
+TICKET_BITS = (EXECUTE_QUEUE - 1).bit_length()
 
 
 @block
@@ -84,7 +82,7 @@ def execute_queue(
             written.next = written + 1
 
     @always(clk.posedge)
-    def sequence():
+    def start_next():
         compute.start.next = False
         store.start.next = False
         read.start.next = False
@@ -109,7 +107,7 @@ def execute_queue(
         for bundle, instruction in ((compute, COMPUTE), (store, STORE), (read, READ))
         for f in instruction.fields
     ]
-    return slots, answer, append, sequence, wiring
+    return slots, answer, append, start_next, wiring
 
 
 @block

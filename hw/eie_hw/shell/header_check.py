@@ -6,8 +6,8 @@ from fractions import Fraction
 
 from myhdl import ConcatSignal, Signal, always, always_comb, block, concat, intbv
 
-from eie.contract.config import SHIFT_LIMIT, STREAM_BITS, ArrayConfig
-from eie.contract.isa import OPCODE_BITS, STORE, Field, Instruction, Span, span_length
+from eie.contract.config import ArrayConfig
+from eie.contract.isa import OPCODE_BITS, Field, Instruction, Span
 from eie_hw.parts.interfaces import bit, vector
 
 
@@ -69,24 +69,24 @@ def header_check(
     reserved = _reserved_bits(word, instruction.reserved_mask)
     field_checks = []
     field_faults = []
-    if has_field(instruction, "count"):
-        field_faults.append(bit())
-        field_checks.append(is_zero(field_signal(word, instruction, "count"), field_faults[-1]))
-    if has_field(instruction, "shift"):
-        field_faults.append(bit())
-        field_checks.append(exceeds(field_signal(word, instruction, "shift"), field_faults[-1], SHIFT_LIMIT))
-    if instruction is STORE and config.rows_per_group > 1:
-        count = field(instruction, "count").offset
-        field_faults.append(bits_of(word, count + config.rows_per_group.bit_length() - 1, count))
-    field_fault = any_of([*reserved, *field_faults])
-
     range_checks = []
     range_faults = []
-    for name, limit in instruction.limits:
-        if limit(config) < 1 << field(instruction, name).width:
+    for f in instruction.fields:
+        value = field_signal(word, instruction, f.name)
+        if f.minimum == 1:
+            field_faults.append(bit())
+            field_checks.append(is_zero(value, field_faults[-1]))
+        elif f.minimum:
+            raise ValueError(f"{instruction.name}.{f.name} starts at {f.minimum}; hardware knows 0 and 1")
+        if f.largest + 1 < 1 << f.width:
+            field_faults.append(bit())
+            field_checks.append(exceeds(value, field_faults[-1], f.largest))
+        if f.multiple(config) > 1:
+            field_faults.append(bits_of(word, f.offset + f.multiple(config).bit_length() - 1, f.offset))
+        if f.limit and f.limit(config) < 1 << f.width:
             range_faults.append(bit())
-            check = exceeds(field_signal(word, instruction, name), range_faults[-1], limit(config) - 1)
-            range_checks.append(check)
+            range_checks.append(exceeds(value, range_faults[-1], f.limit(config) - 1))
+    field_fault = any_of([*reserved, *field_faults])
     for span in instruction.spans:
         range_faults.append(bit())
         range_checks.append(span_check(word, range_faults[-1], instruction, span, config))
@@ -105,22 +105,19 @@ def header_check(
     return field_checks, range_checks, answer
 
 
-def span_scale(instruction: Instruction, span: Span, config: ArrayConfig) -> tuple[int, int]:
+def span_scale(span: Span, config: ArrayConfig) -> tuple[int, int]:
     """Return (shift, base) such that the span covers (count << shift) + base words; a negative shift goes right."""
-    name = span.count
-    base = span_length(instruction, span, config, {name: 0})
-    many = 1 << STREAM_BITS
-    slope = Fraction(span_length(instruction, span, config, {name: many}) - base, many)
+    slope = span.words(config)
     shift = slope.numerator.bit_length() - slope.denominator.bit_length()
     if slope != Fraction(2) ** shift:
-        raise ValueError(f"{instruction.name}: hardware wants a power of two of {span.memory} per {name}, not {slope}")
-    return shift, base
+        raise ValueError(f"hardware wants a power of two of {span.memory} per {span.count}, not {slope}")
+    return shift, span.extra
 
 
 @block
 def span_check(word: Signal, beyond: Signal, instruction: Instruction, span: Span, config: ArrayConfig):
     """`beyond` is high if a range of the instruction ends beyond its memory (combinational)."""
-    shift, base = span_scale(instruction, span, config)
+    shift, base = span_scale(span, config)
     depth = span.depth(config)
     start = field_signal(word, instruction, span.start)
     count_field = field(instruction, span.count)

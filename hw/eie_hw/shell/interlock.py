@@ -8,21 +8,14 @@ from myhdl import ConcatSignal, Signal, always, always_comb, block
 
 from eie.contract.config import ArrayConfig
 from eie.contract.isa import INSTRUCTIONS, OPCODE_BITS, Instruction
+from eie.contract.pipeline import activation_segments
 from eie_hw.parts.interfaces import bit, counter, vector
 from eie_hw.shell.header_check import any_of, field, field_signal, has_field, span_scale
-
-SEGMENTS = 8
-"""The activation memory is guarded in this many equal segments."""
-
-
-def segments(config: ArrayConfig) -> int:
-    """Return the segments of the activation memory; fewer only if it has fewer groups."""
-    return min(SEGMENTS, config.activation_groups)
 
 
 def resource_count(config: ArrayConfig) -> int:
     """Return the number of resources: weight banks, codebook slots, the bias memory, activation segments."""
-    return config.banks + config.codebooks + 1 + segments(config)
+    return config.banks + config.codebooks + 1 + activation_segments(config)
 
 
 def _touches(memory: str) -> Callable[[Instruction], bool]:
@@ -58,7 +51,7 @@ def resource_use(clk: Signal, enable: Signal, word: Signal, uses: Signal, config
         units.append(selects(word, use_signals[-1], with_slot, "slot", number))
     use_signals.append(bit())
     units.append(is_one_of(word, use_signals[-1], with_bias))
-    segment_use = vector(segments(config))
+    segment_use = vector(activation_segments(config))
     units.append(segments_used(word, segment_use, config))
     everything = ConcatSignal(segment_use, *reversed(use_signals))
 
@@ -116,7 +109,7 @@ def segments_used(word: Signal, result: Signal, config: ArrayConfig):
     for instruction in INSTRUCTIONS:
         for span in instruction.spans:
             if span.memory == "activations":
-                shift, _ = span_scale(instruction, span, config)
+                shift, _ = span_scale(span, config)
                 by_scale.setdefault(shift, []).append(instruction)
     parts = []
     units = []

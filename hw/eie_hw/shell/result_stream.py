@@ -5,13 +5,11 @@ from __future__ import annotations
 from myhdl import Signal, always, always_comb, block
 
 from eie.contract.config import STREAM_BITS, ArrayConfig
+from eie.contract.pipeline import RESULT_QUEUE
 from eie_hw.parts.interfaces import ADDRESS_BITS, ActivationRead, ReadCommand, Stream, bit, counter, vector
 from eie_hw.parts.memories import lut_ram
 
-DEPTH = 16
-"""Words between the activation memory and the output; a power of two above the memory's latency."""
-
-_POINTER_BITS = (DEPTH - 1).bit_length()
+_POINTER_BITS = (RESULT_QUEUE - 1).bit_length()
 
 
 @block
@@ -47,7 +45,7 @@ def result_stream(
     taken_group = vector(ADDRESS_BITS)
     taken_word = vector(len(memory.word))
     on_last_word = bit()
-    credit = vector(DEPTH.bit_length())
+    credit = vector(RESULT_QUEUE.bit_length())
     written = counter(_POINTER_BITS + 1)
     fetched = counter(_POINTER_BITS + 1)
     write_slot = vector(_POINTER_BITS)
@@ -119,7 +117,7 @@ def result_stream(
     @always(clk.posedge)
     def count_free_places():
         if reset:
-            credit.next = DEPTH
+            credit.next = RESULT_QUEUE
         elif ask and not fetch:
             credit.next = credit - 1
         elif fetch and not ask:

@@ -95,7 +95,7 @@ def eie_top(
     bus_reset = bit()
     reset_cycle = vector(RESET_CYCLES.bit_length())
     soft_reset = bit()
-    machine_idle = bit()
+    all_idle = bit()
     results_empty = bit()
     packet_sent = bit()
     incoming, instructions, results, outgoing = Stream(), Stream(), Stream(), Stream()
@@ -160,7 +160,7 @@ def eie_top(
 
     @always_comb
     def summarise():
-        machine_idle.next = machine.idle and results_empty and not outgoing.valid and not status.clearing and not reset
+        all_idle.next = machine.idle and results_empty and not outgoing.valid and not status.clearing and not reset
 
     units = [
         entity(stream_register(aclk, reset, incoming, instructions)),
@@ -176,14 +176,14 @@ def eie_top(
                 compute.start,
                 compute.done,
                 status.broadcast,
-                machine_idle,
+                all_idle,
                 machine.stalled,
                 wide,
             )
         ),
         entity(
             axi_lite(
-                aclk, bus_reset, bus, machine, machine_idle, wide, counters, packet_sent, soft_reset, interrupt, config
+                aclk, bus_reset, bus, machine, all_idle, wide, counters, packet_sent, soft_reset, interrupt, config
             )
         ),
     ]

@@ -5,8 +5,8 @@ import random
 from unit_bench import run_unit
 
 from eie.contract.config import ACTIVATIONS_PER_WORD, STREAM_BITS, ArrayConfig
+from eie.contract.pipeline import STORE_WRITE
 from eie_hw.array.activation_write import activation_write
-from eie_hw.array.store_control import WRITE_DELAY
 from eie_hw.parts.interfaces import bit, vector
 
 CONFIG = ArrayConfig(num_pes=16, activations=512)
@@ -53,10 +53,10 @@ def test_loads_and_outputs_are_written_in_their_places_and_summed_up():
             data = sum(value << 16 * lane for lane, value in enumerate(values))
             load.next, load_group.next, load_word.next, load_data.next = True, group, word, data
             mask = sum((value != 0) << lane for lane, value in enumerate(values))
-            stores[cycle + WRITE_DELAY] = ("load", group, word, (data, mask))
+            stores[cycle + STORE_WRITE] = ("load", group, word, (data, mask))
         elif choice < 0.8:
-            # A step: its outputs are there WRITE_DELAY cycles later, a lane of each word.
-            stores[cycle + WRITE_DELAY] = ("store", *next(steps), generator.choice((0, 0, 0b0100, 0b1001)))
+            # A step: its outputs are there STORE_WRITE cycles later, a lane of each word.
+            stores[cycle + STORE_WRITE] = ("store", *next(steps), generator.choice((0, 0, 0b0100, 0b1001)))
         kind, group, part, value = stores.pop(cycle, (None, 0, 0, 0))
         if kind == "load":
             expect("load", cycle + 1, group, part, value, (value[0] != 0) << part)
@@ -76,7 +76,7 @@ def test_loads_and_outputs_are_written_in_their_places_and_summed_up():
         if kind == "load":
             assert (write_data, write_nonzero) == value
         due = summed.pop(cycle, None)
-        if cycle > WRITE_DELAY + 3:
+        if cycle > STORE_WRITE + 3:
             assert bool(summary_write) == (due is not None)
         if due:
             assert (summary_group, bool(summary_nonzero)) == due

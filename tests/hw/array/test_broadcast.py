@@ -7,7 +7,7 @@ from unit_bench import run_unit
 
 from eie import ArrayConfig
 from eie.contract import pipeline
-from eie_hw.array.broadcast import READ_DELAY, broadcast
+from eie_hw.array.broadcast import broadcast
 from eie_hw.parts.interfaces import bit, vector
 
 CONFIGS = {
@@ -72,7 +72,7 @@ def test_every_pick_is_looked_up_and_its_value_follows_in_time(name, full_rate):
         if enable:
             group, word = int(read_group), int(read_word)
             lanes_read = memory[group][4 * word : 4 * word + 4]
-            due = cycle + READ_DELAY + 2 + pipeline.word_latency(config)
+            due = cycle + pipeline.read_latency(config)
             data[due] = sum(v << 16 * i for i, v in enumerate(lanes_read))
             state["reads"] += 1
         assert bool(column_valid) == (cycle in lookups)

@@ -7,7 +7,8 @@ from unit_bench import run_unit
 
 from eie import ArrayConfig
 from eie.contract.fixed_point import finish
-from eie_hw.array.output_unit import LATENCY, output_unit
+from eie.contract.pipeline import OUTPUT_LATENCY
+from eie_hw.array.output_unit import output_unit
 from eie_hw.parts.interfaces import bit, vector
 
 CONFIG = ArrayConfig(num_pes=4, entries=64, pointers=16, rows=8, activations=32)
@@ -30,8 +31,8 @@ def test_bias_rounding_shift_saturation_and_relu_are_exact():
     expected: list = []
     kinds = set()
     steps = 30
-    # Of a step in cycle t, data follow in t + 1 and the result LATENCY later.
-    latency = LATENCY + 1
+    # Of a step in cycle t, data follow in t + 1 and the result OUTPUT_LATENCY later.
+    latency = OUTPUT_LATENCY + 1
     period = 16 + steps + latency
     late: dict = {"biases": 0, "accumulators": [0] * 4}
     setting = {"shift": 0, "relu": False}

@@ -6,7 +6,8 @@ import pytest
 from unit_bench import run_unit
 
 from eie import ArrayConfig
-from eie_hw.array.store_control import SELECT_DELAY, WRITE_DELAY, store_control
+from eie.contract.pipeline import STORE_SELECT, STORE_WRITE
+from eie_hw.array.store_control import store_control
 from eie_hw.parts.interfaces import bit, vector
 
 
@@ -61,10 +62,10 @@ def test_every_output_is_selected_and_written_once_in_order_and_never_with_a_loa
         assert [cycles[i + 1]["advance"] for i in steps] == [1 << pe for _, pe in order]
         assert [cycles[i + 2]["clear"] for i in steps] == [1 << pe for _, pe in order]
         assert not any(cycles[i]["hold"] for i in steps)
-        selected = [(cycles[i + SELECT_DELAY]["bias_row"], cycles[i + SELECT_DELAY]["element"]) for i in steps]
+        selected = [(cycles[i + STORE_SELECT]["bias_row"], cycles[i + STORE_SELECT]["element"]) for i in steps]
         assert selected == [((row + int(bias)) % config.rows, pe) for row, pe in order]
         writes = [i for i, c in enumerate(cycles) if c["write"]]
-        assert writes == [i + WRITE_DELAY for i in steps if i + WRITE_DELAY < len(cycles)]
+        assert writes == [i + STORE_WRITE for i in steps if i + STORE_WRITE < len(cycles)]
         lanes = [(n % 4, int(address) + n // 4) for n in range(4 * groups)]
         if pes >= 4:
             lanes = [(pe, int(address) + row) for row, pe in order]

@@ -30,15 +30,35 @@ def test_the_same_parameters_give_the_same_bytes_from_python_and_from_the_comman
 
 @pytest.mark.full
 @pytest.mark.parametrize("name", board_names())
-def test_a_boards_array_converts_to_a_top_of_vhdl_93(name, tmp_path):
+def test_a_boards_array_converts_to_vhdl_of_1993_and_of_2008(name, tmp_path):
     assert cli.main(["convert", "--board", name, "--hdl", "VHDL", "-o", str(tmp_path)]) == 0
     again = convert(board(name).config, tmp_path / "again", "VHDL")
     assert filecmp.cmpfiles(tmp_path, tmp_path / "again", [path.name for path in again], shallow=False)[1:] == ([], [])
     if not shutil.which("ghdl"):
         pytest.skip("needs ghdl")
-    command = ["ghdl", "-a", "--std=93c", f"--workdir={tmp_path}", *again]
-    analysed = subprocess.run(command, capture_output=True, text=True)
-    assert analysed.returncode == 0, analysed.stderr
+    _analyse(again, tmp_path)
+
+
+def _analyse(files, directory):
+    for standard in ("93c", "08"):
+        (work := directory / standard).mkdir()
+        command = ["ghdl", "-a", f"--std={standard}", f"--workdir={work}", *files]
+        analysed = subprocess.run(command, capture_output=True, text=True)
+        assert analysed.returncode == 0, f"VHDL {standard}: {analysed.stderr}"
+
+
+@pytest.mark.skipif(not shutil.which("ghdl"), reason="needs ghdl")
+@pytest.mark.parametrize(
+    "config", [SMALL, ArrayConfig(num_pes=1, rows=8, activations=64, banks=1), ArrayConfig(num_pes=4, skip_empty=False)]
+)
+def test_an_array_is_vhdl_of_1993_and_of_2008(config, tmp_path):
+    _analyse(convert(config, tmp_path / "vhdl", "VHDL"), tmp_path)
+
+
+@pytest.mark.parametrize("hdl", HDLS)
+def test_no_signal_had_to_be_renamed_because_two_have_one_name(hdl, tmp_path):
+    for path in convert(SMALL, tmp_path, hdl):
+        assert "_renamed" not in path.read_text(), path.name
 
 
 def test_parameters_beside_a_board_replace_its_own(tmp_path):

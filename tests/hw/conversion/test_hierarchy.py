@@ -67,6 +67,15 @@ def with_start(clk, source, sink):
     return follow
 
 
+@block
+def with_process_name(clk, source, sink):
+    @always(clk.posedge)
+    def sequence():
+        sink.next = source
+
+    return sequence
+
+
 @pytest.mark.parametrize("hdl, suffix", [("VHDL", ".vhd"), ("Verilog", ".v")])
 def test_an_entity_is_written_once_for_each_width_and_before_its_users(hdl, suffix, tmp_path):
     top = pair_of_followers(bit(), vector(4), vector(4), vector(9), vector(9))
@@ -83,6 +92,7 @@ def test_an_entity_is_written_once_for_each_width_and_before_its_users(hdl, suff
     [
         (with_inner_name, 1, r"with_inner_name\d*\.others is a reserved word of VHDL"),
         (wrapper, 1, r"with_inner_name\d*(_\d+)?\.others is a reserved word of VHDL"),
+        (with_process_name, 1, r"with_process_name\d*\.sequence is a reserved word of VHDL"),
         (with_port_name, 1, r"top\.signal is a reserved word of VHDL|with_port_name\d*\.signal is a reserved word"),
     ],
 )

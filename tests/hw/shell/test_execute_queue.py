@@ -6,8 +6,9 @@ import pytest
 from unit_bench import run_unit
 
 from eie.contract import isa
+from eie.contract.pipeline import EXECUTE_QUEUE
 from eie_hw.parts.interfaces import ComputeCommand, ReadCommand, StoreCommand, bit, vector
-from eie_hw.shell.execute_queue import DEPTH, TICKET_BITS, execute_queue
+from eie_hw.shell.execute_queue import TICKET_BITS, execute_queue
 
 QUEUED = (isa.COMPUTE, isa.STORE, isa.READ)
 
@@ -32,7 +33,7 @@ def test_instructions_run_in_order_and_a_full_queue_takes_no_more(push_rate):
             values = {f.name: generator.getrandbits(f.width) for f in instruction.fields}
             header.next = instruction.encode(**values)
             state["offer"] = (instruction, values)
-            push.next = len(waiting) + (state["running"] is not None) < DEPTH
+            push.next = len(waiting) + (state["running"] is not None) < EXECUTE_QUEUE
         if state["running"] is not None:
             state["left"] -= 1
             if state["left"] == 0:
@@ -43,7 +44,7 @@ def test_instructions_run_in_order_and_a_full_queue_takes_no_more(push_rate):
         if cycle < 2:
             return
         held = len(waiting) + (state["running"] is not None)
-        assert bool(full) == (held == DEPTH)
+        assert bool(full) == (held == EXECUTE_QUEUE)
         assert bool(empty) == (held == 0)
         state["fulls"] += bool(full)
         starts = [instruction for instruction, bundle in bundles.items() if bundle.start]

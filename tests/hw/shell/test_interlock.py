@@ -8,9 +8,9 @@ from unit_bench import run_unit
 
 from eie import ArrayConfig
 from eie.contract import isa
-from eie.contract.isa import span_length
+from eie.contract.pipeline import activation_segments
 from eie_hw.parts.interfaces import bit, vector
-from eie_hw.shell.interlock import resource_count, resource_lock, resource_use, segments
+from eie_hw.shell.interlock import resource_count, resource_lock, resource_use
 
 CONFIGS = {
     "4 PEs": ArrayConfig(num_pes=4, entries=128, pointers=32, rows=8, activations=64),
@@ -31,9 +31,9 @@ def _uses(config, instruction, values):
         if span.memory == "biases":
             used.add(config.banks + config.codebooks)
         elif span.memory == "activations":
-            size = config.activation_groups // segments(config)
+            size = config.activation_groups // activation_segments(config)
             start = values[span.start]
-            end = start + span_length(instruction, span, config, values)
+            end = start + span.length(config, values)
             used |= {first_segment + group // size for group in range(start, end)}
     return sum(1 << number for number in used)
 

@@ -8,7 +8,6 @@ from unit_bench import run_unit
 
 from eie import ArrayConfig
 from eie.contract import isa
-from eie.contract.isa import span_length
 from eie_hw.parts.interfaces import LoadBus, bit, vector
 from eie_hw.shell.load_unit import LOADS, load_unit
 
@@ -68,7 +67,7 @@ def test_every_load_makes_its_writes_and_knows_its_last_word(name, pause):
             count = {"count": generator.randint(1, 4)} if instruction is not isa.CODEBOOK else {}
             head = random_header(config, instruction, generator, **count)
             values = instruction.decode(head)
-            assert all(span_length(instruction, s, config, values) == values["count"] for s in instruction.spans)
+            assert all(s.length(config, values) == values["count"] for s in instruction.spans)
             size = 8 * instruction.payload_words(config, values)
             payload = generator.randbytes(size)
             expected.extend((*write, values) for write in _writes(config, instruction, values, payload))

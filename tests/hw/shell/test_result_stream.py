@@ -7,9 +7,8 @@ from unit_bench import run_unit
 
 from eie import ArrayConfig
 from eie.contract import pipeline
-from eie_hw.array.broadcast import READ_DELAY
 from eie_hw.parts.interfaces import ActivationRead, ReadCommand, Stream, bit
-from eie_hw.shell.result_stream import DEPTH, result_stream
+from eie_hw.shell.result_stream import result_stream
 
 CONFIG = ArrayConfig(num_pes=8, entries=128, pointers=64, rows=8, activations=256)
 
@@ -19,7 +18,7 @@ def test_reads_come_back_to_back_whatever_the_sink_does(sink_rate):
     generator = random.Random(sink_rate)
     reset, empty = bit(), bit()
     command, memory, sink = ReadCommand(), ActivationRead(), Stream()
-    latency = READ_DELAY + 2 + pipeline.word_latency(CONFIG)
+    latency = pipeline.read_latency(CONFIG)
     words = CONFIG.words_per_group
     asked: list = [None] * (latency - 1)
     expected, received = [], []
@@ -56,7 +55,7 @@ def test_reads_come_back_to_back_whatever_the_sink_does(sink_rate):
             received.append((divmod(offered[0], 1 << 20), offered[1]))
             state["outstanding"] -= 1
         # One more than the queue holds is in the output register.
-        assert 0 <= state["outstanding"] <= DEPTH + 1
+        assert 0 <= state["outstanding"] <= pipeline.RESULT_QUEUE + 1
         if command.done:
             state["running"] = False
         state["empty"] = bool(empty)
