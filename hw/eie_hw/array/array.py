@@ -6,11 +6,8 @@ from myhdl import ConcatSignal, always, always_comb, block
 
 from eie.contract import pipeline
 from eie.contract.config import (
-    ACTIVATION_BITS,
     ACTIVATIONS_PER_WORD,
-    CODE_BITS,
     STREAM_BITS,
-    WEIGHT_BITS,
     ArrayConfig,
 )
 from eie_hw.array.activation_write import activation_write
@@ -24,6 +21,19 @@ from eie_hw.array.nonzero_groups import nonzero_groups
 from eie_hw.array.performance_counters import performance_counters
 from eie_hw.array.store_control import store_control
 from eie_hw.element.element_counters import count_bits
+from eie_hw.parts.array_interfaces import (
+    AccumulatorSteps,
+    ActivationPort,
+    ActivationWrite,
+    ClusterLoads,
+    CodebookCopy,
+    ColumnBus,
+    CounterControl,
+    OutputFormat,
+    OutputSelect,
+    group_address_bits,
+    share,
+)
 from eie_hw.parts.entity import entity
 from eie_hw.parts.interfaces import bit, vector
 
@@ -38,27 +48,16 @@ def array(clk, reset, load, compute, store, read, counters, status, config: Arra
     **Timing**: at most one of COMPUTE and STORE is in progress, and none while `status.clearing`. Loads may come at any
     time; what was loaded in a cycle is seen by a COMPUTE, STORE or READ that starts in a later one.
     """
-    pes = config.num_pes
     clusters = config.words_per_group
-    group_bits = max(1, (config.activation_groups - 1).bit_length())
-    row_bits = max(1, config.row_bits)
+    group_bits = group_address_bits(config)
     levels = pipeline.lane_levels(config)
     leaves = 4**levels
-    bank_bits = config.banks - 1
-    pair_bits = bank_bits + (config.pointer_pairs - 1).bit_length()
-    entry_bits = max(1, bank_bits + (config.entry_words - 1).bit_length())
-    beat_bits = len(load.data)
     counter_bits = 3 * count_bits(config)
 
-    # Loads, decoded
-    pointer_write, pointer_address = vector(2 * clusters), vector(pair_bits)
-    entry_write, entry_address = vector(ACTIVATIONS_PER_WORD * clusters), vector(entry_bits)
-    bias_write, bias_pair, bias_load_row = vector(clusters), bit(), vector(row_bits)
-    beat = vector(beat_bits)
+    loads = ClusterLoads(config, clusters)
 
     # Activation memory
-    load_write, write_data, write_nonzero = vector(clusters), vector(STREAM_BITS), vector(ACTIVATIONS_PER_WORD)
-    store_write, write_group = vector(ACTIVATIONS_PER_WORD), vector(group_bits)
+    write = ActivationWrite(config, clusters)
     read_group = vector(group_bits)
     words = [vector(STREAM_BITS) for _ in range(clusters)]
     masks = [vector(ACTIVATIONS_PER_WORD) for _ in range(clusters)]
@@ -70,24 +69,19 @@ def array(clk, reset, load, compute, store, read, counters, status, config: Arra
     found_valid, found_ready, found = bit(), bit(), vector(group_bits)
     pick_valid, pick_ready, pick = bit(), bit(), vector(group_bits + 2 * levels)
     mask = vector(leaves)
-    column_valid, column_odd = bit(), bit()
-    even_address, odd_address = vector(pair_bits), vector(pair_bits)
-    activation = vector(ACTIVATION_BITS)
-    copy, copy_index, copy_weight = bit(), vector(CODE_BITS), vector(WEIGHT_BITS)
-    waiting = bit()
+    column, weights = ColumnBus(config), CodebookCopy()
     fulls, busys = [bit() for _ in range(clusters)], [bit() for _ in range(clusters)]
     busy = bit()
 
     # Outputs
-    store_begin = bit()
-    store_advance, store_clear = vector(ACTIVATIONS_PER_WORD), vector(ACTIVATIONS_PER_WORD)
-    output_element, bias_row = vector(2), vector(row_bits)
+    steps, select = AccumulatorSteps(ACTIVATIONS_PER_WORD), OutputSelect(config)
+    form = share(OutputFormat(), shift=store.shift, relu=store.relu)
     output_write, output_lane, output_group = bit(), vector(2), vector(group_bits)
 
     # Counters
-    visit = vector((pes - 1).bit_length())
+    events, visit = CounterControl(), vector((config.num_pes - 1).bit_length())
     all_counts = [vector(counter_bits) for _ in range(clusters)]
-    counts, counters_reset = vector(counter_bits * clusters), bit()
+    counts = vector(counter_bits * clusters)
 
     def gather(signals: list):
         return ConcatSignal(*reversed(signals)) if len(signals) > 1 else signals[0]
@@ -98,8 +92,8 @@ def array(clk, reset, load, compute, store, read, counters, status, config: Arra
 
     decode = entity(
         load_decode(
-            clk, load, beat, pointer_write, pointer_address, entry_write, entry_address, bias_write, bias_pair,
-            bias_load_row, config,
+            clk, load, loads.data, loads.pointer_write, loads.pointer_address, loads.entry_write, loads.entry_address,
+            loads.bias_write, loads.bias_pair, loads.bias_row, config,
         )
     )  # fmt: skip
 
@@ -109,7 +103,7 @@ def array(clk, reset, load, compute, store, read, counters, status, config: Arra
     books = entity(
         codebook(
             clk, reset, load.codebook_write, load.slot, load.address, load.data, compute.start, compute.slot,
-            copy, copy_index, copy_weight, config,
+            weights.write, weights.index, weights.weight, config,
         )
     )  # fmt: skip
     groups = entity(
@@ -138,7 +132,8 @@ def array(clk, reset, load, compute, store, read, counters, status, config: Arra
     sender = entity(
         broadcast(
             clk, reset, pick_valid, pick, pick_ready, full_vector, compute.pointers, compute.address, compute.bank,
-            column_valid, column_odd, even_address, odd_address, activation, waiting, status.broadcast,
+            column.valid, column.odd, column.even_address, column.odd_address, column.activation,
+            events.waiting, status.broadcast,
             read.enable, read.group, read.word, read.valid, read.data, read_group, word_vector, config,
         )
     )  # fmt: skip
@@ -146,30 +141,39 @@ def array(clk, reset, load, compute, store, read, counters, status, config: Arra
     stores = entity(
         store_control(
             clk, reset, store.start, store.done, store.bias, store.address, store.count, load.activation_write,
-            status.clearing, store_begin, store_advance, store_clear, output_element, bias_row,
+            status.clearing, steps.begin, steps.advance, steps.clear, select.element, select.bias_row,
             output_write, output_lane, output_group, config,
         )
     )  # fmt: skip
     writer = entity(
         activation_write(
             clk, load.activation_write, load.address, load.pe, load.data, output_write, output_lane, output_group,
-            nonzero_vector, load_write, write_data, write_nonzero, store_write, write_group,
+            nonzero_vector, write.load, write.data, write.nonzero, write.store, write.group,
             summary_write, summary_group, summary_nonzero, config,
         )
     )  # fmt: skip
 
+    cluster_loads = [
+        share(
+            loads,
+            pointer_write=loads.pointer_write(2 * i + 2, 2 * i),
+            entry_write=loads.entry_write(ACTIVATIONS_PER_WORD * (i + 1), ACTIVATIONS_PER_WORD * i),
+            bias_write=loads.bias_write(i),
+        )
+        for i in range(clusters)
+    ]
+    ports = [
+        share(
+            ActivationPort(config),
+            read_group=read_group, word=words[i], mask_group=found, mask=masks[i], nonzero=nonzeros[i],
+        )
+        for i in range(clusters)
+    ]  # fmt: skip
     members = [
         entity(
             cluster(
-                clk, reset,
-                pointer_write(2 * i + 2, 2 * i), pointer_address,
-                entry_write(ACTIVATIONS_PER_WORD * (i + 1), ACTIVATIONS_PER_WORD * i), entry_address,
-                bias_write(i), bias_pair, bias_load_row, beat, copy, copy_index, copy_weight,
-                compute.bank, column_valid, column_odd, even_address, odd_address, activation,
-                store_begin, store_advance, store_clear, output_element, bias_row, store.shift, store.relu,
-                load_write(i), write_data, write_nonzero, store_write, write_group, nonzeros[i],
-                read_group, words[i], found, masks[i], waiting, fulls[i], busys[i], visit, all_counts[i],
-                counters_reset, config,
+                clk, reset, cluster_loads[i], weights, share(column, bank=compute.bank), steps, select, form,
+                share(write, load=write.load(i)), ports[i], events, visit, fulls[i], busys[i], all_counts[i], config,
             )
         )
         for i in range(clusters)
@@ -177,7 +181,7 @@ def array(clk, reset, load, compute, store, read, counters, status, config: Arra
 
     totals = entity(
         performance_counters(
-            clk, counters_reset, status.computing, visit, counts,
+            clk, events.reset, status.computing, visit, counts,
             counters.enable, counters.pe, counters.select, counters.ready, counters.value, config,
         )
     )  # fmt: skip
@@ -185,6 +189,6 @@ def array(clk, reset, load, compute, store, read, counters, status, config: Arra
     @always(clk.posedge)
     def collect():
         busy.next = all_busys != 0
-        counters_reset.next = reset or counters.clear
+        events.reset.next = reset or counters.clear
 
     return decode, control, books, groups, pad, lanes, join, sender, stores, writer, members, totals, collect

@@ -9,6 +9,20 @@ from eie_hw.array.activation_memory import activation_memory
 from eie_hw.array.output_unit import output_unit
 from eie_hw.element.element_counters import count_bits
 from eie_hw.element.processing_element import processing_element
+from eie_hw.parts.array_interfaces import (
+    AccumulatorSteps,
+    ActivationPort,
+    ActivationWrite,
+    BiasLoad,
+    ClusterLoads,
+    CodebookCopy,
+    ColumnBus,
+    CounterControl,
+    ElementLoads,
+    OutputFormat,
+    OutputSelect,
+    share,
+)
 from eie_hw.parts.entity import entity
 from eie_hw.parts.interfaces import bit, vector
 from eie_hw.parts.multiplexer import multiplexer
@@ -18,64 +32,37 @@ from eie_hw.parts.multiplexer import multiplexer
 def cluster(
     clk,
     reset,
-    pointer_write,
-    pointer_address,
-    entry_write,
-    entry_address,
-    bias_write,
-    bias_write_pair,
-    bias_write_row,
-    load_data,
-    codebook_write,
-    codebook_index,
-    codebook_weight,
-    bank,
-    column_valid,
-    column_odd,
-    even_address,
-    odd_address,
-    activation,
-    store_begin,
-    store_advance,
-    store_clear,
-    output_element,
-    bias_row,
-    shift,
-    relu,
-    load_write,
-    write_data,
-    write_nonzero,
-    store_write,
-    write_group,
-    nonzero,
-    read_group,
-    word,
-    mask_group,
-    mask,
-    waiting,
+    loads: ClusterLoads,
+    codebook: CodebookCopy,
+    column: ColumnBus,
+    steps: AccumulatorSteps,
+    select: OutputSelect,
+    form: OutputFormat,
+    write: ActivationWrite,
+    memory: ActivationPort,
+    counters: CounterControl,
+    visit,
     full,
     busy,
-    visit,
     counts,
-    counters_reset,
     config: ArrayConfig,
 ):
     """Hold what four PEs share.
 
     **Ports**
 
-    ========================= === ================================================================================
-    pointer_write             in  a bit for each pair of PEs: store the pair's share of `load_data`
-    entry_write               in  a bit for each PE: store `load_data`
-    bias_write, ...           in  see `output_unit`; the data are `load_data`
-    codebook_write ... store_clear  in  see `processing_element`; `store_advance`, `store_clear`: a bit for each PE
-    output_element, bias_row, shift, relu in  see `output_unit`
-    load_write ... mask       see `activation_memory`; its stored data are the output unit's results
-    waiting                   in  see `element_counters`
-    full, busy                out some PE is, one cycle later
-    visit, counts             small counters of the visited PE, one cycle later
-    counters_reset            in  zero the small counters
-    ========================= === ================================================================================
+    ============ === =======================================================================
+    loads        in  of this cluster
+    codebook, column  in, see `processing_element`
+    steps        in  a bit for each PE
+    select, form in  see `output_unit`
+    write        in  see `activation_memory`; what it stores are the output unit's results
+    memory           read ports of its lanes
+    counters     in  see `element_counters`
+    visit        in  the PE whose small counters to hand out
+    full, busy   out some PE is, one cycle later
+    counts       out small counters of that PE, one cycle later
+    ============ === =======================================================================
 
     **Timing**: that of its parts.
     """
@@ -92,40 +79,49 @@ def cluster(
     counts_together = ConcatSignal(*reversed(all_counts)) if count > 1 else all_counts[0]
     counts_now = vector(3 * count_bits(config))
     result = vector(ACTIVATION_BITS)
-    pair_data = [vector(pointer_bits) for _ in range(2)]
-    pair_low, pair_high = pair_data
+    pair_low, pair_high = vector(pointer_bits), vector(pointer_bits)
     entry_data = vector(entry_bits)
 
     @always_comb
     def split():
-        pair_low.next = load_data[pointer_bits:]
-        pair_high.next = load_data[2 * pointer_bits : pointer_bits]
-        entry_data.next = load_data[entry_bits:]
+        pair_low.next = loads.data[pointer_bits:]
+        pair_high.next = loads.data[2 * pointer_bits : pointer_bits]
+        entry_data.next = loads.data[entry_bits:]
 
+    element_loads = [
+        share(
+            ElementLoads(config),
+            pointer_write=loads.pointer_write(i // 2),
+            pointer_address=loads.pointer_address,
+            pointer_data=pair_high if i % 2 else pair_low,
+            entry_write=loads.entry_write(i),
+            entry_address=loads.entry_address,
+            entry_data=entry_data,
+        )
+        for i in range(count)
+    ]
     elements = [
         entity(
             processing_element(
-                clk, reset, pointer_write(i // 2), pointer_address, pair_data[i % 2],
-                entry_write(i), entry_address, entry_data, codebook_write, codebook_index, codebook_weight,
-                bank, column_valid, column_odd, even_address, odd_address, activation,
-                store_begin, store_advance(i), store_clear(i), waiting, counters_reset,
+                clk, reset, element_loads[i], codebook, column,
+                share(steps, advance=steps.advance(i), clear=steps.clear(i)), counters,
                 fulls[i], busys[i], accumulators[i], all_counts[i], config,
             )
         )
         for i in range(count)
     ]  # fmt: skip
 
+    biases = share(BiasLoad(config), write=loads.bias_write, pair=loads.bias_pair, row=loads.bias_row, data=loads.data)
     outputs = entity(
         output_unit(
-            clk, *(accumulators[i % count] for i in range(ACTIVATIONS_PER_WORD)), output_element, bias_row,
-            bias_write, bias_write_pair, bias_write_row, load_data, shift, relu, result, config,
+            clk, *(accumulators[i % count] for i in range(ACTIVATIONS_PER_WORD)), select, biases, form, result, config
         )
-    )  # fmt: skip
+    )
 
-    memory = entity(
+    activations = entity(
         activation_memory(
-            clk, load_write, write_data, write_nonzero, store_write, result, write_group, nonzero,
-            read_group, word, mask_group, mask, config,
+            clk, write.load, write.data, write.nonzero, write.store, result, write.group, memory.nonzero,
+            memory.read_group, memory.word, memory.mask_group, memory.mask, config,
         )
     )  # fmt: skip
 
@@ -151,4 +147,4 @@ def cluster(
 
         choice = (only,)
 
-    return split, elements, outputs, memory, collect, choice
+    return split, elements, outputs, activations, collect, choice

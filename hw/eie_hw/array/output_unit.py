@@ -6,6 +6,7 @@ from myhdl import Signal, always, always_comb, block, concat, intbv
 
 from eie.contract.config import ACCUMULATOR_BITS, ACTIVATION_BITS, BIAS_BITS, ArrayConfig
 from eie.contract.fixed_point import ACTIVATION_MAX, ACTIVATION_MIN
+from eie_hw.parts.array_interfaces import BiasLoad, OutputFormat, OutputSelect
 from eie_hw.parts.interfaces import bit, vector
 from eie_hw.parts.memories import single_port_ram
 
@@ -21,14 +22,9 @@ def output_unit(
     accumulator_1,
     accumulator_2,
     accumulator_3,
-    element,
-    bias_row,
-    bias_write,
-    bias_write_pair,
-    bias_write_row,
-    bias_data,
-    shift,
-    relu,
+    select: OutputSelect,
+    biases: BiasLoad,
+    form: OutputFormat,
     result,
     config: ArrayConfig,
 ):
@@ -40,18 +36,16 @@ def output_unit(
 
     ================ === ===================================================================================
     accumulator_0..3 in  of the four PEs
-    element          in  one cycle before its accumulator: the PE whose accumulator and bias to take
-    bias_row         in  with `element`: local row of its bias; not while a bias is written
-    bias_write       in  store the biases of PEs 2 i (low) and 2 i + 1, i = `bias_write_pair`, for
-                         `bias_write_row`
-    bias_data        in  one cycle later: these biases
-    shift, relu      in  hold from the first `element` to the last `result`
+    select           in  one cycle before its accumulator: the PE whose accumulator and bias to take, and local row of
+                         the bias; not while a bias is written
+    biases           in  biases to store
+    form             in  holds from the first `select` to the last `result`
     result           out
     ================ === ===================================================================================
 
     **Timing**: `result` comes `pipeline.OUTPUT_LATENCY` cycles after its accumulator; one a cycle.
     """
-    row_bits = len(bias_row)
+    row_bits = len(select.bias_row)
     sum_bits = ACCUMULATOR_BITS + 1
     bias_address = vector(row_bits + 1)
     writing, chosen = bit(), vector(2)
@@ -75,17 +69,17 @@ def output_unit(
 
     @always_comb
     def split():
-        even_data.next = bias_data[BIAS_BITS:]
-        odd_data.next = bias_data[2 * BIAS_BITS : BIAS_BITS]
+        even_data.next = biases.data[BIAS_BITS:]
+        odd_data.next = biases.data[2 * BIAS_BITS : BIAS_BITS]
 
     @always(clk.posedge)
     def bias_port():
-        writing.next = bias_write
-        chosen.next = element
-        if bias_write:
-            bias_address.next = concat(bias_write_pair, bias_write_row)
+        writing.next = biases.write
+        chosen.next = select.element
+        if biases.write:
+            bias_address.next = concat(biases.pair, biases.row)
         else:
-            bias_address.next = concat(element[1], bias_row)
+            bias_address.next = concat(select.element[1], select.bias_row)
 
     even_biases = single_port_ram(clk, writing, even_data, bias_address, even_bias)
     odd_biases = single_port_ram(clk, writing, odd_data, bias_address, odd_bias)
@@ -122,13 +116,13 @@ def output_unit(
     @always(clk.posedge)
     def shift_coarse():
         coarse_sign.next = scaled[sum_bits]
-        if shift[6:4] == 0:
+        if form.shift[6:4] == 0:
             coarse.next = scaled[32:]
             if scaled[sum_bits]:
                 coarse_over.next = scaled[sum_bits:32] != 0x1FFFF
             else:
                 coarse_over.next = scaled[sum_bits:32] != 0
-        elif shift[6:4] == 1:
+        elif form.shift[6:4] == 1:
             coarse.next = scaled[48:16]
             coarse_over.next = scaled[sum_bits] != scaled[sum_bits - 1]
         else:
@@ -138,19 +132,19 @@ def output_unit(
     @always_comb
     def shift_middle():
         middle_over.next = False
-        if shift[4:2] == 0:
+        if form.shift[4:2] == 0:
             middle.next = coarse[20:]
             if coarse_sign:
                 middle_over.next = coarse[32:20] != 0xFFF
             else:
                 middle_over.next = coarse[32:20] != 0
-        elif shift[4:2] == 1:
+        elif form.shift[4:2] == 1:
             middle.next = coarse[24:4]
             if coarse_sign:
                 middle_over.next = coarse[32:24] != 0xFF
             else:
                 middle_over.next = coarse[32:24] != 0
-        elif shift[4:2] == 2:
+        elif form.shift[4:2] == 2:
             middle.next = coarse[28:8]
             if coarse_sign:
                 middle_over.next = coarse[32:28] != 0xF
@@ -169,13 +163,13 @@ def output_unit(
 
     @always_comb
     def shift_fine():
-        if shift[2:] == 0:
+        if form.shift[2:] == 0:
             fine_next.next = middle[17:]
             end_over.next = above != 0
-        elif shift[2:] == 1:
+        elif form.shift[2:] == 1:
             fine_next.next = middle[18:1]
             end_over.next = above[4:1] != 0
-        elif shift[2:] == 2:
+        elif form.shift[2:] == 2:
             fine_next.next = middle[19:2]
             end_over.next = above[4:2] != 0
         else:
@@ -195,7 +189,7 @@ def output_unit(
     @always(clk.posedge)
     def finish():
         if fine_sign:
-            if relu:
+            if form.relu:
                 result.next = 0
             elif fine_over:
                 result.next = _MIN

@@ -257,13 +257,16 @@ def _fresh(instance: _Block) -> _Block:
 
 
 def _name_interface_signals(top: _Block) -> None:
-    """Let the signals of a bundle created in a unit be named after the bundle: `load_data`."""
+    """Let the signals of a bundle created in a unit, or in one inside it, be named after the bundle: `load_data`."""
     for name, bundle in list(top.symdict.items()):
         if name.startswith("_") or isinstance(bundle, type) or not _is_interface(bundle):
             continue
         for attribute, signal in vars(bundle).items():
             if isinstance(signal, _Signal) and not isinstance(signal, _ShadowSignal):
                 top.sigdict.setdefault(f"{name}_{attribute}", signal)
+    for sub in top.subs:
+        if isinstance(sub, _Block) and sub.vhdl_code is None:
+            _name_interface_signals(sub)
 
 
 def _initialise(text: str) -> str:

@@ -11,6 +11,7 @@ from eie_hw.element.arithmetic_unit import arithmetic_unit
 from eie_hw.element.element_counters import element_counters
 from eie_hw.element.pointer_read import pointer_read
 from eie_hw.element.sparse_matrix_read import sparse_matrix_read
+from eie_hw.parts.array_interfaces import AccumulatorSteps, CodebookCopy, ColumnBus, CounterControl, ElementLoads
 from eie_hw.parts.entity import entity
 from eie_hw.parts.interfaces import bit, vector
 
@@ -19,26 +20,11 @@ from eie_hw.parts.interfaces import bit, vector
 def processing_element(
     clk,
     reset,
-    pointer_write,
-    pointer_address,
-    pointer_data,
-    entry_write,
-    entry_address,
-    entry_data,
-    codebook_write,
-    codebook_index,
-    codebook_weight,
-    bank,
-    column_valid,
-    column_odd,
-    even_address,
-    odd_address,
-    activation,
-    store_begin,
-    store_advance,
-    store_clear,
-    waiting,
-    counters_reset,
+    loads: ElementLoads,
+    codebook: CodebookCopy,
+    column: ColumnBus,
+    steps: AccumulatorSteps,
+    counters: CounterControl,
     full,
     busy,
     accumulator,
@@ -49,22 +35,17 @@ def processing_element(
 
     **Ports**
 
-    ============================= === ===========================================================================
-    pointer_write, _address, _data in  store a pointer pair at (bank, pair)
-    entry_write, _address, _data   in  store a sparse-matrix word at (bank, word)
-    codebook_write, _index, _weight in store a weight
-    bank                          in  bank of entries to compute with
-    column_valid, column_odd      in  look up a column; its number is odd
-    even_address, odd_address     in  (bank, pair) of its even and odd pointer
-    activation                    in  two cycles after `column_valid`: the value to multiply with
-    store_begin, _advance, _clear in  see `arithmetic_unit`
-    waiting                       in  a broadcast was held back, see `element_counters`
-    counters_reset                in  zero the small counters
-    full                          out stop broadcasting
-    busy                          out columns or entries remain to be issued
-    accumulator                   out 48 bits, see `arithmetic_unit`
-    counts                        out small counters, see `element_counters`
-    ============================= === ===========================================================================
+    =========== === ========================================================================================
+    loads       in  pointers and entries to store
+    codebook    in  weights to store
+    column      in  a column to look up, and its activation
+    steps       in  the walk over the accumulators, see `arithmetic_unit`
+    counters    in  see `element_counters`
+    full        out stop broadcasting
+    busy        out columns or entries remain to be issued
+    accumulator out 48 bits, see `arithmetic_unit`
+    counts      out small counters, see `element_counters`
+    =========== === ========================================================================================
 
     **Timing**: a column looked up in cycle t is in the queue in t + 3 and, if that was empty and no column is
     unfinished, its first entry is in the accumulator in t + 9. `busy` falls in the cycle after the last entry is
@@ -77,7 +58,7 @@ def processing_element(
     queue_bits = column_bits + ACTIVATION_BITS
 
     push, pop, queue_valid = bit(), bit(), bit()
-    column = vector(column_bits)
+    looked_up = vector(column_bits)
     push_data, head = vector(queue_bits), vector(queue_bits)
     start, finish = vector(start_bits), vector(start_bits)
     row, entry_row = vector(row_bits), vector(row_bits)
@@ -87,14 +68,14 @@ def processing_element(
 
     pointers = entity(
         pointer_read(
-            clk, pointer_write, pointer_address, pointer_data, column_valid, column_odd, even_address, odd_address,
-            push, column, config,
+            clk, loads.pointer_write, loads.pointer_address, loads.pointer_data,
+            column.valid, column.odd, column.even_address, column.odd_address, push, looked_up, config,
         )
     )  # fmt: skip
 
     @always_comb
     def join():
-        push_data.next = concat(activation, column)
+        push_data.next = concat(column.activation, looked_up)
 
     queue = entity(
         activation_queue(
@@ -122,7 +103,7 @@ def processing_element(
 
     entries = entity(
         sparse_matrix_read(
-            clk, reset, entry_write, entry_address, entry_data, bank,
+            clk, reset, loads.entry_write, loads.entry_address, loads.entry_data, column.bank,
             queue_valid, start, finish, row, head_activation, pop, busy,
             entry_valid, code, index, entry_first, entry_row, entry_activation, config,
         )
@@ -130,12 +111,12 @@ def processing_element(
 
     arithmetic = entity(
         arithmetic_unit(
-            clk, codebook_write, codebook_index, codebook_weight,
+            clk, codebook.write, codebook.index, codebook.weight,
             entry_valid, code, index, entry_first, entry_row, entry_activation,
-            store_begin, store_advance, store_clear, accumulator, config,
+            steps.begin, steps.advance, steps.clear, accumulator, config,
         )
     )  # fmt: skip
 
-    counters = entity(element_counters(clk, counters_reset, entry_valid, code, full, waiting, counts, config))
+    events = entity(element_counters(clk, counters.reset, entry_valid, code, full, counters.waiting, counts, config))
 
-    return pointers, join, queue, split, split_row, entries, arithmetic, counters
+    return pointers, join, queue, split, split_row, entries, arithmetic, events

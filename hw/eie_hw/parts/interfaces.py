@@ -8,10 +8,11 @@ from __future__ import annotations
 from myhdl import Signal, intbv, modbv
 
 from eie.contract.config import ACTIVATION_BITS, STREAM_BITS, ArrayConfig
+from eie.contract.isa import CODEBOOK, COMPUTE, ENTRIES, READ, STORE, Instruction
 from eie.contract.registers import ADDRESS_BITS as REGISTER_ADDRESS_BITS
 from eie.contract.registers import WIDE_COUNTERS
 
-ADDRESS_BITS = 16
+ADDRESS_BITS = COMPUTE.field("address").width
 """Width of every address and count in the instruction set."""
 
 
@@ -59,9 +60,9 @@ class LoadBus:
     def __init__(self, config: ArrayConfig) -> None:
         self.data = vector(8 * config.beat_bytes)
         self.address = vector(ADDRESS_BITS)
-        self.pe = vector(8)
+        self.pe = vector(ENTRIES.field("pe").width)
         self.bank = bit()
-        self.slot = vector(4)
+        self.slot = vector(CODEBOOK.field("slot").width)
         self.pointer_write = bit()
         self.entry_write = bit()
         self.codebook_write = bit()
@@ -69,44 +70,38 @@ class LoadBus:
         self.activation_write = bit()
 
 
-class ComputeCommand:
+class Command:
+    """An instruction of the execute queue: `start`, `done`, and the fields of its header by their names."""
+
+    def __init__(self, instruction: Instruction) -> None:
+        self.start = bit()
+        self.done = bit()
+        for field in instruction.fields:
+            setattr(self, field.name, bit() if field.width == 1 else vector(field.width))
+
+
+class ComputeCommand(Command):
     """A COMPUTE: fields hold from `start` (one cycle) until `done` (one cycle, in a later cycle).
 
     `done` comes when the last accumulator is written and visible to a STORE or COMPUTE started in the next cycle.
     """
 
     def __init__(self) -> None:
-        self.start = bit()
-        self.done = bit()
-        self.bank = bit()
-        self.slot = vector(4)
-        self.pointers = vector(ADDRESS_BITS)
-        self.address = vector(ADDRESS_BITS)
-        self.count = vector(ADDRESS_BITS)
+        super().__init__(COMPUTE)
 
 
-class StoreCommand:
+class StoreCommand(Command):
     """A STORE: fields hold from `start` until `done`; then the activations can be read or computed on."""
 
     def __init__(self) -> None:
-        self.start = bit()
-        self.done = bit()
-        self.relu = bit()
-        self.shift = vector(6)
-        self.bias = vector(ADDRESS_BITS)
-        self.address = vector(ADDRESS_BITS)
-        self.count = vector(ADDRESS_BITS)
+        super().__init__(STORE)
 
 
-class ReadCommand:
+class ReadCommand(Command):
     """A READ: fields hold from `start` until `done`; then the activations may be overwritten."""
 
     def __init__(self) -> None:
-        self.start = bit()
-        self.done = bit()
-        self.last = bit()
-        self.address = vector(ADDRESS_BITS)
-        self.count = vector(ADDRESS_BITS)
+        super().__init__(READ)
 
 
 class ActivationRead:

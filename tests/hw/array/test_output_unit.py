@@ -9,7 +9,8 @@ from eie import ArrayConfig
 from eie.contract.fixed_point import finish
 from eie.contract.pipeline import OUTPUT_LATENCY
 from eie_hw.array.output_unit import output_unit
-from eie_hw.parts.interfaces import bit, vector
+from eie_hw.parts.array_interfaces import BiasLoad, OutputFormat, OutputSelect
+from eie_hw.parts.interfaces import vector
 
 CONFIG = ArrayConfig(num_pes=4, entries=64, pointers=16, rows=8, activations=32)
 
@@ -23,10 +24,9 @@ def _accumulator(generator, shift):
 
 def test_bias_rounding_shift_saturation_and_relu_are_exact():
     generator = random.Random(3)
-    bias_write, bias_pair, relu = bit(), bit(), bit()
+    bias_load, select, form = BiasLoad(CONFIG), OutputSelect(CONFIG), OutputFormat()
     accumulators = [vector(48) for _ in range(4)]
-    element, bias_row, bias_write_row = vector(2), vector(3), vector(3)
-    bias_data, shift, result = vector(72), vector(6), vector(16)
+    result = vector(16)
     biases = {}
     expected: list = []
     kinds = set()
@@ -40,10 +40,10 @@ def test_bias_rounding_shift_saturation_and_relu_are_exact():
     def drive(cycle):
         # Each setting loads new biases, then runs; nothing is in flight when the next one begins.
         phase = cycle % period
-        bias_data.next = late["biases"]
+        bias_load.data.next = late["biases"]
         for signal, value in zip(accumulators, late["accumulators"], strict=True):
             signal.next = value % (1 << 48)
-        bias_write.next = phase < 16
+        bias_load.write.next = phase < 16
         expected.append(None)
         if phase < 16:
             if phase == 0:
@@ -52,14 +52,14 @@ def test_bias_rounding_shift_saturation_and_relu_are_exact():
             low, high = (generator.choice((0, -1 << 31, (1 << 31) - 1, generator.randint(-9, 9))) for _ in range(2))
             pair, row = phase % 2, phase // 2
             biases[2 * pair, row], biases[2 * pair + 1, row] = low, high
-            bias_pair.next, bias_write_row.next = pair, row
+            bias_load.pair.next, bias_load.row.next = pair, row
             late["biases"] = low % (1 << 32) | high % (1 << 32) << 32
         elif phase < 16 + steps:
-            shift.next, relu.next = setting["shift"], setting["relu"]
+            form.shift.next, form.relu.next = setting["shift"], setting["relu"]
             values = [_accumulator(generator, setting["shift"]) for _ in range(4)]
             late["accumulators"] = values
             chosen, row = generator.randrange(4), generator.randrange(8)
-            element.next, bias_row.next = chosen, row
+            select.element.next, select.bias_row.next = chosen, row
             total = np.array([values[chosen] + biases[chosen, row]])
             expected[-1] = int(finish(total, setting["shift"], setting["relu"])[0])
 
@@ -70,10 +70,7 @@ def test_bias_rounding_shift_saturation_and_relu_are_exact():
             kinds.add(wanted)
 
     def build(clk):
-        return output_unit(
-            clk, *accumulators, element, bias_row, bias_write, bias_pair, bias_write_row, bias_data, shift, relu,
-            result, CONFIG,
-        )  # fmt: skip
+        return output_unit(clk, *accumulators, select, bias_load, form, result, CONFIG)
 
     run_unit(build, drive, look, 48 * period)
     assert {-32768, 32767, 0} < kinds

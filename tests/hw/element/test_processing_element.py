@@ -10,6 +10,7 @@ from eie import ArrayConfig
 from eie.contract import pipeline
 from eie_hw.element.element_counters import count_bits
 from eie_hw.element.processing_element import processing_element
+from eie_hw.parts.array_interfaces import AccumulatorSteps, CodebookCopy, ColumnBus, CounterControl, ElementLoads
 from eie_hw.parts.interfaces import bit, vector
 
 BASE = ArrayConfig(num_pes=4, entries=64, pointers=32, rows=8, activations=32, queue_depth=1)
@@ -33,50 +34,39 @@ class Element:
         self.entries = [generator.getrandbits(config.entry_bits) for _ in range(config.entries)]
         self.weights = [0] + [generator.randint(-32768, 32767) for _ in range(15)]
         self.sums = [0] * config.rows
-        inputs = {
-            "reset": 1, "pointer_write": 1, "entry_write": 1, "codebook_write": 1, "bank": 1, "column_valid": 1,
-            "column_odd": 1, "store_begin": 1, "store_advance": 1, "store_clear": 1, "waiting": 1, "counters_reset": 1,
-            "full": 1, "busy": 1,
-        }  # fmt: skip
-        for name in inputs:
-            setattr(self, name, bit())
-        self.pointer_address, self.even_address, self.odd_address = vector(5), vector(5), vector(5)
-        self.pointer_data, self.entry_address = vector(2 * config.pointer_bits), vector(4)
-        self.entry_data = vector(config.word_bits)
-        self.codebook_index, self.codebook_weight, self.activation = vector(4), vector(16), vector(16)
+        self.loads, self.codebook, self.column = ElementLoads(config), CodebookCopy(), ColumnBus(config)
+        self.steps, self.counters = AccumulatorSteps(), CounterControl()
+        self.reset, self.full, self.busy = bit(), bit(), bit()
         self.accumulator, self.counts = vector(48), vector(3 * count_bits(config))
 
     def build(self, clk):
-        names = [
-            "reset", "pointer_write", "pointer_address", "pointer_data", "entry_write", "entry_address", "entry_data",
-            "codebook_write", "codebook_index", "codebook_weight", "bank", "column_valid", "column_odd",
-            "even_address", "odd_address", "activation", "store_begin", "store_advance", "store_clear", "waiting",
-            "counters_reset", "full", "busy", "accumulator", "counts",
-        ]  # fmt: skip
-        return processing_element(clk, *(getattr(self, name) for name in names), self.config)
+        return processing_element(
+            clk, self.reset, self.loads, self.codebook, self.column, self.steps, self.counters,
+            self.full, self.busy, self.accumulator, self.counts, self.config,
+        )  # fmt: skip
 
     def load(self, cycle):
         """Drive cycle 0 to 15 of the loads: pointers, entries and codebook at once."""
         config = self.config
         words = [s | r << config.start_bits for s, r in zip(self.starts, self.rows, strict=True)] + [0]
-        self.pointer_write.next = cycle < len(words) // 2
+        self.loads.pointer_write.next = cycle < len(words) // 2
         if cycle < len(words) // 2:
-            self.pointer_address.next = 1 << 4 | cycle
-            self.pointer_data.next = words[2 * cycle] | words[2 * cycle + 1] << config.pointer_bits
+            self.loads.pointer_address.next = 1 << 4 | cycle
+            self.loads.pointer_data.next = words[2 * cycle] | words[2 * cycle + 1] << config.pointer_bits
         count = config.entries_per_word
-        self.entry_write.next = cycle < config.entry_words
+        self.loads.entry_write.next = cycle < config.entry_words
         if cycle < config.entry_words:
-            self.entry_address.next = config.entry_words + cycle
+            self.loads.entry_address.next = config.entry_words + cycle
             part = self.entries[count * cycle : count * (cycle + 1)]
-            self.entry_data.next = sum(e << config.entry_bits * i for i, e in enumerate(part))
-        self.codebook_write.next = cycle < 16
+            self.loads.entry_data.next = sum(e << config.entry_bits * i for i, e in enumerate(part))
+        self.codebook.write.next = cycle < 16
         if cycle < 16:
-            self.codebook_index.next, self.codebook_weight.next = cycle, self.weights[cycle] % 65536
+            self.codebook.index.next, self.codebook.weight.next = cycle, self.weights[cycle] % 65536
 
     def look_up(self, column):
-        self.column_valid.next, self.column_odd.next = True, column % 2
-        self.even_address.next = 1 << 4 | (column // 2 + column % 2)
-        self.odd_address.next = 1 << 4 | column // 2
+        self.column.valid.next, self.column.odd.next = True, column % 2
+        self.column.even_address.next = 1 << 4 | (column // 2 + column % 2)
+        self.column.odd_address.next = 1 << 4 | column // 2
 
     def add(self, column, activation):
         row = self.rows[column] - 1
@@ -97,13 +87,13 @@ def test_sums_are_right_however_columns_arrive(name, pause):
     hold = pipeline.hold_latency(config) - 2
 
     def drive(cycle):
-        element.bank.next = True
-        element.reset.next = element.counters_reset.next = cycle == 0
+        element.column.bank.next = True
+        element.reset.next = element.counters.reset.next = cycle == 0
         element.load(cycle)
-        element.column_valid.next = False
-        element.store_begin.next = element.store_advance.next = element.store_clear.next = False
+        element.column.valid.next = False
+        element.steps.begin.next = element.steps.advance.next = element.steps.clear.next = False
         if state["next"][0] is not None:
-            element.activation.next = state["next"][0] % 65536
+            element.column.activation.next = state["next"][0] % 65536
         state["next"] = [state["next"][1], None]
         if 18 <= cycle < 300 and not (len(fulls) >= hold and fulls[-hold]) and generator.random() >= pause:
             column, value = generator.randrange(COLUMNS), generator.randint(-32768, 32767)
@@ -114,9 +104,9 @@ def test_sums_are_right_however_columns_arrive(name, pause):
             state["stores"] = cycle + 8
         since = cycle - state["stores"]
         if state["stores"] > 0 and since >= 0:
-            element.store_begin.next = since == 0
-            element.store_advance.next = 2 <= since < 2 + 2 * config.rows and since % 2 == 0
-            element.store_clear.next = 2 <= since < 3 + 2 * config.rows and since % 2 == 1
+            element.steps.begin.next = since == 0
+            element.steps.advance.next = 2 <= since < 2 + 2 * config.rows and since % 2 == 0
+            element.steps.clear.next = 2 <= since < 3 + 2 * config.rows and since % 2 == 1
 
     def look(cycle):
         fulls.append(bool(element.full))
@@ -137,13 +127,13 @@ def test_a_column_takes_one_cycle_an_entry():
     times = []
 
     def drive(cycle):
-        element.bank.next = True
-        element.reset.next = element.counters_reset.next = cycle == 0
+        element.column.bank.next = True
+        element.reset.next = element.counters.reset.next = cycle == 0
         element.load(cycle)
-        element.column_valid.next = False
+        element.column.valid.next = False
         if cycle == 20:
             element.look_up(column)
-        element.activation.next = 3
+        element.column.activation.next = 3
 
     def look(cycle):
         if element.busy:

@@ -1,0 +1,201 @@
+"""Bundles of signals inside the array: from what all clusters share to one cluster and one processing element.
+
+All signals are registered by their driver unless the docstring says otherwise.
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import TypeVar
+
+from myhdl._Signal import _Signal
+
+from eie.contract.config import (
+    ACTIVATION_BITS,
+    ACTIVATIONS_PER_WORD,
+    CODE_BITS,
+    STREAM_BITS,
+    WEIGHT_BITS,
+    ArrayConfig,
+)
+from eie.contract.isa import STORE
+from eie_hw.parts.interfaces import bit, vector
+
+Bundle = TypeVar("Bundle")
+
+
+def pair_address_bits(config: ArrayConfig) -> int:
+    """Return the bits of (bank, pointer pair)."""
+    return config.banks - 1 + (config.pointer_pairs - 1).bit_length()
+
+
+def entry_address_bits(config: ArrayConfig) -> int:
+    """Return the bits of (bank, sparse-matrix word)."""
+    return max(1, config.banks - 1 + (config.entry_words - 1).bit_length())
+
+
+def group_address_bits(config: ArrayConfig) -> int:
+    """Return the bits of an activation group's number."""
+    return max(1, (config.activation_groups - 1).bit_length())
+
+
+def share(bundle: Bundle, **signals: _Signal) -> Bundle:
+    """Return a bundle with some of its signals replaced: what a unit sees that gets a part of a vector."""
+    unknown = signals.keys() - vars(bundle).keys()
+    if unknown:
+        raise ValueError(f"{type(bundle).__name__} has no signal {sorted(unknown)}")
+    taken = copy.copy(bundle)
+    vars(taken).update(signals)
+    return taken
+
+
+class ClusterLoads:
+    """Loads, decoded, for one cluster, or for all: then strobes have one bit for each unit that they serve.
+
+    =============== ==========================================================
+    pointer_write   a bit for each pair of PEs: store the pair's share of `data`
+    pointer_address bank and pair
+    entry_write     a bit for each PE: store `data`
+    entry_address   bank and word
+    bias_write      a bit for each cluster, one cycle before `data`; combinational
+    bias_pair, bias_row  pair of PEs in the cluster, local row; with `bias_write`
+    data            one beat
+    =============== ==========================================================
+    """
+
+    def __init__(self, config: ArrayConfig, clusters: int | None = None) -> None:
+        self.pointer_write = vector(2 * (clusters or 1))
+        self.pointer_address = vector(pair_address_bits(config))
+        self.entry_write = vector(ACTIVATIONS_PER_WORD * (clusters or 1))
+        self.entry_address = vector(entry_address_bits(config))
+        self.bias_write = vector(clusters) if clusters else bit()
+        self.bias_pair = bit()
+        self.bias_row = vector(config.row_bits)
+        self.data = vector(8 * config.beat_bytes)
+
+
+class ElementLoads:
+    """Loads of one PE: a pointer pair (odd word, even word) and a sparse-matrix word, with their addresses."""
+
+    def __init__(self, config: ArrayConfig) -> None:
+        self.pointer_write = bit()
+        self.pointer_address = vector(pair_address_bits(config))
+        self.pointer_data = vector(2 * config.pointer_bits)
+        self.entry_write = bit()
+        self.entry_address = vector(entry_address_bits(config))
+        self.entry_data = vector(config.word_bits)
+
+
+class BiasLoad:
+    """Biases to store in an output unit: those of PEs 2 i (low) and 2 i + 1 of the cluster, i = `pair`, for `row`.
+
+    `data` come one cycle after the others.
+    """
+
+    def __init__(self, config: ArrayConfig) -> None:
+        self.write = bit()
+        self.pair = bit()
+        self.row = vector(config.row_bits)
+        self.data = vector(8 * config.beat_bytes)
+
+
+class CodebookCopy:
+    """The copy of a codebook into all PEs: `write` `weight` as the weight of code `index`."""
+
+    def __init__(self) -> None:
+        self.write = bit()
+        self.index = vector(CODE_BITS)
+        self.weight = vector(WEIGHT_BITS)
+
+
+class ColumnBus:
+    """A column to look up in all PEs, and two cycles later the activation to multiply it with.
+
+    ========== ==================================================================
+    valid, odd there is a column; its number is odd
+    even_address, odd_address  (bank, pair) of its even and odd pointer
+    bank       bank of entries to compute with; holds for a COMPUTE
+    activation two cycles after `valid`
+    ========== ==================================================================
+    """
+
+    def __init__(self, config: ArrayConfig) -> None:
+        self.valid = bit()
+        self.odd = bit()
+        self.even_address = vector(pair_address_bits(config))
+        self.odd_address = vector(pair_address_bits(config))
+        self.bank = bit()
+        self.activation = vector(ACTIVATION_BITS)
+
+
+class AccumulatorSteps:
+    """The walk of a STORE over the accumulators, see `arithmetic_unit`; for several PEs, `advance` and `clear` have a
+    bit for each."""
+
+    def __init__(self, elements: int | None = None) -> None:
+        self.begin = bit()
+        self.advance = vector(elements) if elements else bit()
+        self.clear = vector(elements) if elements else bit()
+
+
+class OutputSelect:
+    """Which accumulator the output units take next: PE of the cluster, and the row of its bias."""
+
+    def __init__(self, config: ArrayConfig) -> None:
+        self.element = vector(2)
+        self.bias_row = vector(config.row_bits)
+
+
+class OutputFormat:
+    """How outputs are made of sums; fields hold for a STORE."""
+
+    def __init__(self) -> None:
+        self.relu = bit()
+        self.shift = vector(STORE.field("shift").width)
+
+
+class ActivationWrite:
+    """The write port of the activation memory, for one cluster or for all.
+
+    =========== ==========================================================================
+    load        a bit for each word of a group: write all its lanes
+    data, nonzero  with `load`: four activations, and which of them are not zero
+    store       a bit for each lane of a word: write the output unit's result; 0 while `load`
+    group       with both
+    =========== ==========================================================================
+    """
+
+    def __init__(self, config: ArrayConfig, clusters: int | None = None) -> None:
+        self.load = vector(clusters) if clusters else bit()
+        self.data = vector(STREAM_BITS)
+        self.nonzero = vector(ACTIVATIONS_PER_WORD)
+        self.store = vector(ACTIVATIONS_PER_WORD)
+        self.group = vector(group_address_bits(config))
+
+
+class ActivationPort:
+    """The read ports of the activation memory, seen by a cluster.
+
+    ========== ==================================================================
+    read_group in  the group to read
+    word       out its four lanes of this cluster, one cycle later
+    mask_group in  the group to look at
+    mask       out its non-zero lanes of this cluster, in the same cycle
+    nonzero    out a non-zero was written in the cycle before
+    ========== ==================================================================
+    """
+
+    def __init__(self, config: ArrayConfig) -> None:
+        self.read_group = vector(group_address_bits(config))
+        self.word = vector(STREAM_BITS)
+        self.mask_group = vector(group_address_bits(config))
+        self.mask = vector(ACTIVATIONS_PER_WORD)
+        self.nonzero = bit()
+
+
+class CounterControl:
+    """What the small counters of all PEs get, see `element_counters`."""
+
+    def __init__(self) -> None:
+        self.reset = bit()
+        self.waiting = bit()
