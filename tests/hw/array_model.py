@@ -10,9 +10,10 @@ import random
 import numpy as np
 from myhdl import always, block
 
+from eie.contract import isa
 from eie.contract.bits import unpack_fields
 from eie.contract.pipeline import activation_segments
-from eie.devices.emulation.device import EmulatedDevice
+from eie.devices.emulation.machine import Machine
 
 READ_LATENCY = 3
 
@@ -23,8 +24,7 @@ def array_model(seed: int = 0, slowest: int = 60, log: list | None = None):
     @block
     def array(clk, reset, load, compute, store, read, counters, status, config):
         generator = random.Random(seed)
-        device = EmulatedDevice(config)
-        device._begin_unit()
+        machine = Machine(config)
         nothing = np.zeros((1, 0), np.uint64)
         state = {"command": None, "left": 0, "clearing": 5, "cycle": 0, "reads": [], "counter": 0}
         group_shift = config.activation_groups // activation_segments(config)
@@ -57,22 +57,22 @@ def array_model(seed: int = 0, slowest: int = 60, log: list | None = None):
             if load.pointer_write:
                 guard("bank", bank)
                 fields = unpack_fields(beat, config.pointer_bits, 4)[0].reshape(2, 2).T
-                device._pointer_memory[bank, 2 * address : 2 * address + 2, 2 * pe : 2 * pe + 2] = fields
-                device._tiles[bank].clear()
+                machine.pointers[bank, 2 * address : 2 * address + 2, 2 * pe : 2 * pe + 2] = fields
+                machine.forget_tiles(bank)
             if load.entry_write:
                 guard("bank", bank)
-                device._entry_memory[bank, pe, address] = beat[0]
-                device._tiles[bank].clear()
+                machine.entries[bank, pe, address] = beat[0]
+                machine.forget_tiles(bank)
             if load.codebook_write:
                 guard("slot", int(load.slot))
-                device._codebooks[int(load.slot), 4 * address : 4 * address + 4] = words.view("<i2")
-                device._codebooks[:, 0] = 0
+                machine.codebooks[int(load.slot), 4 * address : 4 * address + 4] = words.view("<i2")
+                machine.codebooks[:, 0] = 0
             if load.bias_write:
                 guard("bias", 0)
-                device._biases[address, 2 * pe : 2 * pe + 2] = words.view("<i4")
+                machine.biases[address, 2 * pe : 2 * pe + 2] = words.view("<i4")
             if load.activation_write:
                 guard("group", address)
-                device._state.activations[0, address, 4 * pe : 4 * pe + 4] = words.view("<i2")
+                machine.state.activations[0, address, 4 * pe : 4 * pe + 4] = words.view("<i2")
 
         def fields(bundle, extra=()):
             return {k: int(v) for k, v in vars(bundle).items() if k not in ("start", "done", *extra)}
@@ -89,10 +89,10 @@ def array_model(seed: int = 0, slowest: int = 60, log: list | None = None):
             groups = values.pop("groups")
             del groups
             if name == "compute":
-                device._compute(nothing, device._state, **values)
+                machine.execute(isa.COMPUTE, values, nothing, machine.state)
                 compute.done.next = True
             else:
-                device._store(nothing, device._state, **values)
+                machine.execute(isa.STORE, values, nothing, machine.state)
                 store.done.next = True
             state["command"] = None
             note(f"end {name}")
@@ -106,7 +106,7 @@ def array_model(seed: int = 0, slowest: int = 60, log: list | None = None):
             counters.ready.next = False
             status.broadcast.next = False
             if reset:
-                device._soft_reset()
+                machine.reset()
                 state.update(command=None, clearing=5, reads=[])
                 status.clearing.next = True
                 return
@@ -134,16 +134,17 @@ def array_model(seed: int = 0, slowest: int = 60, log: list | None = None):
                 if asked is not None:
                     assert state["command"] is None, "READ during another command"
                     group, word = asked
-                    lanes = device._state.activations[0, group, 4 * word : 4 * word + 4]
+                    lanes = machine.state.activations[0, group, 4 * word : 4 * word + 4]
                     read.data.next = int(lanes.astype("<i2").view("<u8")[0])
                     read.valid.next = True
             if counters.clear:
-                device._clear_counters()
+                machine.clear_counts()
             if counters.enable:
                 state["counter"] += 1
                 if state["counter"] >= 3:
                     counters.ready.next = True
-                    counts = (device._work, device._padding, device._work * 0 + 7, device._work * 0 + 9)
+                    work, padding = machine.work()
+                    counts = (work, padding, work * 0 + 7, work * 0 + 9)
                     counters.value.next = int(counts[int(counters.select)][int(counters.pe)]) & 0xFFFFFFFF
             else:
                 state["counter"] = 0

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from tests.strategies import activations, configs, layers, models
 
 import eie
+from eie.cycle_model.timed_device import TimedDevice
 
 SMALL = eie.ArrayConfig(num_pes=4, entries=1024, pointers=256, rows=16, activations=512)
 CONFIGS = {
@@ -25,7 +26,7 @@ _QUICK = ("4 PEs",)
 def test_the_cycle_model_equals_the_hardware(name):
     config = CONFIGS[name]
     hardware = eie.Accelerator(eie.RtlDevice(config))
-    model = eie.Accelerator(eie.EmulatedDevice(config, timing=True))
+    model = eie.Accelerator(TimedDevice(config))
 
     @settings(max_examples=60, deadline=None)
     @given(layers(max_size=300), st.integers(0, 2**32), st.sampled_from((0.0, 0.02, 0.2, 0.6, 1.0)))

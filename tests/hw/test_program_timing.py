@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tests.strategies import layers
 
 import eie
-from eie.cycle_model.program import TimedDevice
+from eie.cycle_model.timed_device import TimedDevice
 
 CONFIGS = {
     "4 PEs": eie.ArrayConfig(num_pes=4, entries=1024, pointers=256, rows=16, activations=512),

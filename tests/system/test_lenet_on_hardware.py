@@ -5,6 +5,7 @@ import pytest
 
 import eie
 from eie.contract.fixed_point import quantise
+from eie.cycle_model.timed_device import TimedDevice
 from eie.data import mnist
 
 
@@ -13,7 +14,7 @@ def test_a_thousand_images_give_the_references_outputs_and_the_cycle_models_coun
     model = eie.load(mnist.DATA / "lenet-300-100.eie")
     a = quantise(mnist.test_digits().inputs()[:1000], model.input_fraction_bits)
     results = []
-    for device in (eie.RtlDevice(eie.ArrayConfig()), eie.EmulatedDevice(eie.ArrayConfig(), timing=True)):
+    for device in (eie.RtlDevice(eie.ArrayConfig()), TimedDevice(eie.ArrayConfig())):
         with eie.Accelerator(device) as accelerator:
             outputs = accelerator.run_raw(a, model=model)
             assert np.array_equal(outputs, eie.reference(model, a))

@@ -11,13 +11,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import ceil
 
-import numpy as np
-from numpy.typing import NDArray
-
-from eie.contract import isa, pipeline, registers
+from eie.contract import isa, pipeline
 from eie.contract.config import ACTIVATIONS_PER_WORD, WORD_BYTES, ArrayConfig
 from eie.contract.isa import Instruction
-from eie.devices.emulation.device import EmulatedDevice, _Decoded, _State
 
 
 @dataclass
@@ -187,68 +183,3 @@ def _resources(instruction: Instruction, values: dict[str, int], config: ArrayCo
 def word_cycles(bytes_per_cycle: float) -> float:
     """Return the cycles between two stream words."""
     return max(1.0, WORD_BYTES / bytes_per_cycle)
-
-
-class TimedDevice(EmulatedDevice):
-    """The emulation with a clock: its counters of cycles are those of the hardware.
-
-    It runs one inference after another and is slower than `EmulatedDevice`.
-
-    Parameters
-    ----------
-    config : ArrayConfig, optional
-    bytes_per_cycle : float
-        See `ProgramTiming`.
-
-    Attributes
-    ----------
-    programs : list of ProgramTiming
-        Of each transfer since the counters were cleared.
-    """
-
-    def __init__(self, config: ArrayConfig | None = None, bytes_per_cycle: float = WORD_BYTES) -> None:
-        self.bytes_per_cycle = bytes_per_cycle
-        self.programs: list[ProgramTiming] = []
-        super().__init__(config, timing=True)
-
-    def send(self, buffer: NDArray[np.uint8], reply_bytes: int = 0) -> None:
-        """Execute and time one packet of instructions."""
-        self.programs.append(ProgramTiming(self.config, self.bytes_per_cycle))
-        super().send(buffer, reply_bytes)
-
-    def read_register(self, offset: int) -> int:
-        """Read a register of `eie.contract.registers`."""
-        for name, count in (("busy", self._busy), ("stalled", self._stalled)):
-            if offset == registers.offset(f"{name}_low"):
-                return count() & 0xFFFFFFFF
-            if offset == registers.offset(f"{name}_high"):
-                return count() >> 32
-        return super().read_register(offset)
-
-    def _busy(self) -> int:
-        return sum(program.finish() for program in self.programs)
-
-    def _stalled(self) -> int:
-        return sum(step.waited for program in self.programs for step in program.steps)
-
-    def _clear_counters(self) -> None:
-        super()._clear_counters()
-        self.programs.clear()
-
-    def _repeatable(self) -> bool:
-        return False
-
-    def _step(self, decoded: _Decoded, payload: NDArray[np.uint64], state: _State) -> None:
-        before = self._cycles
-        super()._step(decoded, payload, state)
-        program, instruction, values = self.programs[-1], decoded.instruction, decoded.values
-        if instruction is isa.COMPUTE:
-            tile = self._tile(values["bank"], values["pointers"], values["count"])
-            groups = slice(values["address"], values["address"] + values["count"])
-            active = state.activations[0, groups].ravel() != 0
-            entries = (tile.work + tile.padding)[active].sum(axis=0)
-            program.execute(instruction, values, self._cycles - before, int(entries.max()), int(active.sum()))
-        elif instruction in (isa.STORE, isa.READ):
-            program.execute(instruction, values)
-        else:
-            program.load(instruction, values, payload.shape[1])

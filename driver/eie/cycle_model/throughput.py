@@ -1,7 +1,7 @@
 """How fast a board runs a network: latency and frames a second, layer by layer, and what bounds them.
 
-The packed program runs on `eie.cycle_model.program.TimedDevice`, whose cycles are those of the hardware. What a host
-adds between transfers (filling buffers, starting the DMA, waiting) is not in it.
+The packed program runs on `TimedDevice`, whose cycles are those of the hardware. What a host adds between transfers
+(filling buffers, starting the DMA, waiting) is not in it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from eie.boards.board import board as board_by_name
 from eie.contract import isa
 from eie.contract.config import WORD_BYTES, ArrayConfig
 from eie.contract.fixed_point import as_activations, quantise
-from eie.cycle_model.program import ProgramTiming, Step, TimedDevice, word_cycles
+from eie.cycle_model.program import ProgramTiming, Step, word_cycles
+from eie.cycle_model.timed_device import TimedDevice
 from eie.errors import ConfigError, PackError
 from eie.network.model import Layer, Model
 from eie.program.packing import PackedModel, pack

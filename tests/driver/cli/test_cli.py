@@ -13,6 +13,7 @@ import eie
 from eie import plots
 from eie.cli import main, run, verify
 from eie.cli.common import read_array
+from eie.contract import isa
 from eie.contract.fixed_point import quantise
 from eie.data import mnist
 from eie.demo import lenet as demo
@@ -160,9 +161,10 @@ def test_random_inputs_hold_the_extremes_and_many_zeros():
 class _Faulty(eie.EmulatedDevice):
     """Has one bit wrong in every shared weight."""
 
-    def _codebook(self, *args, **fields):
-        super()._codebook(*args, **fields)
-        self._codebooks[fields["slot"], 1:] ^= 1 << 10
+    def step(self, decoded, payload, state):
+        super().step(decoded, payload, state)
+        if decoded.instruction is isa.CODEBOOK:
+            self.machine.codebooks[decoded.values["slot"], 1:] ^= 1 << 10
 
 
 @pytest.mark.parametrize("command", [["verify", "net.eie"], ["run", "net.eie", "x.npy", "-o", "y.npy", "--verify"]])

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 import eie
 from eie.cycle_model.layers import cycles
+from eie.cycle_model.timed_device import TimedDevice
 from eie.errors import PackError
 from eie.program.packing import pack
 from tests.strategies import activations, configs, models
@@ -79,7 +80,7 @@ def test_dropping_empty_columns_saves_their_cycles():
 
 def test_the_counters_of_a_timed_emulation_are_those_of_the_cycle_model():
     layer = balanced(64, 2)
-    acc = eie.Accelerator(eie.EmulatedDevice(eie.ArrayConfig(num_pes=16, **ROOMY), timing=True))
+    acc = eie.Accelerator(TimedDevice(eie.ArrayConfig(num_pes=16, **ROOMY)))
     a = np.ones((1, 64), np.int16)
     acc.run_raw(a, model=eie.Model([layer]))
     (result,) = cycles(layer, a, acc.config)
@@ -92,7 +93,7 @@ def test_the_counters_of_a_timed_emulation_are_those_of_the_cycle_model():
 def test_the_layers_add_up_to_the_counters_of_the_whole_model(model, config, batch, seed):
     """Two ways to the same counts: from the encoded tiles, and from the instructions that a device executes."""
     a = activations(model, batch, seed)
-    acc = eie.Accelerator(eie.EmulatedDevice(config, timing=True))
+    acc = eie.Accelerator(TimedDevice(config))
     acc.run_raw(a, model=model)
     layers = cycles(model, a, config)
     for name in ("cycles", "broadcasts", "work", "padding", "starved", "blocked"):

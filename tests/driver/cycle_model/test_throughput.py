@@ -9,7 +9,8 @@ import pytest
 import eie
 from eie.boards.board import board, board_names
 from eie.contract import isa
-from eie.cycle_model.program import ProgramTiming, TimedDevice
+from eie.cycle_model.program import ProgramTiming
+from eie.cycle_model.timed_device import TimedDevice
 from eie.data.mnist import DATA
 from eie.data.mnist import test_digits as digits
 from eie.errors import ConfigError, PackError

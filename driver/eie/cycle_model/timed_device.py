@@ -1,0 +1,91 @@
+"""The emulation with a clock."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eie.contract import isa
+from eie.contract.config import WORD_BYTES, ArrayConfig
+from eie.cycle_model.compute import compute_timing
+from eie.cycle_model.program import ProgramTiming
+from eie.devices.emulation.device import EmulatedDevice
+from eie.devices.emulation.machine import State
+from eie.devices.emulation.repetitions import Decoded
+
+
+class TimedDevice(EmulatedDevice):
+    """The emulation with a clock: its counters of cycles are those of the hardware.
+
+    It runs one inference after another and is slower than `EmulatedDevice`.
+
+    Parameters
+    ----------
+    config : ArrayConfig, optional
+    bytes_per_cycle : float
+        See `ProgramTiming`.
+
+    Attributes
+    ----------
+    programs : list of ProgramTiming
+        Of each transfer since the counters were cleared.
+    """
+
+    def __init__(self, config: ArrayConfig | None = None, bytes_per_cycle: float = WORD_BYTES) -> None:
+        super().__init__(config)
+        self.bytes_per_cycle = bytes_per_cycle
+        self.programs: list[ProgramTiming] = []
+        self._cycles = 0
+        self._blocked = np.zeros(self.config.num_pes, np.int64)
+
+    def send(self, buffer: NDArray[np.uint8], reply_bytes: int = 0) -> None:
+        """Execute and time one packet of instructions."""
+        self.programs.append(ProgramTiming(self.config, self.bytes_per_cycle))
+        super().send(buffer, reply_bytes)
+
+    def wide_counts(self) -> dict[str, int]:
+        """Return the counters of `registers.WIDE_COUNTERS`."""
+        busy = sum(program.finish() for program in self.programs)
+        stalled = sum(step.waited for program in self.programs for step in program.steps)
+        return {**super().wide_counts(), "cycles": self._cycles, "busy": busy, "stalled": stalled}
+
+    def pe_counts(self) -> dict[str, NDArray[np.int64]]:
+        """Return the counters of `registers.PE_COUNTERS`, each int64, shape (N,)."""
+        counts = super().pe_counts()
+        starved = self._cycles - counts["work"] - counts["padding"]
+        return {**counts, "starved": starved, "blocked": self._blocked}
+
+    def clear_counters(self) -> None:
+        """Set all counters to 0, and forget the programs."""
+        super().clear_counters()
+        self.programs.clear()
+        self._cycles = 0
+        self._blocked[:] = 0
+
+    def repeatable(self) -> bool:
+        """Return False: every inference takes its own time."""
+        return False
+
+    def step(self, decoded: Decoded, payload: NDArray[np.uint64], state: State) -> None:
+        """Carry out and time an instruction."""
+        super().step(decoded, payload, state)
+        program, instruction, values = self.programs[-1], decoded.instruction, decoded.values
+        if instruction is isa.COMPUTE:
+            self._time_compute(decoded, state)
+        elif instruction in (isa.STORE, isa.READ):
+            program.execute(instruction, values)
+        else:
+            program.load(instruction, values, payload.shape[1])
+
+    def _time_compute(self, decoded: Decoded, state: State) -> None:
+        values = decoded.values
+        tile = self.machine.tile(values["bank"], values["pointers"], values["count"])
+        groups = slice(values["address"], values["address"] + values["count"])
+        vector = state.activations[0, groups].ravel()
+        entries = tile.work + tile.padding
+        timing = compute_timing(vector, entries, values["address"], self.config)
+        self._cycles += timing.cycles
+        self._blocked += timing.blocked
+        active = vector != 0
+        busiest = int(entries[active].sum(axis=0).max())
+        self.programs[-1].execute(decoded.instruction, values, timing.cycles, busiest, int(active.sum()))

@@ -1,0 +1,204 @@
+"""The machine that the instructions change: memories, accumulators, and what the PEs have done."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eie.contract import isa
+from eie.contract.bits import unpack_fields
+from eie.contract.config import ACCUMULATOR_BITS, CODEBOOK_SIZE, ArrayConfig
+from eie.contract.fixed_point import finish
+from eie.devices.emulation.tile_matrix import TileMatrix, decode_tile
+
+
+@dataclass
+class State:
+    """What differs between the repetitions of a batch.
+
+    Parameters
+    ----------
+    activations : ndarray, shape (B, groups, lanes), int16
+    accumulators : ndarray, shape (B, rows * N), int64
+        Accumulator ``local row * N + PE``; exact but for multiples of 2**64, which STORE's 48 bits do not show.
+    """
+
+    activations: NDArray[np.int16]
+    accumulators: NDArray[np.int64]
+
+    @classmethod
+    def zeros(cls, config: ArrayConfig, repetitions: int) -> State:
+        """Return a state of zeros."""
+        return cls(
+            np.zeros((repetitions, config.activation_groups, config.lanes), np.int16),
+            np.zeros((repetitions, config.rows * config.num_pes), np.int64),
+        )
+
+
+class Machine:
+    """The array's memories, and what each instruction makes of them.
+
+    Payloads, activations and accumulators have a leading axis of repetitions: one program, other activations.
+
+    Parameters
+    ----------
+    config : ArrayConfig
+
+    Attributes
+    ----------
+    pointers : ndarray, shape (banks, pointers, 2 * pe_pairs), uint32
+        Pointer words by PE.
+    entries : ndarray, shape (banks, N, entry_words, beat_bytes), uint8
+        Sparse-matrix words.
+    codebooks : ndarray, shape (codebooks, 16), int16
+    biases : ndarray, shape (rows, 2 * pe_pairs), int32
+    state : State
+        Of the program itself: one repetition.
+    written : ndarray, shape (groups,), bool
+        Activation groups written since `begin_unit`.
+    stale : bool
+        Whether something was used since `begin_unit` that had been left from before.
+    dirty_rows : int
+        Local rows whose accumulators may not be 0.
+    broadcasts : int
+        Activations broadcast since `clear_counts`.
+    """
+
+    def __init__(self, config: ArrayConfig) -> None:
+        self.config = config
+        self.pointers = np.zeros((config.banks, config.pointers, 2 * config.pe_pairs), np.uint32)
+        self.entries = np.zeros((config.banks, config.num_pes, config.entry_words, config.beat_bytes), np.uint8)
+        self.codebooks = np.zeros((config.codebooks, CODEBOOK_SIZE), np.int16)
+        self.biases = np.zeros((config.rows, 2 * config.pe_pairs), np.int32)
+        self.state = State.zeros(config, 1)
+        self._tiles: list[dict[tuple[int, int], TileMatrix]] = [{} for _ in range(config.banks)]
+        self.broadcasts = 0
+        self._work = np.zeros((2, config.num_pes), np.int64)
+        self.dirty_rows = 0
+        self.begin_unit()
+
+    def begin_unit(self) -> None:
+        """Begin to note what is written, and whether anything is used that was not."""
+        self.written = np.zeros(self.config.activation_groups, bool)
+        self.stale = self.dirty_rows > 0
+
+    def reset(self) -> None:
+        """Clear the accumulators, as a soft reset does."""
+        self.state.accumulators[:] = 0
+        self.dirty_rows = 0
+
+    def work(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return the work and padding entries of each PE since `clear_counts`, shape (N,)."""
+        for tile in (tile for kept in self._tiles for tile in kept.values()):
+            self._work += tile.take_counts()
+        return self._work[0], self._work[1]
+
+    def clear_counts(self) -> None:
+        """Start counting again from 0."""
+        self.work()
+        self._work[:] = 0
+        self.broadcasts = 0
+
+    def execute(
+        self, instruction: isa.Instruction, values: dict[str, int], payload: NDArray[np.uint64], state: State
+    ) -> None:
+        """Carry out a load, a COMPUTE or a STORE; a READ changes nothing here (`read`)."""
+        _EXECUTE[instruction.name](self, payload, state, **values)
+
+    def read(self, state: State, address: int, count: int) -> NDArray[np.int16]:
+        """Return a copy of activation groups, shape (B, count * lanes)."""
+        self.stale |= not self.written[address : address + count].all()
+        return state.activations[:, address : address + count].reshape(len(state.activations), -1).copy()
+
+    def tile(self, bank: int, pointers: int, count: int) -> TileMatrix:
+        """Return the decoded tile that a COMPUTE names; it is kept until its bank is written."""
+        kept = self._tiles[bank]
+        if (pointers, count) not in kept:
+            columns = count * self.config.lanes
+            words = self.pointers[bank, 2 * pointers : 2 * pointers + columns + 1, : self.config.num_pes]
+            kept[pointers, count] = decode_tile(words, self.entries[bank], self.config)
+        return kept[pointers, count]
+
+    def forget_tiles(self, bank: int) -> None:
+        """Note that a bank's pointers or entries have changed."""
+        if self._tiles[bank]:
+            self.work()
+            self._tiles[bank].clear()
+
+    # The instructions.
+
+    def _codebook(self, payload: NDArray[np.uint64], state: State, slot: int) -> None:
+        self.codebooks[slot] = payload[0].view("<i2")
+        self.codebooks[slot, 0] = 0
+
+    def _pointers(self, payload: NDArray[np.uint64], state: State, bank: int, address: int, count: int) -> None:
+        config = self.config
+        words = unpack_fields(self._beats(payload[0], count * config.pe_pairs), config.pointer_bits, 4)
+        by_pair = words.reshape(count, config.pe_pairs, 2, 2).transpose(0, 3, 1, 2)
+        self.pointers[bank, 2 * address : 2 * (address + count)] = by_pair.reshape(2 * count, -1)
+        self.forget_tiles(bank)
+
+    def _entries(self, payload: NDArray[np.uint64], state: State, bank: int, pe: int, address: int, count: int) -> None:
+        self.entries[bank, pe, address : address + count] = self._beats(payload[0], count)
+        self.forget_tiles(bank)
+
+    def _beats(self, words: NDArray[np.uint64], beats: int) -> NDArray[np.uint8]:
+        data = words.view(np.uint8)[: beats * self.config.beat_bytes]
+        return data.reshape(beats, self.config.beat_bytes)
+
+    def _bias(self, payload: NDArray[np.uint64], state: State, address: int, count: int) -> None:
+        self.biases[address : address + count] = payload[0].view("<i4").reshape(count, -1)
+
+    def _activations(self, payload: NDArray[np.uint64], state: State, address: int, count: int) -> None:
+        values = np.ascontiguousarray(payload).view("<i2").reshape(len(payload), count, self.config.lanes)
+        state.activations[:, address : address + count] = values
+        self.written[address : address + count] = True
+
+    def _compute(
+        self, payload: NDArray[np.uint64], state: State, bank: int, slot: int, pointers: int, address: int, count: int
+    ) -> None:
+        self.stale |= not self.written[address : address + count].all()
+        tile = self.tile(bank, pointers, count)
+        activations = state.activations[:, address : address + count].reshape(len(payload), -1)
+        tile.accumulate(activations, self.codebooks[slot], state.accumulators)
+        self.dirty_rows = max(self.dirty_rows, tile.size // self.config.num_pes)
+
+        # What a PE did follows from how often each of its columns was broadcast: added up when somebody asks.
+        active = (activations != 0).view(np.uint8).sum(axis=0, dtype=np.uint32)
+        self.broadcasts += int(active.sum())
+        tile.broadcasts += active
+
+    def _store(
+        self, payload: NDArray[np.uint64], state: State, relu: int, shift: int, bias: int, address: int, count: int
+    ) -> None:
+        config = self.config
+        sums = state.accumulators[:, : count * config.num_pes]
+        biases = self.biases[bias : bias + count, : config.num_pes].ravel()
+        groups = count // config.rows_per_group
+        # Wrapping to the accumulator's width can wait until here: int64 wraps to a multiple of it.
+        outputs = finish(_wrap(sums) + biases, shift, bool(relu))
+        state.activations[:, address : address + groups] = outputs.reshape(len(sums), groups, config.lanes)
+        sums[:] = 0
+        self.written[address : address + groups] = True
+        if count >= self.dirty_rows:
+            self.dirty_rows = 0
+
+
+_EXECUTE: dict[str, Callable[..., None]] = {
+    isa.CODEBOOK.name: Machine._codebook,
+    isa.POINTERS.name: Machine._pointers,
+    isa.ENTRIES.name: Machine._entries,
+    isa.BIAS.name: Machine._bias,
+    isa.ACTIVATIONS.name: Machine._activations,
+    isa.COMPUTE.name: Machine._compute,
+    isa.STORE.name: Machine._store,
+}
+
+
+def _wrap(sums: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Wrap to the accumulator's width, two's complement."""
+    spare = 64 - ACCUMULATOR_BITS
+    return (sums << spare) >> spare
