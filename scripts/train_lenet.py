@@ -116,7 +116,7 @@ def ship(recipe: Recipe, parts: tuple[Digits, Digits, Digits], output: Path, log
     model.metadata["training"] = {"recipe": asdict(recipe), "images": len(training.images), "test_error": errors}
     make_folder(output)
     save_network(shared, output / f"{NAME}.npz")
-    size = model.save(output / f"{NAME}.eie")
+    size = eie.save(model, output / f"{NAME}.eie")
     result = {"recipe": asdict(recipe), **figures_of(model, size), "test_error_percent": errors}
     log(
         f"{result['kept_percent']:.2f} % kept, {size} bytes, {result['factor']:.1f} times smaller than float32, "
@@ -140,7 +140,7 @@ def curve(
         network, shared = prune_and_share(at, network, data, valid, log)
         model = to_model(shared, training)
         with tempfile.TemporaryDirectory() as folder:
-            size = model.save(Path(folder) / "model.eie")
+            size = eie.save(model, Path(folder) / "model.eie")
         errors = {
             "validation_error_percent": integer_error(model, valid),
             "test_error_percent": integer_error(model, test),

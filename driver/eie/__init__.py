@@ -7,7 +7,7 @@ from eie.compression.compress import compress
 from eie.contract.config import ArrayConfig
 from eie.devices.emulation.device import EmulatedDevice
 from eie.errors import EieError
-from eie.model_file.container import load
+from eie.model_file.container import load, save
 from eie.network.model import Dense, Layer, Model
 from eie.network.reference import reference
 from eie.program.packing import pack
@@ -39,6 +39,7 @@ __all__ = [
     "load",
     "pack",
     "reference",
+    "save",
 ]
 
 

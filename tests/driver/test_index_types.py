@@ -100,7 +100,7 @@ def test_an_int64_index_is_refused(narrow):
 @pytest.mark.parametrize("config", CONFIGS.values(), ids=list(CONFIGS))
 def test_a_network_is_compressed_saved_packed_run_and_timed_with_indices_of_numpys_type(narrow, tmp_path, config):
     model = eie.compress(network(), density=0.3, sharing="linear")
-    model.save(tmp_path / "model.eie")
+    eie.save(model, tmp_path / "model.eie")
     loaded = eie.load(tmp_path / "model.eie")
     accelerator = eie.Accelerator(eie.EmulatedDevice(config))
     accelerator.load(loaded)

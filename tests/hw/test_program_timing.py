@@ -54,7 +54,7 @@ def test_the_model_of_programs_equals_the_hardware(name):
         assert modelled.busy == measured.busy
         assert modelled.stalled == measured.stalled
         assert modelled.cycles == measured.cycles
-        resident.add(hardware._loaded[network].resident)
+        resident.add(hardware.loaded[network].resident)
 
     check()
     assert name in ("16 PEs", "64 PEs") or resident == {True, False}, "resident and streamed networks were compared"

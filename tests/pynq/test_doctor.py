@@ -11,7 +11,7 @@ from eie.boards.overlay_files import bit_bytes
 from eie.cli import main
 from eie.contract import registers
 from eie.devices.virtual import Fault, VirtualBoard
-from eie.devices.virtual.board import write_overlay
+from eie.devices.virtual.overlay import write_overlay
 from eie.doctor import environment
 from eie.doctor.check import FAIL, OK, SKIPPED
 from eie.doctor.diagnose import diagnose

@@ -47,7 +47,7 @@ def test_a_fault_while_weights_are_loaded_does_not_leave_them_broken(virtual, fa
 
 def test_an_error_after_a_whole_reply_is_an_error_all_the_same(accelerator):
     network = accelerator.load(model())
-    (segment,) = accelerator._loaded[network].segments
+    (segment,) = accelerator.loaded[network].segments
     words = np.full(segment.words(2) + 1, 0xFF, np.uint64)  # an opcode that there is not, after the last READ
     segment.fill(inputs(network, 2), words[:-1])
     buffer = accelerator.device.allocate(words.nbytes)

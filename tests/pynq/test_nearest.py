@@ -9,7 +9,7 @@ import pytest
 
 import eie
 from eie.data.mnist import DATA, test_digits
-from eie.devices.virtual.board import write_overlay
+from eie.devices.virtual.overlay import write_overlay
 from eie.errors import DeviceError
 from tests.pynq.networks import CONFIG
 

@@ -18,7 +18,7 @@ from tests.pynq.networks import inputs, model, streamed_model
 
 def test_three_lines_run_a_network_on_the_board(virtual, tmp_path):
     network = model()
-    network.save(tmp_path / "network.eie")
+    eie.save(network, tmp_path / "network.eie")
     acc = eie.Accelerator(virtual.bitfile)
     acc.load(tmp_path / "network.eie")
     y = acc.run(inputs(network, 20).astype(float), verify=True)
@@ -89,7 +89,7 @@ def test_programs_longer_than_a_dma_transfer_are_cut_between_instructions(small_
             assert acc.device.dma.buffer_max_size == 4095
             acc.load(network)
             a = inputs(network, 4)
-            assert acc._loaded[network].segments[0].words(1) * 8 > 4095
+            assert acc.loaded[network].segments[0].words(1) * 8 > 4095
             assert np.array_equal(acc.run_raw(a), eie.reference(network, a))
             with pytest.raises(DeviceError, match="a reply of 8192 bytes exceeds the 4095 of a DMA transfer"):
                 acc.device.send(acc.device.allocate(64), 8192)

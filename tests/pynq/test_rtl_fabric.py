@@ -75,7 +75,7 @@ def test_a_run_broken_at_any_word_leaves_the_next_one_right(virtual, accelerator
 def test_a_poll_advances_the_hardware_by_a_bounded_number_of_cycles(accelerator, rtl):
     network = accelerator.load(model())
     a = inputs(network, 200)
-    segment = accelerator._loaded[network].segments[0]
+    segment = accelerator.loaded[network].segments[0]
     buffer = accelerator.device.allocate(WORD_BYTES * segment.words(len(a)))
     segment.fill(a, np.asarray(buffer).view(np.uint64))
     accelerator.device.send(buffer, WORD_BYTES * len(a) * segment.output_words)
@@ -127,7 +127,7 @@ def test_the_shipped_network_gives_a_hundred_images_bit_for_bit_also_after_a_sof
     digits = mnist.test_digits()
     y = large_accelerator.run(digits.inputs()[:100], verify=True)
     assert np.mean(y.argmax(axis=1) == digits.labels[:100]) > 0.9
-    assert large_accelerator._loaded[network].resident
+    assert large_accelerator.loaded[network].resident
     send_and_reset(large_accelerator, network, inputs(network, 3), polls=4)
     assert np.array_equal(large_accelerator.run(digits.inputs()[:10], verify=True), y[:10])
 
@@ -137,7 +137,7 @@ def test_a_network_whose_weights_are_streamed_is_right_also_after_a_soft_reset(l
     network = eie.Model([layer(70, config.banks * config.pointers + 100, 0.02)], name="streamed")
     a = inputs(network, 2)
     assert np.array_equal(large_accelerator.run_raw(a, model=network), eie.reference(network, a))
-    assert not large_accelerator._loaded[network].resident
+    assert not large_accelerator.loaded[network].resident
     send_and_reset(large_accelerator, network, a, polls=4)
     assert np.array_equal(large_accelerator.run_raw(a, model=network), eie.reference(network, a))
 
@@ -158,7 +158,7 @@ def test_a_stalled_stream_is_an_error_within_the_deadline_on_large_arrays_too(la
 
 def send_and_reset(accelerator, network, a, polls):
     """Send a batch, and reset the array after some polls, in the middle of the transfer."""
-    segment = accelerator._loaded[network].segments[0]
+    segment = accelerator.loaded[network].segments[0]
     buffer = accelerator.device.allocate(WORD_BYTES * segment.words(len(a)))
     segment.fill(a, np.asarray(buffer).view(np.uint64))
     accelerator.device.send(buffer, WORD_BYTES * len(a) * segment.output_words)

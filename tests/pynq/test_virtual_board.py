@@ -71,7 +71,7 @@ def test_registers_are_read_by_name_through_the_ip_driver(virtual):
 def test_a_loop_that_waits_for_ever_is_ended(virtual, monkeypatch):
     import pynq
 
-    monkeypatch.setattr("eie.devices.virtual.board._PATIENCE_SECONDS", 0.2)
+    monkeypatch.setattr("eie.devices.virtual.bus._PATIENCE_SECONDS", 0.2)
     dma = pynq.Overlay(virtual.bitfile).axi_dma_0
     with pynq.allocate((8,), np.uint64) as buffer:
         dma.recvchannel.transfer(buffer)

@@ -43,7 +43,7 @@ layers = [
     for shape in shapes
 ]
 model = eie.Model(layers)
-model.save(sys.argv[1])
+eie.save(model, sys.argv[1])
 accelerator = eie.Accelerator(eie.EmulatedDevice(eie.ArrayConfig(num_pes=4)))
 accelerator.load(sys.argv[1])
 a = rng.integers(-3000, 3000, (40, 50)).astype(np.int16)

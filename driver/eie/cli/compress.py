@@ -19,7 +19,7 @@ from eie.cli.common import (
 )
 from eie.compression.compress import compress
 from eie.compression.report import CompressionReport
-from eie.model_file.container import describe
+from eie.model_file.container import describe, save
 from eie.network.readers import read_network
 
 _STAGES = {
@@ -106,7 +106,7 @@ def _run(args: argparse.Namespace) -> None:
             progress=show,
         )
         progress("writing the file")
-        model.save(args.output, huffman=args.huffman)
+        save(model, args.output, huffman=args.huffman)
     sizes = {name: describe(args.output)[name] for name in ("bytes", "plain_bytes", "float32_bytes")}
     compression: dict[str, Any] = model.metadata["compression"]
     if args.json:

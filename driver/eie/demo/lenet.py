@@ -21,7 +21,7 @@ from eie.data.mnist import NETWORK, TRAINED
 from eie.demo import figures
 from eie.devices.choice import device_by_name
 from eie.errors import NetworkError, VerificationError
-from eie.model_file.container import describe
+from eie.model_file.container import describe, save
 from eie.network.model import Dense, Model
 from eie.network.readers import read_network
 from eie.runtime.accelerator import Accelerator, Counters
@@ -82,7 +82,7 @@ def run_demo(demo: Demo, progress: Progress | None = None) -> dict[str, Any]:
     network = read_network(demo.network)
     model = compress(network, None, mnist.calibration_digits().inputs(), config=demo.config, name=demo.network.stem)
     path = folder / f"{model.name}.eie"
-    model.save(path)
+    save(model, path)
 
     tell("reading the test images")
     test = mnist.test_digits()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -286,9 +285,3 @@ class Model:
     def output_fraction_bits(self) -> int:
         """Fraction bits of the output activations."""
         return self.layers[-1].output_fraction_bits
-
-    def save(self, path: str | Path, huffman: bool = True) -> int:
-        """Write the model file and return its size in bytes; see `eie.model_file.container`."""
-        from eie.model_file.container import save
-
-        return save(self, path, huffman=huffman)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Any, TypeVar
 
 import numpy as np
@@ -17,10 +17,10 @@ from eie.contract.fixed_point import as_activations, dequantise, quantise
 from eie.devices.interface import Device, check_identity, read_counter
 from eie.errors import DeviceError, PackError, VerificationError
 from eie.network.model import Model
-from eie.network.reference import reference, reference_layer
 from eie.program.memory import Memory
 from eie.program.packing import PackedModel, pack
 from eie.runtime.transfers import Transfers
+from eie.runtime.verification import verify
 
 _Result = TypeVar("_Result")
 
@@ -173,6 +173,11 @@ class Accelerator:
         return outputs
 
     @property
+    def loaded(self) -> Mapping[Model, PackedModel]:
+        """The models on the device, and the bytes and places that they have there."""
+        return MappingProxyType(self._loaded)
+
+    @property
     def counters(self) -> Counters:
         """The device's counters."""
         per_pe = {
@@ -251,48 +256,10 @@ class Accelerator:
         return packed
 
     def _verify(self, model: Model, activations: NDArray[np.int16], outputs: NDArray[np.int16]) -> None:
-        expected = reference(model, activations)
-        wrong = np.argwhere(outputs != expected)
-        if len(wrong):
-            text = self._first_difference(model, activations, outputs, expected, wrong)
+        packed = self._loaded[model]
+        try:
+            verify(packed, activations, outputs, lambda layer, a: self.run_raw(a, model=layer))
+        except VerificationError:
             # What is on the device may be damaged: the next run loads it again.
             self._failed = True
-            raise VerificationError(text)
-
-    def _first_difference(
-        self,
-        model: Model,
-        activations: NDArray[np.int16],
-        outputs: NDArray[np.int16],
-        expected: NDArray[np.int16],
-        wrong: NDArray[np.intp],
-    ) -> str:
-        """Run the failing input layer by layer, each on the reference's input, and describe the first difference."""
-        vector, row = (int(i) for i in wrong[0])
-        a = activations[vector : vector + 1]
-        for index, layer in enumerate(model.layers):
-            right = reference_layer(layer, a)
-            got = self.run_raw(a, model=Model([layer], name=f"{model.name}, layer {index}"))
-            if not np.array_equal(got, right):
-                at = int(np.flatnonzero(got[0] != right[0])[0])
-                return self._describe(model, index, vector, at, int(got[0, at]), int(right[0, at]), len(wrong))
-            a = right
-        last = len(model.layers) - 1
-        text = self._describe(
-            model, last, vector, row, int(outputs[vector, row]), int(expected[vector, row]), len(wrong)
-        )
-        return (
-            f"{text}; each layer alone gives the right answer, so the error is transient, between layers or in the "
-            "weights on the device"
-        )
-
-    def _describe(self, model: Model, index: int, vector: int, row: int, got: int, right: int, differences: int) -> str:
-        packed = pack(model, self.config)
-        local, pe = divmod(int(packed.places[index][row]) if packed.places else row, self.config.num_pes)
-        row_tiles = packed.row_tiles[index]
-        tile = max(i for i, row_tile in enumerate(row_tiles) if row_tile.first_local_row <= local)
-        return (
-            f"input {vector}: layer {index}, row {row} (PE {pe}, local row {local}, row tile {tile} of "
-            f"{len(row_tiles)}): the device gives {got}, the reference {right}; "
-            f"{differences} outputs of the batch differ"
-        )
+            raise

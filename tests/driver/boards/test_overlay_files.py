@@ -8,8 +8,8 @@ import eie
 from eie.boards.board import DMA_CELL, board, board_names, design_build_hash
 from eie.boards.overlay_files import bit_bytes, bit_design, hwh_design, hwh_memory
 from eie.contract.registers import build_hash
-from eie.devices.virtual.board import write_overlay
 from eie.devices.virtual.hwh import hwh_text
+from eie.devices.virtual.overlay import write_overlay
 from eie.errors import DeviceError
 
 

@@ -29,7 +29,7 @@ def folder(tmp_path, monkeypatch):
     weights = {"fc1.weight": rng.normal(size=(20, 30)), "fc2.weight": rng.normal(size=(7, 20))}
     np.savez("net.npz", **{**weights, "fc1.bias": rng.normal(size=20), "fc2.bias": rng.normal(size=7)})
     np.save("x.npy", rng.normal(size=(9, 30)).astype(np.float32))
-    eie.compress("net.npz", 0.4, sharing="linear").save("net.eie")
+    eie.save(eie.compress("net.npz", 0.4, sharing="linear"), "net.eie")
     return tmp_path
 
 
@@ -100,7 +100,7 @@ def test_a_model_too_large_for_the_array_is_said_to_travel(folder, capsys):
 @pytest.mark.parametrize("layers", [3, [], [1, 2], [{}, {"weight_sqnr_db": "high"}], {"a": 1}])
 def test_metadata_of_any_content_can_be_shown(folder, capsys, layers):
     for metadata in ({"compression": {"layers": layers}}, {"compression": layers}):
-        eie.Model(eie.load("net.eie").layers, "odd", metadata).save("odd.eie")
+        eie.save(eie.Model(eie.load("net.eie").layers, "odd", metadata), "odd.eie")
         assert run_json(capsys, "info", "odd.eie")["report"][0]["weight_sqnr_db"] is None
         assert main(["info", "odd.eie"]) == 0
         assert "'odd'" in capsys.readouterr().out

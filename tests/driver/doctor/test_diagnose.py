@@ -100,7 +100,7 @@ def test_a_healthy_device_passes_the_same_tests(monkeypatch):
 
 def test_an_overlay_without_pynq_fails_with_where_to_get_it(tmp_path, capsys, monkeypatch):
     from eie.boards.board import board
-    from eie.devices.virtual.board import write_overlay
+    from eie.devices.virtual.overlay import write_overlay
 
     bitfile = tmp_path / "eie-pynq-z2.bit"
     write_overlay(board("pynq-z2"), bitfile)

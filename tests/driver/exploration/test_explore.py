@@ -350,7 +350,7 @@ def test_the_front_of_a_board_gets_faster_as_it_grows(work):
 
 @pytest.fixture
 def model_file(work, tmp_path):
-    work[0].save(tmp_path / "network.eie")
+    eie.save(work[0], tmp_path / "network.eie")
     return tmp_path / "network.eie"
 
 

@@ -34,7 +34,7 @@ def outcome(tmp_path_factory):
     folder = tmp_path_factory.mktemp("paper")
     rng = np.random.default_rng(0)
     model = eie.Model([eie.Layer.from_dense_codes(rng.random((90, 70)) < 0.2, np.arange(16))], name="mine")
-    model.save(folder / "mine.eie")
+    eie.save(model, folder / "mine.eie")
     np.save(folder / "x.npy", rng.integers(0, 3, (2, 70)))
     command = ["paper", "--quick", "-o", folder / "out", "--model", folder / "mine.eie", "--inputs", folder / "x.npy"]
     assert main([str(part) for part in command]) == 0

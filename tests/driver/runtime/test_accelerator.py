@@ -124,7 +124,7 @@ def test_a_lost_packet_is_an_error_that_says_how_much_came():
 
 def test_a_saved_model_is_loaded_by_its_path(tmp_path):
     path = tmp_path / "m.eie"
-    model().save(path)
+    eie.save(model(), path)
     with eie.Accelerator(eie.EmulatedDevice(CONFIG)) as acc:
         acc.load(path)
         a = activations(model(), 4, 0)
@@ -197,7 +197,7 @@ def test_input_refused_half_way_leaves_no_reply_behind(monkeypatch):
     with pytest.raises(PackError, match="NaN"):
         acc.run(broken)
     assert np.array_equal(acc.run(x), right)
-    assert m in acc._loaded
+    assert m in acc.loaded
 
 
 def test_the_host_fills_a_buffer_while_the_device_works_on_the_other(monkeypatch):

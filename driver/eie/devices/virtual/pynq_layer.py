@@ -21,7 +21,7 @@ from pynqmetadata.frontends import Metadata
 from eie.devices.virtual.memory import Block
 
 if TYPE_CHECKING:
-    from eie.devices.virtual.board import VirtualBoard
+    from eie.devices.virtual.bus import Bus
 
 _WORD_BYTES = 4
 
@@ -31,15 +31,15 @@ class _Registers(tinynumpy.ndarray):
 
     def __init__(self, device: VirtualDevice, base: int, length: int) -> None:
         super().__init__((length // _WORD_BYTES,), "u4", hook=_AccessHook(base, device))
-        self.board, self.address = device.board, base
+        self.bus, self.address = device.bus, base
 
     def __getitem__(self, index: Any) -> Any:
         # Single registers are all that a driver polls, and tinynumpy is slow at them.
-        return self.board.read(self.address + _WORD_BYTES * index) if type(index) is int else super().__getitem__(index)
+        return self.bus.read(self.address + _WORD_BYTES * index) if type(index) is int else super().__getitem__(index)
 
     def __setitem__(self, index: Any, value: Any) -> None:
         if type(index) is int:
-            self.board.write(self.address + _WORD_BYTES * index, int(value))
+            self.bus.write(self.address + _WORD_BYTES * index, int(value))
         else:
             super().__setitem__(index, value)
 
@@ -54,7 +54,7 @@ class _VirtualMemory:
         shape = (shape,) if np.isscalar(shape) else tuple(shape)
         nbytes = int(np.prod(shape)) * np.dtype(dtype).itemsize
         try:
-            block = self.device.board.memory.allocate(nbytes)
+            block = self.device.bus.memory.allocate(nbytes)
         except MemoryError as error:
             raise RuntimeError(f"BO allocation failed: {error}") from None  # as pynq does
         buffer = PynqBuffer(
@@ -65,7 +65,7 @@ class _VirtualMemory:
         return buffer
 
     def return_pointer(self, block: Block) -> None:
-        self.device.board.memory.free(block)
+        self.device.bus.memory.free(block)
 
 
 class VirtualDevice(Device):
@@ -73,7 +73,7 @@ class VirtualDevice(Device):
 
     Parameters
     ----------
-    board : VirtualBoard
+    bus : Bus
     """
 
     _probe_priority_ = 10_000
@@ -82,11 +82,11 @@ class VirtualDevice(Device):
     def _probe_(cls) -> list[Device]:
         return []
 
-    def __init__(self, board: VirtualBoard) -> None:
-        super().__init__(f"eie-virtual-{board.board.name}-{id(board):x}")
-        self.board = board
+    def __init__(self, bus: Bus) -> None:
+        super().__init__(f"eie-virtual-{bus.board.name}-{id(bus):x}")
+        self.bus = bus
         self.name = self.tag
-        self.arch = ZYNQ_ARCH if board.board.processing_system == "processing_system7" else ZU_ARCH
+        self.arch = ZYNQ_ARCH if bus.board.processing_system == "processing_system7" else ZU_ARCH
         self.capabilities = {"MEMORY_MAPPED": True}
         self.timestamp = self.bitfile_name = ""
         self._previous: Device | None = None
@@ -115,22 +115,22 @@ class VirtualDevice(Device):
         return _VirtualMemory(self)
 
     def mmap(self, base: int, length: int) -> Any:
-        peripherals = self.board.peripherals(base, length)
+        peripherals = self.bus.peripherals(base, length)
         return _Registers(self, base, length) if peripherals is None else peripherals
 
     def read_registers(self, address: int, length: int) -> bytes:
-        words = (self.board.read(address + offset) for offset in range(0, length, _WORD_BYTES))
+        words = (self.bus.read(address + offset) for offset in range(0, length, _WORD_BYTES))
         return b"".join(struct.pack("<I", word) for word in words)
 
     def write_registers(self, address: int, data: bytes) -> None:
         for offset in range(0, len(data), _WORD_BYTES):
-            self.board.write(address + offset, struct.unpack_from("<I", data, offset)[0])
+            self.bus.write(address + offset, struct.unpack_from("<I", data, offset)[0])
 
     def flush(self, bo: Any, offset: int, pointer: int, nbytes: int) -> None:
-        self.board.memory.flush(self._address(pointer, nbytes), nbytes)
+        self.bus.memory.flush(self._address(pointer, nbytes), nbytes)
 
     def invalidate(self, bo: Any, offset: int, pointer: int, nbytes: int) -> None:
-        self.board.memory.invalidate(self._address(pointer, nbytes), nbytes)
+        self.bus.memory.invalidate(self._address(pointer, nbytes), nbytes)
 
     def get_bitfile_metadata(self, bitfile_name: str, partial: bool = False) -> RuntimeMetadataParser:
         parser = RuntimeMetadataParser(Metadata(input=bitfile_name.removesuffix(".bit") + ".hwh"))
@@ -148,7 +148,7 @@ class VirtualDevice(Device):
 
     def _address(self, pointer: int, nbytes: int) -> int:
         """Return the physical address of processor memory."""
-        return self.board.memory.address_of(pointer, nbytes)
+        return self.bus.memory.address_of(pointer, nbytes)
 
 
 def _forget_clocks() -> None:
