@@ -33,6 +33,19 @@ def broadcast_latency(config: ArrayConfig) -> int:
     return 2 + word_latency(config) + 1
 
 
+COLUMN_LATENCY = 2
+"""Cycles from the addresses of a column's pointers to its push into the queue; they leave as much before the value."""
+
+ISSUE_LATENCY = 1
+"""Cycles from the push of a column into an empty queue to the issue of its first entry."""
+
+ENTRY_LATENCY = 2
+"""Cycles from the issue of an entry to its code and index at the arithmetic unit."""
+
+SUM_LATENCY = 4
+"""Cycles from an entry at the arithmetic unit to the sum in its accumulator."""
+
+
 def hold_latency(config: ArrayConfig) -> int:
     """Return the columns that may still be pushed after the one that makes a queue full."""
     return broadcast_latency(config) + 2
@@ -114,5 +127,5 @@ def start_delay(config: ArrayConfig) -> int:
     The search starts 2 cycles after the COMPUTE at the earliest; from there it takes 5 cycles to the first group, the
     levels of the quadtree to the first lane, the broadcast's latency to the queue, and 3 to the codebook.
     """
-    first_use = 2 + 5 + lane_levels(config) + broadcast_latency(config) + 3
+    first_use = 2 + 5 + lane_levels(config) + broadcast_latency(config) + ISSUE_LATENCY + ENTRY_LATENCY
     return max(SETTLE_CYCLES, COPY_CYCLES + 1 - first_use)

@@ -36,7 +36,7 @@ _WHEEL_MEMBER = "mnist/data/mnist.pkl.gz"
 class Digits(NamedTuple):
     """Images and labels of handwritten digits.
 
-    Parameters
+    Attributes
     ----------
     images : ndarray, shape (B, 784), uint8
         Grey levels, 0 (background) to 255; row-major 28 x 28.

@@ -49,8 +49,8 @@ def arithmetic_unit(
     accumulator      out 48 bits: an accumulator, three cycles after its `store_advance`
     ================ === ================================================================================
 
-    **Timing**: an entry of cycle t is in its accumulator in cycle t + 4. `store_advance` in cycle t: `accumulator` has
-    the row's value in cycle t + 3 only.
+    **Timing**: an entry of cycle t is in its accumulator in cycle t + `pipeline.SUM_LATENCY`. `store_advance` in cycle
+    t: `accumulator` has the row's value in cycle t + 3 only.
     """
     row_bits = max(1, config.row_bits)
     single_row = config.rows == 1

@@ -41,8 +41,9 @@ def pointer_read(
     column        out (first row if carried, end, start), addresses of entries
     ============= === ==========================================================================
 
-    **Timing**: a column looked up in cycle t is pushed in cycle t + 2. The register behind the memories is the block
-    RAM's own where it has one: their read takes most of a cycle, the comparison of the pointers is in the next.
+    **Timing**: a column looked up in cycle t is pushed in cycle t + `pipeline.COLUMN_LATENCY`. The register behind the
+    memories is the block RAM's own where it has one: their read takes most of a cycle, the comparison of the pointers
+    is in the next.
     """
     width = config.pointer_bits
     start_bits = config.start_bits

@@ -55,8 +55,9 @@ def sparse_matrix_read(
     entry_activation out `activation` of its column
     ================ === =======================================================================
 
-    **Timing**: a column waiting in cycle t, with no earlier one unfinished, gives its first entry in cycle t + 2; then
-    one entry a cycle without a gap between words or columns. An empty column takes one cycle.
+    **Timing**: a column waiting in cycle t, with no earlier one unfinished, gives its first entry in cycle
+    t + `pipeline.ENTRY_LATENCY`; then one entry a cycle without a gap between words or columns. An empty column
+    takes one cycle.
     """
     start_bits = config.start_bits
     entry_bits = config.entry_bits

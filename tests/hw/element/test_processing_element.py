@@ -40,10 +40,11 @@ class Element:
         self.accumulator, self.counts = vector(48), vector(3 * count_bits(config))
 
     def build(self, clk):
-        return processing_element(
+        self.unit = processing_element(
             clk, self.reset, self.loads, self.codebook, self.column, self.steps, self.counters,
             self.full, self.busy, self.accumulator, self.counts, self.config,
         )  # fmt: skip
+        return self.unit
 
     def load(self, cycle):
         """Drive cycle 0 to 15 of the loads: pointers, entries and codebook at once."""
@@ -120,11 +121,10 @@ def test_sums_are_right_however_columns_arrive(name, pause):
     assert any(fulls) or pause
 
 
-def test_a_column_takes_one_cycle_an_entry():
-    config = BASE
-    element = Element(config, 5)
+def test_a_column_takes_one_cycle_an_entry_and_the_latencies_of_the_pipeline():
+    element = Element(BASE, 5)
     column = max(range(COLUMNS), key=lambda j: element.lengths[j])
-    times = []
+    busy, pushed, entered, written = [], [], [], []
 
     def drive(cycle):
         element.column.bank.next = True
@@ -136,11 +136,25 @@ def test_a_column_takes_one_cycle_an_entry():
         element.column.activation.next = 3
 
     def look(cycle):
-        if element.busy:
-            times.append(cycle)
+        parts = {part.func.__name__: part.sigdict for part in element.unit.subs}
+        arithmetic = parts["arithmetic_unit"]
+        for cycles, signal in (
+            (busy, element.busy),
+            (pushed, parts["activation_queue"]["push"]),
+            (entered, arithmetic["entry_valid"]),
+            (written, arithmetic["write"]),
+        ):
+            if signal:
+                cycles.append(cycle)
 
     run_unit(element.build, drive, look, 60)
     length = element.lengths[column]
-    # In the queue, and its first entry issued, in cycle 23.
-    assert times == list(range(23, 23 + length))
     assert length > 3
+    push = 20 + pipeline.COLUMN_LATENCY
+    issue = push + pipeline.ISSUE_LATENCY
+    enter = issue + pipeline.ENTRY_LATENCY
+    assert pushed == [push]
+    assert busy == list(range(issue, issue + length))
+    assert entered == list(range(enter, enter + length))
+    # What is written in a cycle is in the accumulator in the next.
+    assert [cycle + 1 for cycle in written] == [cycle + pipeline.SUM_LATENCY for cycle in entered]
