@@ -50,6 +50,7 @@ check "ruff check" "$python" -m ruff check --quiet .
 check "ruff format" "$python" -m ruff format --check --quiet .
 check "mypy" "$python" -m mypy --no-error-summary
 check "imports" "$environment/bin/lint-imports" --no-cache
+check "site" env NO_MKDOCS_2_WARNING=1 "$environment/bin/mkdocs" build --quiet --strict
 if $full; then
     check "numpy alone" scripts/check_minimal.sh
     check "pynq" scripts/test_pynq.sh --full
