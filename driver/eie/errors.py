@@ -1,6 +1,8 @@
-"""Every error that the package raises on purpose; each message names the thing, the value, the limit and the remedy."""
+"""Every error that the package raises on purpose, and its warning; each message names the thing, the value, the limit
+and the remedy."""
 
 __all__ = [
+    "AccuracyWarning",
     "ConfigError",
     "DeviceError",
     "EieError",
@@ -47,3 +49,7 @@ class VerificationError(EieError, AssertionError):
 
 class MissingExtraError(EieError, ImportError):
     """A feature whose optional dependency is not installed."""
+
+
+class AccuracyWarning(UserWarning):
+    """Numbers that are legal but no use, such as outputs that have little to do with the given network's."""

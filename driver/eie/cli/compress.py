@@ -98,7 +98,6 @@ def _run(args: argparse.Namespace) -> None:
             layers,
             None if args.keep_zeros else args.density,
             calibration,
-            scope=args.scope,
             sharing=args.sharing,
             headroom=args.headroom,
             config=config,

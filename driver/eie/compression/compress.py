@@ -2,40 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from eie.compression.forward import forward_integer, forward_pruned, forward_shared
-from eie.compression.pruning import prune
-from eie.compression.report import CompressionReport, LayerReport, layer_report, power_ratio_db, sqnr_db
+from eie.compression.allocation import ALLOCATIONS, Density, checked, given_counts, is_number, loss_curves, spread
+from eie.compression.calibration import calibration_inputs, split
+from eie.compression.compensation import EFFORTS, Compensated, compensate
+from eie.compression.least_squares import least_squares
+from eie.compression.pruning import keep_count
+from eie.compression.report import CompressionReport, LayerReport, layer_report, power_ratio_db
 from eie.compression.scaling import choose_scales, fraction_bits
-from eie.compression.sharing import share
+from eie.compression.sensitivity import importances
+from eie.compression.sharing import SHARED_VALUES, share
+from eie.compression.trace import Trace
+from eie.compression.warning import accuracy_warnings
 from eie.contract.config import ArrayConfig
-from eie.contract.fixed_point import dequantise, quantise
-from eie.errors import NetworkError
+from eie.errors import AccuracyWarning, NetworkError
 from eie.network.model import Dense, Layer, Model
 from eie.network.readers import read_network
 
-MEASURED_SAMPLES = 256
-"""Calibration inputs, from the first, on which the errors of the report are measured; ranges come from all."""
-
-_SYNTHETIC_SAMPLES = 64
+METHODS = ("compensated", "magnitude")
 
 STAGES = ("prune", "share", "scale", "measure")
-"""Stages of a layer in the order in which `progress` hears of them."""
+"""Stages of a layer in the order in which `progress` hears of them; before them all, "allocate" where losses decide."""
 
 
 def compress(
     network: Sequence[Dense] | Dense | str | Path,
-    density: float | Sequence[float | None] | None = 0.09,
+    density: Density = 0.09,
     calibration: ArrayLike | None = None,
     *,
-    scope: str = "layer",
+    method: str | None = None,
+    allocation: str | None = None,
+    effort: str = "auto",
     sharing: str = "kmeans",
     headroom: float = 2.0,
     hidden_activation: str | None = "relu",
@@ -50,14 +56,23 @@ def compress(
     ----------
     network : sequence of Dense, Dense, or path of a .npz, .safetensors or .onnx file
         See `eie.network.readers.read_network` for what a file may hold.
-    density : float, sequence of float or None, or None
-        Weights to keep over all weights, above 0 and at most 1, for all layers or for each; those of largest magnitude
-        are kept. None keeps the network's own zeros: for a network that is already pruned, or pruned and shared.
+    density : float, sequence of float or None, mapping of layer names to float or None, or None
+        Weights to keep over all weights, above 0 and at most 1, for the network or for each layer. None keeps the
+        network's own zeros: for a network that is already pruned, or pruned and shared.
     calibration : array_like, shape (B, C), float, optional
-        Typical inputs, from which the fixed-point ranges of all activations are taken. Without them, 64 vectors of
-        independent standard normal values stand in, which suits inputs of about that size only.
-    scope : {"layer", "global"}
-        Apply a density to every layer, or one threshold to all layers.
+        Typical inputs, without labels; a thousand or two for a network of some hundred inputs. Without them, 64 vectors
+        of independent standard normal values stand in for the ranges of the activations, which suits inputs of about
+        that size only, and there is no compensation.
+    method : {"compensated", "magnitude"}, optional
+        "compensated", the default with a calibration: weights that cost least go, and the weights that stay, the shared
+        values and the biases make up for them, so that each layer, on what the compressed layers before it
+        give, puts out what the given network's does. A layer of which nothing goes and that has at most 15 distinct
+        values stays as it is. "magnitude": the smallest weights go, the rest stays as it is.
+    allocation : {"loss", "uniform", "magnitude"}, optional
+        How a single density is spread over the layers: by what it costs at the network's output (the default with
+        compensation), alike, or by one threshold of magnitude.
+    effort : {"auto", "fast", "thorough"}
+        Of compensation: exact for every row, one inverse for all rows of a layer, or the former where a layer is small.
     sharing : {"kmeans", "linear"}
         How the 15 shared weights of a layer are found; see `eie.compression.sharing.share`.
     headroom : float
@@ -75,7 +90,14 @@ def compress(
     Returns
     -------
     Model
-        ``metadata["compression"]`` holds the recipe and the figures of every layer; see `CompressionReport`.
+        ``metadata["compression"]`` holds the recipe and the figures of every layer; see
+        `eie.compression.report.CompressionReport`.
+
+    Warns
+    -----
+    AccuracyWarning
+        If the model no longer computes what the network did (an output SQNR below 10 dB), with the cause; or if
+        density None leaves more distinct values than a codebook holds.
 
     Raises
     ------
@@ -86,151 +108,205 @@ def compress(
     MissingExtraError
         If k-means or the file's format needs a package that is not installed.
     """
-    layers = read_network(network, hidden_activation, last_activation)
-    inputs = _calibration_inputs(calibration, layers[0].weight.shape[1])
-    if not 1 <= headroom < np.inf:
-        raise NetworkError(f"headroom is {headroom!r}; it must be at least 1 and finite")
-    tell = progress or (lambda layer, stage: None)
-    names = [layer.name or f"layer{i}" for i, layer in enumerate(layers)]
-
-    tell(0, "prune")
-    masks = prune([layer.weight for layer in layers], density, scope, names)
-    bits = fraction_bits(_peak(inputs) * headroom)
-    measured = inputs[:MEASURED_SAMPLES]
-    trace = _Trace(inputs, measured, quantise(measured, bits))
-    compressed, rows = [], []
-    for i, dense in enumerate(layers):
-        if i:
-            tell(i, "prune")
-        layer, row = _compress_layer(
-            dense, masks[i], names[i], trace, bits, sharing, headroom, config or ArrayConfig(), partial(tell, i)
-        )
-        masks[i] = np.zeros((0, 0), bool)
-        bits = layer.output_fraction_bits
-        compressed.append(layer)
-        rows.append(row)
-
-    recipe = {
-        "density": _plain(density),
-        "scope": scope,
-        "sharing": sharing,
-        "headroom": float(headroom),
-        "calibration": {"samples": len(inputs), "source": "standard normal" if calibration is None else "given"},
-        "array": (config or ArrayConfig()).to_dict(),
-    }
+    layers = _named(read_network(network, hidden_activation, last_activation))
+    recipe = Recipe.of(density, calibration is not None, method, allocation, effort, sharing, headroom)
+    inputs = calibration_inputs(calibration, layers[0].weight.shape[1])
+    job = _Job(layers, recipe, inputs, config or ArrayConfig(), progress or (lambda layer, stage: None))
+    counts = job.counts(density)
+    compressed, report = job.run(counts)
+    for text in accuracy_warnings(layers, report, [count is None for count in counts], calibration is not None):
+        warnings.warn(text, AccuracyWarning, stacklevel=2)
     if name is None:
         name = Path(network).stem if isinstance(network, (str, Path)) else "model"
-    return Model(compressed, name, {"compression": {**recipe, **CompressionReport(tuple(rows)).to_dict()}})
+    about = {
+        "density": _plain(density),
+        **asdict(recipe),
+        "calibration": {
+            "samples": len(inputs),
+            "source": "given" if calibration is not None else "standard normal",
+            "measured": len(job.measured),
+            "held_out": len(job.fitted) < len(inputs),
+        },
+        "array": job.config.to_dict(),
+    }
+    return Model(compressed, name, {"compression": {**about, **report.to_dict()}})
 
 
-@dataclass
-class _Trace:
-    """Activations between layers: of the pruned float network for all calibration inputs, and for the measured ones
-    also of the float network with shared weights and of the integer network."""
+@dataclass(frozen=True)
+class Recipe:
+    """How a network is compressed, apart from how much; see `compress`."""
 
-    pruned: NDArray[np.float32]
-    shared: NDArray[np.float32]
-    integer: NDArray[np.int16]
+    method: str
+    allocation: str
+    effort: str
+    sharing: str
+    headroom: float
+
+    @classmethod
+    def of(
+        cls,
+        density: Density,
+        calibrated: bool,
+        method: str | None,
+        allocation: str | None,
+        effort: str,
+        sharing: str,
+        headroom: float,
+    ) -> Recipe:
+        """Check what a caller asks for, and fill in the defaults."""
+        if not 1 <= headroom < np.inf:
+            raise NetworkError(f"headroom is {headroom!r}; it must be at least 1 and finite")
+        method = method or ("compensated" if calibrated else "magnitude")
+        if allocation is None:
+            allocation = "loss" if method == "compensated" and is_number(density) else "uniform"
+        for what, value, known in (
+            ("method", method, METHODS),
+            ("allocation", allocation, ALLOCATIONS),
+            ("effort", effort, EFFORTS),
+        ):
+            if value not in known:
+                raise NetworkError(f"{what} {value!r} is not known; {', '.join(map(repr, known))} are")
+        if method == "compensated" and not calibrated:
+            raise NetworkError('method="compensated" needs calibration inputs: what is pruned is made up for on them')
+        if allocation == "loss" and (method != "compensated" or not is_number(density)):
+            raise NetworkError('allocation="loss" takes one density for the network, and method="compensated"')
+        return cls(method, allocation, effort, sharing, float(headroom))
 
 
-def _compress_layer(
-    dense: Dense,
-    mask: NDArray[np.bool_],
-    name: str,
-    trace: _Trace,
-    input_fraction_bits: int,
-    sharing: str,
-    headroom: float,
-    config: ArrayConfig,
-    tell: Callable[[str], None],
-) -> tuple[Layer, LayerReport]:
-    """Compress one layer and move the trace behind it."""
-    rows, columns = dense.weight.shape
-    relu = dense.activation == "relu"
-    bias = np.zeros(rows, np.float32) if dense.bias is None else dense.bias
-    starts, row_indices, values = _by_column(dense.weight, mask)
+class _Job:
+    """A network and all that its compression needs, whatever number of weights its layers keep."""
 
+    def __init__(
+        self,
+        layers: list[Dense],
+        recipe: Recipe,
+        inputs: NDArray[np.float32],
+        config: ArrayConfig,
+        tell: Callable[[int, str], None],
+    ) -> None:
+        self.layers, self.recipe, self.inputs, self.config, self.tell = layers, recipe, inputs, config, tell
+        self.compensated = recipe.method == "compensated"
+        self.fitted, self.measured = split(len(inputs), self.compensated)
+        self.importances = importances(layers, inputs[self.fitted]) if self.compensated else []
+
+    def counts(self, density: Density) -> list[int | None]:
+        """Return how many weights each layer keeps."""
+        weights, names = [layer.weight for layer in self.layers], [layer.name for layer in self.layers]
+        if self.recipe.allocation != "loss":
+            return given_counts(weights, density, self.recipe.allocation, names)
+        share = checked(density, "the network")
+        if len(weights) == 1 or share == 1:
+            return given_counts(weights, share, "uniform", names)
+        curves = loss_curves(
+            self.layers, self.inputs[self.fitted], self.importances, share, self.recipe.effort, self.tell
+        )
+        return list(spread(curves, round(share * sum(weight.size for weight in weights))))
+
+    def run(self, counts: list[int | None]) -> tuple[list[Layer], CompressionReport]:
+        """Compress the layers, one after another."""
+        trace = Trace.start(self.inputs, fraction_bits(_peak(self.inputs) * self.recipe.headroom), self.measured)
+        compressed, rows = [], []
+        for i, dense in enumerate(self.layers):
+            tell = partial(self.tell, i)
+            chosen = self._choose(i, counts[i], trace, tell)
+            layer, row = self._finish(dense, chosen, trace, tell)
+            compressed.append(layer)
+            rows.append(row)
+        return compressed, CompressionReport(tuple(rows))
+
+    def _choose(self, index: int, count: int | None, trace: Trace, tell: Callable[[str], None]) -> Compensated:
+        """Choose a layer's weights, shared values and biases."""
+        tell("prune")
+        dense = self.layers[index]
+        if not self.compensated or _is_exact(dense.weight, count):
+            return _by_magnitude(dense, count, self.recipe.sharing, tell)
+        given, inputs = trace.given[self.fitted], trace.inputs()
+        inputs = given if inputs is trace.given else inputs[self.fitted]
+        task = least_squares(dense.weight, dense.bias, given, inputs, self.importances[index])
+        return compensate(task, dense.weight, count, self.recipe.sharing, self.recipe.effort, tell)
+
+    def _finish(
+        self, dense: Dense, chosen: Compensated, trace: Trace, tell: Callable[[str], None]
+    ) -> tuple[Layer, LayerReport]:
+        """Give a layer its fixed point, and move the trace behind it."""
+        tell("scale")
+        trace.prune(dense, chosen)
+        peak = _peak(trace.pruned)
+        if not np.isfinite(peak):
+            raise NetworkError(
+                f"layer {dense.name!r}: the calibration inputs overflow float32 here; scale the network down"
+            )
+        row_indices, codes = _by_column(chosen.codes)
+        scales = choose_scales(
+            chosen.centroids,
+            codes,
+            row_indices,
+            chosen.shared_bias,
+            trace.fraction_bits,
+            peak * self.recipe.headroom,
+            dense.name,
+        )
+        layer = Layer.from_dense_codes(
+            chosen.codes,
+            scales.codebook(chosen.centroids),
+            scales.bias(chosen.shared_bias),
+            scales.shift,
+            dense.activation == "relu",
+            input_fraction_bits=scales.input_fraction_bits,
+            output_fraction_bits=scales.output_fraction_bits,
+            weight_fraction_bits=scales.weight_fraction_bits,
+            name=dense.name,
+        )
+        tell("measure")
+        ratios = {"weight_sqnr_db": _weight_sqnr(chosen, layer), **trace.finish(layer, chosen)}
+        return layer, layer_report(layer, self.config, **ratios)
+
+
+def _named(layers: Sequence[Dense]) -> list[Dense]:
+    """Give layers without a name one."""
+    return [
+        layer if layer.name else Dense(layer.weight, layer.bias, layer.activation, f"layer{i}")
+        for i, layer in enumerate(layers)
+    ]
+
+
+def _is_exact(weight: NDArray[np.float32], count: int | None) -> bool:
+    """Tell whether a layer loses nothing: all its weights stay, and a codebook holds their values."""
+    kept = weight[weight != 0]
+    return (count is None or count >= len(kept)) and len(np.unique(kept)) <= SHARED_VALUES
+
+
+def _by_magnitude(dense: Dense, count: int | None, sharing: str, tell: Callable[[str], None]) -> Compensated:
+    """Keep the largest weights as they are, and share values among them."""
+    mask = dense.weight != 0 if count is None else keep_count([dense.weight], count)[0]
     tell("share")
-    centroids, codes = share(values, sharing)
-
-    tell("scale")
-    trace.pruned = forward_pruned(trace.pruned, dense.weight, mask, dense.bias, relu)
-    peak = _peak(trace.pruned)
-    if not np.isfinite(peak):
-        raise NetworkError(f"layer {name!r}: the calibration inputs overflow float32 here; scale the network down")
-    scales = choose_scales(centroids, codes, row_indices, bias, input_fraction_bits, peak * headroom, name)
-    layer = Layer(
-        rows=rows,
-        columns=columns,
-        column_starts=starts,
-        row_indices=row_indices,
-        codes=codes,
-        codebook=scales.codebook(centroids),
-        bias=scales.bias(bias),
-        shift=scales.shift,
-        relu=relu,
-        input_fraction_bits=scales.input_fraction_bits,
-        output_fraction_bits=scales.output_fraction_bits,
-        weight_fraction_bits=scales.weight_fraction_bits,
-        name=name,
-    )
-
-    tell("measure")
-    dense_codes = layer.dense_codes()
-    trace.shared = forward_shared(trace.shared, dense_codes, centroids, dense.bias, relu)
-    trace.integer = forward_integer(trace.integer, dense_codes, layer)
-    outputs = dequantise(trace.integer, layer.output_fraction_bits)
-    return layer, layer_report(
-        layer,
-        config,
-        weight_sqnr_db=_weight_sqnr(values, layer),
-        output_sqnr_db=sqnr_db(trace.pruned[: len(outputs)], outputs),
-        fixed_point_sqnr_db=sqnr_db(trace.shared, outputs),
-    )
+    codes = np.zeros(mask.shape, np.uint8)
+    centroids, codes[mask] = share(dense.weight[mask], sharing)
+    bias = np.zeros(len(mask), np.float32) if dense.bias is None else dense.bias
+    return Compensated(dense.weight, bias, mask, codes, centroids, bias)
 
 
-def _by_column(
-    weight: NDArray[np.float32], mask: NDArray[np.bool_]
-) -> tuple[NDArray[np.intp], NDArray[np.int32], NDArray[np.float32]]:
-    """Return column starts, row indices and values of the kept weights, column by column."""
-    rows, columns = weight.shape
-    flat = np.flatnonzero(np.ascontiguousarray(mask.T))
-    starts = np.zeros(columns + 1, np.intp)
-    np.cumsum(np.count_nonzero(mask, axis=0), out=starts[1:])
-    column, row = np.divmod(flat, rows)
-    return starts, row.astype(np.int32), weight[row, column]
+def _by_column(codes: NDArray[np.uint8]) -> tuple[NDArray[np.intp], NDArray[np.uint8]]:
+    """Return rows and codes of the stored weights."""
+    rows, columns = np.nonzero(codes)
+    return rows, codes[rows, columns]
 
 
-def _weight_sqnr(values: NDArray[np.float32], layer: Layer) -> float | None:
+def _weight_sqnr(chosen: Compensated, layer: Layer) -> float | None:
     """Absent weights are exact, so only the stored ones count."""
-    stored = np.ldexp(layer.codebook.astype(np.float32), -layer.weight_fraction_bits)[layer.codes]
+    values = chosen.weight[chosen.mask]
+    stored = np.ldexp(layer.codebook.astype(np.float32), -layer.weight_fraction_bits)[chosen.codes[chosen.mask]]
     error = values - stored
     power, noise = (float(np.dot(v, v)) for v in (values, error))
     return power_ratio_db(power, noise)
 
 
-def _calibration_inputs(calibration: ArrayLike | None, columns: int) -> NDArray[np.float32]:
-    if calibration is None:
-        return np.random.default_rng(0).standard_normal((_SYNTHETIC_SAMPLES, columns), dtype=np.float32)
-    try:
-        inputs = np.asarray(calibration)
-    except ValueError as error:
-        raise NetworkError(f"calibration is no array: {error}") from error
-    if inputs.dtype.kind not in "fiub":
-        raise NetworkError(f"calibration is {inputs.dtype}; it must hold real numbers")
-    if inputs.ndim != 2 or inputs.shape[1] != columns or len(inputs) == 0:
-        raise NetworkError(f"calibration has shape {inputs.shape}; the network needs (at least 1, {columns})")
-    with np.errstate(over="ignore"):
-        inputs = inputs.astype(np.float32, copy=False)
-    if not np.isfinite(inputs).all():
-        raise NetworkError("calibration holds NaN, infinity or values beyond float32")
-    return inputs
-
-
-def _plain(density: float | Sequence[float | None] | None) -> float | list[float | None] | None:
+def _plain(density: Density) -> Any:
     """Return a density without numpy's types, for JSON."""
+    if isinstance(density, Mapping):
+        return {name: _plain(share) for name, share in density.items()}
     if density is None or isinstance(density, (Sequence, np.ndarray)):
-        return None if density is None else [None if share is None else float(share) for share in density]
+        return None if density is None else [_plain(share) for share in density]
     return float(density)
 
 

@@ -17,12 +17,16 @@ _BLOCK = 1 << 21
 def forward_pruned(
     x: NDArray[np.float32],
     weight: NDArray[np.float32],
-    mask: NDArray[np.bool_],
+    mask: NDArray[np.bool_] | None,
     bias: NDArray[np.float32] | None,
     relu: bool,
 ) -> NDArray[np.float32]:
     """Compute a float layer with only the weights of a mask: float32, shape (B, C) -> float32, shape (B, R)."""
-    return _finish_float(_product(x, weight.shape, lambda rows: weight[rows] * mask[rows]), bias, relu)
+
+    def kept(rows: slice) -> NDArray[np.float32]:
+        return weight[rows] if mask is None else weight[rows] * mask[rows]
+
+    return _finish_float(_product(x, weight.shape, kept), bias, relu)
 
 
 def forward_shared(

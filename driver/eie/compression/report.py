@@ -42,10 +42,16 @@ class LayerReport:
         Signal to error ratio of the stored weights as the array computes with them (fixed point) against the pruned
         floats. Infinite without an error, None where unknown (layers without weights, files without a report).
     output_sqnr_db : float, optional
-        That of the outputs on the calibration inputs: integers against the pruned float network, errors of the
-        layers before included.
+        That of the outputs on calibration inputs: integers against the network as it was given, errors of the layers
+        before included. The next three say where it comes from.
+    pruning_sqnr_db : float, optional
+        The pruned float network against the given one.
+    sharing_sqnr_db : float, optional
+        The float network with shared weights against the pruned one.
     fixed_point_sqnr_db : float, optional
-        The same against the float network with shared weights: the part that the fixed-point scales cause.
+        Integers against the float network with shared weights: the part that the fixed-point scales cause.
+    pruned_sqnr_db : float, optional
+        Integers against the pruned float network: sharing and fixed point together.
     """
 
     name: str
@@ -64,7 +70,10 @@ class LayerReport:
     shift: int
     weight_sqnr_db: float | None = None
     output_sqnr_db: float | None = None
+    pruning_sqnr_db: float | None = None
+    sharing_sqnr_db: float | None = None
     fixed_point_sqnr_db: float | None = None
+    pruned_sqnr_db: float | None = None
 
     @property
     def density(self) -> float:
@@ -114,7 +123,7 @@ class CompressionReport:
             "ratio",
             "pointers",
         )
-        header += ("weights", "outputs", "fixed point")
+        header += ("weights", "outputs", "pruning", "sharing", "fixed point")
         lines = [header, *map(_cells, self.layers), self._total()]
         widths = [max(len(line[i]) for line in lines) for i in range(len(header))]
         return "\n".join("  ".join([line[0].ljust(widths[0]), *map(str.rjust, line[1:], widths[1:])]) for line in lines)
@@ -128,7 +137,7 @@ class CompressionReport:
         padded = padding / max(1, stored + padding)
         pointers = sum(row.pointer_bytes for row in self.layers)
         sizes = (_bytes(before), _bytes(after), f"{before / after:.1f}", _bytes(pointers))
-        return ("total", "", f"{kept:.2%}", "", f"{padded:.2%}", *sizes, "", "", "")
+        return ("total", "", f"{kept:.2%}", "", f"{padded:.2%}", *sizes, *[""] * len(_SHOWN))
 
 
 def compression_report(model: Model, config: ArrayConfig | None = None) -> CompressionReport:
@@ -155,7 +164,11 @@ def _known_ratios(model: Model) -> list[dict[str, float | None]]:
     if not isinstance(known, list) or len(known) != len(model.layers):
         known = [None] * len(model.layers)
     rows = [row if isinstance(row, Mapping) else {} for row in known]
-    return [{name: _ratio(row.get(name)) for name in _RATIOS} for row in rows]
+    ratios = [{name: _ratio(row.get(name)) for name in _RATIOS} for row in rows]
+    for row, known in zip(rows, ratios, strict=True):
+        if "pruning_sqnr_db" not in row:  # earlier releases measured outputs against the pruned network
+            known["pruned_sqnr_db"], known["output_sqnr_db"] = known["output_sqnr_db"], None
+    return ratios
 
 
 def _ratio(value: Any) -> float | None:
@@ -164,11 +177,12 @@ def _ratio(value: Any) -> float | None:
     return value if type(value) in (int, float) else None
 
 
-_RATIOS = ("weight_sqnr_db", "output_sqnr_db", "fixed_point_sqnr_db")
+_SHOWN = ("weight_sqnr_db", "output_sqnr_db", "pruning_sqnr_db", "sharing_sqnr_db", "fixed_point_sqnr_db")
+_RATIOS = (*_SHOWN, "pruned_sqnr_db")
 
 
 def layer_report(layer: Layer, config: ArrayConfig, **ratios: float | None) -> LayerReport:
-    """Return the figures of one layer; `ratios` are the three in dB."""
+    """Return the figures of one layer; `ratios` are those in dB."""
     padding = sum(row_tile.tiles[0].encoded.padding for row_tile in tile_layer(layer, config))
     bits = (layer.nonzeros + padding) * config.entry_bits + CODEBOOK_SIZE * WEIGHT_BITS + layer.rows * BIAS_BITS
     return LayerReport(
@@ -216,7 +230,7 @@ def _cells(row: LayerReport) -> tuple[str, ...]:
         _bytes(row.compressed_bytes),
         f"{row.ratio:.1f}",
         _bytes(row.pointer_bytes),
-        *("-" if value is None else f"{value:.1f} dB" for value in (getattr(row, name) for name in _RATIOS)),
+        *("-" if value is None else f"{value:.1f} dB" for value in (getattr(row, name) for name in _SHOWN)),
     )
 
 

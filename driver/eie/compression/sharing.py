@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -17,7 +19,9 @@ EXACT_LIMIT = 1 << 16
 _MAX_ITERATIONS = 100_000
 
 
-def share(values: NDArray[np.float32], method: str = "kmeans") -> tuple[NDArray[np.float64], NDArray[np.uint8]]:
+def share(
+    values: NDArray[np.float32], method: str = "kmeans", mass: NDArray[np.floating] | None = None
+) -> tuple[NDArray[np.float64], NDArray[np.uint8]]:
     """Choose the shared values of a layer and give every weight its code.
 
     Parameters
@@ -32,6 +36,9 @@ def share(values: NDArray[np.float32], method: str = "kmeans") -> tuple[NDArray[
         evenly from the smallest to the largest weight, refined by Lloyd's algorithm; on pruned weights its squared
         error is 12 % (Laplace) to 50 % (normal) larger. In both cases, a layer with at most 15 distinct weights
         keeps exactly these.
+    mass : ndarray, shape (n,), float, optional
+        What the squared error of each weight counts, above 0; all alike by default. With it, weights are first averaged
+        in `EXACT_LIMIT` groups of equal mass, however few they are (Kim et al., "SqueezeLLM", 2023, weight so).
 
     Returns
     -------
@@ -52,21 +59,32 @@ def share(values: NDArray[np.float32], method: str = "kmeans") -> tuple[NDArray[
     codebook = np.zeros(CODEBOOK_SIZE)
     if len(values) == 0:
         return codebook, np.zeros(0, np.uint8)
-    ordered = np.sort(values)
+    order = np.argsort(values, kind="stable") if mass is not None else None
+    ordered = np.sort(values) if order is None else values[order]
     distinct = _few_distinct(ordered)
     if distinct is not None:
         codebook[1 : len(distinct) + 1] = distinct
         return codebook, (np.searchsorted(distinct, values) + 1).astype(np.uint8)
-    sums = np.zeros(len(ordered) + 1)
-    np.cumsum(ordered, dtype=np.float64, out=sums[1:])
+    masses: NDArray[Any]
+    if mass is None or order is None:
+        masses, sums = np.arange(len(ordered) + 1), _summed(ordered)
+    else:
+        masses, sums = _summed(mass[order]), _summed(mass[order] * ordered.astype(np.float64))
     initial = (
-        _kmeans(ordered, sums)
+        _kmeans(ordered, masses, sums, mass is not None)
         if method == "kmeans"
         else np.linspace(ordered[0], ordered[-1], SHARED_VALUES, dtype=np.float64)
     )
-    centroids = _lloyd(ordered, sums, initial)
+    centroids = _lloyd(ordered, masses, sums, initial)
     codebook[1:] = centroids
     return codebook, _nearest(values, centroids)
+
+
+def _summed(values: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Return the sums of the first 0, 1, ... values."""
+    sums = np.zeros(len(values) + 1)
+    np.cumsum(values, dtype=np.float64, out=sums[1:])
+    return sums
 
 
 def _few_distinct(ordered: NDArray[np.float32]) -> NDArray[np.float32] | None:
@@ -75,7 +93,9 @@ def _few_distinct(ordered: NDArray[np.float32]) -> NDArray[np.float32] | None:
     return ordered[np.append(0, steps + 1)] if len(steps) < SHARED_VALUES else None
 
 
-def _kmeans(ordered: NDArray[np.float32], sums: NDArray[np.float64]) -> NDArray[np.float64]:
+def _kmeans(
+    ordered: NDArray[np.float32], masses: NDArray[Any], sums: NDArray[np.float64], weighted: bool
+) -> NDArray[np.float64]:
     try:
         import kmeans1d
     except ImportError as error:
@@ -83,14 +103,19 @@ def _kmeans(ordered: NDArray[np.float32], sums: NDArray[np.float64]) -> NDArray[
             'sharing="kmeans" needs kmeans1d: pip install \'eie-pynq[compress]\'; sharing="linear" does without'
         ) from error
     points: NDArray[np.floating] = ordered
-    if len(ordered) > EXACT_LIMIT:
+    if weighted:
+        edges = np.unique(np.searchsorted(masses, np.linspace(0, masses[-1], EXACT_LIMIT + 1)))
+        edges = np.unique(np.r_[0, edges, len(ordered)])
+        if len(edges) > SHARED_VALUES:  # fewer have nearly all the mass
+            points = np.diff(sums[edges]) / np.diff(masses[edges])
+    elif len(ordered) > EXACT_LIMIT:
         edges = np.arange(EXACT_LIMIT + 1) * len(ordered) // EXACT_LIMIT
         points = np.diff(sums[edges]) / np.diff(edges)
     return np.sort(np.array(kmeans1d.cluster(points.tolist(), SHARED_VALUES).centroids))
 
 
 def _lloyd(
-    ordered: NDArray[np.float32], sums: NDArray[np.float64], centroids: NDArray[np.float64]
+    ordered: NDArray[np.float32], masses: NDArray[Any], sums: NDArray[np.float64], centroids: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     """Iterate to the fixed point. Sorted weights make a cluster a range, and its mean a difference of two sums."""
     edges = np.zeros(0, np.intp)
@@ -99,7 +124,7 @@ def _lloyd(
         previous, edges = edges, np.r_[0, np.searchsorted(ordered, middle), len(ordered)]
         if np.array_equal(previous, edges):
             break
-        counts = np.diff(edges)
+        counts = np.diff(masses[edges])
         filled = counts > 0
         first, last = edges[:-1][filled], edges[1:][filled]
         # An empty cluster stays where it is: a neighbour may still leave weights to it. The difference of two large

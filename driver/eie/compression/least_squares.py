@@ -1,0 +1,132 @@
+"""The task that compensation solves for a layer: weights of a given kind, with the least error of the outputs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eie.compression.hessian import Hessian, hessian
+
+_BLOCK = 1 << 22
+
+
+@dataclass(frozen=True, eq=False)
+class LeastSquares:
+    """Find weights Z of a given kind with the least ``sum over rows of importance * (Z - W) H (Z - W)``.
+
+    Parameters
+    ----------
+    weight : ndarray, shape (R, C), float64
+        W: the weights that would be best if any were allowed.
+    hessian : Hessian
+        H, of the inputs that the layer will get: those that the compressed layers before it give.
+    importance : ndarray, shape (R,), float64
+        What an error of a row's output costs at the end of the network.
+    allowed : ndarray, shape (R, C), bool
+        Where a weight may be: where the given network has one.
+    inputs : ndarray, shape (B, C), float32
+    bias : ndarray, shape (R,), float64
+        The bias if the weights were W.
+    """
+
+    weight: NDArray[np.float64]
+    hessian: Hessian
+    importance: NDArray[np.float64]
+    allowed: NDArray[np.bool_]
+    inputs: NDArray[np.float32]
+    bias: NDArray[np.float64]
+
+    def bias_of(self, weight: NDArray[np.floating]) -> NDArray[np.float64]:
+        """Return the best bias of other weights: it keeps the mean output."""
+        return self.bias + (self.weight - weight) @ self.hessian.mean
+
+    def loss(self, weight: NDArray[np.floating]) -> float:
+        """Return the mean squared error, weighted by importance, on the inputs, bias adapted; without damping."""
+        centred = self._centred()
+        total = 0.0
+        step = max(1, _BLOCK // len(centred))
+        for start in range(0, len(weight), step):
+            rows = slice(start, start + step)
+            error = (weight[rows] - self.weight[rows]).astype(np.float32) @ centred.T
+            total += float(self.importance[rows] @ np.einsum("rb,rb->r", error, error, dtype=np.float64))
+        return total / len(centred)
+
+    def of_rows(self, rows: NDArray[np.intp]) -> LeastSquares:
+        """Return the task of some of the rows alone."""
+        return LeastSquares(
+            self.weight[rows], self.hessian, self.importance[rows], self.allowed[rows], self.inputs, self.bias[rows]
+        )
+
+    def refit(self, codes: NDArray[np.uint8], centroids: NDArray[np.float64], rows: int = 1 << 30) -> NDArray:
+        """Return the shared values that are best for given codes, from so many rows evenly spread.
+
+        Values that nothing uses, or that the inputs do not tell apart, stay as they are.
+        """
+        chosen = np.unique(np.linspace(0, len(codes) - 1, min(rows, len(codes))).astype(np.intp))
+        used = np.unique(codes)
+        used = used[used > 0]
+        # In units that float32 holds the squares of, whatever those of the network.
+        unit = float(np.sqrt(self.hessian.matrix.diagonal().mean()))
+        centred, scale = self._centred() / np.float32(unit), np.sqrt(self.importance / self.importance.max())
+        normal, right = np.zeros((len(used), len(used))), np.zeros(len(used))
+        step = max(1, _BLOCK // (len(centred) * max(1, len(used))))
+        for start in range(0, len(chosen), step):
+            block = chosen[start : start + step]
+            old = centroids[codes[block]]
+            error = (self.weight[block] - old).astype(np.float32) @ centred.T
+            error *= scale[block, None].astype(np.float32)
+            parts = np.empty((len(used), error.size), np.float32)
+            for i, code in enumerate(used):
+                product = (codes[block] == code).astype(np.float32) @ centred.T
+                parts[i] = (product * scale[block, None].astype(np.float32)).ravel()
+            normal += parts @ parts.T
+            right += parts @ error.ravel()
+        if not len(used):
+            return centroids
+        # The damping of the Hessian, likewise: a value far from its old place must be worth it.
+        counts = np.array([np.count_nonzero(codes[chosen] == code) for code in used])
+        damping = self.hessian.damping / unit**2 * float(np.mean(scale[chosen] ** 2))
+        normal += np.diag(damping * len(centred) * counts)
+        moved = centroids.copy()
+        moved[used] += np.linalg.lstsq(normal, right, rcond=1e-12)[0]
+        return moved
+
+    def _centred(self) -> NDArray[np.float32]:
+        return self.inputs - self.hessian.mean.astype(np.float32)
+
+
+def least_squares(
+    weight: NDArray[np.float32],
+    bias: NDArray[np.float32] | None,
+    given: NDArray[np.float32],
+    inputs: NDArray[np.float32],
+    importance: NDArray[np.float64],
+) -> LeastSquares:
+    """Return the task of a layer.
+
+    The outputs that it should have are those of the given network; the inputs that it gets are another matter, once the
+    layers before it are compressed. So what it should compute is regressed on them, with the given weights as
+    the point that damping draws to.
+
+    Parameters
+    ----------
+    weight : ndarray, shape (R, C), float32
+    bias : ndarray, shape (R,), float32, optional
+    given, inputs : ndarray, shape (B, C), float32
+        The layer's inputs in the given network and in the compressed one.
+    importance : ndarray, shape (R,), float64
+    """
+    moments = hessian(inputs)
+    best = weight.astype(np.float64)
+    offset = np.zeros(len(weight)) if bias is None else bias.astype(np.float64)
+    if given is not inputs:
+        shift = given.astype(np.float64) - inputs
+        mean = shift.mean(axis=0)
+        cross = (shift - mean).T @ (inputs - moments.mean) / len(inputs)
+        offset = offset + best @ mean
+        # W H + W cross, solved for the weights that give it.
+        best = best + np.linalg.solve(moments.matrix, (best @ cross).T).T
+        offset = offset + (weight - best) @ moments.mean
+    return LeastSquares(best, moments, importance, weight != 0, inputs, offset)

@@ -1,0 +1,155 @@
+"""Exact compensation, row by row (optimal brain surgeon; Frantar and Alistarh, "Optimal Brain Compression", 2022).
+
+Removing weight j of a row, or fixing it at another value, costs ``(change)**2 / inverse(H)[j, j]`` once the row's other
+weights have made up for it as well as they can; H is that of the weights the row still has. Every row has its own
+inverse, so this takes rows * columns**3 steps and rows * columns**2 numbers; `eie.compression.sweep` makes do with one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eie.compression.hessian import inverse_factor
+from eie.compression.least_squares import LeastSquares
+
+STEP = 0.8
+"""Share of the weights that a round of pruning keeps. Closer to 1 is closer to one weight at a time: 0.9 takes half as
+long again and saves 6 % of the loss (LeNet's first layer at density 0.1)."""
+
+_PASSES = 8
+
+
+@dataclass
+class Row:
+    """What a row still has.
+
+    Parameters
+    ----------
+    columns : ndarray, shape (n,), intp
+    values : ndarray, shape (n,), float64
+        Best for these columns.
+    inverse : ndarray, shape (n, n), float64
+        Inverse of their Hessian.
+    """
+
+    columns: NDArray[np.intp]
+    values: NDArray[np.float64]
+    inverse: NDArray[np.float64]
+
+    def keep(self, kept: NDArray[np.bool_]) -> float:
+        """Remove the other weights, let the kept ones make up for them, and return what that costs."""
+        if kept.all():
+            return 0.0
+        stay, go = np.flatnonzero(kept), np.flatnonzero(~kept)
+        across = self.inverse[np.ix_(go, stay)]
+        right = np.concatenate((self.values[go, None], across), axis=1)
+        solved = np.linalg.solve(self.inverse[np.ix_(go, go)], right)
+        cost = float(self.values[go] @ solved[:, 0])
+        self.values = self.values[stay] - across.T @ solved[:, 0]
+        self.inverse = self.inverse[np.ix_(stay, stay)] - across.T @ solved[:, 1:]
+        self.columns = self.columns[stay]
+        return max(0.0, cost)
+
+
+def prune_rows(task: LeastSquares, keep: int, step: float = STEP) -> Iterator[tuple[list[Row], float]]:
+    """Remove the weights that cost least, round by round, and yield rows and loss after every round.
+
+    The last round leaves `keep` weights of the layer, or as many as are allowed.
+    """
+    rows, score, loss = _allowed_rows(task)
+    left = int(np.count_nonzero(score >= 0))
+    yield rows, loss
+    while left > keep:
+        left = max(keep, int(left * step))
+        threshold = np.partition(score, score.size - left, axis=None)[score.size - left]
+        stay = score > threshold
+        ties = np.flatnonzero(score == threshold)
+        stay.reshape(-1)[ties[: left - int(np.count_nonzero(stay))]] = True
+        for r, row in enumerate(rows):
+            loss += float(task.importance[r]) * row.keep(stay[r, row.columns])
+            score[r] = -1
+            _score(row, float(task.importance[r]), score[r])
+        yield rows, loss
+
+
+def share_rows(
+    task: LeastSquares, rows: list[Row], centroids: NDArray[np.float64]
+) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
+    """Give every weight of the rows one of the shared values, and return codes, shape (R, C), and the values.
+
+    A row's weights are fixed in turn, those first that matter most, and what is not yet fixed makes up for it.
+    Then values are refitted for the codes, and codes changed one at a time where that helps, in turn.
+    """
+    codes = np.zeros(task.weight.shape, np.uint8)
+    importance = task.hessian.matrix.diagonal()
+    for r, row in enumerate(rows):
+        order = np.argsort(-importance[row.columns], kind="stable")
+        factor = np.linalg.cholesky(row.inverse[np.ix_(order, order)]).T if len(order) else row.inverse
+        codes[r, row.columns[order]] = _fix_in_turn(row.values[order], factor, centroids)
+    for _ in range(_PASSES):
+        centroids = task.refit(codes, centroids)
+        if not _improve(task, codes, centroids):
+            break
+    return codes, centroids
+
+
+def _allowed_rows(task: LeastSquares) -> tuple[list[Row], NDArray[np.float64], float]:
+    """Return all rows with the weights they may have, a score for each weight (-1: there is none), and the loss."""
+    columns = np.flatnonzero(task.allowed.any(axis=0))
+    factor = inverse_factor(task.hessian.matrix[np.ix_(columns, columns)])
+    inverse = factor.T @ factor
+    # Weights of columns that no row may have count as 0 from the start; the loss of that is the same for all.
+    rest = task.weight.copy()
+    rest[:, columns] = 0
+    best = task.weight[:, columns] + (rest @ task.hessian.matrix[:, columns]) @ inverse
+    score = np.full(task.weight.shape, -1.0)
+    rows, loss = [], 0.0
+    for r, values in enumerate(best):
+        row = Row(columns, values, inverse)
+        loss += float(task.importance[r]) * row.keep(task.allowed[r, columns])
+        _score(row, float(task.importance[r]), score[r])
+        rows.append(row)
+    return rows, score, loss
+
+
+def _score(row: Row, importance: float, score: NDArray[np.float64]) -> None:
+    score[row.columns] = importance * row.values**2 / row.inverse.diagonal()
+
+
+def _fix_in_turn(
+    values: NDArray[np.float64], factor: NDArray[np.float64], centroids: NDArray[np.float64]
+) -> NDArray[np.uint8]:
+    """Round values in turn to shared ones; `factor` as of `inverse_factor`."""
+    values = values.copy()
+    shared = centroids[1:]
+    codes = np.zeros(len(values), np.uint8)
+    for j in range(len(values)):
+        code = int(np.abs(shared - values[j]).argmin()) + 1
+        codes[j] = code
+        values[j:] -= (values[j] - centroids[code]) / factor[j, j] * factor[j, j:]
+    return codes
+
+
+def _improve(task: LeastSquares, codes: NDArray[np.uint8], centroids: NDArray[np.float64]) -> bool:
+    """Change codes, a column at a time, where another value lowers the loss; return whether any did."""
+    matrix = task.hessian.matrix
+    weight = centroids[codes]
+    gradient = (weight - task.weight) @ matrix
+    changed = False
+    for j in range(weight.shape[1]):
+        rows = np.flatnonzero(codes[:, j])
+        best = weight[rows, j] - gradient[rows, j] / matrix[j, j]
+        nearest = (np.abs(centroids[1:] - best[:, None]).argmin(axis=1) + 1).astype(np.uint8)
+        step = centroids[nearest] - weight[rows, j]
+        moves = nearest != codes[rows, j]
+        if moves.any():
+            changed = True
+            rows, step, nearest = rows[moves], step[moves], nearest[moves]
+            gradient[rows] += step[:, None] * matrix[j]
+            weight[rows, j] += step
+            codes[rows, j] = nearest
+    return changed

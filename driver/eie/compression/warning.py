@@ -1,0 +1,71 @@
+"""What a user should hear of a compressed network that no longer computes what the given one did."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from eie.compression.report import CompressionReport, LayerReport
+from eie.compression.sharing import SHARED_VALUES
+from eie.network.model import Dense
+
+USEFUL_DB = 10.0
+"""Output SQNR below which a network no longer computes what it did: the error has a tenth of the signal's power."""
+
+
+def accuracy_warnings(
+    layers: Sequence[Dense], report: CompressionReport, kept_zeros: Sequence[bool], calibrated: bool
+) -> list[str]:
+    """Return the warnings that are due.
+
+    Parameters
+    ----------
+    layers : sequence of Dense
+        The given network.
+    report : CompressionReport
+    kept_zeros : sequence of bool
+        Whether a layer was to keep just its own zeros.
+    calibrated : bool
+        Whether there were calibration inputs.
+    """
+    found = []
+    for dense, row, kept in zip(layers, report.layers, kept_zeros, strict=True):
+        distinct = len(np.unique(dense.weight[dense.weight != 0])) if kept else 0
+        if distinct > SHARED_VALUES:
+            found.append(
+                f"layer {row.name!r} has {distinct} distinct weights, a codebook holds {SHARED_VALUES}: sharing them "
+                f"leaves its weights an SQNR of {row.weight_sqnr_db:.1f} dB"
+            )
+    last = report.layers[-1]
+    if last.output_sqnr_db is not None and last.output_sqnr_db < USEFUL_DB:
+        inputs = "calibration inputs" if calibrated else "standard normal inputs, for there were no calibration inputs"
+        found.append(
+            f"the compressed network no longer computes what the given one did: its outputs have an SQNR of "
+            f"{last.output_sqnr_db:.1f} dB on {inputs} (below {USEFUL_DB:g}); {_cause(report, calibrated)}"
+        )
+    return found
+
+
+def _cause(report: CompressionReport, calibrated: bool) -> str:
+    """Name the stage that costs most, the layer where it begins, and what helps."""
+    last = report.layers[-1]
+    stages = {"pruning": last.pruning_sqnr_db, "sharing": last.sharing_sqnr_db, "fixed point": last.fixed_point_sqnr_db}
+    stage, ratio = min(stages.items(), key=lambda item: math.inf if item[1] is None else item[1])
+    remedy = {
+        "pruning": "keep more weights"
+        + ("" if calibrated else ", or give calibration inputs, so that the kept weights make up for it"),
+        "sharing": "15 shared values are too few for a layer"
+        + ("" if calibrated else "; calibration inputs would let the values make up for it"),
+        "fixed point": "give calibration inputs like those that it will see, or less headroom",
+    }[stage]
+    return f"{stage} costs most ({ratio:.1f} dB), from layer {_first(report.layers, stage).name!r} on: {remedy}"
+
+
+def _first(rows: Sequence[LayerReport], stage: str) -> LayerReport:
+    """Return the first layer after which a stage leaves no more than it does in the end, or the worst."""
+    field = f"{stage.replace(' ', '_')}_sqnr_db"
+    ratios = [math.inf if getattr(row, field) is None else getattr(row, field) for row in rows]
+    below = [row for row, ratio in zip(rows, ratios, strict=True) if ratio < USEFUL_DB]
+    return below[0] if below else rows[int(np.argmin(ratios))]
