@@ -17,12 +17,15 @@ from eie.cli.common import (
     print_json,
     read_array,
 )
-from eie.compression.compress import compress
+from eie.compression.allocation import ALLOCATIONS
+from eie.compression.compensation import EFFORTS
+from eie.compression.compress import METHODS, compress
 from eie.compression.report import CompressionReport
 from eie.model_file.container import describe, save
 from eie.network.readers import read_network
 
 _STAGES = {
+    "allocate": "measuring what pruning costs",
     "prune": "pruning",
     "share": "sharing weights",
     "scale": "choosing fixed-point scales",
@@ -51,7 +54,22 @@ def add_parser(commands: Commands) -> None:
     )
     pruning.add_argument("--keep-zeros", action="store_true", help="the network is pruned already: keep its zeros")
     parser.add_argument(
-        "--scope", choices=("layer", "global"), default="layer", help="one threshold for each layer, or for all"
+        "--method",
+        choices=METHODS,
+        help="compensated: what stays makes up for what goes, on the calibration inputs (default with --calibration); "
+        "magnitude: the smallest weights go (default without)",
+    )
+    parser.add_argument(
+        "--allocation",
+        choices=ALLOCATIONS,
+        help="how a single density is spread over the layers: by the loss at the output (default with compensation), "
+        "alike, or by one threshold of magnitude",
+    )
+    parser.add_argument(
+        "--effort",
+        choices=EFFORTS,
+        default="auto",
+        help="of compensation: thorough is exact for every row, fast has one inverse for a layer (default: by size)",
     )
     parser.add_argument(
         "--sharing", choices=("kmeans", "linear"), default="kmeans", help="how shared weights are found"
@@ -98,6 +116,9 @@ def _run(args: argparse.Namespace) -> None:
             layers,
             None if args.keep_zeros else args.density,
             calibration,
+            method=args.method,
+            allocation=args.allocation,
+            effort=args.effort,
             sharing=args.sharing,
             headroom=args.headroom,
             config=config,

@@ -286,10 +286,10 @@ def _by_magnitude(dense: Dense, count: int | None, sharing: str, tell: Callable[
     return Compensated(dense.weight, bias, mask, codes, centroids, bias)
 
 
-def _by_column(codes: NDArray[np.uint8]) -> tuple[NDArray[np.intp], NDArray[np.uint8]]:
+def _by_column(codes: NDArray[np.uint8]) -> tuple[NDArray[np.int32], NDArray[np.uint8]]:
     """Return rows and codes of the stored weights."""
     rows, columns = np.nonzero(codes)
-    return rows, codes[rows, columns]
+    return rows.astype(np.int32), codes[rows, columns]
 
 
 def _weight_sqnr(chosen: Compensated, layer: Layer) -> float | None:

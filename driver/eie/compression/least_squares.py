@@ -71,6 +71,7 @@ class LeastSquares:
         unit = float(np.sqrt(self.hessian.matrix.diagonal().mean()))
         centred, scale = self._centred() / np.float32(unit), np.sqrt(self.importance / self.importance.max())
         normal, right = np.zeros((len(used), len(used))), np.zeros(len(used))
+        damping = self.hessian.damping / unit**2 * len(centred)
         step = max(1, _BLOCK // (len(centred) * max(1, len(used))))
         for start in range(0, len(chosen), step):
             block = chosen[start : start + step]
@@ -81,14 +82,14 @@ class LeastSquares:
             for i, code in enumerate(used):
                 product = (codes[block] == code).astype(np.float32) @ centred.T
                 parts[i] = (product * scale[block, None].astype(np.float32)).ravel()
-            normal += parts @ parts.T
-            right += parts @ error.ravel()
+            normal += self.hessian.trust * (parts @ parts.T)
+            right += self.hessian.trust * (parts @ error.ravel())
+            for i, code in enumerate(used):
+                member = (codes[block] == code) * (damping * scale[block, None] ** 2)
+                normal[i, i] += member.sum()
+                right[i] += float(np.vdot(member, self.weight[block] - centroids[code]))
         if not len(used):
             return centroids
-        # The damping of the Hessian, likewise: a value far from its old place must be worth it.
-        counts = np.array([np.count_nonzero(codes[chosen] == code) for code in used])
-        damping = self.hessian.damping / unit**2 * float(np.mean(scale[chosen] ** 2))
-        normal += np.diag(damping * len(centred) * counts)
         moved = centroids.copy()
         moved[used] += np.linalg.lstsq(normal, right, rcond=1e-12)[0]
         return moved
@@ -124,7 +125,7 @@ def least_squares(
     if given is not inputs:
         shift = given.astype(np.float64) - inputs
         mean = shift.mean(axis=0)
-        cross = (shift - mean).T @ (inputs - moments.mean) / len(inputs)
+        cross = moments.trust * ((shift - mean).T @ (inputs - moments.mean)) / len(inputs)
         offset = offset + best @ mean
         # W H + W cross, solved for the weights that give it.
         best = best + np.linalg.solve(moments.matrix, (best @ cross).T).T

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from eie.compression.compress import STAGES, compress
+from eie.compression.compress import METHODS, STAGES, compress
 from eie.compression.report import CompressionReport, sqnr_db
 from eie.contract.fixed_point import dequantise, quantise
 from eie.errors import NetworkError
@@ -53,22 +53,22 @@ X = np.random.default_rng(9).standard_normal((200, 200)).astype(np.float32)
     seed=st.integers(0, 2**32 - 1),
     sizes=st.lists(st.integers(1, 40), min_size=2, max_size=4),
     density=st.floats(0.05, 1),
-    scope=st.sampled_from(["layer", "global"]),
+    allocation=st.sampled_from(["uniform", "magnitude"]),
     sharing=st.sampled_from(["kmeans", "linear"]),
 )
-def test_any_network_keeps_exact_counts_and_the_contract(seed, sizes, density, scope, sharing):
+def test_any_network_keeps_exact_counts_and_the_contract(seed, sizes, density, allocation, sharing):
     shapes = [(rows, columns) for columns, rows in pairwise(sizes)]
     layers = network(shapes, seed)
     try:
-        model = compress(layers, density, scope=scope, sharing=sharing)
+        model = compress(layers, density, allocation=allocation, sharing=sharing)
     except NetworkError as error:
         assert "keeps none" in str(error)
         return
     total = sum(rows * columns for rows, columns in shapes)
-    if scope == "global":
+    if allocation == "magnitude":
         assert sum(layer.nonzeros for layer in model.layers) == round(density * total)
     for dense, layer in zip(layers, model.layers, strict=True):
-        if scope == "layer":
+        if allocation == "uniform":
             assert layer.nonzeros == round(density * dense.weight.size)
         assert layer.codes.min(initial=1) >= 1 and layer.codes.max(initial=1) <= 15
         assert accumulator_bound(layer) < 2**47 and 0 <= layer.shift <= 47
@@ -80,7 +80,11 @@ def test_the_integers_follow_the_float_network_with_the_same_weights_to_60_db():
     layers = network(SHAPES)
     model = compress(layers, 0.3, X[:100])
     shared = [
-        Dense(layer.dense_weights(), dense.bias, dense.activation)
+        Dense(
+            layer.dense_weights(),
+            layer.bias * 2.0 ** -(layer.input_fraction_bits + layer.weight_fraction_bits),
+            dense.activation,
+        )
         for dense, layer in zip(layers, model.layers, strict=True)
     ]
     assert sqnr_db(forward(shared, X[100:]), run(model, X[100:])) > 60
@@ -89,18 +93,20 @@ def test_the_integers_follow_the_float_network_with_the_same_weights_to_60_db():
 @pytest.mark.parametrize("density", [1.0, 0.3, 0.09])
 def test_the_integers_follow_the_pruned_float_network_to_15_db(density):
     layers = network(SHAPES)
-    model = compress(layers, density, X[:100])
+    model = compress(layers, density, X[:100], method="magnitude")
     masks = [layer.dense_codes() > 0 for layer in model.layers]
     assert sqnr_db(forward(layers, X[100:], masks), run(model, X[100:])) > 15
 
 
 def test_the_reported_errors_are_those_of_the_calibration_inputs():
     layers = network(SHAPES)
-    model = compress(layers, 0.3, X[:50])
+    model = compress(layers, 0.3, X[:50], method="magnitude")
     masks = [layer.dense_codes() > 0 for layer in model.layers]
     rows = CompressionReport.from_dict(model.metadata["compression"]).layers
-    want = sqnr_db(forward(layers, X[:50], masks), run(model, X[:50]))
-    assert rows[-1].output_sqnr_db == pytest.approx(want, abs=0.01)
+    given, pruned, outputs = forward(layers, X[:50]), forward(layers, X[:50], masks), run(model, X[:50])
+    assert rows[-1].output_sqnr_db == pytest.approx(sqnr_db(given, outputs), abs=0.01)
+    assert rows[-1].pruning_sqnr_db == pytest.approx(sqnr_db(given, pruned), abs=0.01)
+    assert rows[-1].pruned_sqnr_db == pytest.approx(sqnr_db(pruned, outputs), abs=0.01)
     assert rows[-1].fixed_point_sqnr_db > 60
     for row, dense, layer, mask in zip(rows, layers, model.layers, masks, strict=True):
         assert row.weight_sqnr_db == pytest.approx(sqnr_db(dense.weight * mask, layer.dense_weights()), abs=0.01)
@@ -160,7 +166,12 @@ def test_twice_the_calibration_does_not_saturate_and_four_times_does():
 def test_without_calibration_standard_normal_inputs_stand_in():
     layers = network(SHAPES)
     model = compress(layers, 0.3)
-    assert model.metadata["compression"]["calibration"] == {"samples": 64, "source": "standard normal"}
+    assert model.metadata["compression"]["calibration"] == {
+        "samples": 64,
+        "source": "standard normal",
+        "measured": 64,
+        "held_out": False,
+    }
     assert model.input_fraction_bits == 12  # the largest of 12,800 lies between 2**(15 - 12 - 2) and twice that
     again = compress(layers, 0.3)
     assert [layer.output_fraction_bits for layer in again.layers] == [
@@ -168,11 +179,12 @@ def test_without_calibration_standard_normal_inputs_stand_in():
     ]
 
 
-def test_only_the_first_inputs_are_measured_but_all_set_the_range():
+def test_few_inputs_are_measured_but_all_set_the_range():
     layers = network([(4, 200)])
     x = np.tile(X, (3, 1))
     x[-1] *= 64
     model = compress(layers, 0.5, x)
+    assert model.metadata["compression"]["calibration"]["measured"] == 600 // 8
     assert model.input_fraction_bits <= compress(layers, 0.5, X).input_fraction_bits - 5
     assert model.metadata["compression"]["calibration"]["samples"] == 600
 
@@ -191,10 +203,12 @@ def test_numpy_numbers_make_the_same_metadata():
     assert json.loads(json.dumps(model.metadata))["compression"]["density"] == [0.25, 0.5, 1]
 
 
-def test_progress_hears_every_stage_of_every_layer_in_order():
+@pytest.mark.parametrize("method", METHODS)
+def test_progress_hears_every_stage_of_every_layer_in_order(method):
     heard = []
-    compress(network(SHAPES), 0.3, X, progress=lambda layer, stage: heard.append((layer, stage)))
-    assert heard == [(layer, stage) for layer in range(3) for stage in STAGES]
+    compress(network(SHAPES), 0.3, X, method=method, progress=lambda layer, stage: heard.append((layer, stage)))
+    allocated = [(layer, "allocate") for layer in range(3)] if method == "compensated" else []
+    assert heard == allocated + [(layer, stage) for layer in range(3) for stage in STAGES]
 
 
 def test_a_file_gives_the_model_its_name_and_the_same_layers(tmp_path):
