@@ -46,10 +46,8 @@ class LossCurve:
     losses: NDArray[np.float64]
 
     def loss(self, counts: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Interpolate, both in logarithms."""
-        least = max(float(self.losses.max()) * 1e-12, np.finfo(float).tiny)
-        logs = np.interp(np.log(counts), np.log(self.counts), np.log(np.maximum(self.losses, least)))
-        return np.exp(logs)
+        """Interpolate: the error's amplitude between logarithms of counts, for it ends in 0."""
+        return np.interp(np.log(counts), np.log(self.counts), np.sqrt(self.losses)) ** 2
 
 
 def loss_curves(
