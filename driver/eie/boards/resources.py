@@ -44,7 +44,7 @@ _SINGLE_PORT_SHAPES = ((64, 1, 1), (128, 1, 2), (256, 1, 4))
 
 
 @dataclass(frozen=True)
-class Estimate:
+class Resources:
     """Resources of an array, without what the block design holds besides it (AXI DMA, interconnects).
 
     Parameters
@@ -62,10 +62,10 @@ class Estimate:
 
 
 @lru_cache(maxsize=1 << 16)
-def estimate(config: ArrayConfig) -> Estimate:
+def estimate(config: ArrayConfig) -> Resources:
     """Return what an array takes of a 7-series device; UltraScale+ has the same LUTs and block RAMs."""
     fitted = {name: float(features(config)[name] @ coefficients) for name, coefficients in _coefficients().items()}
-    return Estimate(
+    return Resources(
         luts=round(fitted["logic_luts"] + fitted["memory_luts"]),
         flip_flops=round(fitted["flip_flops"]),
         ramb36=_ramb18(config) / 2,
@@ -73,7 +73,7 @@ def estimate(config: ArrayConfig) -> Estimate:
     )
 
 
-def fits(figures: Estimate, board: Board) -> bool:
+def fits(figures: Resources, board: Board) -> bool:
     """Return whether a board's device has that much."""
     return all(getattr(figures, name) <= limit for name, limit in device_of(board.part).limits.items())
 

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 
 from eie.contract.config import BIAS_BITS, CODE_BITS, CODEBOOK_SIZE, WEIGHT_BITS, ArrayConfig
 from eie.network.model import Layer, Model
-from eie.program.tiling import tile_layer
+from eie.program.tiling import tile_model
 
 _FLOAT_BYTES = 4
 
@@ -183,7 +183,7 @@ _RATIOS = (*_SHOWN, "pruned_sqnr_db")
 
 def layer_report(layer: Layer, config: ArrayConfig, **ratios: float | None) -> LayerReport:
     """Return the figures of one layer; `ratios` are those in dB."""
-    padding = sum(row_tile.tiles[0].encoded.padding for row_tile in tile_layer(layer, config))
+    padding = sum(tile.tiles[0].encoded.padding for tile in tile_model(Model([layer]), config).row_tiles[0])
     bits = (layer.nonzeros + padding) * config.entry_bits + CODEBOOK_SIZE * WEIGHT_BITS + layer.rows * BIAS_BITS
     return LayerReport(
         name=layer.name,

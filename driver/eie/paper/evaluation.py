@@ -22,8 +22,8 @@ from eie.errors import ConfigError
 from eie.network.model import Layer, Model
 from eie.paper import machines, precision
 from eie.paper.benchmarks import BENCHMARKS, CLOCK_MHZ, PES, Benchmark
+from eie.paper.layer_work import LayerWork
 from eie.paper.real_layers import compare_with_random, padding_share
-from eie.paper.workload import Workload
 from eie.program.packing import pack
 
 Progress = Callable[[str, int, int], None]
@@ -173,8 +173,8 @@ def measure_benchmark(benchmark: Benchmark, plan: Plan) -> dict[str, Any]:
     """Return all that is measured of a benchmark."""
     layer, activations = benchmark.random_layer(plan.seed)
     steps = [_measure(layer, activations, config) for _, config in machines.ablation_steps()]
-    paper = Workload(layer, activations, machines.paper_machine())
-    best = Workload(layer, activations, machines.best_machine())
+    paper = LayerWork(layer, activations, machines.paper_machine())
+    best = LayerWork(layer, activations, machines.best_machine())
     return {
         "products": paper.products,
         "steps": steps,
@@ -215,7 +215,7 @@ def _measure_times(layer: Layer, activations: NDArray[np.int16]) -> dict[str, fl
 
 def _measure_pes(layer: Layer, activations: NDArray[np.int16], pes: int) -> dict[str, Any]:
     """Return what a layer costs on the paper's machine with another number of PEs, and room for the layer."""
-    workload = Workload(layer, activations, replace(machines.paper_machine(), num_pes=pes))
+    workload = LayerWork(layer, activations, replace(machines.paper_machine(), num_pes=pes))
     spent = workload.cycles()
     return {
         "cycles": spent,

@@ -18,11 +18,10 @@ from numpy.typing import NDArray
 
 from eie.contract.config import ArrayConfig
 from eie.network.model import Model
-from eie.program.balancing import balance
 from eie.program.memory import Memory
 from eie.program.plan import plan_segments
 from eie.program.segment import Segment
-from eie.program.tiling import RowTile, row_tile_sizes, tile_layer
+from eie.program.tiling import RowTile, tile_model
 from eie.program.weights import Streamed, make_resident
 from eie.program.writer import Writer
 
@@ -71,16 +70,8 @@ def pack(model: Model, config: ArrayConfig, memory: Memory | None = None) -> Pac
     PackedModel
     """
     plans = plan_segments(model, config)
-    places: tuple[NDArray[np.intp], ...] = ()
-    ordered = model
-    if config.balance_rows and config.num_pes > 1:
-        sizes = [row_tile_sizes(model.layers[i].rows, config, p.max_local_rows) for p in plans for i in p.layers]
-        ordered, places = balance(model, sizes, config.num_pes)
-    row_tiles = tuple(
-        tile_layer(ordered.layers[index], config, plan.max_local_rows, plan.max_groups)
-        for plan in plans
-        for index in plan.layers
-    )
+    limits = [(plan.max_local_rows, plan.max_groups) for plan in plans for _ in plan.layers]
+    ordered, places, row_tiles = tile_model(model, config, limits)
     resident = make_resident(ordered, config, row_tiles, (memory or Memory(config)).copy())
     weights = np.concatenate(resident.loads) if resident else np.zeros(0, np.uint64)
     source = resident or Streamed(config)
@@ -97,9 +88,3 @@ def pack(model: Model, config: ArrayConfig, memory: Memory | None = None) -> Pac
         row_tiles,
         places,
     )
-
-
-# Activation memory: which layers follow one another on chip, and where their activations lie.
-
-
-# Weights: resident, or streamed with every inference.

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from eie.contract.bits import pack_fields
 from eie.contract.config import ArrayConfig
-from eie.network.model import Layer
+from eie.network.model import Layer, Model
+from eie.program.balancing import balance
 from eie.program.encoding import EncodedRows, encode_rows
 
 
@@ -104,6 +107,46 @@ class RowTile:
     first_local_row: int
     local_rows: int
     tiles: tuple[Tile, ...]
+
+
+class TiledModel(NamedTuple):
+    """A model in the order of rows in which the array has it, and its tiles.
+
+    Parameters
+    ----------
+    model : Model
+        The same function, but for the order of its outputs.
+    places : tuple, per layer ndarray, shape (R,), intp
+        The row that each row has become (`eie.program.balancing`); empty if it is its own.
+    row_tiles : tuple, per layer a tuple of RowTile
+    """
+
+    model: Model
+    places: tuple[NDArray[np.intp], ...]
+    row_tiles: tuple[tuple[RowTile, ...], ...]
+
+
+def tile_model(
+    model: Model, config: ArrayConfig, limits: Sequence[tuple[int | None, int | None]] | None = None
+) -> TiledModel:
+    """Order the rows of a model as the array wants them, and cut its layers into tiles.
+
+    Parameters
+    ----------
+    model : Model
+    config : ArrayConfig
+    limits : sequence, per layer (max_local_rows, max_groups), optional
+        See `tile_layer`.
+    """
+    limits = limits or [(None, None)] * len(model.layers)
+    places: tuple[NDArray[np.intp], ...] = ()
+    if config.balance_rows and config.num_pes > 1:
+        sizes = [
+            row_tile_sizes(layer.rows, config, rows) for layer, (rows, _) in zip(model.layers, limits, strict=True)
+        ]
+        model, places = balance(model, sizes, config.num_pes)
+    tiles = (tile_layer(layer, config, *limit) for layer, limit in zip(model.layers, limits, strict=True))
+    return TiledModel(model, places, tuple(tiles))
 
 
 def tile_layer(

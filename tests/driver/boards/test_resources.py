@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 import eie
 from eie.boards.board import board, board_names
-from eie.boards.resources import FIT, FITTED, Estimate, estimate, fit, fits
+from eie.boards.resources import FIT, FITTED, Resources, estimate, fit, fits
 from tests.strategies import configs
 
 STORED = json.loads(files("eie").joinpath("data").joinpath(FIT).read_text(encoding="utf-8"))
@@ -85,7 +85,7 @@ def test_the_arrays_of_the_boards_fit_them():
 
 def test_a_single_resource_too_many_does_not_fit():
     on = board("pynq-z2")
-    assert fits(Estimate(luts=53_200, flip_flops=106_400, ramb36=140, dsps=220), on)
+    assert fits(Resources(luts=53_200, flip_flops=106_400, ramb36=140, dsps=220), on)
     for name in ("luts", "flip_flops", "ramb36", "dsps"):
         full = {"luts": 53_200, "flip_flops": 106_400, "ramb36": 140, "dsps": 220}
-        assert not fits(Estimate(**full | {name: full[name] + 1}), on)
+        assert not fits(Resources(**full | {name: full[name] + 1}), on)

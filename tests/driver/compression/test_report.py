@@ -3,6 +3,7 @@
 import itertools
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from eie.compression.report import CompressionReport, compression_report, layer_report, sqnr_db
 from eie.contract.config import ArrayConfig
 from eie.network.model import Layer, Model
+from eie.program.packing import pack
 
 
 def layer_of(codes):
@@ -39,8 +41,20 @@ def padding_by_hand(codes, config):
 def test_padding_is_what_a_walk_over_the_columns_counts(seed, num_pes, index_bits, first_row):
     rng = np.random.default_rng(seed)
     codes = (rng.integers(1, 16, (90, 7)) * (rng.random((90, 7)) < 0.1)).astype(np.uint8)
-    config = ArrayConfig(num_pes=num_pes, index_bits=index_bits, first_row=first_row, rows=128)
+    config = ArrayConfig(num_pes=num_pes, index_bits=index_bits, first_row=first_row, rows=128, balance_rows=False)
     assert layer_report(layer_of(codes), config).padding_entries == padding_by_hand(codes, config)
+
+
+def test_padding_is_that_of_the_rows_in_the_order_in_which_they_are_packed():
+    rng = np.random.default_rng(5)
+    layer = layer_of(
+        (rng.integers(1, 16, (200, 40)) * (rng.random((200, 40)) < rng.random((200, 1)) ** 4)).astype(np.uint8)
+    )
+    config = ArrayConfig(num_pes=4, index_bits=2, first_row=False)
+    (row_tiles,) = pack(Model([layer]), config).row_tiles
+    packed = sum(tile.tiles[0].encoded.padding for tile in row_tiles)
+    assert layer_report(layer, config).padding_entries == packed
+    assert layer_report(layer, replace(config, balance_rows=False)).padding_entries != packed
 
 
 def test_bytes_are_packed_entries_codebook_and_bias():

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 import eie
 from eie.cycle_model.layers import cycles
+from eie.paper.layer_work import LayerWork
 from eie.paper.machines import ablation_steps, best_machine, paper_machine, roomy
-from eie.paper.workload import Workload
 from tests.strategies import activations, layers
 
 
@@ -20,7 +20,7 @@ from tests.strategies import activations, layers
 def test_cycles_and_entries_are_those_of_eie_cycles(layer, pes, best, queue_depth, seed):
     config = replace(best_machine() if best else paper_machine(), num_pes=pes)
     a = activations(eie.Model([layer]), 1, seed)
-    workload = Workload(layer, a[0], config)
+    workload = LayerWork(layer, a[0], config)
     (expected,) = cycles(layer, a, replace(roomy(config, layer), queue_depth=queue_depth))
     assert workload.cycles(queue_depth) == expected.cycles
     assert workload.entries == expected.work.sum() + expected.padding.sum()
@@ -34,16 +34,16 @@ def test_a_column_reads_the_words_that_it_touches():
     codes = np.zeros((8, 4), np.uint8)
     codes[:6:2, 0] = codes[:4:2, 1] = codes[::2, 3] = 1
     layer = eie.Layer.from_dense_codes(codes, np.arange(16))
-    workload = Workload(layer, np.array([1, 1, 1, 0], np.int16), replace(paper_machine(), num_pes=2))
+    workload = LayerWork(layer, np.array([1, 1, 1, 0], np.int16), replace(paper_machine(), num_pes=2))
     assert [workload.word_reads(n) for n in (1, 2, 4, 8)] == [5, 4, 3, 2]
-    every = Workload(layer, np.ones(4, np.int16), replace(paper_machine(), num_pes=2))
+    every = LayerWork(layer, np.ones(4, np.int16), replace(paper_machine(), num_pes=2))
     assert [every.word_reads(n) for n in (1, 2, 4, 8)] == [9, 4 + 3, 3 + 2, 2 + 2]
 
 
 def test_with_one_slot_every_column_waits_for_the_slowest_pe():
     rng = np.random.default_rng(0)
     layer = eie.Layer.from_dense_codes(rng.random((64, 100)) < 0.3, np.r_[0, np.ones(15, int)])
-    workload = Workload(layer, np.ones(100, np.int16), replace(paper_machine(), num_pes=4))
+    workload = LayerWork(layer, np.ones(100, np.int16), replace(paper_machine(), num_pes=4))
     counts = np.array([layer.dense_codes()[pe::4].astype(bool).sum(axis=0) for pe in range(4)])
     assert workload.entries == counts.sum()  # no gap is longer than 15 rows
     # Each column: broadcast, then the most entries of any PE.

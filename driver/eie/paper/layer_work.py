@@ -15,8 +15,7 @@ from eie.contract.config import ArrayConfig
 from eie.cycle_model.compute import compute_timing
 from eie.network.model import Layer, Model
 from eie.paper.machines import roomy
-from eie.program.balancing import balance
-from eie.program.tiling import row_tile_sizes, tile_layer
+from eie.program.tiling import tile_model
 
 
 @dataclass(frozen=True)
@@ -33,7 +32,7 @@ class _Compute:
         return np.ascontiguousarray(np.diff(self.starts, axis=1).T, np.int32)
 
 
-class Workload:
+class LayerWork:
     """A layer and a vector of activations on an array with room for the layer.
 
     Parameters
@@ -54,9 +53,6 @@ class Workload:
     def __init__(self, layer: Layer, activations: NDArray[np.int16], config: ArrayConfig) -> None:
         self.config = roomy(config, layer)
         self.products = int(np.diff(layer.column_starts)[activations != 0].sum())
-        if config.balance_rows and config.num_pes > 1:
-            model, _ = balance(Model([layer]), [row_tile_sizes(layer.rows, self.config)], config.num_pes)
-            layer = model.layers[0]
         lanes = self.config.lanes
         padded = np.zeros(-(-layer.columns // lanes) * lanes, np.int16)
         padded[: layer.columns] = activations
@@ -66,7 +62,7 @@ class Workload:
                 tile.starts - tile.starts[:, :1],
                 tile.first_group,
             )
-            for row_tile in tile_layer(layer, self.config)
+            for row_tile in tile_model(Model([layer]), self.config).row_tiles[0]
             for tile in row_tile.tiles
         ]
         self.entries = sum(int(c.lengths[c.activations != 0].sum()) for c in self._computes)

@@ -1,0 +1,147 @@
+"""What an estimate says: a network on an array, layer by layer, and its text."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from eie.contract.config import ArrayConfig
+
+BOUNDS = ("DMA", "broadcast", "arithmetic", "output", "start-up")
+"""What can bound a layer: words of the stream; one non-zero activation a cycle; the entries of the PE that has most;
+outputs through STORE and READ; the latencies of its instructions."""
+
+
+@dataclass(frozen=True)
+class LayerEstimate:
+    """What a layer takes for one inference, in cycles, the mean over the batch.
+
+    Parameters
+    ----------
+    name : str
+    rows, columns, tiles : int
+    alone : float
+        Where nothing else is under way: its part of the latency.
+    cycles : float
+        Within a batch, where loads for what comes next are under way too.
+    dma : float
+        Cycles that the stream takes for its instructions and their data.
+    broadcast, arithmetic : float
+        Activations broadcast; entries of the busiest PE, tile by tile.
+    output : float
+        Accumulators stored and words returned.
+    compute : float
+        Of its COMPUTEs, from start to end.
+    bound : str
+        One of `BOUNDS`.
+    """
+
+    name: str
+    rows: int
+    columns: int
+    tiles: int
+    alone: float
+    cycles: float
+    dma: float
+    broadcast: float
+    arithmetic: float
+    output: float
+    compute: float
+    bound: str
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a network takes on an array.
+
+    Parameters
+    ----------
+    model, board : str
+        Names; the board's is empty for an array of the caller's.
+    config : ArrayConfig
+    clock_mhz, bytes_per_cycle : float
+    resident : bool
+        Whether the weights stay on the array; else they are streamed with every inference.
+    load_cycles : int
+        To make the weights resident, once.
+    batch, transfers : int
+        Inferences of the batch, and the transfers that they take.
+    latency_cycles : int
+        Of one inference alone, first word in to last word out.
+    batch_cycles : int
+        Of the batch.
+    layers : tuple of LayerEstimate
+    """
+
+    model: str
+    board: str
+    config: ArrayConfig
+    clock_mhz: float
+    bytes_per_cycle: float
+    resident: bool
+    load_cycles: int
+    batch: int
+    transfers: int
+    latency_cycles: int
+    batch_cycles: int
+    layers: tuple[LayerEstimate, ...]
+
+    @property
+    def cycles(self) -> float:
+        """Cycles per inference in the batch."""
+        return self.batch_cycles / self.batch
+
+    @property
+    def latency_microseconds(self) -> float:
+        """Microseconds of one inference alone."""
+        return self.latency_cycles / self.clock_mhz
+
+    @property
+    def frames_per_second(self) -> float:
+        """Inferences a second in the batch."""
+        return 1e6 * self.clock_mhz / self.cycles
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything as JSON-serialisable values; of each layer also times."""
+        values = asdict(self)
+        for layer in values["layers"]:
+            layer["latency_microseconds"] = layer["alone"] / self.clock_mhz
+            layer["frames_per_second"] = 1e6 * self.clock_mhz / layer["cycles"]
+        return values | {
+            "cycles": self.cycles,
+            "latency_microseconds": self.latency_microseconds,
+            "frames_per_second": self.frames_per_second,
+        }
+
+    def table(self) -> str:
+        """Return the estimate as text."""
+        where = f"{self.board}: " if self.board else ""
+        stay = "resident" if self.resident else "streamed with every inference"
+        loading = f", loaded once in {self.load_cycles / self.clock_mhz:,.0f} us" if self.resident else ""
+        width = max(5, *(len(layer.name) for layer in self.layers))
+        lines = [
+            f"{self.model!r} on {where}{self.config.num_pes} PEs at {self.clock_mhz:g} MHz, DMA of "
+            f"{self.bytes_per_cycle:g} bytes a cycle; weights {stay}{loading}",
+            "",
+            f"{'layer':<{width}}{'size':>14}{'tiles':>7}{'latency':>13}{'in a batch':>13}{'a second':>12}   bound by",
+        ]
+        for layer in self.layers:
+            lines.append(self._line(layer.name, width, layer.alone, layer.cycles, layer))
+        lines.append(self._line("total", width, self.latency_cycles, self.cycles))
+        lines += [
+            "",
+            f"Cycles an inference in a batch of {self.batch}, in {self.transfers} transfer"
+            f"{'s' if self.transfers > 1 else ''}; what the host does between transfers comes on top:",
+            f"{'layer':<{width}}" + "".join(f"{name:>12}" for name in ("DMA", "broadcast", "arithmetic", "output"))
+            + f"{'computing':>12}{'all':>12}",
+        ]  # fmt: skip
+        for layer in self.layers:
+            parts = (layer.dma, layer.broadcast, layer.arithmetic, layer.output, layer.compute, layer.cycles)
+            lines.append(f"{layer.name:<{width}}" + "".join(f"{part:>12,.0f}" for part in parts))
+        return "\n".join(lines)
+
+    def _line(self, name: str, width: int, alone: float, cycles: float, layer: LayerEstimate | None = None) -> str:
+        size = f"{layer.rows} x {layer.columns}" if layer else ""
+        line = f"{name:<{width}}{size:>14}{layer.tiles if layer else '':>7}{alone / self.clock_mhz:>10,.1f} us"
+        line += f"{cycles / self.clock_mhz:>10,.1f} us{1e6 * self.clock_mhz / cycles:>12,.0f}"
+        return f"{line}   {layer.bound}" if layer else line
