@@ -88,6 +88,24 @@ def bit_design(path: Path) -> Design | None:
     return Design(name, _plain_part(fields.get("b", "")))
 
 
+def overlay_design(bitfile: Path) -> tuple[Design, bool]:
+    """Return the design of an overlay by its .hwh, and whether the .bit could be compared (it may have no header).
+
+    Raises
+    ------
+    DeviceError
+        If a file is missing or damaged, or the two are of different builds.
+    """
+    hwh = bitfile.with_suffix(".hwh")
+    described, built = hwh_design(hwh), bit_design(bitfile)
+    if built is not None and not built.matches(described):
+        raise DeviceError(
+            f"{hwh.name} is stale: it describes the design {described}, but {bitfile.name} is {built}; copy both files "
+            "from one build"
+        )
+    return described, built is not None
+
+
 def bit_bytes(design: str, part: str, version: str, data: bytes) -> bytes:
     """Return the content of a .bit file of a block design: header fields and data."""
 

@@ -11,14 +11,14 @@ from numpy.typing import NDArray
 from pynq.buffer import PynqBuffer
 from pynq.lib.dma import DMA
 
-from eie.boards.overlay_files import hwh_memory
+from eie.boards.board import design_build_hash
+from eie.boards.overlay_files import hwh_memory, overlay_design
 from eie.contract import registers
 from eie.contract.config import WORD_BYTES
 from eie.devices.interface import error_text
 from eie.devices.pynq_board.channel import RECEIVE, SEND, Channel
 from eie.devices.pynq_board.overlay import (
     EieArray,
-    check_files,
     driver_of,
     find_array,
     find_dma,
@@ -69,7 +69,7 @@ class PynqDevice:
         self.deadline = deadline
         self.overlay = open_overlay(str(bitfile))
         files = Path(self.overlay.bitfile_name)
-        described = check_files(files)
+        described = design_build_hash(overlay_design(files)[0].name)
         array, engine = find_array(self.overlay, files), find_dma(self.overlay, dma)
         if download:
             self.overlay.download()

@@ -10,8 +10,8 @@ from typing import Any
 import pynq
 from pynq.lib.dma import DMA
 
-from eie.boards.board import ARRAY_VLNV, design_build_hash
-from eie.boards.overlay_files import bit_design, hwh_design
+from eie.boards.board import ARRAY_VLNV
+from eie.boards.overlay_files import hwh_design
 from eie.contract import isa, registers
 from eie.contract.config import STREAM_BITS, ArrayConfig
 from eie.errors import ConfigError, DeviceError
@@ -36,18 +36,6 @@ def open_overlay(bitfile: str) -> pynq.Overlay:
         if path.exists():
             hwh_design(path.with_suffix(".hwh"))
         raise DeviceError(f"pynq cannot open the overlay {bitfile}: {error!r}") from error
-
-
-def check_files(bitfile: Path) -> int | None:
-    """Return the build hash that the .hwh states; refuse a .hwh of another build than the .bit's."""
-    hwh = bitfile.with_suffix(".hwh")
-    described, built = hwh_design(hwh), bit_design(bitfile)
-    if built is not None and not built.matches(described):
-        raise DeviceError(
-            f"{hwh.name} is stale: it describes the design {described}, but {bitfile.name} is {built}; copy both files "
-            "from one build"
-        )
-    return design_build_hash(described.name)
 
 
 def find_array(overlay: pynq.Overlay, bitfile: Path) -> str:
