@@ -8,7 +8,7 @@ import pytest
 import eie
 from eie.boards.pynq_versions import PINS, install_commands
 from eie.cli import main
-from eie.contract import registers
+from eie.contract import isa, registers
 from eie.doctor import diagnose as doctor
 from eie.doctor import environment
 from eie.doctor.check import FAIL, OK, SKIPPED
@@ -51,10 +51,10 @@ class Device(eie.EmulatedDevice):
             return registers.STATUS_IDLE
         return super().read_register(offset)
 
-    def _store(self, payload, state, relu, shift, bias, address, count):
-        super()._store(payload, state, relu, shift, bias, address, count)
-        if self.fault == "wrong sums":
-            state.activations[:, address, 0] += 1
+    def step(self, decoded, payload, state):
+        super().step(decoded, payload, state)
+        if self.fault == "wrong sums" and decoded.instruction is isa.STORE:
+            state.activations[:, decoded.values["address"], 0] += 1
 
     def close(self):
         self.closed = True
