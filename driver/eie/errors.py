@@ -1,6 +1,8 @@
 """Every error that the package raises on purpose, and its warning; each message names the thing, the value, the limit
 and the remedy."""
 
+from eie.text import printable_lines
+
 __all__ = [
     "AccuracyWarning",
     "ConfigError",
@@ -16,7 +18,12 @@ __all__ = [
 
 
 class EieError(Exception):
-    """Base class of the package's own errors."""
+    """Base class of the package's own errors.
+
+    As text, whatever a message quotes of a file's names is harmless to a terminal."""
+
+    def __str__(self) -> str:
+        return printable_lines(super().__str__())
 
 
 class ConfigError(EieError, ValueError):

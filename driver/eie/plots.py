@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 BLUE, ORANGE, VERMILLION, GREY = "#0072B2", "#E69F00", "#D55E00", "#8C8C8C"
 _DPI = 150
+FIGURE_ENDINGS = (".png", ".svg")
 
 
 def require_plots() -> None:
@@ -33,7 +34,7 @@ def save_figure(figure: Figure, path: str | Path) -> list[Path]:
     written = []
     # Without a date and with fixed identifiers, the same figure is the same file.
     with matplotlib.rc_context({"svg.hashsalt": "eie", "svg.fonttype": "none"}):
-        for suffix, metadata in ((".png", {}), (".svg", {"Date": None})):
+        for suffix, metadata in zip(FIGURE_ENDINGS, ({}, {"Date": None}), strict=True):
             target = Path(path).with_suffix(suffix)
             with replacing(target) as partial:
                 figure.savefig(partial, dpi=_DPI, metadata=metadata)

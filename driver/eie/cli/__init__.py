@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from eie.cli import compress, demo, doctor, estimate, explore, info, paper, run, verify, virtual_board
 from eie.errors import EieError
+from eie.text import printable
 from eie.version import __version__
 
 _FAILURE = 2
@@ -36,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _fail(text: str) -> int:
-    print("eie: error:", " ".join(text.split()), file=sys.stderr)
+    print("eie: error:", printable(" ".join(text.split())), file=sys.stderr)
     return _FAILURE
 
 

@@ -18,6 +18,7 @@ from eie.contract.config import ArrayConfig
 from eie.devices.choice import DEVICES
 from eie.errors import EieError, PackError
 from eie.network.model import Model
+from eie.text import printable, printable_lines
 
 ARRAY_OPTIONS = {"num_pes": "--pes", "queue_depth": "--queue"}
 ARRAY_HELP = {
@@ -84,6 +85,11 @@ def device_name(text: str) -> str:
 
 def add_json_option(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="write JSON, and nothing else, to stdout")
+
+
+def print_text(text: str) -> None:
+    """Write text to stdout; nothing in it can steer a terminal."""
+    print(printable_lines(text))
 
 
 def print_json(value: Any) -> None:
@@ -160,7 +166,7 @@ class Progress:
 
     def _write(self, text: str) -> None:
         if self._shown:
-            print(f"\r\x1b[K{text}", end="", file=sys.stderr, flush=True)
+            print(f"\r\x1b[K{printable(text)}", end="", file=sys.stderr, flush=True)
 
 
 def bytes_text(count: int) -> str:

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from eie.atomic import require_folder
+from eie.atomic import require_output
 from eie.cli.common import (
     Commands,
     Progress,
@@ -15,13 +15,15 @@ from eie.cli.common import (
     array_config,
     bytes_text,
     print_json,
+    print_text,
     read_array,
 )
 from eie.compression.allocation import ALLOCATIONS
 from eie.compression.compensation import EFFORTS
 from eie.compression.compress import METHODS, compress
 from eie.compression.report import CompressionReport
-from eie.model_file.container import describe, save
+from eie.model_file.container import ENDING, describe, save
+from eie.network.limits import fitting_name
 from eie.network.readers import read_network
 
 _STAGES = {
@@ -94,6 +96,12 @@ def add_parser(commands: Commands) -> None:
             default=default,
             help=f"of the {which} layers of a .npz or .safetensors network, which holds none (default: {default})",
         )
+    parser.add_argument(
+        "--layers",
+        type=lambda text: text.split(","),
+        metavar="A,B,C",
+        help="names of all layers of such a file in the order of computing, where names and shapes do not settle it",
+    )
     parser.add_argument("--huffman", action=argparse.BooleanOptionalAction, default=True, help="Huffman-code the file")
     parser.add_argument("--name", help="the model's name (default: the file's)")
     add_json_option(parser)
@@ -103,10 +111,12 @@ def add_parser(commands: Commands) -> None:
 
 def _run(args: argparse.Namespace) -> None:
     config = array_config(args)
-    require_folder(args.output)
+    require_output(args.output, args.network, args.calibration, endings=(ENDING,))
     with Progress() as progress:
         progress("reading the network")
-        layers = read_network(args.network, _ACTIVATIONS[args.hidden_activation], _ACTIVATIONS[args.last_activation])
+        layers = read_network(
+            args.network, _ACTIVATIONS[args.hidden_activation], _ACTIVATIONS[args.last_activation], args.layers
+        )
         calibration = read_array(args.calibration) if args.calibration else None
 
         def show(index: int, stage: str) -> None:
@@ -122,7 +132,7 @@ def _run(args: argparse.Namespace) -> None:
             sharing=args.sharing,
             headroom=args.headroom,
             config=config,
-            name=args.name or args.network.stem,
+            name=args.name or fitting_name(args.network.stem),
             progress=show,
         )
         progress("writing the file")
@@ -132,9 +142,9 @@ def _run(args: argparse.Namespace) -> None:
     if args.json:
         print_json({"file": args.output, "huffman": args.huffman, **sizes, "compression": compression})
         return
-    print(CompressionReport.from_dict(compression).table())
+    print_text(CompressionReport.from_dict(compression).table())
     ratio = sizes["float32_bytes"] / sizes["bytes"]
-    print(
+    print_text(
         f"\n{args.output}: {bytes_text(sizes['bytes'])}{' with Huffman coding' if args.huffman else ''}, "
         f"{ratio:.1f} times smaller than the weights in float32 ({bytes_text(sizes['float32_bytes'])})"
     )

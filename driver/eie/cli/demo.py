@@ -15,6 +15,7 @@ from eie.cli.common import (
     array_config,
     bytes_text,
     print_json,
+    print_text,
 )
 from eie.compression.report import CompressionReport
 from eie.data.mnist import TEST_COUNT
@@ -48,7 +49,7 @@ def _run(args: argparse.Namespace) -> None:
     if args.json:
         print_json(result)
     else:
-        print(_text(result))
+        print_text(_text(result))
 
 
 def _text(result: dict[str, Any]) -> str:

@@ -6,7 +6,7 @@ import argparse
 from dataclasses import asdict
 
 from eie.boards.board import board_names
-from eie.cli.common import Commands, Progress, add_json_option, device_name, print_json
+from eie.cli.common import Commands, Progress, add_json_option, device_name, print_json, print_text
 from eie.doctor.check import FAIL, Check
 from eie.doctor.diagnose import diagnose
 
@@ -35,7 +35,7 @@ def _run(args: argparse.Namespace) -> int:
     if args.json:
         print_json({"healthy": not failed, "checks": [asdict(check) for check in checks]})
     else:
-        print(_text(checks))
+        print_text(_text(checks))
     return int(failed)
 
 

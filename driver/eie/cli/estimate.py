@@ -15,6 +15,7 @@ from eie.cli.common import (
     add_json_option,
     array_config,
     print_json,
+    print_text,
     read_batch,
 )
 from eie.cycle_model.throughput import TYPICAL_DENSITY, estimate
@@ -80,4 +81,4 @@ def _run(args: argparse.Namespace) -> None:
     if args.json:
         print_json({"file": args.file, **result.to_dict()})
     else:
-        print(result.table())
+        print_text(result.table())

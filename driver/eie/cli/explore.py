@@ -14,9 +14,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from eie.atomic import require_folder
+from eie.atomic import require_output
 from eie.boards.board import Board, board, board_names
-from eie.cli.common import ARRAY_HELP, ARRAY_OPTIONS, Commands, Progress, add_json_option, print_json, read_batch
+from eie.cli.common import (
+    ARRAY_HELP,
+    ARRAY_OPTIONS,
+    Commands,
+    Progress,
+    add_json_option,
+    print_json,
+    print_text,
+    read_batch,
+)
 from eie.contract.config import ArrayConfig
 from eie.contract.fixed_point import ACTIVATION_MAX, quantise
 from eie.errors import ConfigError
@@ -26,7 +35,7 @@ from eie.exploration.pareto import limit_of, time_us
 from eie.exploration.results import Row
 from eie.model_file.container import load
 from eie.network.model import Model
-from eie.plots import require_plots, save_figure
+from eie.plots import FIGURE_ENDINGS, require_plots, save_figure
 
 _DENSITY = 0.35
 """Of random inputs; the paper's typical share of non-zero activations."""
@@ -79,7 +88,10 @@ def _run(args: argparse.Namespace) -> None:
     boards = [board(name) for name in dict.fromkeys(args.board or ["pynq-z2"])]
     if args.plot:
         require_plots()
-        require_folder(args.plot)
+        for suffix in FIGURE_ENDINGS:
+            require_output(args.plot.with_suffix(suffix), args.file, args.data)
+    if args.output:
+        require_output(args.output, args.file, args.data)
     model = load(args.file)
     activations = _inputs(args, model)
     given = {field.name: getattr(args, field.name) for field in fields(ArrayConfig)}
@@ -104,7 +116,7 @@ def _run(args: argparse.Namespace) -> None:
     if args.json:
         print_json(_json(found, boards, args.loading, args.output, figures))
     else:
-        print(_text(found, boards, args.loading, [*([args.output] if args.output else []), *figures]))
+        print_text(_text(found, boards, args.loading, [*([args.output] if args.output else []), *figures]))
 
 
 def _inputs(args: argparse.Namespace, model: Model) -> NDArray[np.int16]:

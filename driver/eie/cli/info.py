@@ -7,7 +7,16 @@ import json
 from pathlib import Path
 from typing import Any
 
-from eie.cli.common import Commands, Progress, add_array_options, add_json_option, array_config, bytes_text, print_json
+from eie.cli.common import (
+    Commands,
+    Progress,
+    add_array_options,
+    add_json_option,
+    array_config,
+    bytes_text,
+    print_json,
+    print_text,
+)
 from eie.compression.report import CompressionReport, compression_report
 from eie.contract.config import WORD_BYTES, ArrayConfig
 from eie.model_file.container import describe, load
@@ -40,7 +49,7 @@ def _run(args: argparse.Namespace) -> None:
         array = {"array": config.to_dict(), "packed": packed, "report": report.to_dict()["layers"]}
         print_json({"file": args.file, **description, **array})
     else:
-        print(_text(args.file, description, report, config, packed))
+        print_text(_text(args.file, description, report, config, packed))
 
 
 def packed_figures(model: Model, config: ArrayConfig) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from eie.cli.common import Commands, Progress, add_json_option, print_json, read_batch
+from eie.cli.common import Commands, Progress, add_json_option, print_json, print_text, read_batch
 from eie.errors import PackError
 from eie.network.model import Model
 
@@ -66,10 +66,10 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         print_json(result)
         return result
     for table in tables(result):
-        print(f"{table.title}\n\n{table.text()}\n")
-    print(summary(result), *deviations(result), sep="\n\n")
+        print_text(f"{table.title}\n\n{table.text()}\n")
+    print_text("\n\n".join([summary(result), *deviations(result)]))
     seconds = result["times"]["total_seconds"]
-    print(f"\nwrote {len(files)} files in {seconds:.0f} s; see {args.output / 'paper.html'}")
+    print_text(f"\nwrote {len(files)} files in {seconds:.0f} s; see {args.output / 'paper.html'}")
     return result
 
 

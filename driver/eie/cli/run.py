@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from eie.atomic import replacing, require_folder
+from eie.atomic import replacing, require_output
 from eie.cli.common import (
     Commands,
     Progress,
@@ -20,10 +20,10 @@ from eie.cli.common import (
     add_json_option,
     array_config,
     print_json,
+    print_text,
     read_batch,
 )
 from eie.devices.choice import device_by_name
-from eie.errors import PackError
 from eie.model_file.container import load
 from eie.network.model import Model
 from eie.runtime.accelerator import Accelerator
@@ -52,9 +52,7 @@ def add_parser(commands: Commands) -> None:
 def _run(args: argparse.Namespace) -> None:
     config = array_config(args)
     if args.output:
-        if args.output.suffix != ".npy":
-            raise PackError(f"{args.output}: outputs are written as .npy; name the file so")
-        require_folder(args.output)
+        require_output(args.output, args.file, args.input, endings=(".npy",))
     with Progress() as progress:
         progress("loading")
         model = load(args.file)
@@ -93,7 +91,7 @@ def _run(args: argparse.Namespace) -> None:
     if args.json:
         print_json(result)
     else:
-        print(_text(result, model))
+        print_text(_text(result, model))
 
 
 def run_in_steps(

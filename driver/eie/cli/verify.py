@@ -18,12 +18,14 @@ from eie.cli.common import (
     add_json_option,
     array_config,
     print_json,
+    print_text,
     read_batch,
 )
 from eie.contract.fixed_point import ACTIVATION_MAX, ACTIVATION_MIN, as_activations, quantise
 from eie.devices.choice import device_by_name
 from eie.errors import PackError
 from eie.model_file.container import load
+from eie.network.limits import fitting_name
 from eie.network.model import Model
 from eie.network.reference import reference_layer
 from eie.runtime.accelerator import Accelerator
@@ -81,7 +83,7 @@ def _run(args: argparse.Namespace) -> None:
     if args.json:
         print_json(result)
     else:
-        print(_text(result))
+        print_text(_text(result))
 
 
 def _cases(
@@ -94,7 +96,11 @@ def _cases(
     yield name, model, random_activations(count, model.columns, rng) if given is None else given
     for i, layer in enumerate(layers if len(layers) > 1 else ()):
         inputs = random_activations(count, layer.columns, rng) if given is None else given
-        yield f"layer {i} alone ({layer.rows} x {layer.columns})", Model([layer], f"{model.name}, layer {i}"), inputs
+        yield (
+            f"layer {i} alone ({layer.rows} x {layer.columns})",
+            Model([layer], fitting_name(f"{model.name}, layer {i}")),
+            inputs,
+        )
         given = None if given is None else reference_layer(layer, given)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from eie.arguments import real_array
 from eie.errors import NetworkError
 
 MEASURED_SAMPLES = 256
@@ -28,12 +29,9 @@ def calibration_inputs(calibration: Any, columns: int) -> NDArray[np.float32]:
     """
     if calibration is None:
         return np.random.default_rng(0).standard_normal((_SYNTHETIC_SAMPLES, columns), dtype=np.float32)
-    try:
-        inputs = np.asarray(calibration)
-    except ValueError as error:
-        raise NetworkError(f"calibration is no array: {error}") from error
-    if inputs.dtype.kind not in "fiub":
-        raise NetworkError(f"calibration is {inputs.dtype}; it must hold real numbers")
+    inputs = real_array(calibration, "calibration", NetworkError)
+    if inputs.ndim > 2 and len(inputs):  # in the network's own shape, say (N, 1, 28, 28)
+        inputs = inputs.reshape(len(inputs), -1)
     if inputs.ndim != 2 or inputs.shape[1] != columns or len(inputs) == 0:
         raise NetworkError(f"calibration has shape {inputs.shape}; the network needs (at least 1, {columns})")
     with np.errstate(over="ignore"):

@@ -17,14 +17,15 @@ from eie.compression.calibration import calibration_inputs, split
 from eie.compression.compensation import EFFORTS, Compensated, compensate
 from eie.compression.least_squares import least_squares
 from eie.compression.pruning import keep_count
-from eie.compression.report import CompressionReport, LayerReport, layer_report, power_ratio_db
-from eie.compression.scaling import choose_scales, fraction_bits
+from eie.compression.report import CompressionReport, LayerReport, layer_report, sqnr_db
+from eie.compression.scaling import activation_fraction_bits, choose_scales
 from eie.compression.sensitivity import importances
 from eie.compression.sharing import SHARED_VALUES, share
 from eie.compression.trace import Trace
 from eie.compression.warning import accuracy_warnings
 from eie.contract.config import ArrayConfig
 from eie.errors import AccuracyWarning, NetworkError
+from eie.network.limits import fitting_name
 from eie.network.model import Dense, Layer, Model
 from eie.network.readers import read_network
 
@@ -46,6 +47,7 @@ def compress(
     headroom: float = 2.0,
     hidden_activation: str | None = "relu",
     last_activation: str | None = None,
+    layers: Sequence[str] | None = None,
     config: ArrayConfig | None = None,
     name: str | None = None,
     progress: Callable[[int, str], None] | None = None,
@@ -80,6 +82,8 @@ def compress(
         doubling costs 6 dB of some 75 dB, weight sharing alone leaves some 30; one saturated output costs far more.
     hidden_activation, last_activation : {"relu", None}
         Activations of a .npz or .safetensors network, which holds none.
+    layers : sequence of str, optional
+        Names of all layers of such a file in the order of computing, where the file does not settle it.
     config : ArrayConfig, optional
         Array whose padding the report counts; the model itself does not depend on it.
     name : str, optional
@@ -108,16 +112,16 @@ def compress(
     MissingExtraError
         If k-means or the file's format needs a package that is not installed.
     """
-    layers = _named(read_network(network, hidden_activation, last_activation))
+    floats = _named(read_network(network, hidden_activation, last_activation, layers))
     recipe = Recipe.of(density, calibration is not None, method, allocation, effort, sharing, headroom)
-    inputs = calibration_inputs(calibration, layers[0].weight.shape[1])
-    job = _Job(layers, recipe, inputs, config or ArrayConfig(), progress or (lambda layer, stage: None))
+    inputs = calibration_inputs(calibration, floats[0].weight.shape[1])
+    job = _Job(floats, recipe, inputs, config or ArrayConfig(), progress or (lambda layer, stage: None))
     counts = job.counts(density)
     compressed, report = job.run(counts)
-    for text in accuracy_warnings(layers, report, [count is None for count in counts], calibration is not None):
+    for text in accuracy_warnings(floats, report, [count is None for count in counts], calibration is not None):
         warnings.warn(text, AccuracyWarning, stacklevel=2)
     if name is None:
-        name = Path(network).stem if isinstance(network, (str, Path)) else "model"
+        name = fitting_name(Path(network).stem) if isinstance(network, (str, Path)) else "model"
     about = {
         "density": _plain(density),
         **asdict(recipe),
@@ -154,7 +158,7 @@ class Recipe:
         headroom: float,
     ) -> Recipe:
         """Check what a caller asks for, and fill in the defaults."""
-        if not 1 <= headroom < np.inf:
+        if not is_number(headroom) or not 1 <= headroom < np.inf:
             raise NetworkError(f"headroom is {headroom!r}; it must be at least 1 and finite")
         method = method or ("compensated" if calibrated else "magnitude")
         if allocation is None:
@@ -204,7 +208,7 @@ class _Job:
 
     def run(self, counts: list[int | None]) -> tuple[list[Layer], CompressionReport]:
         """Compress the layers, one after another."""
-        trace = Trace.start(self.inputs, fraction_bits(_peak(self.inputs) * self.recipe.headroom), self.measured)
+        trace = Trace.start(self.inputs, activation_fraction_bits(_peak(self.inputs) * self.recipe.headroom), self.measured)
         compressed, rows = [], []
         for i, dense in enumerate(self.layers):
             tell = partial(self.tell, i)
@@ -295,10 +299,8 @@ def _by_column(codes: NDArray[np.uint8]) -> tuple[NDArray[np.int32], NDArray[np.
 def _weight_sqnr(chosen: Compensated, layer: Layer) -> float | None:
     """Absent weights are exact, so only the stored ones count."""
     values = chosen.weight[chosen.mask]
-    stored = np.ldexp(layer.codebook.astype(np.float32), -layer.weight_fraction_bits)[chosen.codes[chosen.mask]]
-    error = values - stored
-    power, noise = (float(np.dot(v, v)) for v in (values, error))
-    return power_ratio_db(power, noise)
+    stored = np.ldexp(layer.codebook.astype(np.float64), -layer.weight_fraction_bits)[chosen.codes[chosen.mask]]
+    return sqnr_db(values, stored)
 
 
 def _plain(density: Density) -> Any:

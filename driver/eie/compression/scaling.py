@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from eie.contract.config import ACCUMULATOR_BITS, BIAS_BITS, SHIFT_LIMIT
 from eie.contract.fixed_point import ACTIVATION_MAX, ACTIVATION_MIN
 from eie.errors import LayerError
+from eie.network.limits import ACTIVATION_FRACTION_BITS
 
 WEIGHT_MAX = ACTIVATION_MAX
 _BIAS_MAX = (1 << (BIAS_BITS - 1)) - 1
@@ -57,6 +58,11 @@ def fraction_bits(peak: float, largest: int = ACTIVATION_MAX) -> int:
     return bits
 
 
+def activation_fraction_bits(peak: float) -> int:
+    """Return the most fraction bits of activations up to `peak`, not more than float32 has for an int16."""
+    return min(fraction_bits(peak), ACTIVATION_FRACTION_BITS[1])
+
+
 def choose_scales(
     centroids: NDArray[np.float64],
     codes: NDArray[np.uint8],
@@ -90,7 +96,7 @@ def choose_scales(
     """
     weight_peak = float(np.abs(centroids).max())
     bias_peak = float(np.abs(bias).max(initial=0))
-    output_bits = fraction_bits(output_peak)
+    output_bits = activation_fraction_bits(output_peak)
     weight_bits = fraction_bits(weight_peak, WEIGHT_MAX) if weight_peak else output_bits - input_fraction_bits
     weight_bits = min(weight_bits, SHIFT_LIMIT + output_bits - input_fraction_bits)
     if bias_peak:

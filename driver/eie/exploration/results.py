@@ -17,7 +17,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
 
-from eie.atomic import replacing, require_folder
+from eie.atomic import replacing, require_output
 from eie.contract.config import ArrayConfig
 from eie.errors import EieError, MissingExtraError
 
@@ -68,7 +68,7 @@ class Results:
                 raise EieError(f"{path}: results are written as {' or '.join(ENDINGS)}; name the file so")
             if self.path.suffix == ".parquet":
                 _pyarrow()
-            require_folder(self.path)
+            require_output(self.path)
 
     def __enter__(self) -> Results:
         if self.path:

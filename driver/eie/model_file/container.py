@@ -6,27 +6,26 @@ import json
 import os
 import stat
 import struct
-import uuid
 import zlib
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from eie.arguments import require_type
+from eie.atomic import replacing, require_output
 from eie.errors import EieError, ModelFileError
 from eie.model_file.fields import Reader, Writer
 from eie.model_file.huffman import deflate, inflate
 from eie.model_file.layer_record import LayerRecord
+from eie.network.limits import ALL_LINES_LIMIT, LAYERS_LIMIT, METADATA_LIMIT, metadata_text
 from eie.network.model import Model
 
+ENDING = ".eie"
 MAGIC = b"\x89EIE"
 VERSION = 1
 _PREFIX = struct.Struct("<4sBII")
 """Magic, version, CRC-32 of the body, bytes of the body."""
 
 BODY_LIMIT = 1 << 30
-LAYERS_LIMIT = 1 << 10
-LINES_LIMIT = 1 << 22
-"""Most rows and columns of all layers together: what a few bytes of header can make the loader allocate."""
-METADATA_LIMIT = 1 << 16
 
 
 def save(model: Model, path: str | os.PathLike[str], huffman: bool = True) -> int:
@@ -38,6 +37,7 @@ def save(model: Model, path: str | os.PathLike[str], huffman: bool = True) -> in
     ----------
     model : Model
     path : path-like
+        Its ending is .eie; a file of that name is replaced, whole or not at all.
     huffman : bool
         Huffman-code the codes and relative indices; otherwise they have fixed widths.
 
@@ -49,23 +49,24 @@ def save(model: Model, path: str | os.PathLike[str], huffman: bool = True) -> in
     Raises
     ------
     ModelFileError
-        If the model exceeds a limit of the format, its metadata are not JSON, or the file cannot be written.
+        If the file cannot be written, or its metadata were changed to what is not JSON.
     """
+    require_type(model, Model, "what is saved", "an eie.Model", ModelFileError)
+    require_type(path, (str, os.PathLike), "path", "text or a path", ModelFileError)
+    try:
+        require_output(path, endings=(ENDING,))
+        return _write(model, path, huffman)
+    except ModelFileError:
+        raise
+    except EieError as error:
+        raise ModelFileError(f"{error}") from error
+
+
+def _write(model: Model, path: str | os.PathLike[str], huffman: bool) -> int:
     body = _encode_body(model, huffman)
     data = _PREFIX.pack(MAGIC, VERSION, zlib.crc32(body), len(body)) + body
-    path = Path(path)
-    partial = path.with_name(f".{uuid.uuid4().hex}.partial")
-    try:
-        try:
-            with open(partial, "xb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(partial, path)
-        finally:
-            partial.unlink(missing_ok=True)
-    except OSError as error:
-        raise ModelFileError(f"{path}: cannot be written ({error.strerror})") from error
+    with replacing(path) as partial:
+        partial.write_bytes(data)
     return len(data)
 
 
@@ -82,6 +83,7 @@ def load(path: str | os.PathLike[str]) -> Model:
     ModelFileError
         If the file is missing, damaged, hostile or of another version; never any other error.
     """
+    require_type(path, (str, os.PathLike), "path", "text or a path", ModelFileError)
     with _named(path):
         body = Reader(_read_body(Path(path)))
         name, metadata, entries = _read_header(body)
@@ -103,6 +105,7 @@ def describe(path: str | os.PathLike[str]) -> dict[str, Any]:
     ModelFileError
         As `load`, as far as the header and the checksum tell.
     """
+    require_type(path, (str, os.PathLike), "path", "text or a path", ModelFileError)
     with _named(path):
         data = _read_body(Path(path))
         name, metadata, entries = _read_header(Reader(data))
@@ -142,6 +145,8 @@ class _named:  # noqa: N801 - a context manager reads as a verb
     def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
         if isinstance(error, OSError):
             raise ModelFileError(f"{self.path}: cannot be read ({error.strerror or error})") from error
+        if isinstance(error, MemoryError):
+            raise ModelFileError(f"{self.path}: there is not enough memory for what it declares") from error
         if isinstance(error, (EieError, ValueError, OverflowError, RecursionError)):
             raise ModelFileError(f"{self.path}: {error}") from error
 
@@ -174,8 +179,7 @@ def _read_body(path: Path) -> bytes:
 def _read_header(body: Reader) -> tuple[str, dict[str, Any], list[_Entry]]:
     name = body.text("model name")
     metadata = json.loads(inflate(body.section("metadata"), METADATA_LIMIT))
-    if not isinstance(metadata, dict):
-        raise ModelFileError(f"metadata are a {type(metadata).__name__}, not an object")
+    metadata_text(metadata)
     entries, lines = [], 0
     for _ in range(body.number("layers", LAYERS_LIMIT)):
         plain_bytes = body.number("plain bytes", BODY_LIMIT)
@@ -183,8 +187,8 @@ def _read_header(body: Reader) -> tuple[str, dict[str, Any], list[_Entry]]:
         record = LayerRecord.parse(content)
         entries.append(_Entry(record, len(content), plain_bytes))
         lines += record.rows + record.columns
-        if lines > LINES_LIMIT:
-            raise ModelFileError(f"the layers have {lines} rows and columns or more; the limit is {LINES_LIMIT}")
+        if lines > ALL_LINES_LIMIT:
+            raise ModelFileError(f"the layers have {lines} rows and columns or more; the limit is {ALL_LINES_LIMIT}")
     body.end("the model")
     return name, metadata, entries
 
@@ -192,11 +196,8 @@ def _read_header(body: Reader) -> tuple[str, dict[str, Any], list[_Entry]]:
 def _encode_body(model: Model, huffman: bool) -> bytes:
     body = Writer()
     body.text("model name", model.name)
-    body.section(deflate(_metadata_text(model.metadata)))
+    body.section(deflate(metadata_text(model.metadata)))
     body.number("layers", len(model.layers), LAYERS_LIMIT)
-    lines = sum(layer.rows + layer.columns for layer in model.layers)
-    if lines > LINES_LIMIT:
-        raise ModelFileError(f"the layers have {lines} rows and columns; the limit is {LINES_LIMIT}")
     for layer in model.layers:
         plain = LayerRecord.encode(layer, huffman=False).to_bytes()
         body.number("plain bytes", len(plain), BODY_LIMIT)
@@ -204,15 +205,3 @@ def _encode_body(model: Model, huffman: bool) -> bytes:
     if len(body.data) > BODY_LIMIT:
         raise ModelFileError(f"the file would have {len(body.data)} bytes; the limit is {BODY_LIMIT}")
     return bytes(body.data)
-
-
-def _metadata_text(metadata: dict[str, Any]) -> bytes:
-    try:
-        text = json.dumps(metadata, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
-    except (TypeError, ValueError, RecursionError) as error:
-        raise ModelFileError(f"metadata are not JSON: {error}") from error
-    if len(text) > METADATA_LIMIT:
-        raise ModelFileError(f"metadata take {len(text)} bytes as JSON; the limit is {METADATA_LIMIT}")
-    if json.loads(text) != metadata:
-        raise ModelFileError("metadata would change on the way through JSON; use string keys and lists, not tuples")
-    return text

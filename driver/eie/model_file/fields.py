@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from eie.errors import ModelFileError
-
-NAME_LIMIT = 255
-"""Most bytes of a name."""
+from eie.network.limits import NAME_LIMIT, check_name
 
 Content = bytes | bytearray | memoryview
 
@@ -29,13 +27,8 @@ class Writer:
         self.data += content
 
     def text(self, what: str, text: str) -> None:
-        try:
-            encoded = text.encode()
-        except UnicodeEncodeError as error:
-            raise ModelFileError(f"{what} {text!r} is not text ({error.reason})") from error
-        if len(encoded) > NAME_LIMIT:
-            raise ModelFileError(f"{what} takes {len(encoded)} bytes; the limit is {NAME_LIMIT}")
-        self.section(encoded)
+        check_name(text, what)
+        self.section(text.encode())
 
 
 class Reader:
@@ -63,7 +56,10 @@ class Reader:
         return content
 
     def text(self, what: str) -> str:
-        return bytes(self.section(what)).decode()
+        content = self.section(what)
+        if len(content) > NAME_LIMIT:
+            raise ModelFileError(f"{what} takes {len(content)} bytes; the limit is {NAME_LIMIT}")
+        return bytes(content).decode()
 
     def end(self, what: str) -> None:
         if len(self.left):

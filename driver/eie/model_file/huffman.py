@@ -20,6 +20,8 @@ _HUFFMAN = 0
 """First byte of a Huffman-coded array; of any other it is the width of a symbol, 1 to 8 bits."""
 
 _SYMBOL_BITS = 8
+_BLOCK = 1 << 16
+"""Symbols unpacked at a time; a multiple of 8, so that blocks begin with a byte."""
 _LARGEST_BLOCK = 9
 """zlib's memLevel with the most symbols in a block."""
 
@@ -60,10 +62,14 @@ def decode(data: Content, count: int) -> NDArray[np.uint8]:
         raise ModelFileError(f"symbol width {width} is unknown; it must be 0 (Huffman) to {_SYMBOL_BITS}")
     if len(body) != -(-count * width // 8):
         raise ModelFileError(f"{count} symbols of {width} bits do not take {len(body)} bytes")
-    symbols = np.zeros((count, _SYMBOL_BITS), np.uint8)
-    bits = np.unpackbits(np.frombuffer(body, np.uint8), count=count * width)
-    symbols[:, _SYMBOL_BITS - width :] = bits.reshape(count, width)
-    return np.packbits(symbols, axis=1).ravel()
+    symbols = np.empty(count, np.uint8)
+    for first in range(0, count, _BLOCK):
+        last = min(first + _BLOCK, count)
+        packed = np.frombuffer(body[first * width // 8 : -(-last * width // 8)], np.uint8)
+        bits = np.zeros((last - first, _SYMBOL_BITS), np.uint8)
+        bits[:, _SYMBOL_BITS - width :] = np.unpackbits(packed, count=(last - first) * width).reshape(-1, width)
+        symbols[first:last] = np.packbits(bits, axis=1).ravel()
+    return symbols
 
 
 def deflate(text: bytes) -> bytes:

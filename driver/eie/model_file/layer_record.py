@@ -6,12 +6,12 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
-from eie.contract.config import SHIFT_LIMIT
+from eie.contract.config import CODE_BITS, CODEBOOK_SIZE, SHIFT_LIMIT
 from eie.errors import ModelFileError
 from eie.model_file.fields import Content, Reader, Writer
 from eie.model_file.sections import (
-    NONZEROS_LIMIT,
     Positions,
     decode_bias,
     decode_codebook,
@@ -22,19 +22,26 @@ from eie.model_file.sections import (
     encode_positions,
     sign_contexts,
 )
+from eie.network.limits import ACTIVATION_FRACTION_BITS, LINES_LIMIT, NONZEROS_LIMIT, WEIGHT_FRACTION_BITS
 from eie.network.model import Layer
 
-ROWS_LIMIT = 1 << 20
-_SIGNED = ("input_fraction_bits", "output_fraction_bits", "weight_fraction_bits")
+_LINE_BITS = LINES_LIMIT.bit_length()
+_BLOCK = 1 << 16
+"""Weights placed at a time."""
+_SIGNED = {
+    "input_fraction_bits": ACTIVATION_FRACTION_BITS,
+    "output_fraction_bits": ACTIVATION_FRACTION_BITS,
+    "weight_fraction_bits": WEIGHT_FRACTION_BITS,
+}
 _LIMITS = {
-    "rows": ROWS_LIMIT,
-    "columns": ROWS_LIMIT,
+    "rows": LINES_LIMIT,
+    "columns": LINES_LIMIT,
     "nonzeros": NONZEROS_LIMIT,
     "shift": SHIFT_LIMIT,
     "relu": 1,
-    **dict.fromkeys(_SIGNED, 1 << 12),
+    **{name: 2 * max(map(abs, limits)) for name, limits in _SIGNED.items()},
     "by_row": 1,
-    "width": ROWS_LIMIT,
+    "width": LINES_LIMIT,
     "informed": 1,
 }
 """Header fields and their largest values; signed ones are zigzag numbers."""
@@ -141,20 +148,15 @@ class LayerRecord:
         )
         if len(positions) != self.nonzeros:
             raise ModelFileError(f"layer {self.name!r}: {len(positions)} positions for {self.nonzeros} non-zeros")
-        major, rank = np.divmod(positions, max(1, len(kept)))
-        minor = kept[rank]
-        rows, columns = (major, minor) if self.by_row else (minor, major)
         codebook = decode_codebook(self.sections["codebook"])
         codes = decode_codes(self.sections["codes"], positions, codebook, bool(self.informed))
-        order = np.lexsort((rows, columns)) if self.by_row or self.width else np.arange(len(positions))
-        starts = np.zeros(self.columns + 1, np.intp)
-        np.cumsum(np.bincount(columns.astype(np.intp, copy=False), minlength=self.columns), out=starts[1:])
+        starts, row_indices, codes = self._by_column(positions, kept, codes)
         return Layer(
             rows=self.rows,
             columns=self.columns,
             column_starts=starts,
-            row_indices=rows[order].astype(np.int32),
-            codes=codes[order],
+            row_indices=row_indices,
+            codes=codes,
             codebook=codebook,
             bias=decode_bias(self.sections["bias"], self.rows),
             shift=self.shift,
@@ -164,6 +166,31 @@ class LayerRecord:
             weight_fraction_bits=self.weight_fraction_bits,
             name=self.name,
         )
+
+    def _by_column(
+        self, positions: Positions, kept: Positions, codes: NDArray[np.uint8]
+    ) -> tuple[NDArray[np.intp], NDArray[np.int32], NDArray[np.uint8]]:
+        """Return column starts, row indices and codes, column by column.
+
+        Column, row and code of a weight lie in one number, so that one array is sorted, in its place.
+        """
+        cells = np.empty(len(positions), np.int64)
+        for first in range(0, len(cells), _BLOCK):
+            part = slice(first, first + _BLOCK)
+            major, rank = np.divmod(positions[part].astype(np.int64), max(1, len(kept)))
+            minor = kept[rank.astype(np.intp, copy=False)].astype(np.int64, copy=False)
+            row, column = (major, minor) if self.by_row else (minor, major)
+            cells[part] = (column << _LINE_BITS | row) << CODE_BITS | codes[part]
+        del positions
+        if self.by_row or self.width:
+            cells.sort()
+        starts = np.searchsorted(cells, np.arange(self.columns + 1, dtype=np.int64) << _LINE_BITS + CODE_BITS)
+        row_indices, ordered = np.empty(len(cells), np.int32), np.empty(len(cells), np.uint8)
+        for first in range(0, len(cells), _BLOCK):
+            part = slice(first, first + _BLOCK)
+            row_indices[part] = cells[part] >> CODE_BITS & (1 << _LINE_BITS) - 1
+            ordered[part] = cells[part] & CODEBOOK_SIZE - 1
+        return starts.astype(np.intp, copy=False), row_indices, ordered
 
 
 def _scan(layer: Layer, by_row: int, width: int) -> tuple[Positions, Positions, Positions]:

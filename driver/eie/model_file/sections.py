@@ -9,15 +9,19 @@ from eie.contract.config import BIAS_BITS, CODEBOOK_SIZE
 from eie.errors import ModelFileError
 from eie.model_file import huffman as coding
 from eie.model_file.fields import Content, Reader, Writer
+from eie.network.limits import NONZEROS_LIMIT
 
-NONZEROS_LIMIT = 1 << 28
 _INDICES_LIMIT = 1 << 30
 _WIDEST_INDEX = 8
 _CONTEXTS = 3
 _NEIGHBOUR = 1
 """Most zeros between two weights that are likely to share their sign."""
 
-Positions = NDArray[np.int64]
+Positions = NDArray[np.integer]
+
+_LARGEST = np.iinfo(np.int32).max
+_BLOCK = 1 << 16
+"""Symbols taken apart at a time: a file must not make its reader take many times its size."""
 
 
 def encode_positions(positions: Positions, huffman: bool) -> bytes:
@@ -41,7 +45,7 @@ def encode_positions(positions: Positions, huffman: bool) -> bytes:
 
 
 def decode_positions(data: Content, cells: int) -> Positions:
-    """Return ascending positions below ``cells``."""
+    """Return ascending positions below ``cells``, int32 where that holds them, else int64."""
     if not len(data):
         return np.zeros(0, np.int64)
     section = Reader(data)
@@ -49,10 +53,19 @@ def decode_positions(data: Content, cells: int) -> Positions:
     bits = section.number("bits of a relative index", _WIDEST_INDEX)
     skip = (1 << bits) - 1
     indices = coding.decode(section.left, count)
-    entries = indices != skip
-    positions = np.cumsum(indices + entries.astype(np.int64))[entries] - 1
-    if len(positions) and positions[-1] >= cells:
-        raise ModelFileError(f"a relative index leads to cell {positions[-1]}; there are {cells}")
+    if bits < 1 or (count and indices.max() > skip):
+        raise ModelFileError(f"a relative index of {bits} bits is {indices.max()}; they hold up to {skip}")
+    positions = np.empty(np.count_nonzero(indices != skip), np.int32 if cells <= _LARGEST else np.int64)
+    filled, reached = 0, -1
+    for first in range(0, count, _BLOCK):
+        block = indices[first : first + _BLOCK]
+        entries = block != skip
+        ends = reached + np.cumsum(block + entries, dtype=np.int64)
+        found = ends[entries]
+        if len(found) and found[-1] >= cells:
+            raise ModelFileError(f"a relative index leads to cell {found[-1]}; there are {cells}")
+        positions[filled : filled + len(found)] = found
+        filled, reached = filled + len(found), int(ends[-1])
     return positions
 
 
@@ -62,8 +75,8 @@ def sign_contexts(positions: Positions, codes: NDArray[np.uint8], codebook: NDAr
     return np.where(_near(positions), np.where(before < 0, 2, 1), 0).astype(np.uint8)[: len(codes)]
 
 
-def _near(positions: Positions) -> NDArray[np.bool_]:
-    return np.diff(positions, prepend=-1) - 1 <= _NEIGHBOUR
+def _near(positions: Positions, before: int = -1) -> NDArray[np.bool_]:
+    return np.diff(positions, prepend=before) - 1 <= _NEIGHBOUR
 
 
 def encode_codes(codes: NDArray[np.uint8], contexts: NDArray[np.uint8], huffman: bool) -> bytes:
@@ -89,13 +102,14 @@ def decode_codes(data: Content, positions: Positions, codebook: NDArray[np.int16
         raise ModelFileError(f"a code is beyond the codebook of {CODEBOOK_SIZE}")
     if not informed:
         return streams[0]
-    alone, after_positive, after_negative = (iter(stream.tolist()) for stream in streams)
+    alone, after_positive, after_negative = (iter(stream.tobytes()) for stream in streams)
     following = [after_negative if weight < 0 else after_positive for weight in codebook.tolist()]
     codes, code = bytearray(), 0
     try:
-        for near in _near(positions).tolist():
-            code = next(following[code] if near else alone)
-            codes.append(code)
+        for first in range(0, len(positions), _BLOCK):
+            for near in _near(positions[first : first + _BLOCK], positions[first - 1] if first else -1).tolist():
+                code = next(following[code] if near else alone)
+                codes.append(code)
     except StopIteration:
         raise ModelFileError("a stream of codes ends too early") from None
     return np.frombuffer(codes, np.uint8)

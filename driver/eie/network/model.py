@@ -1,70 +1,24 @@
-"""Networks before and after compression: `Dense`, `Layer` and `Model`, and the arithmetic contract they obey."""
+"""Networks before and after compression: `Layer` and `Model`, and the arithmetic contract they obey."""
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from eie.contract.config import ACCUMULATOR_BITS, BIAS_BITS, CODEBOOK_SIZE, SHIFT_LIMIT
-from eie.contract.fixed_point import ACTIVATION_MIN
+from eie.arguments import real_array, require_type, whole_number
+from eie.contract.config import CODEBOOK_SIZE
 from eie.errors import LayerError
-
-_ACCUMULATOR_LIMIT = 1 << (ACCUMULATOR_BITS - 1)
-
-
-@dataclass(frozen=True)
-class Dense:
-    """A fully connected layer of float weights, before compression: ``activation(weight @ x + bias)``.
-
-    Parameters
-    ----------
-    weight : array_like, shape (R, C), float
-    bias : array_like, shape (R,), float, optional
-    activation : {"relu", None}
-    name : str, optional
-        Shown in reports.
-
-    Raises
-    ------
-    LayerError
-        If shapes disagree, a value is not finite, or the activation is not one of the two.
-    """
-
-    weight: NDArray[np.float32]
-    bias: NDArray[np.float32] | None = None
-    activation: str | None = None
-    name: str = ""
-
-    def __init__(
-        self, weight: ArrayLike, bias: ArrayLike | None = None, activation: str | None = None, name: str = ""
-    ) -> None:
-        weight = np.asarray(weight, dtype=np.float32)
-        label = f"layer {name!r}" if name else "layer"
-        if weight.ndim != 2 or 0 in weight.shape:
-            raise LayerError(f"{label}: weight has shape {weight.shape}; it must be (rows, columns), neither 0")
-        if not np.isfinite(weight).all():
-            raise LayerError(f"{label}: weight holds NaN or infinity")
-        if bias is not None:
-            bias = np.asarray(bias, dtype=np.float32)
-            if bias.shape != weight.shape[:1]:
-                raise LayerError(
-                    f"{label}: bias has shape {bias.shape}; {weight.shape[0]} rows need ({weight.shape[0]},)"
-                )
-            if not np.isfinite(bias).all():
-                raise LayerError(f"{label}: bias holds NaN or infinity")
-        if activation not in ("relu", None):
-            raise LayerError(f'{label}: activation {activation!r} is not supported; "relu" and None are')
-        object.__setattr__(self, "weight", weight)
-        object.__setattr__(self, "bias", bias)
-        object.__setattr__(self, "activation", activation)
-        object.__setattr__(self, "name", name)
+from eie.network.dense import Dense as Dense
+from eie.network.layer_check import accumulator_bound as accumulator_bound
+from eie.network.layer_check import check_layer
+from eie.network.limits import ALL_LINES_LIMIT, LAYERS_LIMIT, check_name, metadata_text
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Layer:
     """A compressed layer: non-zero 4-bit codes by column, a codebook, and fixed-point scales.
 
@@ -92,7 +46,8 @@ class Layer:
     Raises
     ------
     LayerError
-        If anything breaks the arithmetic contract, including a 48-bit accumulator that could overflow.
+        If anything breaks the arithmetic contract, including a 48-bit accumulator that could overflow, or exceeds
+        `eie.network.limits`.
     """
 
     rows: int
@@ -110,12 +65,19 @@ class Layer:
     name: str = ""
 
     def __post_init__(self) -> None:
+        check_name(self.name, "name of a layer")
+        for name in _NUMBERS:
+            number = whole_number(getattr(self, name), f"layer {self.name!r}: {name}", LayerError)
+            object.__setattr__(self, name, number)
+        if self.relu not in (0, 1):
+            raise LayerError(f"layer {self.name!r}: relu is {self.relu!r}; it must be True or False")
+        object.__setattr__(self, "relu", bool(self.relu))
         for name, dtype in _ARRAYS.items():
             array = np.asarray(getattr(self, name))
             if array.dtype.kind not in "iu":
                 raise LayerError(f"layer {self.name!r}: {name} is {array.dtype}; it must hold integers")
             converted = array.astype(dtype)
-            if not np.array_equal(converted, array):
+            if array.dtype != dtype and not np.array_equal(converted, array):
                 raise LayerError(f"layer {self.name!r}: {name} has values outside {np.dtype(dtype)}")
             converted.flags.writeable = False
             object.__setattr__(self, name, converted)
@@ -132,9 +94,12 @@ class Layer:
         **scales: int | str,
     ) -> Layer:
         """Return a layer from codes, shape (R, C), uint8 0 to 15; ``scales`` are the other fields."""
-        dense = np.asarray(dense_codes, dtype=np.uint8)
-        if dense.ndim != 2:
-            raise LayerError(f"dense_codes has shape {dense.shape}; it must be (rows, columns)")
+        given = real_array(dense_codes, "dense_codes", LayerError)
+        if given.ndim != 2:
+            raise LayerError(f"dense_codes has shape {given.shape}; it must be (rows, columns)")
+        dense = given.astype(np.uint8)
+        if not np.array_equal(dense, given):
+            raise LayerError(f"dense_codes has values other than 0 to {CODEBOOK_SIZE - 1}")
         rows, columns = dense.shape
         by_column = np.ascontiguousarray(dense.T)
         flat = np.flatnonzero(by_column)
@@ -152,6 +117,17 @@ class Layer:
             relu=relu,
             **scales,  # type: ignore[arg-type]
         )
+
+    def __repr__(self) -> str:
+        return f"<Layer {self.name!r}: {self.rows} x {self.columns}, {self.nonzeros} weights{', ReLU' * self.relu}>"
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Layer):
+            return NotImplemented
+        return all(np.array_equal(getattr(self, f.name), getattr(other, f.name)) for f in fields(self))
+
+    def __hash__(self) -> int:
+        return hash((self.rows, self.columns, self.nonzeros, self.shift, self.name))
 
     @property
     def nonzeros(self) -> int:
@@ -178,6 +154,10 @@ class Layer:
         return self.codebook.astype(np.float64)[self.dense_codes()] * 2.0**-self.weight_fraction_bits
 
 
+_NUMBERS = (
+    *("rows", "columns", "shift"),
+    *("input_fraction_bits", "output_fraction_bits", "weight_fraction_bits"),
+)
 _ARRAYS = {
     "column_starts": np.intp,
     "row_indices": np.int32,
@@ -187,53 +167,7 @@ _ARRAYS = {
 }
 
 
-def check_layer(layer: Layer) -> None:
-    """Raise `LayerError` if a layer breaks the arithmetic contract."""
-
-    def require(condition: bool, message: str) -> None:
-        if not condition:
-            raise LayerError(f"layer {layer.name!r} ({layer.rows}x{layer.columns}): {message}")
-
-    starts, rows, codes = layer.column_starts, layer.row_indices, layer.codes
-    require(layer.rows >= 1 and layer.columns >= 1, "rows and columns must be at least 1")
-    require(starts.shape == (layer.columns + 1,), f"column_starts has shape {starts.shape}, not ({layer.columns + 1},)")
-    require(starts[0] == 0 and bool((np.diff(starts) >= 0).all()), "column_starts must ascend from 0")
-    require(
-        rows.shape == codes.shape == (starts[-1],), f"column_starts ends at {starts[-1]}, there are {len(codes)} codes"
-    )
-    if len(rows):
-        require(rows.min() >= 0 and rows.max() < layer.rows, f"row indices {rows.min()}..{rows.max()} out of range")
-        ascending = np.diff(rows) > 0
-        ascending[starts[1:-1][(starts[1:-1] > 0) & (starts[1:-1] < len(rows))] - 1] = True
-        require(bool(ascending.all()), "row indices must ascend strictly within a column")
-        require(bool((codes != 0).all()) and codes.max() < CODEBOOK_SIZE, "stored codes must be 1 to 15")
-    require(layer.codebook.shape == (CODEBOOK_SIZE,), f"codebook has shape {layer.codebook.shape}, not (16,)")
-    require(
-        layer.codebook[0] == 0,
-        f"codebook entry 0 is {layer.codebook[0]}; it stands for an absent weight, so it must be 0",
-    )
-    require(layer.bias.shape == (layer.rows,), f"bias has shape {layer.bias.shape}, not ({layer.rows},)")
-    limit = 1 << (BIAS_BITS - 1)
-    extreme = int(layer.bias[np.argmax(np.abs(layer.bias))])
-    require(-limit <= extreme < limit, f"bias {extreme} does not fit int32; use fewer weight or input fraction bits")
-    require(0 <= layer.shift <= SHIFT_LIMIT, f"shift {layer.shift} is outside 0..{SHIFT_LIMIT}")
-    bound = accumulator_bound(layer)
-    require(
-        bound < _ACCUMULATOR_LIMIT,
-        f"an accumulator could reach {bound}, beyond 48 bits (2**47 = {_ACCUMULATOR_LIMIT}); "
-        "use fewer weight fraction bits or split the layer's columns",
-    )
-
-
-def accumulator_bound(layer: Layer) -> int:
-    """Return the largest magnitude that any accumulator, bias and rounding term included, can reach."""
-    magnitudes = np.abs(layer.codebook.astype(np.float64))[layer.codes]
-    sums = np.bincount(layer.row_indices, weights=magnitudes, minlength=layer.rows).astype(np.int64)
-    worst = sums * -ACTIVATION_MIN + np.abs(layer.bias)
-    return int(worst.max()) + (1 << layer.shift >> 1)
-
-
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Model:
     """A compressed network.
 
@@ -244,6 +178,12 @@ class Model:
     name : str
     metadata : dict
         JSON-serialisable facts about the origin (recipe, accuracy, compression report).
+
+    Raises
+    ------
+    LayerError
+        If the layers do not follow one another, the metadata are not JSON, or a limit of `eie.network.limits` is
+        exceeded: whatever can be made can be saved.
     """
 
     layers: tuple[Layer, ...]
@@ -251,9 +191,18 @@ class Model:
     metadata: dict = field(default_factory=dict)
 
     def __init__(self, layers: Iterable[Layer], name: str = "model", metadata: dict | None = None) -> None:
+        require_type(layers, Iterable, "layers", "a sequence of eie.Layer", LayerError)
         layers = tuple(layers)
-        if not layers:
-            raise LayerError("a model needs at least one layer")
+        check_name(name, "name of a model")
+        if not 1 <= len(layers) <= LAYERS_LIMIT:
+            raise LayerError(f"a model of {len(layers)} layers; it needs 1 to {LAYERS_LIMIT}")
+        for i, layer in enumerate(layers):
+            require_type(layer, Layer, f"layer {i} of a model", "an eie.Layer", LayerError)
+        lines = sum(layer.rows + layer.columns for layer in layers)
+        if lines > ALL_LINES_LIMIT:
+            raise LayerError(f"the layers have {lines} rows and columns; the limit is {ALL_LINES_LIMIT}")
+        metadata = {} if metadata is None else metadata
+        metadata_text(metadata)
         for i, (first, second) in enumerate(itertools.pairwise(layers)):
             if first.rows != second.columns:
                 raise LayerError(f"layer {i} has {first.rows} rows but layer {i + 1} has {second.columns} columns")
@@ -264,7 +213,19 @@ class Model:
                 )
         object.__setattr__(self, "layers", layers)
         object.__setattr__(self, "name", name)
-        object.__setattr__(self, "metadata", dict(metadata or {}))
+        object.__setattr__(self, "metadata", dict(metadata))
+
+    def __repr__(self) -> str:
+        sizes = " x ".join(map(str, (self.columns, *(layer.rows for layer in self.layers))))
+        return f"<Model {self.name!r}: {sizes}, {sum(layer.nonzeros for layer in self.layers)} weights>"
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Model):
+            return NotImplemented
+        return (self.name, self.metadata, self.layers) == (other.name, other.metadata, other.layers)
+
+    def __hash__(self) -> int:
+        return hash((self.name, self.layers))
 
     @property
     def columns(self) -> int:

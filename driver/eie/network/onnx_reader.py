@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eie.errors import MissingExtraError, NetworkError
-from eie.network.model import Dense
+from eie.network.dense import Dense
+from eie.network.npz import readable
 
 _INPUTS = {"Gemm": (2, 3), "MatMul": (2, 2), "Add": (2, 2), "Reshape": (2, 2)}
 _ROWS, _COLUMNS = "rows", "columns"
@@ -32,16 +34,16 @@ def read_onnx(path: Path) -> list[Dense]:
         import onnx
     except ImportError as error:
         raise MissingExtraError("reading .onnx needs onnx: pip install 'eie-pynq[onnx]'") from error
-    try:
-        graph = onnx.load(str(path)).graph
-        chain = _Chain(f"{path}", graph)
-    except NetworkError:
-        raise
-    except Exception as error:  # protobuf's own errors, and tensors whose data disagree with their shape
-        raise NetworkError(f"{path}: not a readable .onnx file ({type(error).__name__}: {error})") from error
-    for node in graph.node:
-        chain.take(node)
-    return chain.finish([output.name for output in graph.output])
+    with readable(path, ".onnx", NetworkError):
+        model = onnx.load(str(path))
+        chain = _Chain(f"{path}", model.graph)
+        for node in model.graph.node:
+            chain.take(node)
+        layers = chain.finish([output.name for output in model.graph.output])
+        # Last, for what is not supported has a better message above: types, names, and every shape that is declared.
+        model = onnx.shape_inference.infer_shapes(model, check_type=True, strict_mode=True, data_prop=True)
+        onnx.checker.check_model(model)
+        return layers
 
 
 class _Chain:
@@ -61,6 +63,7 @@ class _Chain:
         self.value = inputs[0].name
         shape = inputs[0].type.tensor_type.shape if inputs[0].type.tensor_type.HasField("shape") else None
         self.rank = len(shape.dim) if shape is not None else None
+        self.dims = [dim.dim_value if dim.HasField("dim_value") else None for dim in shape.dim] if shape else []
         self.layout: str | None = None
         self.weights: list[NDArray[Any]] = []
         self.biases: list[NDArray[Any] | None] = []
@@ -163,17 +166,27 @@ class _Chain:
         self.rank = 2
 
     def _reshape(self, node: Any, where: str) -> None:
-        target = self.constants[node.input[1]].tolist() if node.input[1] in self.constants else None
-        features = self.weights[-1].shape[0] if self.weights else None
+        constant = self.constants.get(node.input[1])
+        target: Any = None if constant is None else constant.tolist()
+        batch = self.dims[0] if self.dims else None
+        features = self.weights[-1].shape[0] if self.weights else self._declared_features()
         if (
-            not isinstance(target, list)
-            or len(target) != 2
+            constant is None
+            or constant.dtype.kind != "i"
+            or constant.shape != (2,)
             or target == [-1, -1]
-            or (features is not None and (target[0] > 0 or target[1] not in (-1, features)))
+            or (target[1] != -1 and (target[1] < 1 or features not in (None, target[1])))
+            # A batch of a fixed size, as some exporters write it: nothing but the batch if all features stay together.
+            or (target[0] not in (-1, 0) and (target[0] < 1 or target[1] != features or batch not in (None, target[0])))
         ):
             raise NetworkError(f"{where} reshapes to {target}; only (batch, features) is supported")
         self._require_layout(_ROWS, where)
         self.rank = 2
+
+    def _declared_features(self) -> int | None:
+        """Return what an input of the graph holds behind its batch, if that is declared."""
+        known = [size for size in self.dims[1:] if size is not None]
+        return prod(known) if len(known) == len(self.dims) - 1 else None
 
     def _require_layout(self, layout: str, where: str) -> None:
         shape: dict[str | None, str] = {_ROWS: "(batch, features)", _COLUMNS: "(features, batch)"}

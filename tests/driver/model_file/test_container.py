@@ -6,18 +6,21 @@ import os
 import struct
 import tracemalloc
 import zlib
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import eie
 from eie import Layer, Model
-from eie.errors import ModelFileError
-from eie.model_file.container import LINES_LIMIT, METADATA_LIMIT, describe, load, save
+from eie.errors import LayerError, ModelFileError
+from eie.model_file import layer_record
+from eie.model_file.container import describe, load, save
 from eie.model_file.fields import Writer
 from eie.model_file.layer_record import LayerRecord
+from eie.network.limits import ALL_LINES_LIMIT, METADATA_LIMIT
 
 PREFIX = struct.Struct("<4sBII")
 
@@ -286,7 +289,7 @@ def test_many_hostile_layers_cannot_add_up(tmp_path):
         body.number("plain bytes", 0, 1)
         body.section(record)
     forge(tmp_path / "x.eie", bytes(body.data))
-    with pytest.raises(ModelFileError, match=f"limit is {LINES_LIMIT}"):
+    with pytest.raises(ModelFileError, match=f"limit is {ALL_LINES_LIMIT}"):
         load(tmp_path / "x.eie")
 
 
@@ -301,17 +304,107 @@ def test_hostile_metadata_is_refused(tmp_path, metadata):
         load(tmp_path / "x.eie")
 
 
-@pytest.mark.parametrize("metadata", [{"a": (1, 2)}, {1: 2}, {"a": float("nan")}, {"a": {1, 2}}, {"a": "x" * 70_000}])
-def test_metadata_that_would_change_are_refused_and_leave_no_file(tmp_path, metadata):
-    with pytest.raises(ModelFileError, match="metadata"):
-        save(Model(random_model().layers, metadata=metadata), tmp_path / "x.eie")
+@pytest.mark.parametrize(
+    "metadata",
+    [{"a": (1, 2)}, {1: 2}, {"a": float("nan")}, {"a": {1, 2}}, {"a": "x" * METADATA_LIMIT}, {"a": "\ud800"}, [1]],
+    ids=["tuple", "key", "nan", "set", "large", "surrogate", "list"],
+)
+def test_metadata_that_a_file_cannot_hold_are_refused_when_the_model_is_made(tmp_path, metadata):
+    with pytest.raises(LayerError, match="metadata"):
+        Model(random_model().layers, metadata=metadata)
+    if isinstance(metadata, dict):
+        changed = random_model()
+        changed.metadata.update(metadata)
+        with pytest.raises(ModelFileError, match="metadata"):
+            save(changed, tmp_path / "x.eie")
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("name", ["x" * 300, "\ud800"])
-def test_names_that_do_not_fit_are_refused(tmp_path, name):
-    with pytest.raises(ModelFileError, match="name"):
-        save(Model(random_model().layers, name), tmp_path / "x.eie")
+@pytest.mark.parametrize("name", ["x" * 300, "ä" * 128, "\ud800", 5, None])
+def test_names_that_a_file_cannot_hold_are_refused_when_the_model_is_made(name):
+    layer = random_model().layers[0]
+    for make in (lambda: Model([layer], name), lambda: replace(layer, name=name)):
+        with pytest.raises(LayerError, match="name"):
+            make()
+
+
+@pytest.mark.parametrize("field", ["input_fraction_bits", "output_fraction_bits", "weight_fraction_bits"])
+@pytest.mark.parametrize("bits", [-1100, 193, 5000, -193])
+def test_fraction_bits_that_no_float_has_are_refused_in_a_model_and_in_a_file(tmp_path, field, bits):
+    layer = random_model().layers[0]
+    with pytest.raises(LayerError, match=field):
+        replace(layer, **{field: bits})
+    record = LayerRecord.encode(layer, True)
+    limits = layer_record._LIMITS
+    number = bits << 1 if bits >= 0 else (-bits << 1) - 1
+    body = Writer()
+    body.text("layer name", record.name)
+    for name, limit in limits.items():
+        body.number(name, number if name == field else _header_number(record, name), max(limit, 1 << 14))
+    for section in record.sections.values():
+        body.section(section)
+    forge(tmp_path / "x.eie", forged_model(bytes(body.data)))
+    with pytest.raises(ModelFileError, match=field):
+        load(tmp_path / "x.eie")
+
+
+def _header_number(record: LayerRecord, name: str) -> int:
+    value = getattr(record, name)
+    return layer_record._zigzag(value) if name in layer_record._SIGNED else value
+
+
+def test_the_reader_refuses_what_the_writer_refuses(tmp_path):
+    def read(name=b"forged", metadata=b"{}"):
+        body = Writer()
+        body.section(name)
+        body.section(zlib.compress(metadata, 9)[2:-4])
+        body.number("layers", 1, 1)
+        body.number("plain bytes", 0, 1)
+        body.section(record_of(small_layer()))
+        forge(tmp_path / "x.eie", bytes(body.data))
+        return [read(tmp_path / "x.eie") for read in (load, describe)]
+
+    assert read()[0].name == "forged"
+    for bad in ({"name": b"n" * 256}, {"name": b"\xff"}, {"metadata": b'{"a": NaN}'}, {"metadata": b'{"a": 1e999}'}):
+        with pytest.raises(ModelFileError):
+            read(**bad)
+    with pytest.raises(ModelFileError, match="surrogates"):
+        read(metadata=rb'{"a": "\ud800"}')
+
+
+def test_a_model_of_many_layers_can_be_saved(tmp_path):
+    rng = np.random.default_rng(0)
+    network = [eie.Dense(rng.normal(size=(8, 8)) / 3, name=f"layer number {i}") for i in range(400)]
+    model = eie.compress(network, 1.0, sharing="linear")
+    model.save(tmp_path / "x.eie")
+    assert eie.load(tmp_path / "x.eie") == model
+
+
+@pytest.mark.parametrize("scale", [1e30, 1e36, 1e-30, 1e-36])
+def test_what_compress_makes_of_weights_of_any_size_can_be_saved(tmp_path, scale):
+    weight = np.random.default_rng(0).normal(size=(8, 10))
+    model = eie.compress([eie.Dense(weight * scale)], 1.0, sharing="linear")
+    model.save(tmp_path / "x.eie")
+    assert eie.load(tmp_path / "x.eie") == model
+    x = np.random.default_rng(1).normal(size=(5, 10)).astype(np.float32)
+    with eie.Accelerator("emulated") as acc:
+        acc.load(model)
+        y = acc.run(x).astype(np.float64)
+    right = x.astype(np.float64) @ (weight * scale).astype(np.float32).astype(np.float64).T
+    assert np.abs(y - right).max() < 0.2 * np.abs(right).max()
+
+
+def test_a_file_of_dense_layers_takes_memory_in_proportion_to_its_size(tmp_path):
+    path = tmp_path / "x.eie"
+    for shape in ((1500, 1600), (1600, 1600)):
+        save(Model([Layer.from_dense_codes(np.ones(shape, np.uint8), np.arange(16))]), path)
+        tracemalloc.start()
+        try:
+            assert load(path).layers[0].nonzeros == shape[0] * shape[1]
+            peak = tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+        assert peak < 2_000_000 + 120 * path.stat().st_size
 
 
 def test_failed_write_leaves_the_old_file_and_no_other(tmp_path, monkeypatch):
@@ -329,7 +422,7 @@ def test_failed_write_leaves_the_old_file_and_no_other(tmp_path, monkeypatch):
 
 
 def test_unwritable_place_is_a_clear_error(tmp_path):
-    with pytest.raises(ModelFileError, match="cannot be written"):
+    with pytest.raises(ModelFileError, match="there is no folder"):
         save(random_model(), tmp_path / "missing" / "x.eie")
 
 

@@ -107,7 +107,7 @@ def test_a_broken_dense_layer_is_refused(arguments, text):
 
 
 def test_layers_of_a_model_must_fit_together():
-    with pytest.raises(LayerError, match="at least one layer"):
+    with pytest.raises(LayerError, match="a model of 0 layers; it needs 1 to"):
         eie.Model([])
     with pytest.raises(LayerError, match="layer 0 has 3 rows but layer 1 has 2 columns"):
         eie.Model([layer(), layer()])
