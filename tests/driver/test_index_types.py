@@ -15,8 +15,8 @@ import pytest
 
 import eie
 from eie.cycle_model.layers import cycles
+from eie.demo.figures import codebook_figure, sparsity_figure
 from eie.devices.emulation import tile_matrix
-from eie.plots import codebook_figure, sparsity_figure
 from eie.program.encoding import encode_rows
 
 WIDE = np.longlong

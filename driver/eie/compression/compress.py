@@ -208,7 +208,8 @@ class _Job:
 
     def run(self, counts: list[int | None]) -> tuple[list[Layer], CompressionReport]:
         """Compress the layers, one after another."""
-        trace = Trace.start(self.inputs, activation_fraction_bits(_peak(self.inputs) * self.recipe.headroom), self.measured)
+        bits = activation_fraction_bits(_peak(self.inputs) * self.recipe.headroom)
+        trace = Trace.start(self.inputs, bits, self.measured)
         compressed, rows = [], []
         for i, dense in enumerate(self.layers):
             tell = partial(self.tell, i)

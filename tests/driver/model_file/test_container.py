@@ -376,7 +376,7 @@ def test_a_model_of_many_layers_can_be_saved(tmp_path):
     rng = np.random.default_rng(0)
     network = [eie.Dense(rng.normal(size=(8, 8)) / 3, name=f"layer number {i}") for i in range(400)]
     model = eie.compress(network, 1.0, sharing="linear")
-    model.save(tmp_path / "x.eie")
+    save(model, tmp_path / "x.eie")
     assert eie.load(tmp_path / "x.eie") == model
 
 
@@ -384,7 +384,7 @@ def test_a_model_of_many_layers_can_be_saved(tmp_path):
 def test_what_compress_makes_of_weights_of_any_size_can_be_saved(tmp_path, scale):
     weight = np.random.default_rng(0).normal(size=(8, 10))
     model = eie.compress([eie.Dense(weight * scale)], 1.0, sharing="linear")
-    model.save(tmp_path / "x.eie")
+    save(model, tmp_path / "x.eie")
     assert eie.load(tmp_path / "x.eie") == model
     x = np.random.default_rng(1).normal(size=(5, 10)).astype(np.float32)
     with eie.Accelerator("emulated") as acc:
