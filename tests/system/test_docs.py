@@ -1,6 +1,8 @@
 """The pages are honest: what they name exists, what is generated is up to date, every page is in the site."""
 
+import ast
 import re
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from runpy import run_path
@@ -61,6 +63,21 @@ def test_every_name_in_dots_that_a_page_or_docstring_quotes_exists(page):
     quoted = re.findall(r"`(eie(?:_hw)?(?:\.[A-Za-z_]\w*)+)[`(]", text(page))
     files = (".bit", ".eie", ".hwh", ".npy", ".json")
     assert not [name for name in quoted if not name.endswith(files) and not has(name)]
+
+
+def names_in_code(code: str) -> Iterator[str]:
+    """Give what a program imports from the packages, and the attributes that it takes of `eie`."""
+    for node in ast.walk(ast.parse(code)):
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.partition(".")[0] in NAMES:
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "eie":
+            yield f"eie.{node.attr}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=page_id)
+def test_every_name_that_code_of_a_page_takes_from_the_packages_exists(page):
+    programs = re.findall(r"^```python\n(.*?)^```", text(page), re.M | re.S)
+    assert not [name for program in programs for name in names_in_code(program) if not has(name)]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=page_id)
