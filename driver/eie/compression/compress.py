@@ -101,7 +101,7 @@ def compress(
     -----
     AccuracyWarning
         If the model no longer computes what the network did (an output SQNR below 10 dB), with the cause; or if
-        density None leaves more distinct values than a codebook holds.
+        density None is to keep the values of a quantised layer, and they are more than a codebook holds.
 
     Raises
     ------

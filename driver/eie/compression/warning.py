@@ -14,6 +14,10 @@ from eie.network.model import Dense
 USEFUL_DB = 10.0
 """Output SQNR below which a network no longer computes what it did: the error has a tenth of the signal's power."""
 
+QUANTISED_VALUES = 256
+"""Distinct weights up to which a layer is taken for one of a quantised network, which its user may think is kept as it
+is. Of more, nobody will."""
+
 
 def accuracy_warnings(
     layers: Sequence[Dense], report: CompressionReport, kept_zeros: Sequence[bool], calibrated: bool
@@ -33,7 +37,7 @@ def accuracy_warnings(
     found = []
     for dense, row, kept in zip(layers, report.layers, kept_zeros, strict=True):
         distinct = len(np.unique(dense.weight[dense.weight != 0])) if kept else 0
-        if distinct > SHARED_VALUES:
+        if SHARED_VALUES < distinct <= QUANTISED_VALUES:
             found.append(
                 f"layer {row.name!r} has {distinct} distinct weights, a codebook holds {SHARED_VALUES}: sharing them "
                 f"leaves its weights an SQNR of {row.weight_sqnr_db:.1f} dB"

@@ -153,6 +153,11 @@ class Layer:
         """Return the weights that the codes stand for, shape (R, C), float64, in the units of the network."""
         return self.codebook.astype(np.float64)[self.dense_codes()] * 2.0**-self.weight_fraction_bits
 
+    def to_dense(self) -> Dense:
+        """Return the layer in floating point, as training may go on from it."""
+        bias = np.ldexp(self.bias.astype(np.float64), -(self.input_fraction_bits + self.weight_fraction_bits))
+        return Dense(self.dense_weights(), bias, "relu" if self.relu else None, self.name)
+
 
 _NUMBERS = (
     *("rows", "columns", "shift"),

@@ -1,0 +1,45 @@
+"""A user hears of a network that no longer computes what it did, and why."""
+
+import warnings
+
+import numpy as np
+import pytest
+
+import eie
+from eie.compression.report import CompressionReport
+from eie.errors import AccuracyWarning
+
+RNG = np.random.default_rng(0)
+WEIGHT = RNG.standard_normal((256, 256)).astype(np.float32)
+X = RNG.standard_normal((64, 256)).astype(np.float32)
+
+
+def said(call):
+    """Return what a call warns of."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        call()
+    return [str(warning.message) for warning in caught if warning.category is AccuracyWarning]
+
+
+def test_the_report_of_a_network_pruned_too_far_is_true_and_there_is_a_warning():
+    with pytest.warns(AccuracyWarning, match=r"SQNR of 2\.\d dB.*pruning costs most.*'layer0'.*keep more weights"):
+        model = eie.compress([eie.Dense(WEIGHT)], 0.1, X, method="magnitude")
+    row = CompressionReport.from_dict(model.metadata["compression"]).layers[0]
+    assert row.output_sqnr_db < 3 and row.pruned_sqnr_db > 20
+
+
+def test_a_network_that_holds_warns_of_nothing():
+    assert said(lambda: eie.compress([eie.Dense(WEIGHT)], 0.6, X)) == []
+
+
+def test_a_quantised_layer_of_more_values_than_a_codebook_holds_is_named():
+    weight = np.round(WEIGHT * 20) / 20
+    (text,) = said(lambda: eie.compress([eie.Dense(weight, name="fc")], None, X))
+    assert "'fc'" in text and str(len(np.unique(weight[weight != 0]))) in text and "dB" in text
+    assert said(lambda: eie.compress([eie.Dense(np.sign(WEIGHT))], None, X)) == []
+
+
+def test_without_calibration_the_warning_says_what_inputs_it_is_about():
+    (text,) = said(lambda: eie.compress([eie.Dense(WEIGHT)], 0.1))
+    assert "no calibration" in text
