@@ -133,9 +133,10 @@ def main() -> int:
                 missed |= row["seconds"] > most_seconds or row["peak_gb"] > most_gb
         print(f"{case:8} limits: {most_seconds:g} s, {most_gb:g} GB")
     if arguments.json:
-        temporary = arguments.json.with_name(arguments.json.name + ".tmp")
-        temporary.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
-        os.replace(temporary, arguments.json)
+        from eie.atomic import replacing
+
+        with replacing(arguments.json) as partial:
+            partial.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
     return int(missed)
 
 

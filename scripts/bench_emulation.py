@@ -24,6 +24,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import numpy as np
 
 import eie
+from eie.atomic import replacing
 from eie.data.mnist import DATA, test_digits
 from eie.devices.emulation import tile_matrix
 from eie.program.packing import pack
@@ -163,9 +164,8 @@ def main() -> int:
                 row["images_per_second"] = len(test_digits().labels) / row["seconds"]
                 print(f"{'':18} {row['images_per_second']:,.0f} images/s")
     if arguments.json:
-        temporary = arguments.json.with_name(arguments.json.name + ".tmp")
-        temporary.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
-        os.replace(temporary, arguments.json)
+        with replacing(arguments.json) as partial:
+            partial.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
     return int(missed)
 
 

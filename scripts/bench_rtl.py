@@ -21,6 +21,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 import numpy as np
 
 import eie
+from eie.atomic import replacing
 from eie.data.mnist import DATA, test_digits
 from eie.devices.emulation.device import EmulatedDevice
 from eie.devices.rtl.device import build
@@ -109,9 +110,8 @@ def main(arguments: list[str] | None = None) -> int:
     print(f"clock cycles a second:           {_spread(rate['cycles_per_second'])}")
     print(f"clock cycles a processor second: {_spread(rate['cycles_per_cpu_second'])}")
     if options.json:
-        temporary = options.json.with_name(options.json.name + ".tmp")
-        temporary.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
-        os.replace(temporary, options.json)
+        with replacing(options.json) as partial:
+            partial.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
     return 0
 
 
