@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 
@@ -11,8 +11,8 @@ from eie.contract.fixed_point import ACTIVATION_MIN
 from eie.errors import LayerError
 from eie.network.limits import ACTIVATION_FRACTION_BITS, LINES_LIMIT, NONZEROS_LIMIT, WEIGHT_FRACTION_BITS
 
-if TYPE_CHECKING:
-    from eie.network.model import Layer
+Layer = Any
+"""`eie.network.model.Layer`, whose module imports this one."""
 
 _ACCUMULATOR_LIMIT = 1 << (ACCUMULATOR_BITS - 1)
 _FRACTION_BITS = {
