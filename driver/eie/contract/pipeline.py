@@ -102,6 +102,10 @@ RESULT_LATENCY = 2
 GROUPS_AT_ONCE = 16
 """Activation groups that the search for non-zero ones looks at in one cycle."""
 
+DECIDE_DELAY = 2
+"""Cycles from the one in which the control unit takes a header to the one in which it decides on it: the first checks
+it, the second judges what the checks found."""
+
 COPY_CYCLES = CODEBOOK_SIZE + 1
 """Cycles to copy a codebook into the PEs at the start of a COMPUTE."""
 

@@ -78,7 +78,7 @@ class ProgramTiming:
 
     def load(self, instruction: Instruction, values: dict[str, int], payload_words: int) -> Step:
         """Add an instruction that brings data."""
-        decide = self._fetch() + 1
+        decide = self._fetch() + pipeline.DECIDE_DELAY
         holders = [self._holders[r] for r in _resources(instruction, values, self.config) if r in self._holders]
         begin = max([decide, *(self._end(holder) + 1 for holder in holders)])
         first = max(begin + 1.0, self._offered)
@@ -95,7 +95,7 @@ class ProgramTiming:
         self, instruction: Instruction, values: dict[str, int], cycles: int = 0, busiest: int = 0, broadcasts: int = 0
     ) -> Step:
         """Add a COMPUTE, of which the caller knows how long it takes, a STORE or a READ."""
-        decide = self._fetch() + 1
+        decide = self._fetch() + pipeline.DECIDE_DELAY
         full = len(self._queued) - pipeline.EXECUTE_QUEUE
         push = max(decide, self._end(full) + 1) if full >= 0 else decide
         length = 0

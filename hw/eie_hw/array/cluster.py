@@ -64,7 +64,7 @@ def cluster(
     counts       out small counters of that PE, one cycle later
     ============ === =======================================================================
 
-    **Timing**: that of its parts.
+    **Timing**: that of its parts; the PEs are reset one cycle later, by a register that drives no other cluster's.
     """
     count = min(config.num_pes, ACTIVATIONS_PER_WORD)
     pointer_bits = 2 * config.pointer_bits
@@ -79,6 +79,7 @@ def cluster(
     counts_together = ConcatSignal(*reversed(all_counts)) if count > 1 else all_counts[0]
     counts_now = vector(3 * count_bits(config))
     result = vector(ACTIVATION_BITS)
+    own_reset = bit()
     pair_low, pair_high = vector(pointer_bits), vector(pointer_bits)
     entry_data = vector(entry_bits)
 
@@ -103,7 +104,7 @@ def cluster(
     elements = [
         entity(
             processing_element(
-                clk, reset, element_loads[i], codebook, column,
+                clk, own_reset, element_loads[i], codebook, column,
                 share(steps, advance=steps.advance(i), clear=steps.clear(i)), counters,
                 fulls[i], busys[i], accumulators[i], all_counts[i], config,
             )
@@ -127,6 +128,7 @@ def cluster(
 
     @always(clk.posedge)
     def collect():
+        own_reset.next = reset
         full.next = full_now != 0
         busy.next = busy_now != 0
         counts.next = counts_now

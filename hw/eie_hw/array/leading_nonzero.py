@@ -32,9 +32,11 @@ def leading_nonzero_node(
     """
     width = len(quarter)
     held, held_position = vector(4 * width), vector(len(position))
-    remaining, rest = vector(4), vector(4)
+    remaining, rest, quarters = vector(4), vector(4), vector(4)
     child = vector(2)
     load = bit()
+    # What the handshake must know of `remaining`: registers of their own, for nodes ask one another in one cycle.
+    some, last = bit(), bit()
 
     @always_comb
     def choose():
@@ -54,33 +56,43 @@ def leading_nonzero_node(
             child.next = 3
             quarter.next = held[4 * width : 3 * width]
             rest.next = 0
-        quarter_valid.next = remaining != 0
 
     @always_comb
     def place():
+        quarter_valid.next = some
         quarter_position.next = concat(held_position, child)
 
     @always_comb
     def handshake():
-        load.next = remaining == 0 or (quarter_ready and rest == 0)
-        mask_ready.next = remaining == 0 or (quarter_ready and rest == 0)
+        load.next = not some or (quarter_ready and last)
+        mask_ready.next = not some or (quarter_ready and last)
+
+    @always_comb
+    def look():
+        quarters.next[0] = mask_valid and mask[width:] != 0
+        quarters.next[1] = mask_valid and mask[2 * width : width] != 0
+        quarters.next[2] = mask_valid and mask[3 * width : 2 * width] != 0
+        quarters.next[3] = mask_valid and mask[4 * width : 3 * width] != 0
 
     @always(clk.posedge)
     def hold():
         if reset:
             remaining.next = 0
+            some.next = False
+            last.next = True
         elif load:
-            remaining.next[0] = mask_valid and mask[width:] != 0
-            remaining.next[1] = mask_valid and mask[2 * width : width] != 0
-            remaining.next[2] = mask_valid and mask[3 * width : 2 * width] != 0
-            remaining.next[3] = mask_valid and mask[4 * width : 3 * width] != 0
+            remaining.next = quarters
+            some.next = quarters != 0
+            last.next = quarters == 0 or quarters == 1 or quarters == 2 or quarters == 4 or quarters == 8
         elif quarter_ready:
             remaining.next = rest
+            some.next = rest != 0
+            last.next = rest == 0 or rest == 1 or rest == 2 or rest == 4 or rest == 8
         if load:
             held.next = mask
             held_position.next = position
 
-    return choose, place, handshake, hold
+    return choose, place, handshake, look, hold
 
 
 @block

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from myhdl import Signal, always, always_comb, block, intbv, modbv
+from myhdl import Signal, always, block, intbv, modbv
 
 from eie_hw.parts.memories import lut_ram
 
@@ -23,27 +23,33 @@ def activation_queue(clk, reset, push, push_data, pop, valid, data, full, slots:
 
     **Parameters**: `slots`, a power of two; `high_water`, such that whatever is pushed after `full` finds a slot.
 
-    **Timing**: all outputs follow from registers. An item pushed in cycle t is seen in cycle t + 1 (`valid`, `data`,
-    `full`); push and pop may come in every cycle, both in the same one.
+    **Timing**: `valid` and `full` are registers, `data` follows from one. An item pushed in cycle t is seen in cycle
+    t + 1 (`valid`, `data`, `full`); push and pop may come in every cycle, both in the same one.
     """
     write_pointer = Signal(modbv(0)[(slots - 1).bit_length() :])
     read_pointer = Signal(modbv(0)[(slots - 1).bit_length() :])
     count = Signal(intbv(0, min=0, max=slots + 1))
 
+    one_below = high_water - 1
+
     memory = lut_ram(clk, push, write_pointer, push_data, read_pointer, data)
 
-    @always_comb
-    def flags():
-        valid.next = count != 0
-        full.next = count >= high_water
-
+    # `valid` and `full` are registers: what follows from them has the whole cycle.
     @always(clk.posedge)
     def step():
         if reset:
             write_pointer.next = 0
             read_pointer.next = 0
             count.next = 0
+            valid.next = False
+            full.next = False
         else:
+            valid.next = push or count > 1 or (count == 1 and not pop)
+            full.next = (
+                count > high_water
+                or (count == high_water and (push or not pop))
+                or (count == one_below and push and not pop)
+            )
             if push:
                 write_pointer.next = write_pointer + 1
             if pop:
@@ -53,4 +59,4 @@ def activation_queue(clk, reset, push, push_data, pop, valid, data, full, slots:
             elif pop and not push:
                 count.next = count - 1
 
-    return memory, flags, step
+    return memory, step

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from myhdl import always, always_comb, block, concat
+from myhdl import Signal, always, always_comb, block, concat, modbv
 
 from eie.contract.config import ArrayConfig
 from eie_hw.parts.interfaces import bit, vector
@@ -21,6 +21,7 @@ def pointer_read(
     odd_address,
     push,
     column,
+    single,
     config: ArrayConfig,
 ):
     """Look up a column's entries.
@@ -39,6 +40,7 @@ def pointer_read(
     odd_address   in  bank and pair of the odd word
     push          out the column goes to the queue: it has entries, or empty columns are kept
     column        out (first row if carried, end, start), addresses of entries
+    single        out it has just one entry
     ============= === ==========================================================================
 
     **Timing**: a column looked up in cycle t is pushed in cycle t + `pipeline.COLUMN_LATENCY`. The register behind the
@@ -79,6 +81,17 @@ def pointer_read(
         def decide():
             push.next = valid
 
+    after_even, after_odd = (Signal(modbv(0)[start_bits:]) for _ in range(2))
+
+    @always_comb
+    def count():
+        after_even.next = even[start_bits:] + 1
+        after_odd.next = odd[start_bits:] + 1
+        if is_odd:
+            single.next = after_odd == even[start_bits:]
+        else:
+            single.next = after_even == odd[start_bits:]
+
     if config.first_row and config.row_bits:
 
         @always_comb
@@ -96,4 +109,4 @@ def pointer_read(
             else:
                 column.next = concat(odd[start_bits:], even[start_bits:])
 
-    return split, even_memory, odd_memory, follow, decide, choose
+    return split, even_memory, odd_memory, follow, decide, count, choose

@@ -55,10 +55,10 @@ def processing_element(
     row_bits = max(1, config.row_bits)
     column_bits = config.pointer_bits + start_bits
     first_row = config.first_row
-    queue_bits = column_bits + ACTIVATION_BITS
+    queue_bits = column_bits + ACTIVATION_BITS + 1
 
     push, pop, queue_valid = bit(), bit(), bit()
-    looked_up = vector(column_bits)
+    looked_up, single, head_single = vector(column_bits), bit(), bit()
     push_data, head = vector(queue_bits), vector(queue_bits)
     start, finish = vector(start_bits), vector(start_bits)
     row, entry_row = vector(row_bits), vector(row_bits)
@@ -69,13 +69,13 @@ def processing_element(
     pointers = entity(
         pointer_read(
             clk, loads.pointer_write, loads.pointer_address, loads.pointer_data,
-            column.valid, column.odd, column.even_address, column.odd_address, push, looked_up, config,
+            column.valid, column.odd, column.even_address, column.odd_address, push, looked_up, single, config,
         )
     )  # fmt: skip
 
     @always_comb
     def join():
-        push_data.next = concat(column.activation, looked_up)
+        push_data.next = concat(single, column.activation, looked_up)
 
     queue = entity(
         activation_queue(
@@ -88,7 +88,8 @@ def processing_element(
     def split():
         start.next = head[start_bits:]
         finish.next = head[2 * start_bits : start_bits]
-        head_activation.next = head[queue_bits:column_bits]
+        head_activation.next = head[queue_bits - 1 : column_bits]
+        head_single.next = head[queue_bits - 1]
 
     if first_row and config.row_bits:
 
@@ -104,7 +105,7 @@ def processing_element(
     entries = entity(
         sparse_matrix_read(
             clk, reset, loads.entry_write, loads.entry_address, loads.entry_data, column.bank,
-            queue_valid, start, finish, row, head_activation, pop, busy,
+            queue_valid, start, finish, head_single, row, head_activation, pop, busy,
             entry_valid, code, index, entry_first, entry_row, entry_activation, config,
         )
     )  # fmt: skip

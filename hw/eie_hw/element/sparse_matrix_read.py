@@ -21,6 +21,7 @@ def sparse_matrix_read(
     queue_valid,
     start,
     finish,
+    single,
     first_row,
     activation,
     pop,
@@ -44,6 +45,7 @@ def sparse_matrix_read(
     queue_valid      in  a column is waiting:
     start, finish    in  its first entry, and the one after its last; equal if it is empty, which with
                          `skip_empty` no column here is
+    single           in  it has just one entry
     first_row        in  row before which its relative indices count
     activation       in  to be multiplied with its entries
     pop              out the column is taken
@@ -67,7 +69,8 @@ def sparse_matrix_read(
     following = Signal(modbv(0)[start_bits:])
     last = vector(start_bits)
     address = vector(start_bits)
-    idle, next_valid, issue, issued, issued_first = (bit() for _ in range(5))
+    following_one = Signal(modbv(0)[start_bits:])
+    unfinished, idle, next_valid, issue, issued, issued_first = (bit() for _ in range(6))
     row = vector(len(first_row))
     column_activation = vector(ACTIVATION_BITS)
     word = vector(config.word_bits)
@@ -87,8 +90,7 @@ def sparse_matrix_read(
 
     @always_comb
     def arbitrate():
-        idle.next = following == last
-        if following == last:
+        if idle:
             address.next = start
             issue.next = next_valid
         else:
@@ -97,26 +99,29 @@ def sparse_matrix_read(
 
     @always_comb
     def handshake():
-        pop.next = idle and queue_valid
-        busy.next = queue_valid or not idle
+        idle.next = not unfinished
+        pop.next = not unfinished and queue_valid
+        busy.next = queue_valid or unfinished
+        following_one.next = following + 1
 
+    # Whether entries of the column remain is known a cycle ahead: by then it need not be compared.
     @always(clk.posedge)
     def advance_address():
         if reset:
-            following.next = 0
-            last.next = 0
+            unfinished.next = False
+        elif unfinished:
+            unfinished.next = following_one != last
+        else:
+            unfinished.next = next_valid and not single
+        if issue:
+            following.next = address + 1
+        if pop:
+            last.next = finish
+            column_activation.next = activation
+            row.next = first_row
+        if reset:
             # Whatever 0 is multiplied with, the product is 0; a simulator of VHDL wants to know that factor, too.
             column_activation.next = 0
-        else:
-            if issue:
-                following.next = address + 1
-            elif pop:
-                following.next = address
-            if pop:
-                last.next = finish
-                column_activation.next = activation
-        if pop:
-            row.next = first_row
         issued.next = issue and not reset
         issued_first.next = idle and issue
 

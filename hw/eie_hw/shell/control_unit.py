@@ -23,7 +23,7 @@ from eie_hw.shell.load_unit import LOADS, load_unit
 
 _BAD_OPCODE, _BAD_FIELD, _OUT_OF_RANGE, _TRUNCATED, _BAD_KEEP = (int(c) for c in ErrorCode if c != ErrorCode.NONE)
 
-fetch_state = enum("FETCH", "DECIDE", "TAKE_PAYLOAD", "DRAIN")
+fetch_state = enum("FETCH", "AWAIT", "DECIDE", "TAKE_PAYLOAD", "DRAIN")
 
 
 @block
@@ -55,17 +55,17 @@ def control_unit(
     machine  out what the registers tell
     ======== === =========================================================================================
 
-    **Timing**: a header takes two cycles (fetch, decide), a payload word one. A load waits in the decide cycle while a
-    queued or running instruction uses one of its resources; the others wait there while the queue is full. After an
-    error every word is taken and dropped until reset; queued instructions complete.
+    **Timing**: a header takes three cycles (fetch, judge, decide: `pipeline.DECIDE_DELAY`), a payload word one. A load
+    waits in the decide cycle while a queued or running instruction uses one of its resources; the others wait there
+    while the queue is full. After an error every word is taken and dropped until reset; queued instructions complete.
     """
     state = Signal(fetch_state.FETCH)
     header = vector(STREAM_BITS)
     header_last = bit()
     header_keep = bit()
     uses = vector(resource_count(config))
-    fault = vector(8)
-    good = bit()
+    fault, fault_found = vector(8), vector(8)
+    good, good_found = bit(), bit()
     fetching = bit()
     is_load = bit()
     begin_load = bit()
@@ -103,29 +103,27 @@ def control_unit(
 
     @always_comb
     def judge():
-        fault.next = 0
-        is_load.next = matched_load != 0
+        fault_found.next = 0
+        good_found.next = False
         if matched == 0:
-            fault.next = _BAD_OPCODE
+            fault_found.next = _BAD_OPCODE
         elif bad_field != 0:
-            fault.next = _BAD_FIELD
+            fault_found.next = _BAD_FIELD
         elif out_of_range != 0:
-            fault.next = _OUT_OF_RANGE
+            fault_found.next = _OUT_OF_RANGE
         elif header_last and matched_load != 0:
-            fault.next = _TRUNCATED
+            fault_found.next = _TRUNCATED
         elif not header_keep:
-            fault.next = _BAD_KEEP
+            fault_found.next = _BAD_KEEP
+        else:
+            good_found.next = True
 
-    # Not `fault == 0`, which is the same, but later: everything that a header starts waits for this.
-    @always_comb
-    def approve():
-        good.next = (
-            matched != 0
-            and bad_field == 0
-            and out_of_range == 0
-            and not (header_last and matched_load != 0)
-            and header_keep
-        )
+    # The judgement has a cycle of its own: all that a header starts waits for it.
+    @always(clk.posedge)
+    def pronounce():
+        fault.next = fault_found
+        good.next = good_found
+        is_load.next = matched_load != 0
 
     @always_comb
     def decide():
@@ -135,7 +133,7 @@ def control_unit(
     def act():
         fetching.next = state == fetch_state.FETCH
         keep_good.next = stream.keep == all_bytes
-        stream.ready.next = state != fetch_state.DECIDE and not reset
+        stream.ready.next = state != fetch_state.AWAIT and state != fetch_state.DECIDE and not reset
         begin_load.next = state == fetch_state.DECIDE and good and is_load and not waits
         push.next = state == fetch_state.DECIDE and good and not is_load and not waits
         word_valid.next = state == fetch_state.TAKE_PAYLOAD and stream.valid
@@ -154,7 +152,9 @@ def control_unit(
                 header.next = stream.data
                 header_last.next = stream.last
                 header_keep.next = keep_good
-                state.next = fetch_state.DECIDE
+                state.next = fetch_state.AWAIT
+        elif state == fetch_state.AWAIT:
+            state.next = fetch_state.DECIDE
         elif state == fetch_state.DECIDE:
             if not good:
                 machine.error.next = fault
@@ -178,7 +178,7 @@ def control_unit(
                 machine.instructions.next = machine.instructions + 1
                 state.next = fetch_state.FETCH
 
-    return checks, user, guards, takers, loader, queue, judge, approve, decide, act, follow
+    return checks, user, guards, takers, loader, queue, judge, pronounce, decide, act, follow
 
 
 @block

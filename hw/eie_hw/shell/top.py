@@ -92,6 +92,7 @@ def eie_top(
     both streams, and the first word after the reset is a header.
     """
     reset = ResetSignal(0, active=1, isasync=False)
+    array_reset = ResetSignal(0, active=1, isasync=False)
     bus_reset = bit()
     reset_cycle = vector(RESET_CYCLES.bit_length())
     soft_reset = bit()
@@ -118,6 +119,12 @@ def eie_top(
             reset.next = False
         else:
             reset_cycle.next = reset_cycle + 1
+
+    # A copy, so that no register drives the resets of all units. It is a cycle later, which nobody minds: until it ends
+    # the array says that it is clearing.
+    @always(aclk.posedge)
+    def copy_reset():
+        array_reset.next = reset
 
     @always_comb
     def receive():
@@ -165,7 +172,7 @@ def eie_top(
     units = [
         entity(stream_register(aclk, reset, incoming, instructions)),
         entity(control_unit(aclk, reset, instructions, status.clearing, load, compute, store, read, machine, config)),
-        array(aclk, reset, load, compute, store, activation_read, counters, status, config),
+        array(aclk, array_reset, load, compute, store, activation_read, counters, status, config),
         entity(result_stream(aclk, reset, read, activation_read, results, results_empty, config)),
         entity(stream_register(aclk, reset, results, outgoing)),
         entity(
@@ -187,4 +194,4 @@ def eie_top(
             )
         ),
     ]
-    return stretch_reset, receive, transmit, connect_bus, summarise, units
+    return stretch_reset, copy_reset, receive, transmit, connect_bus, summarise, units

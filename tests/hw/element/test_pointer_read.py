@@ -26,7 +26,7 @@ def test_a_column_is_pushed_with_its_start_end_and_first_row(first_row, skip_emp
     rows = [generator.randrange(8) if first_row else 0 for _ in starts]
     words = [start | row << start_bits for start, row in zip(starts, rows, strict=True)] + [0]
     bank, base = 1, 3
-    write, valid, odd, push = (bit() for _ in range(4))
+    write, valid, odd, push, single = (bit() for _ in range(5))
     write_address, even_address, odd_address = (vector(5) for _ in range(3))
     write_data, column = vector(2 * width), vector(width + start_bits)
     pairs = len(words) // 2
@@ -53,6 +53,7 @@ def test_a_column_is_pushed_with_its_start_end_and_first_row(first_row, skip_emp
         if j is not None and was_valid[0]:
             assert push == (starts[j] != starts[j + 1] or not skip_empty)
             assert column == (rows[j] << 2 * start_bits | starts[j + 1] << start_bits | starts[j])
+            assert single == (starts[j + 1] == (starts[j] + 1) % (1 << start_bits))
             pushed.append((j, bool(push)))
         else:
             assert not push
@@ -63,7 +64,7 @@ def test_a_column_is_pushed_with_its_start_end_and_first_row(first_row, skip_emp
 
     def build(clk):
         return pointer_read(
-            clk, write, write_address, write_data, valid, odd, even_address, odd_address, push, column, config
+            clk, write, write_address, write_data, valid, odd, even_address, odd_address, push, column, single, config
         )
 
     run_unit(build, drive, look, 200)

@@ -44,7 +44,7 @@ def test_entries_of_all_columns_in_order(name, pause):
         for i in range(length)
     ]
     which_bank = config.banks - 1
-    reset, write, bank, valid, pop, busy, entry_valid, first = (bit() for _ in range(8))
+    reset, write, bank, valid, single, pop, busy, entry_valid, first = (bit() for _ in range(9))
     address_bits = max(1, which_bank + (config.entry_words - 1).bit_length())
     write_address, write_data = vector(address_bits), vector(config.word_bits)
     start, finish = vector(config.start_bits), vector(config.start_bits)
@@ -70,6 +70,7 @@ def test_entries_of_all_columns_in_order(name, pause):
             first_entry, length, row.next, activation.next = waiting[0]
             start.next = first_entry
             finish.next = (first_entry + length) % config.entries
+            single.next = length == 1
 
     popped = [False]
 
@@ -84,8 +85,8 @@ def test_entries_of_all_columns_in_order(name, pause):
 
     def build(clk):
         return sparse_matrix_read(
-            clk, reset, write, write_address, write_data, bank, valid, start, finish, row, activation, pop, busy,
-            entry_valid, code, index, first, entry_row, entry_activation, config,
+            clk, reset, write, write_address, write_data, bank, valid, start, finish, single, row, activation, pop,
+            busy, entry_valid, code, index, first, entry_row, entry_activation, config,
         )  # fmt: skip
 
     run_unit(build, drive, look, len(words) + 300)

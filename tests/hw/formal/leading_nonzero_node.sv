@@ -15,6 +15,7 @@ module properties (
     wire [7:0] inside_held;
     wire [1:0] inside_held_position;
     wire [3:0] inside_remaining;
+    wire inside_some, inside_last;
 
     // The model: what is left of the mask taken last; its lowest non-zero quarter is next.
     reg [7:0] pending = 0, rest;
@@ -67,6 +68,8 @@ module properties (
             if (inside_remaining[number]) assert (inside_held[2 * number +: 2] == pending[2 * number +: 2]);
         end
         if (pending != 0) assert (inside_held_position == pending_position);
+        assert (inside_some == (pending != 0));
+        assert (pending == 0 || inside_last == (rest == 0));
 `endif
     end
 endmodule

@@ -54,20 +54,20 @@ UNITS = {
         {
             "skips an item": ("read_pointer + 1", "read_pointer + 2"),
             "overwrites an item": ("write_pointer + 1", "write_pointer + 0"),
-            "is full one item late": ("count >= 4", "count >= 5"),
+            "is full one item late": ("((count == 3) && push", "((count == 2) && push"),
             "counts a push with a pop twice": ("(push && (!pop))", "(push)"),
             "loses the data": (".write(push)", ".write(push && !pop)"),
         },
     ),
     LNZD: Unit(
         LNZD,
-        {name: name for name in ("held", "held_position", "remaining")},
+        {name: name for name in ("held", "held_position", "remaining", "some", "last")},
         {
             "loses a quarter": ("remaining & 14", "remaining & 12"),
             "offers a quarter twice": ("remaining & 8", "remaining & 12"),
             "changes the order": ("if (remaining[0]) begin", "if (remaining[0] && !remaining[1]) begin"),
             "moves on before an offer is taken": ("else if (quarter_ready) begin", "else begin"),
-            "leaves a gap between masks": ("assign mask_ready = ((remaining == 0) ||", "assign mask_ready = (1'b0 ||"),
+            "leaves a gap between masks": ("assign mask_ready = ((!some) ||", "assign mask_ready = (1'b0 ||"),
             "misplaces a quarter": ("child = 2;", "child = 3;"),
         },
     ),
