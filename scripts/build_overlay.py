@@ -6,13 +6,17 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from eie.boards.board import ARRAY_CELL, DMA_CELL, board, board_names
 from eie.contract.registers import build_hash
 from eie.errors import EieError
-from eie_hw.overlay.build import SCRIPT, SHELL_SCRIPT, SOURCES, Plan, build, prepare
-from eie_hw.overlay.vivado import LOG, check_version, find_vivado
+from eie_hw.overlay.build import RUNNER, SOURCES, Plan, build, prepare
+from eie_hw.overlay.processing_system import processing_system
+from eie_hw.overlay.run_here import LOG, SCRIPT, archive_of
+from eie_hw.overlay.script import BuildOptions
+from eie_hw.overlay.vivado import check_version, find_vivado
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -35,6 +39,14 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("-o", "--output", type=Path, metavar="DIR", help="default out/overlay-NAME")
     parser.add_argument("--vivado", metavar="PATH", help="Vivado's executable or directory; default: the one on PATH")
     parser.add_argument("--jobs", type=int, default=4, metavar="N", help="processes that Vivado may start; default 4")
+    parser.add_argument("--clock-mhz", type=float, metavar="F", help="another clock than the board's")
+    parser.add_argument(
+        "--slower", action="store_true", help="if the timing is missed, publish for the highest clock that meets it"
+    )
+    parser.add_argument("--ila", action="store_true", help="with a logic analyser on both streams and the registers")
+    parser.add_argument(
+        "--module", action="store_true", help="the array as a module reference instead of an IP of the catalogue"
+    )
     parser.add_argument("--dry-run", action="store_true", help="print the plan and do nothing")
     parser.add_argument("--json", action="store_true", help="print plan and result as JSON")
     return parser
@@ -42,8 +54,13 @@ def _parser() -> argparse.ArgumentParser:
 
 def _run(options: argparse.Namespace, say) -> dict[str, object]:
     described = board(options.board)
+    if options.clock_mhz is not None:
+        described = replace(described, clock_mhz=options.clock_mhz)
+    processing_system(described)  # refuses a clock that there is not
     vivado = find_vivado(options.vivado)
-    plan = Plan(described, options.output or Path("out") / f"overlay-{described.name}", vivado, options.jobs)
+    directory = options.output or Path("out") / f"overlay-{described.name}"
+    how = BuildOptions(options.jobs, not options.module, options.ila, options.slower)
+    plan = Plan(described, directory, vivado, how)
     warning = vivado and check_version(vivado, described)
     for line in _plan_lines(plan):
         say(line)
@@ -55,15 +72,18 @@ def _run(options: argparse.Namespace, say) -> dict[str, object]:
     say("\nconverting, which takes a minute or more")
     files = prepare(plan)
     result["sources"] = [path.relative_to(plan.directory).as_posix() for path in files]
-    say(f"written: {len(files)} VHDL files, {SCRIPT}, {SHELL_SCRIPT}")
+    say(f"written: {len(files)} VHDL files, {SCRIPT}, {RUNNER}")
     if vivado is None:
         say("There is no Vivado here, so there is no overlay yet.")
         say(f"Copy {plan.directory} to a machine with Vivado {described.vivado_version} or newer, and run there:")
-        say(f"    sh {plan.directory.name}/{SHELL_SCRIPT}")
+        say(f"    python {plan.directory.name}/{RUNNER}")
+        say(f"or, without a Python: cd {plan.directory.name}, vivado -mode batch -source {SCRIPT}")
         return result
     say(f"running Vivado, which can take an hour; its log is {plan.directory / LOG}")
     result["built"] = built = build(plan)
-    say(f"timing is met: setup slack {built['setup_slack_ns']} ns, hold slack {built['hold_slack_ns']} ns")
+    slacks = f"setup slack {built['setup_slack_ns']} ns, hold slack {built['hold_slack_ns']} ns"
+    say(f"timing is met at {built['clock_mhz']} MHz: {slacks}")
+    say(f"reports and logs: {archive_of(plan.directory)}")
     say("built: " + ", ".join(str(path) for path in plan.results))
     return result
 
@@ -75,7 +95,7 @@ def _plan_lines(plan: Plan) -> list[str]:
     run = f"run Vivado: {SCRIPT}" if plan.vivado else "leave the directory for a machine with Vivado"
     return [
         f"board      {described.title}, {described.part}",
-        f"array      {described.config.num_pes} PEs at {described.clock_mhz} MHz, build hash {hash_text}",
+        f"array      {described.config.num_pes} PEs at {described.clock_mhz:g} MHz, build hash {hash_text}",
         f"registers  {DMA_CELL} at 0x{described.dma_address:08X}, {ARRAY_CELL} at 0x{described.array_address:08X}",
         f"memory     {described.memory_bytes >> 20} MiB at 0x{described.memory_base:08X}, "
         f"DMA of {described.dma_data_bits} bits, lengths of {described.dma_length_bits} bits",
@@ -83,7 +103,7 @@ def _plan_lines(plan: Plan) -> list[str]:
         f"directory  {plan.directory}",
         "steps",
         f"  1  convert the array to VHDL: {SOURCES}/",
-        f"  2  write {SCRIPT} (block design, synthesis, implementation, timing check, reports) and {SHELL_SCRIPT}",
+        f"  2  write {SCRIPT} (block design, synthesis, implementation, timing check, reports) and {RUNNER}",
         f"  3  {run}",
         f"results    {', '.join(path.name for path in plan.results)}, reports/",
     ]

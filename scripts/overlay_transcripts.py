@@ -42,7 +42,7 @@ test compares. **No Vivado was available:** where there is one below, it is the 
 (`tests/hw/vivado_stub.tcl`), which takes no time and reports made-up slacks; its path is replaced.
 """
 
-Converter = Callable[[ArrayConfig, Path], list[Path]]
+Converter = Callable[..., list[Path]]
 
 
 def page(converter: Converter) -> str:
@@ -54,28 +54,39 @@ def page(converter: Converter) -> str:
     name = "pynq-z2"
     parts += ["## When something is wrong", "The timing is not met; there is no `.bit`, `.hwh` or `.json` then:"]
     parts += [_transcript(name, converter, vivado=True, STUB_WNS="-0.217")]
+    parts += ["With `--slower` it is published for the highest clock that meets it:"]
+    parts += [_transcript(name, converter, True, "--slower", STUB_WNS="-0.217")]
+    parts += ["The array does not fit, which is known after synthesis:"]
+    parts += [_transcript(name, converter, True, STUB_LUTRAM="18100")]
+    parts += ["The board's PLL does not give that clock:", _transcript(name, converter, True, "--clock-mhz", "120")]
     parts += ["Vivado is too old; nothing is written:", _transcript(name, converter, True, STUB_VERSION="2021.2")]
-    parts += ["The directory is built on a machine where Vivado is not on PATH:", _shell_transcript(name, converter)]
+    parts += ["The directory is built on a machine where Vivado is not on PATH:", _runner_transcript(name, converter)]
     return "\n\n".join(part.strip("\n") for part in parts) + "\n"
 
 
-def _transcript(name: str, converter: Converter, vivado: bool, **environment: str) -> str:
+def _transcript(name: str, converter: Converter, vivado: bool, *options: str, **environment: str) -> str:
     """Return what the command prints, stdout and stderr as they come, and its exit code if it is not 0."""
     with _workplace(vivado, environment) as stub:
         output = io.StringIO()
         with contextlib.redirect_stdout(output), contextlib.redirect_stderr(output):
-            code = _command(converter)(["--board", name])
-        return _block(f"python scripts/build_overlay.py --board {name}", output.getvalue(), code, stub)
+            code = _command(converter)(["--board", name, *options])
+        return _block(
+            " ".join(["python scripts/build_overlay.py --board", name, *options]), output.getvalue(), code, stub
+        )
 
 
-def _shell_transcript(name: str, converter: Converter) -> str:
+def _runner_transcript(name: str, converter: Converter) -> str:
     with _workplace(False, {}) as stub:
         with contextlib.redirect_stdout(io.StringIO()):
             _command(converter)(["--board", name])
         run = subprocess.run(
-            ["sh", f"overlay-{name}/build.sh"], cwd="out", stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+            [sys.executable, f"overlay-{name}/build.py"],
+            cwd="out",
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
         )
-        return _block(f"sh overlay-{name}/build.sh", run.stdout, run.returncode, stub)
+        return _block(f"python overlay-{name}/build.py", run.stdout, run.returncode, stub)
 
 
 def _command(converter: Converter) -> Callable[[list[str]], int]:
@@ -123,12 +134,12 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
 
         @functools.cache
-        def converted(config: ArrayConfig) -> list[Path]:
-            return convert(config, Path(tempfile.mkdtemp(dir=name)))
+        def converted(config: ArrayConfig, target: str) -> list[Path]:
+            return convert(config, Path(tempfile.mkdtemp(dir=name)), target=target)
 
-        def copied(config: ArrayConfig, directory: Path) -> list[Path]:
+        def copied(config: ArrayConfig, directory: Path, target: str) -> list[Path]:
             directory.mkdir(parents=True)
-            return [Path(shutil.copy(path, directory)) for path in converted(config)]
+            return [Path(shutil.copy(path, directory)) for path in converted(config, target)]
 
         text = page(copied)
     with replacing(PAGE) as partial:

@@ -26,8 +26,9 @@ def ports():
     return [name for name in inspect.signature(eie_top).parameters if name not in ("config", "array")]
 
 
-def stub_converter(config, directory):
+def stub_converter(config, directory, target):
     """Write an entity with the ports of `eie_top` and one that it depends on; return them in order."""
+    assert target in ("xc7", "xcup")
     directory.mkdir(parents=True)
     head = "library ieee;\nuse ieee.std_logic_1164.all;\n"
     declarations = ";\n".join(f"        {n}: {'out' if _OUTPUTS.fullmatch(n) else 'in'} std_logic" for n in ports())

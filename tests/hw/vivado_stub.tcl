@@ -1,11 +1,14 @@
-# A stand-in for Vivado, run by tclsh: it knows the cells of an overlay's block design with their interfaces, pins and
-# parameters (as write_bd_tcl of real designs shows them), refuses what Vivado would refuse, and records every call.
+# A stand-in for Vivado, run by tclsh. It models what Vivado reads: attributes of ports in architectures, the clock that an
+# interface is associated to, frequencies from the processing system to each interface, the catalogue after packaging. It
+# refuses cells, pins, parameters and values that vivado_cells.tcl, from public documents, does not have, and what Vivado
+# is known to refuse; and it records every call.
 #
 #   tclsh vivado_stub.tcl -mode batch ... -source SCRIPT
 #
-# Environment: STUB_VERSION, STUB_WNS, STUB_WHS, STUB_TPWS (what the runs report), STUB_FAILED_RUN (name of a run that
-# fails), STUB_HIDDEN (VLNV that the catalog lacks), STUB_RECORD (file that receives the calls, one a line, words
-# separated by tabs).
+# Environment: STUB_VERSION; STUB_WNS, STUB_WHS, STUB_TPWS (what the runs report, one after another), STUB_FAILED_RUN
+# (name of a run that fails), STUB_HIDDEN (VLNV that the catalogue lacks), STUB_LUTRAM (LUTs as memory that synthesis
+# reports), STUB_MEMORY (bytes that the memory's segment has), STUB_PLL (MHz that Vivado supposes on UltraScale+),
+# STUB_RECORD (file that receives the calls, one a line, words separated by tabs).
 
 namespace eval stub {
     variable catalog {}
@@ -19,6 +22,10 @@ namespace eval stub {
     variable files {}
     variable design {}
     variable launched {}
+    variable runs {impl_1 {}}
+    variable associations {}
+    variable core {}
+    variable strategies {}
 }
 
 proc stub::define {vlnv interfaces pins parameters {spaces {}} {segments {}}} {
@@ -26,39 +33,7 @@ proc stub::define {vlnv interfaces pins parameters {spaces {}} {segments {}}} {
         spaces $spaces segments $segments]
 }
 
-# name {direction protocol}; name direction (o drives, i must be driven, x may be left open)
-stub::define xilinx.com:ip:processing_system7:5.5 {
-    DDR {master ddr} FIXED_IO {master fixed} M_AXI_GP0 {master axi} S_AXI_HP0 {slave axi}
-} {FCLK_CLK0 o FCLK_RESET0_N o M_AXI_GP0_ACLK i S_AXI_HP0_ACLK i IRQ_F2P i} {
-    PCW_CRYSTAL_PERIPHERAL_FREQMHZ PCW_UIPARAM_DDR_PARTNO PCW_UIPARAM_DDR_BUS_WIDTH PCW_FPGA0_PERIPHERAL_FREQMHZ
-    PCW_FPGA_FCLK0_ENABLE PCW_EN_CLK0_PORT PCW_EN_RST0_PORT PCW_USE_M_AXI_GP0 PCW_USE_S_AXI_HP0
-    PCW_S_AXI_HP0_DATA_WIDTH PCW_USE_FABRIC_INTERRUPT PCW_IRQ_F2P_INTR
-} {Data M_AXI_GP0} {S_AXI_HP0/HP0_DDR_LOWOCM 0x40000000}
-stub::define xilinx.com:ip:zynq_ultra_ps_e:3.4 {
-    M_AXI_HPM0_FPD {master axi} S_AXI_HP0_FPD {slave axi}
-} {pl_clk0 o pl_resetn0 o maxihpm0_fpd_aclk i saxihp0_fpd_aclk i pl_ps_irq0 i} {
-    PSU__FPGA_PL0_ENABLE PSU__CRL_APB__PL0_REF_CTRL__SRCSEL PSU__CRL_APB__PL0_REF_CTRL__FREQMHZ
-    PSU__NUM_FABRIC_RESETS PSU__USE__M_AXI_GP0 PSU__USE__M_AXI_GP1 PSU__USE__M_AXI_GP2 PSU__USE__S_AXI_GP2
-    PSU__MAXIGP0__DATA_WIDTH PSU__SAXIGP2__DATA_WIDTH PSU__USE__IRQ0
-} {Data M_AXI_HPM0_FPD} {SAXIGP2/HP0_DDR_LOW 0x80000000 SAXIGP2/HP0_LPS_OCM 0x1000000 SAXIGP2/HP0_QSPI 0x20000000}
-stub::define xilinx.com:ip:axi_dma:7.1 {
-    S_AXI_LITE {slave axi} M_AXI_MM2S {master axi} M_AXI_S2MM {master axi} M_AXIS_MM2S {master axis}
-    S_AXIS_S2MM {slave axis}
-} {
-    s_axi_lite_aclk i m_axi_mm2s_aclk i m_axi_s2mm_aclk i axi_resetn i mm2s_prmry_reset_out_n o
-    s2mm_prmry_reset_out_n o mm2s_introut o s2mm_introut o
-} {
-    c_include_sg c_sg_length_width c_include_mm2s c_include_s2mm c_include_mm2s_dre c_include_s2mm_dre
-    c_m_axi_mm2s_data_width c_m_axis_mm2s_tdata_width c_m_axi_s2mm_data_width c_mm2s_burst_size c_s2mm_burst_size
-} {Data_MM2S M_AXI_MM2S Data_S2MM M_AXI_S2MM} {S_AXI_LITE/Reg 0x10000}
-stub::define xilinx.com:ip:proc_sys_reset:5.0 {} {
-    slowest_sync_clk i ext_reset_in i aux_reset_in x mb_debug_sys_rst x dcm_locked x mb_reset o bus_struct_reset o
-    peripheral_reset o interconnect_aresetn o peripheral_aresetn o
-} {}
-stub::define xilinx.com:ip:smartconnect:1.0 {} {aclk i aresetn i} {NUM_SI NUM_MI NUM_CLKS}
-stub::define xilinx.com:ip:axi_interconnect:2.1 {} {ACLK i ARESETN i} {NUM_SI NUM_MI}
-stub::define xilinx.com:ip:xlconcat:2.1 {} {dout o} {NUM_PORTS}
-stub::define xilinx.com:inline_hdl:ilconcat:1.0 {} {dout o} {NUM_PORTS}
+source [file join [file dirname [info script]] vivado_cells.tcl]
 
 proc stub::environment {name default} {
     return [expr {[info exists ::env(STUB_$name)] ? $::env(STUB_$name) : $default}]
@@ -108,7 +83,10 @@ proc stub::of_cell {cell what} {
         foreach {parameter letter mode} {NUM_SI S slave NUM_MI M master} {
             for {set i 0} {$i < [dict get $count $parameter]} {incr i} {
                 set port [format %s%02d $letter $i]
-                if {$what eq "interfaces"} {dict set found ${port}_AXI [list $mode axi]}
+                if {$what eq "interfaces"} {
+                    set clock [expr {[string match *smartconnect* $vlnv] ? "aclk" : "${port}_ACLK"}]
+                    dict set found ${port}_AXI [list $mode axi $clock]
+                }
                 if {$what eq "pins" && [string match *axi_interconnect* $vlnv]} {
                     dict set found ${port}_ACLK i
                     dict set found ${port}_ARESETN i
@@ -122,7 +100,9 @@ proc stub::of_cell {cell what} {
     return $found
 }
 
-# Interfaces and pins of an entity, by the names of its ports as Vivado infers them.
+# Interfaces and pins of an entity, by the names of its ports as Vivado infers them, and what its attributes say. Vivado
+# reads the attributes of the architecture (AMD UG994, "HDL Parameters for Interface Inference"): what stands in the
+# entity is not seen.
 proc stub::entity {name} {
     foreach source $stub::files {
         set file [open $source]
@@ -134,22 +114,25 @@ proc stub::entity {name} {
         set segments {}
         foreach {- port direction} [regexp -all -inline {(\w+): (in|out) } $declarations] {
             if {[regexp {^(\w+)_tdata$} $port -> prefix]} {
-                dict set interfaces $prefix [list [expr {$direction eq "in" ? "slave" : "master"}] axis]
+                dict set interfaces $prefix [list [expr {$direction eq "in" ? "slave" : "master"}] axis {}]
             } elseif {[regexp {^(\w+)_awaddr$} $port -> prefix]} {
-                dict set interfaces $prefix {slave axi}
-                dict set segments $prefix/reg0 0x10000
+                dict set interfaces $prefix {slave axi {}}
+                dict set segments $prefix/reg0 {0x0 0x10000}
             } elseif {![regexp {_(t|aw|w|b|ar|r)[a-z]+$} $port]} {
                 dict set pins $port [expr {$direction eq "in" ? "i" : "o"}]
             }
         }
-        if {![regexp {x_interface_parameter of aclk: signal is "[^"]*ASSOCIATED_BUSIF ([\w:]+), ASSOCIATED_RESET aresetn"} $text -> clocked]} {
-            set clocked {}
-        }
-        foreach interface [dict keys $interfaces] {
-            if {$interface ni [split $clocked :]} {error "\[BD 41-967\] $name/$interface is not associated to a clock"}
+        set clocks {}
+        if {[regexp "\narchitecture \\w+ of $name is\n(.*?)\nbegin" $text -> body]} {
+            set pattern {x_interface_parameter of (\w+): signal is "[^"]*ASSOCIATED_BUSIF ([\w:]+)}
+            foreach {- port list} [regexp -all -inline $pattern $body] {
+                if {[regexp "x_interface_info of $port: signal is \"xilinx.com:signal:clock:1.0 $port CLK\"" $body]} {
+                    dict set clocks $port $list
+                }
+            }
         }
         return [dict create vlnv xilinx.com:module_ref:$name:1.0 interfaces $interfaces pins $pins parameters {} \
-            spaces {} segments $segments]
+            spaces {} segments $segments clocks $clocks fixed 0]
     }
     error "\[filemgmt 56-195\] no file of the project has an entity $name"
 }
@@ -191,11 +174,15 @@ proc current_project {} {return eie}
 proc current_fileset {} {return sources_1}
 proc update_compile_order {args} {}
 proc save_bd_design {} {}
-proc get_runs {name} {return $name}
+proc get_runs {name} {
+    if {$name ne "synth_1" && ![dict exists $stub::runs $name]} {error "no run $name"}
+    return $name
+}
 
 proc create_project {args} {
     lassign [stub::parse $args -force] options rest
     stub::record create_project [dict get $options -part]
+    set stub::part [dict get $options -part]
     file mkdir [lindex $rest 1]
 }
 
@@ -221,6 +208,7 @@ proc get_ipdefs {args} {
 proc create_bd_cell {args} {
     lassign [stub::parse $args {}] options rest
     set name [lindex $rest 0]
+    if {$stub::design eq ""} {error "\[BD 41-1\] there is no current block design"}
     if {[dict exists $stub::cells $name]} {error "a cell $name exists already"}
     if {[dict get $options -type] eq "module"} {
         set entry [stub::entity [dict get $options -reference]]
@@ -228,10 +216,13 @@ proc create_bd_cell {args} {
         set vlnv [stub::catalog_entry [dict get $options -vlnv]]
         if {[llength $vlnv] != 1} {error "\[BD 41-1712\] the catalog has no one [dict get $options -vlnv]"}
         if {([dict get $options -type] eq "ip") == [string match *:inline_hdl:* $vlnv]} {error "wrong type for $vlnv"}
-        set entry [dict create vlnv [lindex $vlnv 0] {*}[dict get $stub::catalog [lindex $vlnv 0]]]
+        set entry [dict merge [dict get $stub::catalog [lindex $vlnv 0]] [dict create vlnv [lindex $vlnv 0]]]
     }
     dict set stub::cells $name $entry
     dict set stub::parameters $name {}
+    if {[dict exists $entry clocks]} {
+        dict for {pin list} [dict get $entry clocks] {dict set stub::associations $name/$pin $list}
+    }
     stub::record create_bd_cell $name [dict get $entry vlnv]
     return $name
 }
@@ -239,14 +230,42 @@ proc create_bd_cell {args} {
 proc set_property {args} {
     lassign [stub::parse $args {}] options rest
     if {![dict exists $options -dict]} {
+        lassign $rest key value object
+        if {$key in {name version} && $object eq "core"} {dict set stub::core $key $value}
+        if {$key eq "top"} {set stub::top $value}
+        if {$key eq "ip_repo_paths"} {set stub::repository $value}
         stub::record set_property {*}$rest
+        if {$key eq "strategy"} {
+            if {$value ni $stub::strategies} {error "\[Common 17-69\] there is no strategy $value"}
+            dict set stub::runs $object $value
+        } elseif {[string match CONFIG.* $key]} {
+            if {[llength [stub::find pins $object]]} {
+                stub::set_pin $key $value $object
+            } else {
+                stub::set_parameters $object [list $key $value]
+            }
+        }
         return
     }
-    set cell [lindex $rest 0]
-    foreach {key value} [dict get $options -dict] {
+    stub::set_parameters [lindex $rest 0] [dict get $options -dict]
+}
+
+# A pin of a module reference can be told its associations; those of an IP are its own.
+proc stub::set_pin {key value pin} {
+    set entry [dict get $stub::cells [lindex [split $pin /] 0]]
+    if {![dict exists $entry fixed] || [dict get $entry fixed]} {error "\[BD 41-737\] $key of $pin is read-only"}
+    if {$key eq "CONFIG.ASSOCIATED_BUSIF"} {dict set stub::associations $pin $value}
+}
+
+proc stub::set_parameters {cell properties} {
+    foreach {key value} $properties {
         set name [string range $key 7 end]
-        if {![string match CONFIG.* $key] || $name ni [dict get [dict get $stub::cells $cell] parameters]} {
+        set known [dict get [dict get $stub::cells $cell] parameters]
+        if {![string match CONFIG.* $key] || ![dict exists $known $name]} {
             error "\[Common 17-54\] $cell has no property $key"
+        }
+        if {![regexp "^([dict get $known $name])\$" $value]} {
+            error "\[IP_Flow 19-3461\] $value is no value of $key of $cell; one is [dict get $known $name]"
         }
         dict set stub::parameters $cell $name $value
         stub::record parameter $cell $name $value
@@ -270,7 +289,20 @@ proc create_bd_intf_port {args} {
     return [lindex $rest 0]
 }
 
-proc connect_bd_intf_net {a b} {
+proc get_bd_intf_nets {args} {
+    lassign [stub::parse $args -quiet] options
+    set pin [dict get $options -of_objects]
+    if {![dict exists $stub::interface_peers $pin]} {return {}}
+    return net:$pin
+}
+
+proc connect_bd_intf_net {args} {
+    lassign [stub::parse $args {}] options rest
+    if {[dict exists $options -intf_net]} {
+        stub::monitor [string range [dict get $options -intf_net] 4 end] [lindex $rest 0]
+        return
+    }
+    lassign $rest a b
     lassign [stub::interface_kind $a] mode_a protocol_a
     lassign [stub::interface_kind $b] mode_b protocol_b
     if {$mode_a eq $mode_b} {error "\[BD 41-171\] $a and $b are both $mode_a"}
@@ -282,10 +314,19 @@ proc connect_bd_intf_net {a b} {
     stub::record connect_bd_intf_net $a $b
 }
 
+proc stub::monitor {watched probe} {
+    lassign [stub::interface_kind $probe] mode protocol
+    if {$mode ne "monitor" || $protocol ne [lindex [stub::interface_kind $watched] 1]} {
+        error "\[BD 41-171\] $probe cannot watch $watched"
+    }
+    dict set stub::interface_peers $probe $watched
+    stub::record monitor $watched $probe
+}
+
 proc connect_bd_net {driver pin} {
     foreach {name wanted} [list $driver o $pin i] {
         lassign [split $name /] cell inner
-        if {($wanted eq "o") != ([dict get [stub::of_cell $cell pins] $inner] eq "o")} {
+        if {($wanted eq "o") != ([dict get [stub::of_cell $cell pins] $inner] in {o c})} {
             error "\[BD 41-172\] $name has the wrong direction"
         }
     }
@@ -301,7 +342,8 @@ proc assign_bd_address {args} {
     set base [dict get $options -offset]
     set size [dict get $options -range]
     lassign [split $segment /] cell interface inner
-    set available [dict get [stub::of_cell $cell segments] $interface/$inner]
+    lassign [dict get [stub::of_cell $cell segments] $interface/$inner] - available
+    if {[string match *DDR* $inner]} {set available [stub::environment MEMORY $available]}
     if {$size > $available} {error "\[BD 41-1075\] $segment has $available bytes, not $size"}
     if {$base % $size} {error "\[BD 41-1075\] $base is not aligned to $size"}
     foreach {other_space - other_base other_size} $stub::mappings {
@@ -315,6 +357,14 @@ proc assign_bd_address {args} {
 
 proc exclude_bd_addr_seg {args} {
     lassign [stub::parse $args {}] options rest
+    lassign [split [lindex $rest 0] /] cell interface inner
+    lassign [dict get [stub::of_cell $cell segments] $interface/$inner] base size
+    if {![dict exists $options -offset] || ![dict exists $options -range]} {
+        error "\[BD 41-1356\] [lindex $rest 0] is not assigned: exclude_bd_addr_seg needs -offset and -range"
+    }
+    if {[dict get $options -offset] != $base || [dict get $options -range] != $size} {
+        error "\[BD 41-1075\] [lindex $rest 0] lies at $base and has $size bytes"
+    }
     lappend stub::excluded "[dict get $options -target_address_space] [lindex $rest 0]"
 }
 
@@ -333,7 +383,69 @@ proc validate_bd_design {} {
             stub::validate_space $cell/$space $cell/$master
         }
     }
+    stub::validate_clocks
     stub::record validate_bd_design
+}
+
+# The frequency of a clock pin: what drives it, in the end a clock of the processing system.
+proc stub::pin_frequency {pin} {
+    lassign [split $pin /] cell inner
+    if {[dict get [stub::of_cell $cell pins] $inner] eq "c"} {return [lindex [stub::fabric_clock $cell] 0]}
+    if {![dict exists $stub::pin_drivers $pin]} {return {}}
+    return [stub::pin_frequency [dict get $stub::pin_drivers $pin]]
+}
+
+# Hz, MHz and the two divisors of a processing system's clock, by what Vivado supposes its PLL to be.
+proc stub::fabric_clock {cell} {
+    set given [dict get $stub::parameters $cell]
+    if {[string match *processing_system7* [dict get [dict get $stub::cells $cell] vlnv]]} {
+        set pll 1000.0
+        set wanted [dict get $given PCW_FPGA0_PERIPHERAL_FREQMHZ]
+    } else {
+        set reference 33.333
+        set factor 90
+        if {[dict exists $given PSU__PSS_REF_CLK__FREQMHZ]} {set reference [dict get $given PSU__PSS_REF_CLK__FREQMHZ]}
+        if {[dict exists $given PSU__CRL_APB__IOPLL_CTRL__FBDIV]} {
+            set factor [dict get $given PSU__CRL_APB__IOPLL_CTRL__FBDIV]
+        }
+        set pll [stub::environment PLL [expr {$reference * $factor / 2}]]
+        set wanted [dict get $given PSU__CRL_APB__PL0_REF_CTRL__FREQMHZ]
+    }
+    set divisor [expr {max(1, round($pll / $wanted))}]
+    set mhz [expr {double($pll) / $divisor}]
+    return [list [expr {round($mhz * 1e6)}] $mhz $divisor 1]
+}
+
+# The clock pin that an interface is associated to, by its IP's document or by what is known of the array; or nothing.
+proc stub::clock_of {cell interface} {
+    dict for {pin list} $stub::associations {
+        if {[lindex [split $pin /] 0] eq $cell && $interface in [split $list :]} {return $pin}
+    }
+    set clock [lindex [dict get [stub::of_cell $cell interfaces] $interface] 2]
+    return [expr {$clock eq "" ? "" : "$cell/$clock"}]
+}
+
+# Without a clock Vivado assumes 100 MHz, [BD 41-967]; what is connected must then agree, [BD 41-237].
+proc stub::interface_frequency {name} {
+    lassign [split $name /] cell interface
+    set clock [stub::clock_of $cell $interface]
+    return [expr {$clock eq "" ? 100000000 : [stub::pin_frequency $clock]}]
+}
+
+proc stub::validate_clocks {} {
+    dict for {one other} $stub::interface_peers {
+        if {[string match */* $one] && [stub::clock_of {*}[split $one /]] eq "" && [string match *axi* $one]} {
+            puts "CRITICAL WARNING: \[BD 41-967\] AXI interface pin /$one is not associated to any clock pin"
+        }
+    }
+    dict for {one other} $stub::interface_peers {
+        if {[dict exists $stub::ports $one] || [dict exists $stub::ports $other]} continue
+        set first [stub::interface_frequency $one]
+        set second [stub::interface_frequency $other]
+        if {$first != $second} {
+            error "\[BD 41-237\] FREQ_HZ of $one is $first, of $other $second"
+        }
+    }
 }
 
 proc stub::validate_space {space master} {
@@ -376,12 +488,24 @@ proc generate_target {what diagram} {
 
 proc make_wrapper {args} {stub::record make_wrapper}
 
+proc create_run {name args} {
+    lassign [stub::parse $args {}] options
+    if {[dict exists $stub::runs $name]} {error "\[Common 17-69\] there is a run $name"}
+    if {[dict get $options -parent_run] ne "synth_1" || [dict get $options -flow] ne [get_property FLOW impl_1]} {
+        error "\[Common 17-69\] wrong parent or flow of $name"
+    }
+    dict set stub::runs $name {}
+    stub::record create_run $name
+    return $name
+}
+
 proc launch_runs {name args} {
     lassign [stub::parse $args {}] options
     lappend stub::launched $name
     stub::record launch_runs $name
     set folder [get_property DIRECTORY $name]
     file mkdir $folder
+    close [open [file join $folder runme.log] w]
     if {[dict exists $options -to_step] && $name ne [stub::environment FAILED_RUN -]} {
         set file [open [file join $folder ${stub::design}_wrapper.bit] w]
         puts $file "${stub::design}_wrapper"
@@ -394,17 +518,47 @@ proc wait_on_run {name} {
 }
 
 proc open_run {name} {stub::record open_run $name}
+proc close_design {} {}
+proc open_bd_design {diagram} {stub::record open_bd_design [get_files $diagram]}
 
-proc get_property {property object} {
+# What a run reports: the value of its number, or the last there is.
+proc stub::of_run {name variable default} {
+    set values [split [stub::environment $variable $default] { }]
+    regexp {\d+$} $name number
+    return [lindex $values [expr {min($number, [llength $values]) - 1}]]
+}
+
+proc get_property {args} {
+    lassign [stub::parse $args -quiet] options rest
+    lassign $rest property object
+    if {[string match CONFIG.* $property]} {return [stub::configured [string range $property 7 end] $object]}
     switch -glob $property {
         DIRECTORY {return [file join vivado eie.runs $object]}
+        FLOW {return "Vivado Implementation [lindex [split [version] .] 0]"}
+        strategy {return [dict get $stub::runs $object]}
         PROGRESS {return [expr {$object eq [stub::environment FAILED_RUN -] ? "42%" : "100%"}]}
         STATUS {return [expr {$object eq [stub::environment FAILED_RUN -] ? "place_design ERROR" : "complete"}]}
-        STATS.WNS {return [stub::environment WNS 0.123]}
-        STATS.WHS {return [stub::environment WHS 0.045]}
-        STATS.TPWS {return [stub::environment TPWS 0.000]}
+        STATS.WNS {return [stub::of_run $object WNS 0.123]}
+        STATS.WHS {return [stub::of_run $object WHS 0.045]}
+        STATS.TPWS {return [stub::of_run $object TPWS 0.000]}
         default {error "no property $property of $object"}
     }
+}
+
+# Properties of pins, interface pins and cells. Frequencies are known after validation only.
+proc stub::configured {name object} {
+    if {[llength [stub::find interfaces $object]] && $name eq "FREQ_HZ"} {return [stub::interface_frequency $object]}
+    if {[llength [stub::find pins $object]]} {
+        if {$name eq "FREQ_HZ"} {return [stub::pin_frequency $object]}
+        if {$name eq "ASSOCIATED_BUSIF" && [dict exists $stub::associations $object]} {
+            return [dict get $stub::associations $object]
+        }
+        return {}
+    }
+    foreach pattern {ACT_*FREQMHZ* DIVISOR0 DIVISOR1} index {1 2 3} {
+        if {[string match *$pattern $name]} {return [lindex [stub::fabric_clock $object] $index]}
+    }
+    return [dict get [dict get $stub::parameters $object] $name]
 }
 
 proc stub::write_file {name} {
@@ -412,14 +566,90 @@ proc stub::write_file {name} {
     close [open $name w]
 }
 
-foreach command {report_utilization report_timing_summary report_drc} {
-    proc $command {args} {stub::write_file [dict get [lindex [stub::parse $args -hierarchical] 0] -file]}
+# Reports: the flags of each, by AMD UG835; report_utilization alone is also asked for its text.
+foreach {command flags} {
+    report_utilization -hierarchical report_timing_summary {} report_timing -input_pins report_drc {} report_power {}
+    report_control_sets -verbose report_high_fanout_nets {-timing -load_types} report_methodology {}
+    report_design_analysis -congestion
+} {
+    proc $command {args} "return \[stub::report $command {$flags} \$args\]"
 }
 
-proc write_hw_platform {args} {
-    lassign [stub::parse $args {-fixed -include_bit -force}] options
-    if {![dict exists $options -include_bit]} {error "write_hw_platform without -include_bit"}
+proc stub::report {command flags arguments} {
+    lassign [stub::parse $arguments [list {*}$flags -return_string]] options rest
+    if {[llength $rest]} {error "\[Common 17-165\] $command does not know $rest"}
+    if {[dict exists $options -return_string]} {return [stub::utilization]}
     stub::write_file [dict get $options -file]
+}
+
+# Rows as Vivado 2022.1 prints them, of the part of the project.
+proc stub::utilization {} {
+    lassign [expr {[string match xc7* $stub::part] ? {Slice 53200 17400 140 220} : {CLB 117120 57600 144 1248}}] \
+        kind luts memory blocks dsps
+    set rows [list "$kind LUTs*" 34000 $luts "  LUT as Logic" 20000 $luts "  LUT as Memory" \
+        [stub::environment LUTRAM 12000] $memory "Block RAM Tile" 129.5 $blocks DSPs 64 $dsps]
+    set text "+---+\n| Site Type | Used | Fixed | Prohibited | Available | Util% |\n+---+\n"
+    foreach {name used available} $rows {
+        append text "| $name | $used | 0 | 0 | $available | [format %.2f [expr {100.0 * $used / $available}]] |\n"
+    }
+    return $text
+}
+
+# --- The packager, AMD UG1118: what a packaged core has, and what the catalogue then holds ---
+
+namespace eval ipx {}
+
+proc ipx::package_project {args} {
+    lassign [stub::parse $args {-import_files -force}] options rest
+    if {![dict exists $options -import_files]} {error "the core would refer to files outside its folder"}
+    set stub::core [dict create entity [stub::entity $stub::top] folder [dict get $options -root_dir] \
+        vendor [dict get $options -vendor] library [dict get $options -library] name $stub::top version 1.0]
+    file mkdir [dict get $options -root_dir]
+    stub::record package_project $stub::top
+}
+
+proc ipx::current_core {} {return core}
+
+proc ipx::get_bus_interfaces {args} {
+    lassign [stub::parse $args -quiet] - rest
+    set name [lindex $rest 0]
+    return [expr {[dict exists $stub::core entity interfaces $name] ? $name : ""}]
+}
+
+proc ipx::associate_bus_interfaces {args} {
+    lassign [stub::parse $args {}] options
+    set clock [dict get $options -clock]
+    if {![dict exists $stub::core entity pins $clock]} {error "\[IP_Flow 19-459\] no port $clock"}
+    if {[dict exists $options -busif]} {
+        set list {}
+        catch {set list [split [dict get $stub::core entity clocks $clock] :]}
+        if {[dict get $options -busif] ni $list} {lappend list [dict get $options -busif]}
+        dict set stub::core entity clocks $clock [join $list :]
+    }
+    stub::record associate [dict get $options -clock] {*}[dict values [dict remove $options -clock]]
+}
+
+foreach command {create_xgui_files update_checksums check_integrity} {
+    proc ipx::$command {args} {}
+}
+
+proc ipx::save_core {core} {
+    set file [open [file join [dict get $stub::core folder] component.xml] w]
+    puts $file $stub::core
+    close $file
+}
+
+proc close_project {} {
+    set stub::files {}
+}
+
+proc update_ip_catalog {args} {
+    set file [open [file join $stub::repository component.xml]]
+    set core [read $file]
+    close $file
+    set vlnv [join [list [dict get $core vendor] [dict get $core library] [dict get $core name] [dict get $core version]] :]
+    dict set stub::catalog $vlnv [dict merge [dict get $core entity] [dict create vlnv $vlnv fixed 1]]
+    stub::record update_ip_catalog $vlnv
 }
 
 set source_index [lsearch -exact $argv -source]

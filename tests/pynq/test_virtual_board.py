@@ -1,11 +1,15 @@
 """The virtual board for users' own pynq code: overlays, the DMA driver, buffers, clocks, mistakes."""
 
+from pathlib import Path
+from xml.etree import ElementTree
+
 import numpy as np
 import pytest
 
 import eie
 from eie.demo.board_faults import demonstrate
 from eie.devices.virtual import Fault, VirtualBoard, VirtualBoardError
+from eie.errors import DeviceError
 from tests.pynq.networks import inputs, model
 
 
@@ -55,6 +59,44 @@ def test_the_clock_of_the_fabric_is_the_boards(virtual):
 
     pynq.Overlay(virtual.bitfile)
     assert pynq.Clocks.fclk0_mhz == pytest.approx(virtual.board.clock_mhz, rel=0.01)
+
+
+def rewrite_divisor(virtual, factor):
+    """Let the .hwh state divisors for another PLL, as Vivado's do where it supposes one."""
+    path = Path(virtual.bitfile).with_suffix(".hwh")
+    tree = ElementTree.parse(path)
+    for parameter in tree.getroot().iter("PARAMETER"):
+        if parameter.get("NAME", "").endswith(("FCLK0_PERIPHERAL_DIVISOR0", "PL0_REF_CTRL__DIVISOR0")):
+            parameter.set("VALUE", str(round(int(parameter.get("VALUE")) * factor)))
+    tree.write(path)
+
+
+@pytest.mark.parametrize("factor", [0.5, 1, 2])
+def test_the_array_runs_at_the_clock_it_is_built_for_whatever_pll_the_divisors_are_meant_for(virtual, factor):
+    import pynq
+
+    from eie.devices.pynq_board.device import PynqDevice
+
+    rewrite_divisor(virtual, factor)
+    overlay = pynq.Overlay(virtual.bitfile)
+    assert pynq.Clocks.fclk0_mhz == pytest.approx(virtual.board.clock_mhz / factor, rel=0.15)
+    device = PynqDevice(overlay.bitfile_name)
+    assert device.clock_mhz == pytest.approx(virtual.board.clock_mhz, rel=0.01)
+    assert pynq.Clocks.fclk0_mhz == device.clock_mhz
+
+
+def test_a_clock_that_stays_too_fast_is_refused(virtual, monkeypatch):
+    import pynq
+
+    from eie.devices.pynq_board import overlay
+
+    pynq.Overlay(virtual.bitfile)
+    monkeypatch.setattr(
+        overlay.pynq, "Clocks", type("Clocks", (), {"fclk0_mhz": property(lambda _: 150.0, lambda *_: None)})()
+    )
+    with pytest.raises(DeviceError, match="runs at 150 MHz, the overlay is built for 100"):
+        overlay.run_clock(100)
+    assert overlay.run_clock(150.2) == 150
 
 
 def test_registers_are_read_by_name_through_the_ip_driver(virtual):

@@ -50,7 +50,17 @@ def check_installation(source: Path) -> None:
     installed = {distribution.metadata["Name"].lower() for distribution in metadata.distributions()}
     assert {"eie-pynq", "pynq", "numpy"} <= installed and not installed & UNWANTED, installed & UNWANTED
     boards = sorted(path.parent.name for path in Path(eie_overlays.__file__).parent.glob("*/board.json"))
-    assert boards == ["kv260", "pynq-z1", "pynq-z2", "zcu104"], boards
+    assert boards == [
+        "aup-zu3",
+        "kr260",
+        "kv260",
+        "pynq-z1",
+        "pynq-z2",
+        "pynq-zu",
+        "rfsoc4x2",
+        "ultra96v2",
+        "zcu104",
+    ], boards
     tell(
         "installed", f"eie {eie.__version__} beside pynq {metadata.version('pynq')}, numpy {metadata.version('numpy')}"
     )

@@ -13,8 +13,10 @@ from eie.errors import ConfigError
 ARRAY_CELL, DMA_CELL = "eie_top_0", "axi_dma_0"
 """Names of the two cells that the host talks to, in the block design and so in the .hwh."""
 
-ARRAY_VLNV, DMA_VLNV = "xilinx.com:module_ref:eie_top:1.0", "xilinx.com:ip:axi_dma:7.1"
-"""What the .hwh says the cells are; Vivado gives a module reference the VLNV of its entity."""
+ARRAY_VLNV, DMA_VLNV = "eie:eie:eie_top:1.0", "xilinx.com:ip:axi_dma:7.1"
+"""What the .hwh says the cells are."""
+MODULE_VLNV = "xilinx.com:module_ref:eie_top:1.0"
+"""What it says the array is where it is not an IP but a module reference: Vivado's name for its entity."""
 
 REGISTER_BYTES = 0x10000
 """Address range of either cell."""
@@ -33,8 +35,10 @@ class Board:
     part : str
         Xilinx part number.
     processing_system : {"processing_system7", "zynq_ultra_ps_e"}
-    clock_mhz : int
+    clock_mhz : float
         Clock of the array, from the processing system.
+    pll_mhz : float
+        The PLL that this clock is divided from, as the board's boot loader sets it.
     dma_data_bits, dma_length_bits : int
         AXI DMA: width of the streams and of the transfer length.
     dma_address, array_address : int
@@ -56,7 +60,8 @@ class Board:
     title: str
     part: str
     processing_system: str
-    clock_mhz: int
+    clock_mhz: float
+    pll_mhz: float
     dma_data_bits: int
     dma_length_bits: int
     dma_address: int

@@ -57,6 +57,18 @@ def hwh_design(path: Path) -> Design:
     return Design(system.get("NAME", ""), _plain_part(system.get("DEVICE", "") + system.get("PACKAGE", "")))
 
 
+_CLOCKS = ("PCW_ACT_FPGA0_PERIPHERAL_FREQMHZ", "PSU__CRL_APB__PL0_REF_CTRL__ACT_FREQMHZ")
+"""Parameters of the processing systems that tell the clock of the fabric, in MHz."""
+
+
+def hwh_clock(path: Path) -> float | None:
+    """Return the clock in MHz that a .hwh says the array is built for, or None if it does not tell."""
+    for parameter in ElementTree.parse(path).getroot().iter("PARAMETER"):
+        if parameter.get("NAME") in _CLOCKS:
+            return float(parameter.get("VALUE", "0")) or None
+    return None
+
+
 def hwh_memory(path: Path, dma: str) -> tuple[range, ...]:
     """Return the addresses of memory that a DMA reaches for reading and writing; empty if the file states none.
 

@@ -50,12 +50,15 @@ class Resources:
     Parameters
     ----------
     luts, flip_flops : int
+    slicem_luts : int
+        Those of the LUTs that are distributed RAM.
     ramb36 : float
         A RAMB18 is half a one.
     dsps : int
     """
 
     luts: int
+    slicem_luts: int
     flip_flops: int
     ramb36: float
     dsps: int
@@ -67,6 +70,7 @@ def estimate(config: ArrayConfig) -> Resources:
     fitted = {name: float(features(config)[name] @ coefficients) for name, coefficients in _coefficients().items()}
     return Resources(
         luts=round(fitted["logic_luts"] + fitted["memory_luts"]),
+        slicem_luts=round(fitted["memory_luts"]),
         flip_flops=round(fitted["flip_flops"]),
         ramb36=_ramb18(config) / 2,
         dsps=config.num_pes,

@@ -35,6 +35,8 @@ def check_device(findings: Findings, name: str, opener: Callable[[], Device]) ->
             return
         found = f"{name}: {config.num_pes} PEs, build hash 0x{registers.build_hash(config):08x}"
         findings.add("array", OK, found)
+        if clock := getattr(device, "clock_mhz", None):
+            findings.add("clock", OK, f"{clock:g} MHz, not above what the overlay is built for")
         for what, check in (("transfer", _transfer), ("errors", _errors), ("self-test", _self_test)):
             try:
                 findings.add(what, OK, check(device))

@@ -189,6 +189,7 @@ def _estimated(config: ArrayConfig) -> dict[str, Any]:
     boards = " ".join(name for name in board_names() if fits(figures, board_by_name(name)))
     return {
         "luts": figures.luts,
+        "slicem_luts": figures.slicem_luts,
         "flip_flops": figures.flip_flops,
         "ramb36": figures.ramb36,
         "dsps": figures.dsps,

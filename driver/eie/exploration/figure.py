@@ -23,7 +23,13 @@ if TYPE_CHECKING:
 Row = dict[str, Any]
 
 _GREEN = "#009E73"
-_MARKS = {"luts": (BLUE, "o"), "ramb36": (ORANGE, "s"), "dsps": (_GREEN, "^"), "flip_flops": ("#CC79A7", "D")}
+_MARKS = {
+    "luts": (BLUE, "o"),
+    "ramb36": (ORANGE, "s"),
+    "dsps": (_GREEN, "^"),
+    "flip_flops": ("#CC79A7", "D"),
+    "slicem_luts": ("#56B4E9", "v"),
+}
 _SHORT = {"num_pes": "PEs", "queue_depth": "queue", "index_bits": "index bits", "entries_per_word": "per word"}
 _MOST_LABELS = 14
 _ONE_PLACE = 0.025

@@ -11,7 +11,13 @@ from numpy.typing import ArrayLike, NDArray
 from eie.boards.board import Board
 from eie.boards.fpga import device_of
 
-LIMITS = {"luts": "LUTs", "ramb36": "block RAM", "dsps": "DSP slices", "flip_flops": "flip-flops"}
+LIMITS = {
+    "luts": "LUTs",
+    "slicem_luts": "LUTs as memory",
+    "ramb36": "block RAM",
+    "dsps": "DSP slices",
+    "flip_flops": "flip-flops",
+}
 """Resources that a board limits, and what they are called."""
 
 

@@ -33,7 +33,14 @@ _MEASURED: dict[str, type] = {
     **dict.fromkeys(("broadcasts", "useful", "padding", "starved", "blocked"), int),
     **dict.fromkeys(("utilisation", "load_balance"), float),
 }
-_ESTIMATED: dict[str, type] = {"luts": int, "flip_flops": int, "ramb36": float, "dsps": int, "fits": str}
+_ESTIMATED: dict[str, type] = {
+    "luts": int,
+    "slicem_luts": int,
+    "flip_flops": int,
+    "ramb36": float,
+    "dsps": int,
+    "fits": str,
+}
 COLUMNS: dict[str, type] = {**_IDENTITY, **_ARRAY, **_MEASURED, **_ESTIMATED}
 """Columns and their types; docs/explore.md says what each means."""
 

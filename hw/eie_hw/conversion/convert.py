@@ -12,6 +12,7 @@ from pathlib import Path
 
 from eie.contract.config import ArrayConfig
 from eie.errors import DeviceError
+from eie_hw.parts.memories import template_file, template_files
 
 TOP = "eie_top"
 HDLS = ("VHDL", "Verilog")
@@ -19,7 +20,7 @@ MANIFEST = {"VHDL": "vhdl_files.txt", "Verilog": "verilog_files.txt"}
 """File in the output directory that names the others in the order of compilation."""
 
 
-def convert(config: ArrayConfig, directory: str | Path, hdl: str = "VHDL") -> list[Path]:
+def convert(config: ArrayConfig, directory: str | Path, hdl: str = "VHDL", target: str = "simulation") -> list[Path]:
     """Convert an array to HDL.
 
     MyHDL numbers instances over the life of a process, so the conversion runs in a fresh one with a fixed hash seed.
@@ -30,6 +31,9 @@ def convert(config: ArrayConfig, directory: str | Path, hdl: str = "VHDL") -> li
     directory : path
         Where the files go; created if needed. Nothing is written if the conversion fails.
     hdl : {"VHDL", "Verilog"}
+    target : {"simulation", "xc7", "xcup"}
+        What the files are for: a simulator, or synthesis for 7-series or UltraScale+ devices, whose DSP slice is then
+        an explicit one.
 
     Returns
     -------
@@ -43,11 +47,12 @@ def convert(config: ArrayConfig, directory: str | Path, hdl: str = "VHDL") -> li
     """
     if hdl not in HDLS:
         raise ValueError(f"hdl={hdl!r} must be one of {HDLS}")
+    templates = template_files(target)
     directory = Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=directory, prefix=".convert-") as scratch:
         run = subprocess.run(
-            [sys.executable, "-m", "eie_hw.conversion.convert", json.dumps(config.to_dict()), scratch, hdl],
+            [sys.executable, "-m", "eie_hw.conversion.convert", json.dumps(config.to_dict()), scratch, hdl, *templates],
             env={**os.environ, "PYTHONHASHSEED": "0"},
             capture_output=True,
             text=True,
@@ -61,14 +66,13 @@ def convert(config: ArrayConfig, directory: str | Path, hdl: str = "VHDL") -> li
     return [directory / name for name in names]
 
 
-def _convert_here(config: ArrayConfig, directory: Path, hdl: str) -> None:
+def _convert_here(config: ArrayConfig, directory: Path, hdl: str, templates: list[str]) -> None:
     from eie_hw.array.array import array
     from eie_hw.conversion.elaboration import quick_elaboration
     from eie_hw.conversion.hierarchy import SUFFIX, convert_hierarchy
-    from eie_hw.parts.memories import TEMPLATES, template_file
     from eie_hw.shell.top import new_top
 
-    names = [name + SUFFIX[hdl] for name in TEMPLATES]
+    names = [name + SUFFIX[hdl] for name in templates]
     for name in names:
         shutil.copyfile(template_file(name), directory / name)
     with quick_elaboration():
@@ -80,4 +84,4 @@ def _convert_here(config: ArrayConfig, directory: Path, hdl: str) -> None:
 
 
 if __name__ == "__main__":
-    _convert_here(ArrayConfig(**json.loads(sys.argv[1])), Path(sys.argv[2]), sys.argv[3])
+    _convert_here(ArrayConfig(**json.loads(sys.argv[1])), Path(sys.argv[2]), sys.argv[3], sys.argv[4:])

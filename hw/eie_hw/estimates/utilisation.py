@@ -14,29 +14,33 @@ from eie_hw.estimates.synthesis import synthesise
 
 BUDGET_FILE = Path(__file__).with_name("budget.json")
 
-# LUTs that a cell occupies on a 7-series device (AMD UG474, UG953).
+# LUTs that a cell occupies on a 7-series (AMD UG474, UG953) or UltraScale+ device (UG574, UG974).
 _LOGIC = {**{f"LUT{inputs}": 1 for inputs in range(1, 7)}, "INV": 1}
 _MEMORY = {
     **{"RAM32X1S": 1, "RAM64X1S": 1, "RAM128X1S": 2, "RAM256X1S": 4},
     **{"RAM32X1D": 2, "RAM64X1D": 2, "RAM128X1D": 4, "RAM32M": 4, "RAM64M": 4},
+    **{"RAM512X1S": 8, "RAM256X1D": 8, "RAM32M16": 8, "RAM64M8": 8},
 }
 _SHIFT = {"SRL16E": 1, "SRLC16E": 1, "SRLC32E": 1}
 _FLIP_FLOPS = dict.fromkeys(("FDRE", "FDSE", "FDCE", "FDPE"), 1)
-_RAMB18 = {"RAMB18E1": 1, "RAMB36E1": 2}
-_OTHER = {"DSP48E1": "dsps", "CARRY4": "carry4", "MUXF7": "muxf", "MUXF8": "muxf"}
+_RAMB18 = {"RAMB18E1": 1, "RAMB36E1": 2, "RAMB18E2": 1, "RAMB36E2": 2}
+_OTHER = {
+    **{"DSP48E1": "dsps", "DSP48E2": "dsps", "CARRY4": "carry", "CARRY8": "carry"},
+    **{"MUXF7": "muxf", "MUXF8": "muxf", "MUXF9": "muxf"},
+}
 _FREE = {"$scopeinfo", "VCC", "GND"}
 
 
 @dataclass(frozen=True)
 class Usage:
-    """Resources of a 7-series device.
+    """Resources of a 7-series or UltraScale+ device.
 
     Parameters
     ----------
     logic_luts, memory_luts, shift_luts : int
         LUTs as logic, as distributed RAM, as shift registers (SRL).
-    flip_flops, ramb18, dsps, carry4, muxf : int
-        `ramb18` counts halves: a RAMB36 is two. `muxf` counts MUXF7 and MUXF8.
+    flip_flops, ramb18, dsps, carry, muxf : int
+        `ramb18` counts halves: a RAMB36 is two. `carry` counts CARRY4 or CARRY8, `muxf` MUXF7 to MUXF9.
     """
 
     logic_luts: int = 0
@@ -45,13 +49,18 @@ class Usage:
     flip_flops: int = 0
     ramb18: int = 0
     dsps: int = 0
-    carry4: int = 0
+    carry: int = 0
     muxf: int = 0
 
     @property
     def luts(self) -> int:
         """All LUTs: logic, distributed RAM and shift registers."""
         return self.logic_luts + self.memory_luts + self.shift_luts
+
+    @property
+    def slicem_luts(self) -> int:
+        """LUTs that only the slices called SLICEM have: distributed RAM and shift registers."""
+        return self.memory_luts + self.shift_luts
 
     @property
     def ramb36(self) -> float:
@@ -74,7 +83,9 @@ class Unit:
     usage: Usage
 
 
-def utilisation(config: ArrayConfig, directory: str | Path, top: str = TOP, hdl: str = "VHDL") -> list[Unit]:
+def utilisation(
+    config: ArrayConfig, directory: str | Path, top: str = TOP, hdl: str = "VHDL", family: str = "xc7"
+) -> list[Unit]:
     """Convert an array, synthesise it and count what each unit uses.
 
     Parameters
@@ -86,8 +97,10 @@ def utilisation(config: ArrayConfig, directory: str | Path, top: str = TOP, hdl:
         The entity to begin at; the whole array by default.
     hdl : {"VHDL", "Verilog"}
         VHDL is what a board is built from, and needs GHDL.
+    family : {"xc7", "xcup"}
+        7-series or UltraScale+.
     """
-    return count_units(synthesise(convert(config, directory, hdl), top), top)
+    return count_units(synthesise(convert(config, directory, hdl, family), top, family), top)
 
 
 def count_units(modules: dict[str, dict[str, int]], top: str) -> list[Unit]:
@@ -154,7 +167,13 @@ def exceeded_units(units: list[Unit], budget: dict) -> list[str]:
 
 def exceeded_limits(usage: Usage, limits: dict[str, int], of: str) -> list[str]:
     """Return a sentence for every limit (`luts`, `flip_flops`, `ramb36`, `dsps`) that a usage exceeds."""
-    names = {"luts": "LUTs", "flip_flops": "flip-flops", "ramb36": "RAMB36 equivalents", "dsps": "DSP slices"}
+    names = {
+        "luts": "LUTs",
+        "slicem_luts": "LUTs as memory",
+        "flip_flops": "flip-flops",
+        "ramb36": "RAMB36 equivalents",
+        "dsps": "DSP slices",
+    }
     return [
         f"{getattr(usage, name):g} {names[name]}: {of} allows {limit}"
         for name, limit in limits.items()

@@ -46,7 +46,7 @@ def as_markdown(
     lines += [
         "",
         f"Of the LUTs, {everything.logic_luts:,} are logic, {everything.memory_luts:,} distributed RAM and "
-        f"{everything.shift_luts:,} shift registers; {everything.carry4:,} CARRY4, {everything.muxf:,} MUXF7/8.",
+        f"{everything.shift_luts:,} shift registers; {everything.carry:,} CARRY4, {everything.muxf:,} MUXF7/8.",
         "",
         "## Per unit",
         "",

@@ -2,6 +2,7 @@
 
 memory <- S_AXI -- interconnect <- DMA -> s_axis -> eie_top -> m_axis -> DMA
 CPU -> M_AXI -- interconnect -> registers of DMA and eie_top; their interrupts -> CPU
+with a logic analyser, if asked for, on both streams and on the array's registers
 """
 
 from __future__ import annotations
@@ -9,19 +10,23 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from eie.boards.board import ARRAY_CELL, ARRAY_VLNV, DMA_CELL, DMA_VLNV, REGISTER_BYTES, Board
+from eie_hw.overlay.interfaces import CLOCK, INTERFACES, RESET
 from eie_hw.overlay.processing_system import ProcessingSystem, processing_system
 
 CONTROL_CELL, MEMORY_CELL, RESET_CELL, INTERRUPT_CELL = "axi_control", "axi_memory", "reset_0", "interrupts_0"
 TOP = ARRAY_VLNV.split(":")[2]
-"""The entity that the array's cell refers to."""
+"""The array's entity."""
+ANALYSER_CELL, ANALYSER_VLNV = "analyser_0", "xilinx.com:ip:system_ila"
 
-CONCATENATION = "concatenation"
-"""Kind of the cell that joins bits; its IP depends on the Vivado version."""
+CONCATENATION, INTERCONNECT = "concatenation", "interconnect"
+"""Kinds of the cells that join bits, and that connect AXI ports: their IP depends on the Vivado version."""
+ANALYSER_WORDS = 4096
+"""Beats that the logic analyser keeps."""
 
 
 @dataclass(frozen=True)
 class Cell:
-    """A cell: name, kind ("ip", "module" or `CONCATENATION`), VLNV or entity, parameters."""
+    """A cell: name, kind ("ip", "module", `CONCATENATION` or `INTERCONNECT`), VLNV or entity, parameters."""
 
     name: str
     kind: str
@@ -31,12 +36,16 @@ class Cell:
 
 @dataclass(frozen=True)
 class Mapping:
-    """An address segment (cell/interface/segment) in an address space (cell/space), both in bytes."""
+    """An address segment (cell/interface/segment) in an address space (cell/space), both in bytes.
+
+    `memory`: it is the memory, of which less will do.
+    """
 
     space: str
     segment: str
     base: int
     size: int
+    memory: bool = False
 
 
 @dataclass(frozen=True)
@@ -51,8 +60,15 @@ class BlockDesign:
         Interface pins that become ports of the design.
     interfaces : tuple of (master pin, slave pin)
     nets : tuple of (driving pin, driven pins)
+    clocked : tuple of (interconnect, its ports)
+        Interconnects that take clock and reset, whatever pins their IP has for them.
+    clock, reset : str
+        The pins that drive those.
+    associated : tuple of str
+        Interfaces of the array that its clock must be known to belong to.
+    watched : tuple of (interface pin, pin of the logic analyser)
     mappings : tuple of Mapping
-    unreachable : tuple of (space, segment)
+    unreachable : tuple of Mapping
         Segments that stay out of an address space.
     """
 
@@ -61,33 +77,58 @@ class BlockDesign:
     external: tuple[tuple[str, str], ...]
     interfaces: tuple[tuple[str, str], ...]
     nets: tuple[tuple[str, tuple[str, ...]], ...]
+    clocked: tuple[tuple[str, tuple[str, ...]], ...]
+    clock: str
+    reset: str
+    associated: tuple[str, ...]
+    watched: tuple[tuple[str, str], ...]
     mappings: tuple[Mapping, ...]
-    unreachable: tuple[tuple[str, str], ...]
+    unreachable: tuple[Mapping, ...]
 
 
-def block_design(board: Board) -> BlockDesign:
-    """Return the block design of a board's overlay."""
+def block_design(board: Board, packaged: bool = True, analyser: bool = False) -> BlockDesign:
+    """Return the block design of a board's overlay.
+
+    Parameters
+    ----------
+    board : Board
+    packaged : bool
+        The array is an IP of the catalogue; else a module reference.
+    analyser : bool
+        Put a logic analyser (System ILA) on both streams and on the registers' bus.
+    """
     system = processing_system(board)
     dma_spaces = [f"{DMA_CELL}/Data_MM2S", f"{DMA_CELL}/Data_S2MM"]
     return BlockDesign(
         name=board.design_name,
-        cells=_cells(board, system),
+        cells=_cells(board, system, packaged, analyser),
         external=tuple((f"{system.cell}/{name}", vlnv) for name, vlnv in system.external),
         interfaces=_interfaces(system),
-        nets=_nets(system),
+        nets=_nets(system, analyser),
+        clocked=((CONTROL_CELL, ("S00", "M00", "M01")), (MEMORY_CELL, ("S00", "S01", "M00"))),
+        clock=f"{system.cell}/{system.clock}",
+        reset=f"{RESET_CELL}/peripheral_aresetn",
+        associated=INTERFACES,
+        watched=_watched() if analyser else (),
         mappings=(
             Mapping(f"{system.cell}/Data", f"{DMA_CELL}/S_AXI_LITE/Reg", board.dma_address, REGISTER_BYTES),
             Mapping(f"{system.cell}/Data", f"{ARRAY_CELL}/s_axi/reg0", board.array_address, REGISTER_BYTES),
             *(
-                Mapping(space, f"{system.cell}/{system.memory_segment}", board.memory_base, board.memory_bytes)
+                Mapping(
+                    space, f"{system.cell}/{system.memory_segment}", board.memory_base, board.memory_bytes, memory=True
+                )
                 for space in dma_spaces
             ),
         ),
-        unreachable=tuple((space, f"{system.cell}/{name}") for space in dma_spaces for name in system.other_segments),
+        unreachable=tuple(
+            Mapping(space, f"{system.cell}/{name}", base, size)
+            for space in dma_spaces
+            for name, base, size in system.other_segments
+        ),
     )
 
 
-def _cells(board: Board, system: ProcessingSystem) -> tuple[Cell, ...]:
+def _cells(board: Board, system: ProcessingSystem, packaged: bool, analyser: bool) -> tuple[Cell, ...]:
     dma = {
         "c_include_sg": 0,
         "c_sg_length_width": board.dma_length_bits,
@@ -101,14 +142,32 @@ def _cells(board: Board, system: ProcessingSystem) -> tuple[Cell, ...]:
         "c_mm2s_burst_size": system.burst_words,
         "c_s2mm_burst_size": system.burst_words,
     }
-    return (
+    cells = (
         Cell(system.cell, "ip", system.vlnv, tuple(system.settings(board).items())),
         Cell(RESET_CELL, "ip", "xilinx.com:ip:proc_sys_reset"),
         Cell(DMA_CELL, "ip", DMA_VLNV, tuple(dma.items())),
-        Cell(ARRAY_CELL, "module", TOP),
-        Cell(CONTROL_CELL, "ip", system.interconnect, (("NUM_SI", 1), ("NUM_MI", 2))),
-        Cell(MEMORY_CELL, "ip", system.interconnect, (("NUM_SI", 2), ("NUM_MI", 1))),
+        Cell(ARRAY_CELL, "ip", ARRAY_VLNV) if packaged else Cell(ARRAY_CELL, "module", TOP),
+        Cell(CONTROL_CELL, INTERCONNECT, system.interconnect, (("NUM_SI", 1), ("NUM_MI", 2))),
+        Cell(MEMORY_CELL, INTERCONNECT, system.interconnect, (("NUM_SI", 2), ("NUM_MI", 1))),
         Cell(INTERRUPT_CELL, CONCATENATION, "", (("NUM_PORTS", 3),)),
+    )
+    if not analyser:
+        return cells
+    slots = {
+        "C_MON_TYPE": "INTERFACE",
+        "C_DATA_DEPTH": ANALYSER_WORDS,
+        "C_NUM_MONITOR_SLOTS": 3,
+        "C_SLOT_0_INTF_TYPE": "xilinx.com:interface:axis_rtl:1.0",
+        "C_SLOT_1_INTF_TYPE": "xilinx.com:interface:axis_rtl:1.0",
+        "C_SLOT_2_INTF_TYPE": "xilinx.com:interface:aximm_rtl:1.0",
+    }
+    return (*cells, Cell(ANALYSER_CELL, "ip", ANALYSER_VLNV, tuple(slots.items())))
+
+
+def _watched() -> tuple[tuple[str, str], ...]:
+    probes = ("SLOT_0_AXIS", "SLOT_1_AXIS", "SLOT_2_AXI")
+    return tuple(
+        (f"{ARRAY_CELL}/{name}", f"{ANALYSER_CELL}/{probe}") for name, probe in zip(INTERFACES, probes, strict=True)
     )
 
 
@@ -125,23 +184,18 @@ def _interfaces(system: ProcessingSystem) -> tuple[tuple[str, str], ...]:
     )
 
 
-def _nets(system: ProcessingSystem) -> tuple[tuple[str, tuple[str, ...]], ...]:
+def _nets(system: ProcessingSystem, analyser: bool) -> tuple[tuple[str, tuple[str, ...]], ...]:
     clocks = [
         f"{RESET_CELL}/slowest_sync_clk",
         f"{system.cell}/{system.control[1]}",
         f"{system.cell}/{system.memory[1]}",
         *(f"{DMA_CELL}/{name}" for name in ("s_axi_lite_aclk", "m_axi_mm2s_aclk", "m_axi_s2mm_aclk")),
-        f"{ARRAY_CELL}/aclk",
+        f"{ARRAY_CELL}/{CLOCK}",
     ]
-    resets = [f"{DMA_CELL}/axi_resetn", f"{ARRAY_CELL}/aresetn"]
-    if "smartconnect" in system.interconnect:
-        for cell in (CONTROL_CELL, MEMORY_CELL):
-            clocks.append(f"{cell}/aclk")
-            resets.append(f"{cell}/aresetn")
-    else:
-        for cell, ports in ((CONTROL_CELL, ("S00", "M00", "M01")), (MEMORY_CELL, ("S00", "S01", "M00"))):
-            clocks += [f"{cell}/ACLK", *(f"{cell}/{port}_ACLK" for port in ports)]
-            resets += [f"{cell}/ARESETN", *(f"{cell}/{port}_ARESETN" for port in ports)]
+    resets = [f"{DMA_CELL}/axi_resetn", f"{ARRAY_CELL}/{RESET}"]
+    if analyser:
+        clocks.append(f"{ANALYSER_CELL}/clk")
+        resets.append(f"{ANALYSER_CELL}/resetn")
     return (
         (f"{system.cell}/{system.clock}", tuple(clocks)),
         (f"{system.cell}/{system.reset}", (f"{RESET_CELL}/ext_reset_in",)),

@@ -23,8 +23,12 @@ class ProcessingSystem:
         AXI master towards the registers, AXI slave towards the memory.
     memory_segment : str
         Address segment of the memory behind the slave.
-    other_segments : tuple of str
+    other_segments : tuple of (segment, base, size)
         What else lies behind the slave; kept out of the DMA's reach.
+    clock_property : str
+        Its parameter that is the clock in MHz.
+    pll_properties : tuple of three str
+        Its parameters that tell the clock it makes, and the two divisors from the PLL to it.
     external : tuple of (interface, VLNV)
         Interfaces that leave the chip.
     interconnect : str
@@ -43,7 +47,9 @@ class ProcessingSystem:
     control: tuple[str, str]
     memory: tuple[str, str]
     memory_segment: str
-    other_segments: tuple[str, ...]
+    other_segments: tuple[tuple[str, int, int], ...]
+    clock_property: str
+    pll_properties: tuple[str, ...]
     external: tuple[tuple[str, str], ...]
     interconnect: str
     burst_words: int
@@ -51,11 +57,35 @@ class ProcessingSystem:
 
 
 def processing_system(board: Board) -> ProcessingSystem:
-    """Return a board's processing system, or raise `ConfigError` if it has one that is not known."""
+    """Return a board's processing system.
+
+    Raises
+    ------
+    ConfigError
+        If it has one that is not known, or a clock that its PLL cannot be divided to.
+    """
     if board.processing_system not in _SYSTEMS:
         known = " or ".join(_SYSTEMS)
         raise ConfigError(f"{board.name}: processing_system is {board.processing_system!r}; it must be {known}")
+    clocks = reachable_clocks(board)
+    if all(abs(clock - board.clock_mhz) > _CLOCK_TOLERANCE * board.clock_mhz for clock in clocks):
+        above = min((clock for clock in clocks if clock > board.clock_mhz), default=clocks[0])
+        below = max((clock for clock in clocks if clock < board.clock_mhz), default=clocks[-1])
+        raise ConfigError(
+            f"{board.name}: the clock cannot be {board.clock_mhz:g} MHz, for its PLL has {board.pll_mhz:g} MHz; "
+            f"the nearest are {below:g} and {above:g} MHz"
+        )
     return _SYSTEMS[board.processing_system]
+
+
+def reachable_clocks(board: Board) -> list[float]:
+    """Return the clocks in MHz that a board's PLL can be divided to by two 6-bit divisors, highest first."""
+    products = sorted({a * b for a in range(1, 64) for b in range(1, 64)})
+    return [round(board.pll_mhz / product, 3) for product in products if board.pll_mhz / product >= _LOWEST_MHZ]
+
+
+_LOWEST_MHZ = 10
+_CLOCK_TOLERANCE = 0.001
 
 
 def _zynq_7000(board: Board) -> dict[str, object]:
@@ -76,7 +106,7 @@ def _zynq_7000(board: Board) -> dict[str, object]:
 def _zynq_ultrascale(board: Board) -> dict[str, object]:
     # The AXI ports keep the 128 bits that they have out of reset, so that they work before any software sets widths.
     # IOPLL: pynq sets the clock's divisors but not its source, and takes the source to be this one
-    # (github.com/Xilinx/PYNQ, pull request 1607); 150 MHz is a tenth of it.
+    # (github.com/Xilinx/PYNQ, pull request 1607). Its frequency is the board's, from the boot loader.
     return {
         **dict(board.processing_system_settings),
         "PSU__FPGA_PL0_ENABLE": 1,
@@ -104,6 +134,12 @@ _SYSTEMS = {
         memory=("S_AXI_HP0", "S_AXI_HP0_ACLK"),
         memory_segment="S_AXI_HP0/HP0_DDR_LOWOCM",
         other_segments=(),
+        clock_property="PCW_FPGA0_PERIPHERAL_FREQMHZ",
+        pll_properties=(
+            "PCW_ACT_FPGA0_PERIPHERAL_FREQMHZ",
+            "PCW_FCLK0_PERIPHERAL_DIVISOR0",
+            "PCW_FCLK0_PERIPHERAL_DIVISOR1",
+        ),
         external=(
             ("DDR", "xilinx.com:interface:ddrx_rtl:1.0"),
             ("FIXED_IO", "xilinx.com:display_processing_system7:fixedio_rtl:1.0"),
@@ -121,7 +157,18 @@ _SYSTEMS = {
         control=("M_AXI_HPM0_FPD", "maxihpm0_fpd_aclk"),
         memory=("S_AXI_HP0_FPD", "saxihp0_fpd_aclk"),
         memory_segment="SAXIGP2/HP0_DDR_LOW",
-        other_segments=("SAXIGP2/HP0_DDR_HIGH", "SAXIGP2/HP0_LPS_OCM", "SAXIGP2/HP0_QSPI"),
+        # AMD UG1085, system address map.
+        other_segments=(
+            ("SAXIGP2/HP0_DDR_HIGH", 0x8_0000_0000, 0x8_0000_0000),
+            ("SAXIGP2/HP0_LPS_OCM", 0xFF00_0000, 0x100_0000),
+            ("SAXIGP2/HP0_QSPI", 0xC000_0000, 0x2000_0000),
+        ),
+        clock_property="PSU__CRL_APB__PL0_REF_CTRL__FREQMHZ",
+        pll_properties=(
+            "PSU__CRL_APB__PL0_REF_CTRL__ACT_FREQMHZ",
+            "PSU__CRL_APB__PL0_REF_CTRL__DIVISOR0",
+            "PSU__CRL_APB__PL0_REF_CTRL__DIVISOR1",
+        ),
         external=(),
         interconnect="xilinx.com:ip:smartconnect",
         burst_words=64,

@@ -1,21 +1,52 @@
-"""The Tcl script that builds an overlay in Vivado: the block design and settings of a board, then flow.tcl."""
+"""The Tcl script that builds an overlay in Vivado: settings and block design of a board, then the Tcl files here."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from eie.boards.board import Board
+from eie.boards.board import ARRAY_CELL, ARRAY_VLNV, Board
 from eie.contract import isa, registers
-from eie_hw.overlay.block_design import CONCATENATION, BlockDesign, Cell, block_design
+from eie_hw.overlay.block_design import CONCATENATION, TOP, Cell, Mapping, block_design
+from eie_hw.overlay.interfaces import CLOCK, INTERFACES, RESET
+from eie_hw.overlay.processing_system import processing_system, reachable_clocks
 from eie_hw.overlay.tcl import command, quote, quoted_list
 from eie_hw.overlay.vivado import release
 
-FLOW = Path(__file__).with_name("flow.tcl")
+PROCEDURES = tuple(Path(__file__).with_name(name) for name in ("design.tcl", "package.tcl", "flow.tcl"))
+
+STRATEGIES = ("Performance_Explore", "Performance_ExplorePostRoutePhysOpt", "Congestion_SpreadLogic_high")
+"""Implementation strategies of Vivado (AMD UG904), in the order in which they are tried."""
+
+MEMORY_LIMIT = 80
+"""Percent of the LUTs that can be memory from which on the script warns."""
 
 
-def build_script(board: Board, sources: Sequence[str], jobs: int = 4) -> str:
+@dataclass(frozen=True)
+class BuildOptions:
+    """How an overlay is built.
+
+    Parameters
+    ----------
+    jobs : int
+        Processes that Vivado may start.
+    packaged : bool
+        The array becomes an IP of the catalogue; else a module reference.
+    analyser : bool
+        With a logic analyser on both streams and the registers' bus.
+    slower : bool
+        If the timing is missed, publish for the highest clock that meets it.
+    """
+
+    jobs: int = 4
+    packaged: bool = True
+    analyser: bool = False
+    slower: bool = False
+
+
+def build_script(board: Board, sources: Sequence[str], options: BuildOptions | None = None) -> str:
     """Return the script.
 
     Parameters
@@ -23,29 +54,45 @@ def build_script(board: Board, sources: Sequence[str], jobs: int = 4) -> str:
     board : Board
     sources : sequence of str
         VHDL files in the order of compilation, relative to the script.
-    jobs : int
-        Processes that Vivado may start.
+    options : BuildOptions, optional
 
     Returns
     -------
     str
         ASCII; it needs nothing but Vivado and the sources.
     """
+    options = options or BuildOptions()
+    system = processing_system(board)
     settings = {
         "overlay": board.overlay_name,
         "part": board.part,
         "design": board.design_name,
-        "jobs": jobs,
+        "top": TOP,
+        "vlnv": ARRAY_VLNV,
+        "packaged": int(options.packaged),
+        "jobs": options.jobs,
+        "clock_mhz": board.clock_mhz,
+        "clock_cell": system.cell,
+        "clock_property": system.clock_property,
+        "slower": int(options.slower),
+        "memory_limit": MEMORY_LIMIT,
         "description": _open_object(description(board)),
+    }
+    lists = {
+        "vivado": release(board.vivado_version),
+        "sources": sources,
+        "interfaces": INTERFACES,
+        "clocks": [f"{clock:g}" for clock in reachable_clocks(board) if board.clock_mhz / 4 < clock < board.clock_mhz],
+        "strategies": STRATEGIES,
     }
     lines = [f"# Builds the overlay {board.overlay_name}: vivado -mode batch -source build.tcl"]
     lines += ["# Written by build_overlay.py; change the board's description and write it again.", ""]
     lines += ["cd [file dirname [file normalize [info script]]]", "namespace eval eie {"]
     lines += [f"    variable {name} {quote(value)}" for name, value in settings.items()]
-    lines += [f"    variable vivado {quoted_list(release(board.vivado_version))}"]
-    lines += [f"    variable sources {quoted_list(sources)}", "}", ""]
-    lines += [_design_procedure(block_design(board)), "", FLOW.read_text(encoding="ascii"), "eie::run", ""]
-    return "\n".join(lines)
+    lines += [f"    variable {name} {quoted_list(values)}" for name, values in lists.items()]
+    lines += ["}", "", *_design_procedures(board, options), ""]
+    lines += [path.read_text(encoding="ascii") for path in PROCEDURES]
+    return "\n".join([*lines, "eie::run", ""])
 
 
 def description(board: Board) -> dict[str, object]:
@@ -69,17 +116,33 @@ def _open_object(values: dict[str, object]) -> str:
     return json.dumps(values, indent=2).rstrip("}").rstrip()
 
 
-def _design_procedure(design: BlockDesign) -> str:
-    calls = [_cell(cell) for cell in design.cells]
-    calls += [command("eie::external", pin, vlnv) for pin, vlnv in design.external]
-    calls += [command("eie::interface", master, slave) for master, slave in design.interfaces]
-    calls += [f"{command('eie::net', driver)} {quoted_list(driven)}" for driver, driven in design.nets]
-    calls += [
-        command("eie::map", mapping.space, mapping.segment, f"0x{mapping.base:08X}", f"0x{mapping.size:08X}")
-        for mapping in design.mappings
+def _design_procedures(board: Board, options: BuildOptions) -> list[str]:
+    design = block_design(board, options.packaged, options.analyser)
+    system = processing_system(board)
+    interfaces = quoted_list(design.associated)
+    build = [_cell(cell) for cell in design.cells]
+    build += [command("eie::external", pin, vlnv) for pin, vlnv in design.external]
+    build += [command("eie::interface", master, slave) for master, slave in design.interfaces]
+    build += [command("eie::watch", interface, probe) for interface, probe in design.watched]
+    build += [f"{command('eie::net', driver)} {quoted_list(driven)}" for driver, driven in design.nets]
+    build += [
+        f"{command('eie::clock_interconnect', name)} {quoted_list(ports)} {command(design.clock, design.reset)}"
+        for name, ports in design.clocked
     ]
-    calls += [command("eie::hide", space, segment) for space, segment in design.unreachable]
-    return "\n".join(["proc eie::build_block_design {} {", *(f"    {call}" for call in calls), "}"])
+    build += [f"{command('eie::associate', ARRAY_CELL, CLOCK, RESET)} {interfaces}"]
+    build += [_mapping("eie::map_memory" if mapping.memory else "eie::map", mapping) for mapping in design.mappings]
+    build += [_mapping("eie::hide", mapping) for mapping in design.unreachable]
+    check = [f"{command('eie::check_clock', design.clock, ARRAY_CELL, CLOCK)} {interfaces} {quote(board.clock_mhz)}"]
+    check += [f"{command('eie::check_pll', system.cell)} {quoted_list(system.pll_properties)} {quote(board.pll_mhz)}"]
+    return [_procedure("build", build), "", _procedure("check", check)]
+
+
+def _procedure(verb: str, calls: list[str]) -> str:
+    return "\n".join([f"proc eie::{verb}_block_design {{}} {{", *(f"    {call}" for call in calls), "}"])
+
+
+def _mapping(procedure: str, mapping: Mapping) -> str:
+    return command(procedure, mapping.space, mapping.segment, f"0x{mapping.base:08X}", f"0x{mapping.size:08X}")
 
 
 def _cell(cell: Cell) -> str:

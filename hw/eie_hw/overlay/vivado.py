@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import subprocess
@@ -11,8 +10,8 @@ from pathlib import Path
 
 from eie.boards.board import Board
 from eie.errors import EieError
-
-LOG = "vivado.log"
+from eie_hw.overlay import run_here
+from eie_hw.overlay.run_here import LOG
 
 
 class VivadoError(EieError, RuntimeError):
@@ -43,22 +42,17 @@ def find_vivado(path: str | None = None) -> Vivado | None:
     VivadoError
         If there is none at `path`, or it does not tell its version.
     """
-    if path is None:
-        found = shutil.which("vivado")
-    else:
-        found = next((str(p) for p in (Path(path), Path(path) / "bin" / "vivado") if _is_executable(p)), None)
-        if found is None:
-            raise VivadoError(f"{path}: neither an executable nor a directory with bin/vivado; give Vivado's own path")
-    if found is None:
+    if path is None and shutil.which("vivado") is None:
         return None
     try:
-        run = subprocess.run([found, "-version"], capture_output=True, text=True, errors="replace", timeout=120)
+        found = run_here.find(path)
+        run = subprocess.run([str(found), "-version"], capture_output=True, text=True, errors="replace", timeout=120)
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise VivadoError(f"{found} -version: {error}") from error
+        raise VivadoError(str(error)) from error
     match = re.search(r"vivado\s+v?(\d{4}\.\d+(?:\.\d+)?)", run.stdout, re.IGNORECASE)
     if run.returncode or not match:
         raise VivadoError(f"{found} -version does not tell a version; run it by hand to see why")
-    return Vivado(Path(found).absolute(), match[1])
+    return Vivado(found, match[1])
 
 
 def check_version(vivado: Vivado, board: Board) -> str | None:
@@ -74,28 +68,24 @@ def check_version(vivado: Vivado, board: Board) -> str | None:
     return None
 
 
-def run_script(vivado: Vivado, script: Path) -> None:
-    """Run a Tcl script in batch mode in its own directory; what Vivado prints goes to vivado.log there.
+def run_build(vivado: Vivado, directory: Path) -> None:
+    """Run the script of a build directory; what Vivado prints goes to vivado.log, reports and logs to an archive.
 
     Raises
     ------
     VivadoError
         If it fails; the message holds the errors of the log.
     """
-    log = script.with_name(LOG)
-    with log.open("w", encoding="utf-8") as output:
-        code = subprocess.run(
-            [str(vivado.executable), "-mode", "batch", "-nojournal", "-nolog", "-source", script.name],
-            cwd=script.parent,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-        ).returncode
+    try:
+        code = run_here.run(vivado.executable, directory, echo=False)
+    except OSError as error:
+        raise VivadoError(str(error)) from error
     if code:
+        log = directory / LOG
         lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
         errors = [line for line in lines if line.startswith("ERROR")] or lines[-5:]
-        raise VivadoError(f"Vivado failed with exit code {code}; {log}:\n" + "\n".join(f"  {e}" for e in errors[-10:]))
-
-
-def _is_executable(path: Path) -> bool:
-    return path.is_file() and os.access(path, os.X_OK)
+        archive = run_here.archive_of(directory)
+        raise VivadoError(
+            f"Vivado failed with exit code {code}; {log}, reports and logs in {archive}:\n"
+            + "\n".join(f"  {e}" for e in errors[-10:])
+        )

@@ -11,10 +11,23 @@ from myhdl import always, block
 
 from eie_hw.parts.interfaces import bit
 
-TEMPLATES = ("lut_ram", "block_ram", "single_port_ram", "multiply_accumulate")
+MEMORIES = ("lut_ram", "block_ram", "single_port_ram")
+TEMPLATES = (*MEMORIES, "multiply_accumulate")
 """Names of the hand-written files, `NAME.vhd` and `NAME.v` beside this module; they are compiled first."""
-FOR_XILINX = {"multiply_accumulate": "multiply_accumulate_dsp48e1"}
-"""Files to synthesise for a 7-series device in place of those that are simulated; they behave the same."""
+TARGETS: dict[str, dict[str, str]] = {
+    "simulation": {},
+    "xc7": {"multiply_accumulate": "multiply_accumulate_dsp48e1"},
+    "xcup": {"multiply_accumulate": "multiply_accumulate_dsp48e2"},
+}
+"""What the HDL is for, a simulator or a family of devices: the files in place of those that are simulated; they behave
+the same."""
+
+
+def template_files(target: str) -> list[str]:
+    """Return the names of the hand-written files for a target, without ending, in the order of compilation."""
+    if target not in TARGETS:
+        raise ValueError(f"target={target!r} must be one of {tuple(TARGETS)}")
+    return [TARGETS[target].get(name, name) for name in TEMPLATES]
 
 
 def template_file(name: str) -> Path:

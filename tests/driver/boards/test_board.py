@@ -8,7 +8,17 @@ from eie.errors import ConfigError
 
 
 def test_the_four_boards_are_there():
-    assert board_names() == ("kv260", "pynq-z1", "pynq-z2", "zcu104")
+    assert board_names() == (
+        "aup-zu3",
+        "kr260",
+        "kv260",
+        "pynq-z1",
+        "pynq-z2",
+        "pynq-zu",
+        "rfsoc4x2",
+        "ultra96v2",
+        "zcu104",
+    )
 
 
 @pytest.mark.parametrize("name", board_names())
@@ -21,7 +31,7 @@ def test_a_board_has_room_for_its_registers_and_an_array_that_can_be_built(name)
 
 
 def test_an_unknown_board_is_refused_with_the_names_there_are():
-    with pytest.raises(ConfigError, match=r"no board 'pynq'; the boards are kv260, pynq-z1"):
+    with pytest.raises(ConfigError, match=r"no board 'pynq'; the boards are aup-zu3, kr260, kv260, pynq-z1"):
         board("pynq")
 
 

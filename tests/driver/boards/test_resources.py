@@ -85,7 +85,7 @@ def test_the_arrays_of_the_boards_fit_them():
 
 def test_a_single_resource_too_many_does_not_fit():
     on = board("pynq-z2")
-    assert fits(Resources(luts=53_200, flip_flops=106_400, ramb36=140, dsps=220), on)
-    for name in ("luts", "flip_flops", "ramb36", "dsps"):
-        full = {"luts": 53_200, "flip_flops": 106_400, "ramb36": 140, "dsps": 220}
+    assert fits(Resources(luts=53_200, slicem_luts=17_400, flip_flops=106_400, ramb36=140, dsps=220), on)
+    for name in ("luts", "slicem_luts", "flip_flops", "ramb36", "dsps"):
+        full = {"luts": 53_200, "slicem_luts": 17_400, "flip_flops": 106_400, "ramb36": 140, "dsps": 220}
         assert not fits(Resources(**full | {name: full[name] + 1}), on)

@@ -45,7 +45,7 @@ def test_estimate_takes_clock_dma_density_batch_and_array(capsys):
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
-        (["--board", "pynq"], "there is no board 'pynq'; the boards are kv260"),
+        (["--board", "pynq"], "there is no board 'pynq'; the boards are aup-zu3, kr260, kv260"),
         (["--density", "2"], "density is 2.0"),
         (["--clock", "-5"], "clock_mhz is -5"),
         (["--dma-bytes", "0"], "bytes_per_cycle is 0"),

@@ -40,8 +40,8 @@ def test_a_board_is_known_by_the_image_or_the_variable(marker, monkeypatch, stat
 def test_a_variable_of_other_software_makes_no_board_but_the_image_states_any(marker, monkeypatch):
     monkeypatch.setenv("BOARD", "nucleo_f401re")
     assert choice.this_board() is None
-    marker.write_bytes(b"RFSoC4x2\0")
-    assert choice.this_board() == "rfsoc4x2"
+    marker.write_bytes(b"Genesys-ZU\0")
+    assert choice.this_board() == "genesys-zu"
 
 
 def test_the_overlay_of_the_working_directory_comes_before_the_installed_one(tmp_path, monkeypatch):
@@ -56,7 +56,7 @@ def test_the_overlay_of_the_working_directory_comes_before_the_installed_one(tmp
     assert choice.find_overlay("pynq-z2") == here / "eie-pynq-z2.bit"
 
 
-@pytest.mark.parametrize("name", [*board_names(), "rfsoc4x2"])
+@pytest.mark.parametrize("name", [*board_names(), "genesys-zu"])
 def test_a_board_without_an_overlay_is_told_where_it_was_looked_for_and_what_to_do(tmp_path, monkeypatch, name):
     monkeypatch.setattr(choice, "shipped_overlays", lambda: tmp_path / "installed")
     monkeypatch.chdir(tmp_path)

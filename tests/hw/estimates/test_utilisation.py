@@ -66,6 +66,7 @@ end architecture;
         ({"RAM32X1D": 1, "RAM64X1D": 1, "RAM128X1D": 1}, 8),
         ({"RAM64X1S": 1, "RAM128X1S": 1, "RAM256X1S": 1}, 7),
         ({"SRL16E": 2, "SRLC32E": 1}, 3),
+        ({"RAM64M8": 1, "RAM32M16": 1, "CARRY8": 2, "DSP48E2": 1, "RAMB36E2": 1, "MUXF9": 1}, 16),
         ({"FDRE": 9, "CARRY4": 3, "MUXF7": 2, "MUXF8": 1, "DSP48E1": 1, "RAMB36E1": 1}, 0),
     ],
 )
@@ -79,8 +80,8 @@ def test_other_cells_are_counted_by_kind_and_ramb18_as_halves():
 
 
 def test_a_cell_of_unknown_cost_is_refused():
-    with pytest.raises(DeviceError, match="RAM512X1S"):
-        usage_of({"RAM512X1S": 1})
+    with pytest.raises(DeviceError, match="RAM1024X1S"):
+        usage_of({"RAM1024X1S": 1})
 
 
 def test_a_unit_counts_as_often_as_it_is_used():
@@ -112,10 +113,11 @@ def test_every_board_has_a_device():
 
 def test_the_command_reports_and_fails_over_budget(monkeypatch, capsys, tmp_path):
     units = [Unit("pointer_read", 64, Usage(logic_luts=900, ramb18=2))]
-    monkeypatch.setattr("eie_hw.estimates.utilisation.utilisation", lambda config, directory, hdl: units)
+    monkeypatch.setattr("eie_hw.estimates.utilisation.utilisation", lambda config, directory, hdl, family: units)
     assert cli.main(["resources", "--board", "pynq-z2", "--json"]) == 1
     report = json.loads(capsys.readouterr().out)
     assert report["total"]["luts"] == 57_600 and report["device"]["luts"] == 53_200
+    assert report["total"]["slicem_luts"] == 0 and report["device"]["slicem_luts"] == 17_400
     assert [sentence.split()[0] for sentence in report["exceeded"]] == ["57600", "57600", "pointer_read"]
 
     page = tmp_path / "resources.md"

@@ -1,6 +1,7 @@
-"""The block designs of the four boards, built in a stub that refuses what Vivado refuses."""
+"""The block designs of the boards, built in a stub that refuses what Vivado refuses."""
 
 import dataclasses
+import json
 import os
 import re
 import shutil
@@ -10,12 +11,14 @@ from pathlib import Path
 import pytest
 from tests.hw.overlay_bench import STUB, TCLSH, calls, needs_tclsh, ports, stub_converter
 
-from eie.boards.board import ARRAY_CELL, ARRAY_VLNV, DMA_CELL, DMA_VLNV, REGISTER_BYTES, board, board_names
+from eie.boards.board import ARRAY_CELL, ARRAY_VLNV, DMA_CELL, DMA_VLNV, MODULE_VLNV, REGISTER_BYTES, board, board_names
 from eie.contract.registers import ADDRESS_BITS, COUNTERS_BASE, COUNTERS_STRIDE
 from eie.errors import ConfigError, EieError
 from eie_hw.overlay.block_design import block_design
 from eie_hw.overlay.build import Plan, prepare
 from eie_hw.overlay.interfaces import declare_interfaces
+from eie_hw.overlay.processing_system import reachable_clocks
+from eie_hw.overlay.script import BuildOptions
 
 pytestmark = needs_tclsh
 
@@ -88,14 +91,35 @@ def test_part_and_clock_are_the_boards(built):
     frequencies = [
         call[3] for call in recorded if call[0] == "parameter" and re.search("FPGA0.*FREQMHZ|PL0.*FREQMHZ", call[2])
     ]
-    assert frequencies == [str(described.clock_mhz)]
+    assert frequencies == [f"{described.clock_mhz:g}"]
 
 
-@pytest.mark.parametrize("name", ["kv260", "zcu104"])
+@pytest.mark.parametrize("name", [name for name in board_names() if not name.startswith("pynq-z") or name == "pynq-zu"])
 def test_an_ultrascale_board_takes_its_clock_from_the_only_pll_that_pynq_reckons_with(name):
     cells = {cell.name: dict(cell.parameters) for cell in block_design(board(name)).cells}
     assert cells["zynq_ultra_ps_e_0"]["PSU__CRL_APB__PL0_REF_CTRL__SRCSEL"] == "IOPLL"
-    assert 1500 % board(name).clock_mhz == 0
+
+
+@pytest.mark.parametrize("name", board_names())
+def test_the_clock_of_a_board_is_its_plls_by_a_whole_number(name):
+    ratio = board(name).pll_mhz / board(name).clock_mhz
+    assert ratio == pytest.approx(round(ratio), rel=1e-5)
+    assert min(reachable_clocks(board(name)), key=lambda clock: abs(clock - board(name).clock_mhz)) == (
+        board(name).clock_mhz
+    )
+
+
+def test_another_pll_than_the_boards_is_warned_of_with_the_clock_that_it_would_make(tmp_path):
+    prepare(Plan(board("kv260"), tmp_path), stub_converter)
+    run, _ = run_in_stub(tmp_path, STUB_PLL="1500")
+    assert run.returncode == 0, run.stderr
+    assert "Vivado supposes a PLL of 1500.0 MHz, the board's has 1000" in run.stdout
+    assert "at 83.33 MHz" in run.stdout
+    # 142.857 MHz is a seventh of the board's, and nothing near it of the other.
+    prepare(Plan(dataclasses.replace(board("kv260"), clock_mhz=142.857), tmp_path), stub_converter)
+    run, _ = run_in_stub(tmp_path, STUB_PLL="1500")
+    assert run.returncode == 1
+    assert "has 136.363636 MHz, must be 142.857 MHz" in run.stderr
 
 
 def test_the_name_of_the_design_states_the_build_hash(built):
@@ -120,22 +144,93 @@ def test_the_listed_sources_are_those_that_ghdl_accepts_in_this_order_as_vhdl_93
     assert_ghdl_accepts(directory, sources)
 
 
+def damage(directory, text, damaged):
+    top = directory / "vhdl" / "eie_top.vhd"
+    assert text in top.read_text()
+    top.write_text(top.read_text().replace(text, damaged))
+
+
+@pytest.mark.parametrize("packaged", [True, False])
 @pytest.mark.parametrize(
     ("text", "damaged"), [("s_axis:m_axis:s_axi", "s_axis:m_axis"), ("x_interface_parameter of", "x of")]
 )
-def test_an_interface_without_a_clock_is_refused(tmp_path, text, damaged):
-    prepare(Plan(board("pynq-z2"), tmp_path), stub_converter)
+def test_what_the_attributes_do_not_say_the_script_does(tmp_path, packaged, text, damaged):
+    prepare(Plan(board("zcu104"), tmp_path, options=BuildOptions(packaged=packaged)), stub_converter)
+    damage(tmp_path, text, damaged)
+    run, _ = run_in_stub(tmp_path)
+    assert run.returncode == 0, run.stderr
+
+
+def test_attributes_in_the_entity_alone_are_not_read(tmp_path):
+    """As users of Vivado report (rust_hdl issue 407, ghdl issue 525); UG994 shows them in the architecture."""
+    prepare(Plan(board("zcu104"), tmp_path, options=BuildOptions(packaged=False)), stub_converter)
     top = tmp_path / "vhdl" / "eie_top.vhd"
-    assert text in top.read_text()
-    top.write_text(top.read_text().replace(text, damaged))
+    text = top.read_text()
+    attributes = "".join(line for line in text.splitlines(True) if "attribute x_" in line)
+    assert attributes.count("\n") == 8
+    assert text.index("architecture empty of eie_top") < text.index("attribute x_")
+    top.write_text(text.replace(attributes, "").replace("end entity eie_top;", attributes + "end entity eie_top;"))
+    script = tmp_path / "build.tcl"
+    script.write_text(script.read_text().replace("catch {set_property CONFIG.ASSOCIATED_BUSIF", "catch {list"))
     run, _ = run_in_stub(tmp_path)
     assert run.returncode == 1
-    assert "is not associated to a clock" in run.stderr
+    assert "eie_top_0/aclk clocks '', must be 's_axis m_axis s_axi'" in run.stderr
+
+
+def test_an_interface_without_a_clock_stops_the_validation_where_the_clock_is_not_100_mhz(tmp_path):
+    prepare(Plan(board("zcu104"), tmp_path, options=BuildOptions(packaged=False)), stub_converter)
+    damage(tmp_path, "x_interface_parameter of", "x of")
+    script = tmp_path / "build.tcl"
+    script.write_text(script.read_text().replace("    eie::associate ", "    list "))
+    run, _ = run_in_stub(tmp_path)
+    assert run.returncode == 1
+    assert "[BD 41-967]" in run.stdout
+    assert "[BD 41-237] FREQ_HZ of" in run.stderr
+
+
+def test_the_array_is_packaged_and_taken_from_the_catalogue(built):
+    _, directory, recorded = built
+    assert ["package_project", "eie_top"] in recorded
+    assert ["update_ip_catalog", ARRAY_VLNV] in recorded
+    associated = {call[2] for call in recorded if call[:2] == ["associate", "aclk"]}
+    assert associated == {"s_axis", "m_axis", "s_axi", "aresetn"}
+    assert (directory / "ip" / "component.xml").is_file()
+
+
+def test_as_a_module_reference_the_array_has_the_other_name_that_the_driver_knows(tmp_path):
+    prepare(Plan(board("pynq-z2"), tmp_path, options=BuildOptions(packaged=False)), stub_converter)
+    run, recorded = run_in_stub(tmp_path)
+    assert run.returncode == 0, run.stderr
+    assert ["create_bd_cell", ARRAY_CELL, MODULE_VLNV] in recorded
+
+
+def test_a_logic_analyser_watches_both_streams_and_the_registers(tmp_path):
+    prepare(Plan(board("pynq-z2"), tmp_path, options=BuildOptions(analyser=True)), stub_converter)
+    run, recorded = run_in_stub(tmp_path)
+    assert run.returncode == 0, run.stderr
+    assert {call[1] for call in recorded if call[0] == "monitor"} == {
+        f"{ARRAY_CELL}/{name}" for name in ("s_axis", "m_axis", "s_axi")
+    }
+
+
+def test_a_release_without_axi_interconnect_gets_smartconnect(tmp_path):
+    prepare(Plan(board("pynq-z2"), tmp_path), stub_converter)
+    run, recorded = run_in_stub(tmp_path, STUB_HIDDEN="xilinx.com:ip:axi_interconnect:2.1", STUB_VERSION="2025.2")
+    assert run.returncode == 0, run.stderr
+    assert sum("xilinx.com:ip:smartconnect:1.0" in call for call in recorded) == 2
+
+
+def test_less_memory_than_the_board_has_is_taken_with_a_warning_and_stated(tmp_path):
+    prepare(Plan(board("zcu104"), tmp_path), stub_converter)
+    run, _ = run_in_stub(tmp_path, STUB_MEMORY=str(1 << 30))
+    assert run.returncode == 0, run.stderr
+    assert "reaches 1024 MiB" in run.stdout
+    assert json.loads((tmp_path / "eie-zcu104.json").read_text())["memory_bytes"] == 1 << 30
 
 
 def test_a_top_entity_that_is_not_found_is_refused(tmp_path):
     (tmp_path / "eie_top.vhd").write_text("entity other is\nend entity other;\n")
-    with pytest.raises(EieError, match=r"eie_top\.vhd: has 0 times 'end entity eie_top;'"):
+    with pytest.raises(EieError, match=r"eie_top\.vhd: has 0 architectures of eie_top"):
         declare_interfaces(tmp_path / "eie_top.vhd", "eie_top")
 
 
@@ -155,10 +250,10 @@ def test_a_release_without_xlconcat_gets_the_inline_block(tmp_path):
             "eie_top_0/s_axsi finds 0",
         ),
         ("axi_dma_0/axi_resetn ", "", "axi_dma_0/axi_resetn is not driven"),
-        ("eie::map processing_system7_0/Data eie_top_0/s_axi/reg0", "eie::hide a b ;#", "reg0 is not mapped"),
+        ("eie::map processing_system7_0/Data eie_top_0/s_axi/reg0", "eie::hide a b 0 0;#", "reg0 is not mapped"),
         ("eie_top_0/s_axi/reg0 0x43C00000", "eie_top_0/s_axi/reg0 0x40400000", "overlaps another segment"),
         ("c_sg_length_width", "c_sg_lenght_width", "has no property CONFIG.c_sg_lenght_width"),
-        ("0x00000000 0x20000000", "0x00000000 0x80000000", "has 0x40000000 bytes"),
+        ("c_mm2s_burst_size 16", "c_mm2s_burst_size 24", "24 is no value of CONFIG.c_mm2s_burst_size"),
         ("eie::net axi_dma_0/mm2s_introut [list interrupts_0/In0]", "", "interrupts_0/In0 is not driven"),
     ],
 )
@@ -206,7 +301,7 @@ def test_the_documentation_states_the_facts_of_the_board(name):
     described = board(name)
     text = (Path(__file__).parents[3] / "docs" / "overlay.md").read_text()
     row = next(line for line in text.splitlines() if line.startswith(f"| {name} |"))
-    facts = [described.title, described.part, str(described.config.num_pes), f"{described.clock_mhz} MHz"]
+    facts = [described.title, described.part, str(described.config.num_pes), f"{described.clock_mhz:g} MHz"]
     facts += [
         f"0x{described.dma_address:08X}",
         f"0x{described.array_address:08X}",

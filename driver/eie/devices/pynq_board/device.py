@@ -12,7 +12,7 @@ from pynq.buffer import PynqBuffer
 from pynq.lib.dma import DMA
 
 from eie.boards.board import design_build_hash
-from eie.boards.overlay_files import hwh_memory, overlay_design
+from eie.boards.overlay_files import hwh_clock, hwh_memory, overlay_design
 from eie.contract import registers
 from eie.contract.config import WORD_BYTES
 from eie.devices.interface import error_text
@@ -24,6 +24,7 @@ from eie.devices.pynq_board.overlay import (
     find_dma,
     open_overlay,
     read_config,
+    run_clock,
 )
 from eie.errors import DeviceError
 from eie.program.packets import split_program
@@ -73,6 +74,7 @@ class PynqDevice:
         array, engine = find_array(self.overlay, files), find_dma(self.overlay, dma)
         if download:
             self.overlay.download()
+        self.clock_mhz = run_clock(hwh_clock(files.with_suffix(".hwh")))
         self.array: EieArray = driver_of(self.overlay, array)
         self.config = read_config(self.array, files, described)
         self.dma: DMA = driver_of(self.overlay, engine)

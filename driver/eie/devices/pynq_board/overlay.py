@@ -10,20 +10,19 @@ from typing import Any
 import pynq
 from pynq.lib.dma import DMA
 
-from eie.boards.board import ARRAY_VLNV
+from eie.boards.board import ARRAY_VLNV, MODULE_VLNV
 from eie.boards.overlay_files import hwh_design
 from eie.contract import isa, registers
 from eie.contract.config import STREAM_BITS, ArrayConfig
 from eie.errors import ConfigError, DeviceError
 
-PACKAGED_VLNV = "eie:eie:eie_top:1.0"
-"""Type of the array where it is packaged as an IP and not a module reference."""
+_CLOCK_TOLERANCE = 0.01
 
 
 class EieArray(pynq.DefaultIP):
     """The registers of an array, as pynq finds it in an overlay."""
 
-    bindto = [ARRAY_VLNV, PACKAGED_VLNV]  # noqa: RUF012 (pynq reads a list)
+    bindto = [ARRAY_VLNV, MODULE_VLNV]  # noqa: RUF012 (pynq reads a list)
 
 
 def open_overlay(bitfile: str) -> pynq.Overlay:
@@ -38,12 +37,36 @@ def open_overlay(bitfile: str) -> pynq.Overlay:
         raise DeviceError(f"pynq cannot open the overlay {bitfile}: {error!r}") from error
 
 
+def run_clock(wanted_mhz: float | None) -> float:
+    """Let the fabric's clock run at what the overlay is built for; return its frequency in MHz.
+
+    pynq writes the divisors that the .hwh states. They are right for the PLL that Vivado supposed; the board's own may
+    be another (docs/overlay.md, KV260), which pynq's Clocks reads from its registers.
+
+    Raises
+    ------
+    DeviceError
+        If the clock stays faster than that: the array may then compute anything.
+    """
+    if wanted_mhz is None:
+        return float(pynq.Clocks.fclk0_mhz)
+    if abs(pynq.Clocks.fclk0_mhz - wanted_mhz) > _CLOCK_TOLERANCE * wanted_mhz:
+        pynq.Clocks.fclk0_mhz = wanted_mhz
+    found = float(pynq.Clocks.fclk0_mhz)
+    if found > (1 + _CLOCK_TOLERANCE) * wanted_mhz:
+        raise DeviceError(
+            f"the array's clock runs at {found:g} MHz, the overlay is built for {wanted_mhz:g}: set it with "
+            f"pynq.Clocks.fclk0_mhz, or build the overlay for this clock (--clock-mhz {found:g})"
+        )
+    return found
+
+
 def find_array(overlay: pynq.Overlay, bitfile: Path) -> str:
     names = [name for name, ip in overlay.ip_dict.items() if ip["driver"] is EieArray]
     if len(names) != 1:
         held = ", ".join(f"{name} ({ip['type']})" for name, ip in overlay.ip_dict.items())
         raise DeviceError(
-            f"{bitfile.with_suffix('.hwh').name} describes {len(names)} EIE arrays ({ARRAY_VLNV} or {PACKAGED_VLNV}), "
+            f"{bitfile.with_suffix('.hwh').name} describes {len(names)} EIE arrays ({ARRAY_VLNV} or {MODULE_VLNV}), "
             f"not one; it holds {held}: use the overlay of eie-pynq"
         )
     return names[0]

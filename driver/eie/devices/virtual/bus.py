@@ -15,8 +15,11 @@ from eie.devices.virtual.memory import Memory, VirtualBoardError
 _PERIPHERALS = 0xE000_0000
 """From here on the processing system's own registers lie, such as those of the clocks."""
 
-_PLL_SETTINGS = {0xF800_0108: 20 << 12, 0xFF5E_0020: 1 << 16 | 90 << 8}
-"""The PLL that the fabric's clock is made from: 1000 MHz on Zynq-7000, 1500 MHz on Zynq UltraScale+."""
+_PLL_REGISTERS = {"processing_system7": (0xF800_0108, 12, 50), "zynq_ultra_ps_e": (0xFF5E_0020, 8, 100 / 3)}
+"""The PLL that the fabric's clock is made from: its register, where in it the factor lies, and what this multiplies in
+MHz (AMD UG585, UG1087)."""
+_HALVED = 1 << 16
+"""On Zynq UltraScale+: half of that product."""
 
 _PATIENCE_SECONDS = 60.0
 
@@ -63,9 +66,11 @@ class Bus:
             return None
         if base not in self._peripherals:
             array = np.zeros(length // 4, np.uint32)
-            for address, value in _PLL_SETTINGS.items():
-                if base <= address < base + length:
-                    array[(address - base) // 4] = value
+            address, shift, crystal_mhz = _PLL_REGISTERS[self.board.processing_system]
+            if base <= address < base + length:
+                halved = self.board.processing_system == "zynq_ultra_ps_e"
+                factor = round(self.board.pll_mhz * (2 if halved else 1) / crystal_mhz)
+                array[(address - base) // 4] = factor << shift | (_HALVED if halved else 0)
             self._peripherals[base] = array
         return self._peripherals[base]
 

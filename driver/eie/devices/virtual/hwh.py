@@ -14,8 +14,8 @@ _DIVISOR_LIMIT = 64
 _AXI = "xilinx.com:interface:aximm:1.0"
 _STREAM = "xilinx.com:interface:axis:1.0"
 
-# Per processing system: type, general-purpose master and high-performance slave ports, the clocks' source in MHz and
-# the names of their parameters.
+# Per processing system: type, general-purpose master and high-performance slave ports, the clocks' source and the
+# names of their parameters.
 _SYSTEMS: dict[str, dict[str, Any]] = {
     "processing_system7": {
         "vlnv": "xilinx.com:ip:processing_system7:5.5",
@@ -23,7 +23,6 @@ _SYSTEMS: dict[str, dict[str, Any]] = {
         "master": "M_AXI_GP0",
         "slave": "S_AXI_HP0",
         "memory_block": "HP0_DDR_LOWOCM",
-        "clock_source_mhz": 1000,
         "enable": "PCW_FPGA_FCLK{i}_ENABLE",
         "source": "PCW_FCLK{i}_PERIPHERAL_CLKSRC",
         "divisor": "PCW_FCLK{i}_PERIPHERAL_DIVISOR{j}",
@@ -36,7 +35,6 @@ _SYSTEMS: dict[str, dict[str, Any]] = {
         "master": "M_AXI_HPM0_FPD",
         "slave": "S_AXI_HP0_FPD",
         "memory_block": "HP0_DDR_LOW",
-        "clock_source_mhz": 1500,
         "enable": "PSU__FPGA_PL{i}_ENABLE",
         "source": "PSU__CRL_APB__PL{i}_REF_CTRL__SRCSEL",
         "divisor": "PSU__CRL_APB__PL{i}_REF_CTRL__DIVISOR{j}",
@@ -71,7 +69,7 @@ def hwh_text(board: Board, *, vlnv: str = ARRAY_VLNV) -> str:
 
 def _processing_system(modules: Element, board: Board, system: dict[str, Any]) -> None:
     module = _module(modules, board.processing_system, f"{board.processing_system}_0", system["vlnv"], "PROCESSOR")
-    divisors = _divisors(system["clock_source_mhz"] / board.clock_mhz)
+    divisors = _divisors(board.pll_mhz / board.clock_mhz)
     parameters = {}
     for i in range(_CLOCKS):
         parameters[system["enable"].format(i=i)] = str(int(i == 0))
