@@ -7,9 +7,9 @@ import json
 import os
 import sys
 import tempfile
-from dataclasses import fields, replace
 from pathlib import Path
 
+from eie.contract.array_options import add_array_options, array_config
 from eie.contract.config import ArrayConfig
 from eie.errors import EieError
 
@@ -22,7 +22,7 @@ def main(arguments: list[str] | None = None) -> int:
     convert_parser.add_argument(
         "--board", metavar="NAME", help="the array of a board; parameters given besides it replace its own"
     )
-    add_config_options(convert_parser)
+    add_array_options(convert_parser)
     convert_parser.add_argument("-o", "--output", type=Path, required=True, metavar="DIR")
     convert_parser.add_argument("--hdl", choices=("VHDL", "Verilog", "both"), default="both")
     convert_parser.set_defaults(run=_convert)
@@ -36,30 +36,11 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
 
 
-def add_config_options(parser: argparse.ArgumentParser) -> None:
-    """Add an option for each array parameter; one that is not given is None."""
-    group = parser.add_argument_group("array parameters")
-    for field in fields(ArrayConfig):
-        names = [f"--{field.name.replace('_', '-')}"]
-        if field.name == "num_pes":
-            names.append("--pes")
-        if field.type == "bool":
-            group.add_argument(*names, action=argparse.BooleanOptionalAction, help=f"default {field.default}")
-        else:
-            group.add_argument(*names, type=int, metavar="N", help=f"default {field.default}")
-
-
-def config_of(options: argparse.Namespace, base: ArrayConfig | None = None) -> ArrayConfig:
-    """Return the array that the options describe; what they leave open is that of `base`, or the default."""
-    given = {field.name: getattr(options, field.name) for field in fields(ArrayConfig)}
-    return replace(base or ArrayConfig(), **{name: value for name, value in given.items() if value is not None})
-
-
 def _convert(options: argparse.Namespace) -> int:
     from eie.boards.board import board
     from eie_hw.conversion.convert import HDLS, convert
 
-    config = config_of(options, board(options.board).config if options.board else None)
+    config = array_config(options, board(options.board).config if options.board else None)
     for hdl in HDLS if options.hdl == "both" else (options.hdl,):
         files = convert(config, options.output, hdl)
         print(f"{hdl}: {len(files)} files in {options.output}")

@@ -1,4 +1,4 @@
-"""What the commands share: array options, reading inputs, progress, JSON."""
+"""What the commands share: devices, reading inputs, progress, JSON."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import argparse
 import json
 import sys
 import time
-from dataclasses import fields, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -14,52 +13,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from eie.contract.config import ArrayConfig
 from eie.devices.choice import DEVICES
 from eie.errors import EieError, PackError
 from eie.network.model import Model
 from eie.text import printable, printable_lines
 
-ARRAY_OPTIONS = {"num_pes": "--pes", "queue_depth": "--queue"}
-ARRAY_HELP = {
-    "num_pes": "processing elements",
-    "queue_depth": "depth of each PE's activation queue",
-    "index_bits": "width of a relative index",
-    "entries_per_word": "entries in a word of the sparse-matrix memory",
-    "entries": "entries per PE and bank",
-    "pointers": "column pointers per PE and bank",
-    "rows": "accumulators per PE",
-    "activations": "activations held on chip",
-    "banks": "banks of the pointer and sparse-matrix memories",
-    "codebooks": "codebooks held on chip",
-    "first_row": "carry a column's first row in its pointer word",
-    "skip_empty": "drop empty columns before the queue",
-    "balance_rows": "assign rows to PEs by their number of non-zeros",
-}
-
 Commands = argparse._SubParsersAction  # argparse has no public name for what add_subparsers returns
-
-
-def add_array_options(parser: argparse.ArgumentParser) -> None:
-    """Add an option for every parameter of the array; `array_config` reads them."""
-    group = parser.add_argument_group("array", "parameters of the EIE array; see eie.ArrayConfig")
-    group.add_argument("--paper", action="store_true", help="start from the paper's array, not from the boards'")
-    default = ArrayConfig()
-    for field in fields(ArrayConfig):
-        value = getattr(default, field.name)
-        option = ARRAY_OPTIONS.get(field.name, f"--{field.name.replace('_', '-')}")
-        text = f"{ARRAY_HELP[field.name]} (default: {'yes' if value is True else value})"
-        if isinstance(value, bool):
-            group.add_argument(option, dest=field.name, action=argparse.BooleanOptionalAction, help=text)
-        else:
-            group.add_argument(option, dest=field.name, type=int, metavar="N", help=text)
-
-
-def array_config(args: argparse.Namespace, base: ArrayConfig | None = None) -> ArrayConfig:
-    """Return the array that the options ask for; what they leave open is that of `base`, by default the boards'."""
-    given = {field.name: getattr(args, field.name) for field in fields(ArrayConfig)}
-    base = ArrayConfig.paper() if args.paper else base or ArrayConfig()
-    return replace(base, **{name: value for name, value in given.items() if value is not None})
 
 
 def add_device_option(parser: argparse.ArgumentParser) -> None:

@@ -7,21 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from eie.atomic import require_output
-from eie.cli.common import (
-    Commands,
-    Progress,
-    add_array_options,
-    add_json_option,
-    array_config,
-    bytes_text,
-    print_json,
-    print_text,
-    read_array,
-)
+from eie.cli.common import Commands, Progress, add_json_option, bytes_text, print_json, print_text, read_array
 from eie.compression.allocation import ALLOCATIONS
 from eie.compression.compensation import EFFORTS
 from eie.compression.compress import METHODS, compress
 from eie.compression.report import CompressionReport
+from eie.contract.array_options import add_array_options, array_config
 from eie.model_file.container import ENDING, describe, save
 from eie.network.limits import fitting_name
 from eie.network.readers import read_network

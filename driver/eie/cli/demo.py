@@ -6,18 +6,9 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from eie.cli.common import (
-    Commands,
-    Progress,
-    add_array_options,
-    add_device_option,
-    add_json_option,
-    array_config,
-    bytes_text,
-    print_json,
-    print_text,
-)
+from eie.cli.common import Commands, Progress, add_device_option, add_json_option, bytes_text, print_json, print_text
 from eie.compression.report import CompressionReport
+from eie.contract.array_options import add_array_options, array_config
 from eie.data.mnist import TEST_COUNT
 
 

@@ -8,16 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from eie.boards.board import board, board_names
-from eie.cli.common import (
-    Commands,
-    Progress,
-    add_array_options,
-    add_json_option,
-    array_config,
-    print_json,
-    print_text,
-    read_batch,
-)
+from eie.cli.common import Commands, Progress, add_json_option, print_json, print_text, read_batch
+from eie.contract.array_options import add_array_options, array_config
 from eie.cycle_model.throughput import TYPICAL_DENSITY, estimate
 from eie.model_file.container import load
 

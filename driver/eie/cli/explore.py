@@ -16,16 +16,8 @@ from numpy.typing import NDArray
 
 from eie.atomic import require_output
 from eie.boards.board import Board, board, board_names
-from eie.cli.common import (
-    ARRAY_HELP,
-    ARRAY_OPTIONS,
-    Commands,
-    Progress,
-    add_json_option,
-    print_json,
-    print_text,
-    read_batch,
-)
+from eie.cli.common import Commands, Progress, add_json_option, print_json, print_text, read_batch
+from eie.contract.array_options import array_group, option_help, option_name
 from eie.contract.config import ArrayConfig
 from eie.contract.fixed_point import ACTIVATION_MAX, quantise
 from eie.errors import ConfigError
@@ -58,13 +50,10 @@ def add_parser(commands: Commands) -> None:
     add_json_option(parser)
     _add_inputs(parser)
     _add_workers(parser)
-    group = parser.add_argument_group("array", "parameters of the EIE array; see eie.ArrayConfig")
-    group.add_argument("--paper", action="store_true", help="start from the paper's array, not from the boards'")
+    group = array_group(parser)
     for field in fields(ArrayConfig):
-        option = ARRAY_OPTIONS.get(field.name, f"--{field.name.replace('_', '-')}")
         metavar = "yes|no|both" if field.type == "bool" else "VALUES"
-        text = ARRAY_HELP.get(field.name, field.name.replace("_", " "))
-        group.add_argument(option, dest=field.name, metavar=metavar, help=text)
+        group.add_argument(option_name(field.name), dest=field.name, metavar=metavar, help=option_help(field.name))
     parser.set_defaults(command=_run)
 
 

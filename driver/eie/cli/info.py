@@ -7,17 +7,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-from eie.cli.common import (
-    Commands,
-    Progress,
-    add_array_options,
-    add_json_option,
-    array_config,
-    bytes_text,
-    print_json,
-    print_text,
-)
+from eie.cli.common import Commands, Progress, add_json_option, bytes_text, print_json, print_text
 from eie.compression.report import CompressionReport, compression_report
+from eie.contract.array_options import add_array_options, array_config
 from eie.contract.config import WORD_BYTES, ArrayConfig
 from eie.model_file.container import describe, load
 from eie.network.model import Model

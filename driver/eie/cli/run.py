@@ -12,17 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eie.atomic import replacing, require_output
-from eie.cli.common import (
-    Commands,
-    Progress,
-    add_array_options,
-    add_device_option,
-    add_json_option,
-    array_config,
-    print_json,
-    print_text,
-    read_batch,
-)
+from eie.cli.common import Commands, Progress, add_device_option, add_json_option, print_json, print_text, read_batch
+from eie.contract.array_options import add_array_options, array_config
 from eie.devices.choice import device_by_name
 from eie.model_file.container import load
 from eie.network.model import Model
