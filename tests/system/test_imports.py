@@ -15,9 +15,10 @@ CONTRACTS = api.read_configuration(str(ROOT / "pyproject.toml"))["contracts_opti
 
 def lint(**environment: str) -> subprocess.CompletedProcess:
     return subprocess.run(
-        [Path(sys.executable).with_name("lint-imports"), "--config", str(ROOT / "pyproject.toml"), "--no-cache"],
+        [Path(sys.executable).with_name("lint-imports"), "--no-cache"],
         capture_output=True,
         text=True,
+        cwd=ROOT,
         env={**os.environ, "COLUMNS": "200", **environment},
     )
 
@@ -46,7 +47,7 @@ def test_each_library_but_numpy_has_a_contract_that_says_who_may_import_it():
         ("eie.program.tiling", "eie.program.packing"),
         ("eie.atomic", "eie"),
         ("eie.runtime.transfers", "pynq"),
-        ("eie.network.model", "torch"),
+        ("eie.program.tiling", "torch"),
     ],
 )
 def test_an_import_against_the_rule_breaks_a_contract(importer, imported, tmp_path):
