@@ -108,7 +108,7 @@ def test_a_missing_overlay_is_named(virtual):
             {"identity": 0},
             r"at 0x[0-9a-f]{8}, where eie-\S+\.hwh has the array, the identity register reads 0x00000000",
         ),
-        ({"version": isa.VERSION << 8 | 99}, "the array has version 0x0163 .*, this driver speaks 0x0101"),
+        ({"version": isa.VERSION << 8 | 99}, "the array has version 0x0163 .*, this driver speaks 0x0102"),
         ({"queue_depth": 3}, "parameter registers hold what no array can have: queue_depth=3"),
         ({"queue_depth": 2}, "build hash 0x[0-9a-f]{8}, this version of the driver expects"),
     ],

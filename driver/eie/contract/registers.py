@@ -12,7 +12,7 @@ from eie.contract.config import ArrayConfig
 MAGIC = 0x31454945
 """Identity register: "EIE1" in little-endian bytes."""
 
-VERSION = 1
+VERSION = 2
 """Version of the register map; part of the build hash."""
 
 ADDRESS_BITS = 16
@@ -58,6 +58,13 @@ _FIXED = (
     Register("busy_high", 0x34, "r", "bits 63:32"),
     Register("stalled_low", 0x38, "r", "cycles in which the input stream waited for the array, bits 31:0"),
     Register("stalled_high", 0x3C, "r", "bits 63:32"),
+    Register(
+        "owner",
+        0x40,
+        "rw",
+        "who loaded what is in the memories, and how often: whatever the host wrote, 0 after a soft reset; "
+        "written by whole words only",
+    ),
 )
 
 _PARAMETERS_BASE = 0x80

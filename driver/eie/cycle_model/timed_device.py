@@ -32,10 +32,11 @@ class TimedDevice(EmulatedDevice):
     """
 
     def __init__(self, config: ArrayConfig | None = None, bytes_per_cycle: float = WORD_BYTES) -> None:
-        super().__init__(config)
         self.bytes_per_cycle = bytes_per_cycle
         self.programs: list[ProgramTiming] = []
         self._cycles = 0
+        self._blocked = np.zeros(1, np.int64)
+        super().__init__(config)
         self._blocked = np.zeros(self.config.num_pes, np.int64)
 
     def send(self, buffer: NDArray[np.uint8], reply_bytes: int = 0) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Protocol
 
 import numpy as np
@@ -53,6 +54,13 @@ class Device(Protocol):
     def close(self) -> None:
         """Free the device's resources."""
         ...
+
+
+def checked_deadline(deadline: float) -> float:
+    """Return a longest wait in seconds, or raise `DeviceError` unless it is a positive number."""
+    if isinstance(deadline, bool) or not isinstance(deadline, (int, float)) or not 0 < deadline < math.inf:
+        raise DeviceError(f"deadline is {deadline!r}; it must be a number of seconds above 0")
+    return float(deadline)
 
 
 def error_text(device: Device) -> str:

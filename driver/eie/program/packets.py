@@ -34,6 +34,15 @@ def split_program(words: NDArray[np.uint64], config: ArrayConfig, limit: int) ->
     return packets
 
 
+def count_instructions(words: NDArray[np.uint64], config: ArrayConfig) -> int:
+    """Return how many instructions a program of whole instructions has."""
+    count = position = 0
+    while position < len(words):
+        position = _instruction_end(words, position, config)
+        count += 1
+    return count
+
+
 def _instruction_end(words: NDArray[np.uint64], position: int, config: ArrayConfig) -> int:
     header = int(words[position])
     instruction = isa.BY_OPCODE.get(header & isa.OPCODE_MASK)

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import math
+import secrets
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from threading import RLock
 from types import MappingProxyType, TracebackType
 from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from eie.arguments import real_array, require_type
 from eie.contract import registers
+from eie.contract.config import ArrayConfig
 from eie.contract.fixed_point import as_activations, dequantise, quantise
 from eie.devices.interface import Device, check_identity, read_counter
 from eie.errors import DeviceError, PackError, VerificationError
@@ -23,6 +28,9 @@ from eie.runtime.transfers import Transfers
 from eie.runtime.verification import verify
 
 _Result = TypeVar("_Result")
+
+_OWNER_BITS, _GENERATION_BITS = 31, 8
+"""Of the register "owner": a random number that is not 0, whose low bits count loads."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +57,10 @@ class Counters:
 
 class Accelerator:
     """An EIE array and the models loaded on it.
+
+    Threads may share an accelerator: it does one thing after another. Several accelerators, notebooks or processes may
+    take turns on one array: each finds out that another has been there, and loads its models again; two that run at the
+    same moment get an error, never each other's answers.
 
     Parameters
     ----------
@@ -82,6 +94,10 @@ class Accelerator:
             from eie.devices.choice import device_by_name
 
             device = device_by_name(device)
+        if not isinstance(getattr(device, "config", None), ArrayConfig):
+            raise DeviceError(
+                f"device is {device!r}; it must be a device such as eie.EmulatedDevice(config), or the name of one"
+            )
         self.device = device
         self.config = device.config
         self.retry = retry
@@ -93,6 +109,9 @@ class Accelerator:
         self._current: Model | None = None
         self._failed = False
         self._scratch = np.empty(0, np.int16)
+        self._lock = RLock()
+        self._closed = False
+        self._owner = 0
         self.soft_reset()
 
     def __enter__(self) -> Accelerator:
@@ -103,20 +122,28 @@ class Accelerator:
 
     def close(self) -> None:
         """Free the buffers and the device."""
-        self._transfers.release()
-        self.device.close()
+        with self._lock:
+            if not self._closed:
+                self._closed = True
+                self._transfers.release()
+                self.device.close()
 
     def soft_reset(self) -> None:
         """Put the device back to its first state; loaded models are sent again when they are next run."""
-        self.device.write_register(registers.offset("control"), registers.CONTROL_SOFT_RESET)
-        self._loaded.clear()
-        self._memory = Memory(self.config)
-        self._failed = False
+        with self._lock:
+            self._require_open()
+            self.device.write_register(registers.offset("control"), registers.CONTROL_SOFT_RESET)
+            self._transfers.begin()
+            self._loaded.clear()
+            self._memory = Memory(self.config)
+            self._failed = False
+            self._claim(1 << _OWNER_BITS | secrets.randbits(_OWNER_BITS))
 
     def recover(self) -> None:
         """Make the device usable after an error: reset it and its DMA, and load again what was loaded."""
-        loaded = list(self._loaded)
-        with self._guard():
+        with self._lock, self._guard():
+            loaded = list(self._loaded)
+            check_identity(self.device)  # another overlay may have been loaded meanwhile
             self.soft_reset()
             for model in loaded:
                 self._load(model)
@@ -127,8 +154,10 @@ class Accelerator:
             from eie.model_file.container import load
 
             model = load(model)
-        self._attempt(lambda: self._load(model))
-        self._current = model
+        require_type(model, Model, "model", "an eie.Model or the path of a model file", PackError)
+        with self._lock:
+            self._attempt(lambda: self._load(model))
+            self._current = model
         return model
 
     def run(self, x: ArrayLike, *, verify: bool = False, model: Model | None = None) -> NDArray[np.float32]:
@@ -152,24 +181,27 @@ class Accelerator:
             If an output differs; the message names the layer, row, PE and tile.
         """
         model = self._choose(model)
-        x = np.asarray(x)
-        if x.ndim not in (1, 2) or x.shape[-1] != model.columns:
+        x = real_array(x, "x", PackError)
+        single = x.shape == (model.columns,)
+        if not single and (x.ndim < 2 or math.prod(x.shape[1:]) != model.columns):
             raise PackError(f"x has shape {x.shape}; model {model.name!r} takes (batch, {model.columns})")
         rows, bits = x.reshape(-1, model.columns), model.input_fraction_bits
-        outputs = self._run(model, lambda part: self._quantise(rows[part], bits), len(rows))
-        if verify:
-            self._verify(model, quantise(rows, bits), outputs)
-        with self.times.stage("unpack"):
-            y = dequantise(outputs, model.output_fraction_bits)
-        return y if x.ndim == 2 else y[0]
+        with self._lock:
+            outputs = self._run(model, lambda part: self._quantise(rows[part], bits), len(rows))
+            if verify:
+                self._verify(model, quantise(rows, bits), outputs)
+            with self.times.stage("unpack"):
+                y = dequantise(outputs, model.output_fraction_bits)
+        return y[0] if single else y
 
     def run_raw(self, a: ArrayLike, *, verify: bool = False, model: Model | None = None) -> NDArray[np.int16]:
         """Run a batch of int16 inputs in the model's fixed point: shape (B, C) -> int16, shape (B, R)."""
         model = self._choose(model)
         activations = as_activations(a, model.columns)
-        outputs = self._run(model, lambda part: activations[part], len(activations))
-        if verify:
-            self._verify(model, activations, outputs)
+        with self._lock:
+            outputs = self._run(model, lambda part: activations[part], len(activations))
+            if verify:
+                self._verify(model, activations, outputs)
         return outputs
 
     @property
@@ -192,12 +224,15 @@ class Accelerator:
 
     def clear_counters(self) -> None:
         """Set all counters to 0."""
-        self.device.write_register(registers.offset("control"), registers.CONTROL_CLEAR_COUNTERS)
+        with self._lock:
+            self._require_open()
+            self.device.write_register(registers.offset("control"), registers.CONTROL_CLEAR_COUNTERS)
 
     def _choose(self, model: Model | None) -> Model:
-        chosen = model or self._current
+        chosen = self._current if model is None else model
         if chosen is None:
             raise PackError("no model is loaded; call load(model) first")
+        require_type(chosen, Model, "model", "an eie.Model", PackError)
         return chosen
 
     def _run(self, model: Model, source: Callable[[slice], NDArray[np.int16]], batch: int) -> NDArray[np.int16]:
@@ -208,6 +243,8 @@ class Accelerator:
             outputs = self._transfers.run(first, source, batch)
             for segment in others:
                 outputs = self._transfers.run(segment, outputs.__getitem__, batch)
+            if not self._is_mine():
+                raise DeviceError("somebody else has taken the array in mid-run; run again to take it back")
             return outputs
 
         return self._attempt(run)
@@ -223,13 +260,27 @@ class Accelerator:
         for retry in (self.retry, False):
             try:
                 with self._guard():
-                    if self._failed:
+                    self._require_open()
+                    if self._failed or not self._is_mine():
                         self.recover()
                     return action()
             except DeviceError:
                 if not retry:
                     raise
         raise AssertionError("not reached")
+
+    def _require_open(self) -> None:
+        if self._closed:
+            raise DeviceError("the accelerator is closed; make another")
+
+    def _claim(self, owner: int) -> None:
+        """Let the array keep who has loaded it, and how often."""
+        self._owner = owner
+        self.device.write_register(registers.offset("owner"), owner)
+
+    def _is_mine(self) -> bool:
+        """Tell whether nobody else has reset, configured or loaded the array since the last load from here."""
+        return self.device.read_register(registers.offset("owner")) == self._owner
 
     @contextmanager
     def _guard(self) -> Iterator[None]:
@@ -251,6 +302,9 @@ class Accelerator:
                 packed = pack(model, self.config)
             self._memory = packed.memory
             self._loaded[model] = packed
+            # Before its weights go: another that has the same idea of the array, a forked process, must see it.
+            generation = self._owner + 1 & (1 << _GENERATION_BITS) - 1
+            self._claim(self._owner >> _GENERATION_BITS << _GENERATION_BITS | generation)
             if len(packed.weights):
                 self._transfers.send_program(packed.weights)
         return packed

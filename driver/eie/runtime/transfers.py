@@ -10,13 +10,17 @@ from types import TracebackType
 import numpy as np
 from numpy.typing import NDArray
 
+from eie.contract import registers
 from eie.contract.config import WORD_BYTES
 from eie.devices.interface import Device, error_text
 from eie.errors import DeviceError
+from eie.program.packets import count_instructions
 from eie.program.segment import Segment, inferences_per_transfer
 
 # Buffers grow in steps of this.
 _BUFFER_BYTES = 1 << 16
+# At the count of instructions before a difference is believed.
+_LOOKS = 10
 
 STAGES = ("quantise", "fill", "send", "wait", "unpack")
 """What the host does for a transfer, in order: floats to fixed point, activations into the buffer, flush and start of
@@ -96,6 +100,13 @@ class Transfers:
         self.device = device
         self.times = StageTimes()
         self._slots = [_Slot(), _Slot()]
+        self._sent = 0
+        self._counts: dict[tuple[int, int], tuple[Segment, int]] = {}
+
+    def begin(self) -> None:
+        """Forget what was sent: the device begins anew."""
+        self._sent = 0
+        self._counts.clear()
 
     def run(self, segment: Segment, source: Callable[[slice], NDArray[np.int16]], batch: int) -> NDArray[np.int16]:
         """Run a batch.
@@ -137,6 +148,7 @@ class Transfers:
         self.device.send(buffer)
         self.device.receive(0)
         self._raise_on_error()
+        self._account(count_instructions(words, self.device.config))
 
     def release(self) -> None:
         """Free the buffers."""
@@ -174,6 +186,7 @@ class Transfers:
         size = part.stop - part.start
         with self.times.stage("wait"):
             received = self._receive(size * segment.output_words)
+            self._account(self._instructions(segment, size))
         with self.times.stage("unpack"):
             outputs[part] = segment.unpack(received, size)
         self.times.inferences += size
@@ -185,6 +198,34 @@ class Transfers:
             self._raise_on_error(what)
             raise DeviceError(f"{what}, and the device reports no error")
         return received
+
+    def _instructions(self, segment: Segment, batch: int) -> int:
+        """Return how many instructions a batch of inferences has."""
+        units, rest = divmod(batch, segment.inferences)
+        whole = self._counted(segment, len(segment.unit)) if units else 0
+        return units * whole + (self._counted(segment, segment.ends[rest - 1]) if rest else 0)
+
+    def _counted(self, segment: Segment, words: int) -> int:
+        """Count the instructions in the first words of a segment's unit, once."""
+        key = id(segment), words
+        if key not in self._counts:
+            # The segment is kept, so that no other has its identity.
+            self._counts[key] = segment, count_instructions(segment.unit[:words], self.device.config)
+        return self._counts[key][1]
+
+    def _account(self, instructions: int) -> None:
+        """Compare what the device has executed with what was sent: a lost tail, or another's program, is no answer."""
+        self._sent += instructions
+        expected = self._sent & 0xFFFFFFFF
+        for _ in range(_LOOKS):  # what has left the DMA may still be on its way
+            executed = self.device.read_register(registers.offset("instructions"))
+            if executed == expected:
+                break
+        else:
+            raise DeviceError(
+                f"the array has executed {executed} instructions since its reset, {expected} were sent: a part of a "
+                "transfer was lost, or somebody else uses the array; what is on it is sent again with the next run"
+            )
 
     def _raise_on_error(self, context: str = "") -> None:
         text = error_text(self.device)

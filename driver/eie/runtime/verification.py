@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eie.errors import VerificationError
+from eie.network.limits import fitting_name
 from eie.network.model import Model
 from eie.network.reference import reference, reference_layer
 from eie.program.packing import PackedModel
@@ -53,7 +54,7 @@ def _first_difference(
     model, a = packed.model, activations[vector : vector + 1]
     for index, layer in enumerate(model.layers):
         right = reference_layer(layer, a)
-        got = run(Model([layer], name=f"{model.name}, layer {index}"), a)
+        got = run(Model([layer], name=fitting_name(f"{model.name}, layer {index}")), a)
         if not np.array_equal(got, right):
             at = int(np.flatnonzero(got[0] != right[0])[0])
             return _describe(packed, index, vector, at, int(got[0, at]), int(right[0, at]))

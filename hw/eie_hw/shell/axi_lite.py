@@ -77,6 +77,9 @@ def axi_lite(
     write_address = vector(len(bus.awaddr))
     write_byte = vector(8)
     write_enable = bit()
+    write_data = vector(32)
+    write_whole = bit()
+    owner = vector(32)
     have_address = bit()
     have_data = bit()
     responding = bit()
@@ -93,7 +96,8 @@ def axi_lite(
     broadcasts_low, broadcasts_high = offset("broadcasts_low") >> WORD_SHIFT, offset("broadcasts_high") >> WORD_SHIFT
     busy_low, busy_high = offset("busy_low") >> WORD_SHIFT, offset("busy_high") >> WORD_SHIFT
     stalled_low, stalled_high = offset("stalled_low") >> WORD_SHIFT, offset("stalled_high") >> WORD_SHIFT
-    control_offset, enable_offset = offset("control"), offset("interrupt_enable")
+    owner_index = offset("owner") >> WORD_SHIFT
+    control_offset, enable_offset, owner_offset = offset("control"), offset("interrupt_enable"), offset("owner")
     error_high = STATUS_ERROR_SHIFT + len(machine.error)
     fixed_high = _FIXED_BITS + WORD_SHIFT
     pe_high = _PE_SHIFT + len(pe_counters.pe)
@@ -141,6 +145,8 @@ def axi_lite(
                     bus.rdata.next = machine.instructions
                 elif index == enable:
                     bus.rdata.next[2:] = interrupt_enable
+                elif index == owner_index:
+                    bus.rdata.next = owner
                 elif index == cycles_low:
                     bus.rdata.next = wide.cycles[32:]
                 elif index == cycles_high:
@@ -174,6 +180,7 @@ def axi_lite(
             have_data.next = False
             responding.next = False
             interrupt_enable.next = 0
+            owner.next = 0
         elif have_address and have_data and not responding:
             have_address.next = False
             have_data.next = False
@@ -181,6 +188,10 @@ def axi_lite(
             if write_enable and write_address == control_offset:
                 soft_reset.next = write_byte[0]
                 pe_counters.clear.next = write_byte[1]
+                if write_byte[0]:
+                    owner.next = 0
+            if write_whole and write_address == owner_offset:
+                owner.next = write_data
             if write_enable and write_address == enable_offset:
                 interrupt_enable.next = write_byte[2:]
         else:
@@ -193,6 +204,8 @@ def axi_lite(
                 have_data.next = True
                 write_byte.next = bus.wdata[8:]
                 write_enable.next = bus.wstrb[0]
+                write_data.next = bus.wdata
+                write_whole.next = bus.wstrb == 15
 
     @always(clk.posedge)
     def interrupt_host():

@@ -132,6 +132,22 @@ def test_control_acts_once_for_each_write_of_its_low_byte(pause):
     assert master.reads == [2]
 
 
+@pytest.mark.parametrize("pause", [0, 0.6])
+def test_the_owner_is_kept_until_a_soft_reset_and_written_by_whole_words_only(pause):
+    master = Master(4, pause)
+    owner = registers.offset("owner")
+    master.read(owner)
+    master.write(owner, 0xDEADBEEF)
+    master.write(owner, 0x12345678, strobe=0x7)
+    master.write(CONTROL, registers.CONTROL_CLEAR_COUNTERS)
+    master.write(CONTROL, registers.CONTROL_SOFT_RESET, strobe=0xE)
+    master.read(owner)
+    master.write(CONTROL, registers.CONTROL_SOFT_RESET)
+    master.read(owner)
+    master.run()
+    assert master.reads == [0, 0xDEADBEEF, 0]
+
+
 def test_an_error_or_a_sent_packet_interrupts_if_enabled_until_it_is_cleared():
     master = Master(3, 0.3)
     levels = []

@@ -12,6 +12,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from eie.arguments import require_type
 from eie.contract import isa, registers
 from eie.contract.config import WORD_BYTES, ArrayConfig
 from eie.contract.isa import ErrorCode
@@ -38,7 +39,9 @@ class EmulatedDevice:
     """
 
     def __init__(self, config: ArrayConfig | None = None) -> None:
-        self.config = config or ArrayConfig()
+        self.config = ArrayConfig() if config is None else config
+        require_type(self.config, ArrayConfig, "config", "an eie.ArrayConfig", DeviceError)
+        self._closed = False
         self.machine = Machine(self.config)
         # The same few headers come with every inference.
         self._header = lru_cache(maxsize=1 << 16)(self._decode_header)
@@ -50,6 +53,7 @@ class EmulatedDevice:
 
     def allocate(self, nbytes: int) -> NDArray[np.uint8]:
         """Return a buffer of nbytes."""
+        self._require_open()
         return np.empty(nbytes, np.uint8)
 
     def release(self, buffer: NDArray[np.uint8]) -> None:
@@ -57,6 +61,7 @@ class EmulatedDevice:
 
     def send(self, buffer: NDArray[np.uint8], reply_bytes: int = 0) -> None:
         """Execute one packet of instructions."""
+        self._require_open()
         data = np.ascontiguousarray(buffer).view(np.uint8).ravel()
         if len(data) % WORD_BYTES:
             raise DeviceError(f"a transfer of {len(data)} bytes is not a multiple of {WORD_BYTES}")
@@ -65,6 +70,7 @@ class EmulatedDevice:
 
     def receive(self, nbytes: int) -> NDArray[np.uint8]:
         """Return the next packet, at most nbytes; empty if there is none."""
+        self._require_open()
         if not self._packets:
             return np.zeros(0, np.uint8)
         if len(self._packets[0]) > nbytes:
@@ -73,6 +79,7 @@ class EmulatedDevice:
 
     def read_register(self, offset: int) -> int:
         """Read a register of `eie.contract.registers`; an unknown offset reads 0."""
+        self._require_open()
         if offset in self._constants:
             return self._constants[offset]
         if offset >= registers.COUNTERS_BASE:
@@ -86,6 +93,7 @@ class EmulatedDevice:
             "error_index": self._error_index,
             "instructions": self._instructions & 0xFFFFFFFF,
             "interrupt_enable": self._interrupt_enable,
+            "owner": self._owner,
         }
         for name, count in self.wide_counts().items():
             values[f"{name}_low"], values[f"{name}_high"] = count & 0xFFFFFFFF, count >> 32
@@ -93,8 +101,11 @@ class EmulatedDevice:
 
     def write_register(self, offset: int, value: int) -> None:
         """Write a register of `eie.contract.registers`; writing a read-only one has no effect."""
+        self._require_open()
         if offset == registers.offset("interrupt_enable"):
             self._interrupt_enable = value & 3
+        elif offset == registers.offset("owner"):
+            self._owner = value & 0xFFFFFFFF
         elif offset == registers.offset("control"):
             if value & registers.CONTROL_SOFT_RESET:
                 self._soft_reset()
@@ -104,10 +115,17 @@ class EmulatedDevice:
                 self._interrupt = False
 
     def close(self) -> None:
-        """Nothing to free."""
+        """End the use of the device."""
+        self._closed = True
+
+    def _require_open(self) -> None:
+        if self._closed:
+            raise DeviceError("the emulated device is closed; open another")
 
     def _soft_reset(self) -> None:
         self.machine.reset()
+        self.clear_counters()
+        self._owner = 0
         self._error = ErrorCode.NONE
         self._error_index = 0
         self._instructions = 0
@@ -132,8 +150,11 @@ class EmulatedDevice:
         self.machine.clear_counts()
 
     def repeatable(self) -> bool:
-        """Return whether what was just run may run many times at once: it used nothing that was left from before."""
-        return not self.machine.stale and self.machine.dirty_rows == 0
+        """Return whether what was just run may run many times at once: it used nothing that was left from before.
+
+        What ends a packet to the host is not repeated: each repetition is a packet of its own.
+        """
+        return not self._output_ended and not self.machine.stale and self.machine.dirty_rows == 0
 
     def step(self, decoded: Decoded, payload: NDArray[np.uint64], state: State) -> None:
         """Carry out an instruction, once for each row of the payload, shape (B, words)."""
@@ -148,6 +169,7 @@ class EmulatedDevice:
     def _execute(self, words: NDArray[np.uint64]) -> None:
         position = start = 0
         self.machine.begin_unit()
+        self._output_ended = False
         unit: list[Decoded] = []
         while position < len(words):
             decoded = self._decode(words, position)
@@ -156,6 +178,7 @@ class EmulatedDevice:
             self.step(decoded, words[None, decoded.payload], self.machine.state)
             unit.append(decoded)
             position = decoded.payload.stop
+            self._output_ended |= decoded.values.get("last") == 1
             if decoded.instruction is isa.READ and self.repeatable():
                 length = position - start
                 repeats = count_repeats(words[start:], length, unit, start)

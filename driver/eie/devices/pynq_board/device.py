@@ -15,7 +15,7 @@ from eie.boards.board import design_build_hash
 from eie.boards.overlay_files import hwh_clock, hwh_memory, overlay_design
 from eie.contract import registers
 from eie.contract.config import WORD_BYTES
-from eie.devices.interface import error_text
+from eie.devices.interface import checked_deadline, error_text
 from eie.devices.pynq_board.channel import RECEIVE, SEND, Channel
 from eie.devices.pynq_board.overlay import (
     EieArray,
@@ -68,6 +68,7 @@ class PynqDevice:
         dma: str | None = None,
     ) -> None:
         self.deadline = deadline
+        self._closed = False
         self.overlay = open_overlay(str(bitfile))
         files = Path(self.overlay.bitfile_name)
         described = design_build_hash(overlay_design(files)[0].name)
@@ -89,10 +90,20 @@ class PynqDevice:
         self._source: NDArray[np.uint8] = np.zeros(0, np.uint8)
         self._under_way = False
 
+    @property
+    def deadline(self) -> float:
+        """Longest wait for a transfer, in seconds."""
+        return self._deadline
+
+    @deadline.setter
+    def deadline(self, seconds: float) -> None:
+        self._deadline = checked_deadline(seconds)
+
     # The device interface.
 
     def allocate(self, nbytes: int) -> NDArray[np.uint8]:
         """Return a buffer of contiguous memory."""
+        self._require_open()
         buffer = self._allocate(nbytes)
         self._buffers[id(buffer)] = buffer
         return buffer
@@ -105,6 +116,7 @@ class PynqDevice:
 
     def send(self, buffer: NDArray[np.uint8], reply_bytes: int = 0) -> None:
         """Start sending one packet, after making the DMA ready for its reply."""
+        self._require_open()
         if not isinstance(buffer, PynqBuffer):
             raise DeviceError(f"send takes a buffer of allocate, not {type(buffer).__name__}: the DMA reads it")
         if buffer.nbytes % WORD_BYTES or reply_bytes % WORD_BYTES:
@@ -128,11 +140,15 @@ class PynqDevice:
         DeviceError
             If DMA or array report an error, the reply ends early, or nothing has come of it by the deadline.
         """
+        self._require_open()
         if not self._under_way:
             return np.zeros(0, np.uint8)
         end = time.monotonic() + self.deadline
         while not self._finished():
             if time.monotonic() > end:
+                # The process may have been stopped while all came: a last look.
+                if self._finishes_yet():
+                    break
                 raise DeviceError(self._diagnosis(f"no end after {self.deadline:g} s"))
         received = 0
         if self._expected:
@@ -145,10 +161,12 @@ class PynqDevice:
 
     def read_register(self, offset: int) -> int:
         """Read a register of the array."""
+        self._require_open()
         return self.array.mmio.read(offset)
 
     def write_register(self, offset: int, value: int) -> None:
         """Write a register of the array; around a soft reset the DMA is reset and started."""
+        self._require_open()
         reset = offset == registers.offset("control") and value & registers.CONTROL_SOFT_RESET
         if reset:
             # The DMA first: nothing may still flow into the array when it begins anew.
@@ -160,6 +178,8 @@ class PynqDevice:
 
     def close(self) -> None:
         """Stop the DMA and free all buffers; the overlay stays loaded."""
+        if self._closed:
+            return
         if self._under_way:
             self._reset_dma()
         while self._buffers:
@@ -167,6 +187,11 @@ class PynqDevice:
         if self._reply is not None:
             self._reply.freebuffer()
         self._reply = None
+        self._closed = True
+
+    def _require_open(self) -> None:
+        if self._closed:
+            raise DeviceError("the device is closed; open it again with eie.PynqDevice(...)")
 
     # Transfers.
 
@@ -247,13 +272,17 @@ class PynqDevice:
     def _settle(self, end: float) -> None:
         """Wait until the array is idle after its reply; what it still has would be taken for the next reply."""
         while True:
+            late = time.monotonic() > end
             status = self.read_register(registers.offset("status"))
             if status >> registers.STATUS_ERROR_SHIFT & 0xFF:
                 raise DeviceError(self._diagnosis("the array has stopped"))
             if status & registers.STATUS_IDLE:
                 return
-            if time.monotonic() > end:
+            if late:
                 raise DeviceError(self._diagnosis(f"the array is not idle after {self.deadline:g} s"))
+
+    def _finishes_yet(self) -> bool:
+        return any(self._finished() for _ in range(_LAST_WORDS_POLLS))
 
     def _comes_yet(self) -> bool:
         return any(self._receiving.status().idle for _ in range(_LAST_WORDS_POLLS))

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import ctypes
+import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from eie.arguments import require_type
 from eie.contract import registers
 from eie.contract.config import WORD_BYTES, ArrayConfig
+from eie.devices.interface import checked_deadline
 from eie.devices.rtl.build import build
 from eie.errors import DeviceError
 
@@ -18,8 +22,8 @@ _CYCLES_AT_ONCE = 20_000
 _IDLE_CHECK_CYCLES = 100
 _RESET_CYCLES = 40
 """More than a soft reset takes from its write to its end: `eie_hw.shell.top.RESET_CYCLES` and what leads to it."""
-_PATIENCE = 2_000_000_000
-"""Cycles without any transfer and without becoming idle after which the hardware is declared stuck."""
+DEADLINE_SECONDS = 60.0
+"""Longest wait without any transfer and without becoming idle, after which the hardware is declared stuck."""
 
 
 class RtlDevice:
@@ -36,6 +40,8 @@ class RtlDevice:
         Probability of a pause before a word to the device and of refusing a word from it, 0 to below 1.
     seed : int
         Of the pauses.
+    deadline : float
+        Longest wait for the array while nothing moves, in seconds.
 
     Raises
     ------
@@ -49,14 +55,18 @@ class RtlDevice:
         source_pause: float = 0.0,
         sink_pause: float = 0.0,
         seed: int = 0,
+        deadline: float = DEADLINE_SECONDS,
     ) -> None:
-        self.config = config or ArrayConfig()
+        self.config = ArrayConfig() if config is None else config
+        require_type(self.config, ArrayConfig, "config", "an eie.ArrayConfig", DeviceError)
+        self.deadline = checked_deadline(deadline)
         self._library = _load(build(self.config))
         pauses = (int(p * (1 << 32)) for p in (source_pause, sink_pause))
-        self._handle = self._library.eie_open(seed, *pauses)
+        self._simulation = self._library.eie_open(seed, *pauses)
 
     def allocate(self, nbytes: int) -> NDArray[np.uint8]:
         """Return a buffer of nbytes."""
+        self._handle  # noqa: B018 (a closed device gives none)
         return np.empty(nbytes, np.uint8)
 
     def release(self, buffer: NDArray[np.uint8]) -> None:
@@ -108,17 +118,15 @@ class RtlDevice:
 
     def receive(self, nbytes: int) -> NDArray[np.uint8]:
         """Return the next packet, at most nbytes; empty if the device becomes idle without one."""
-        waited = 0
+        wait = _Wait(self.deadline)
         while not (words := self._library.eie_packet(self._handle)):
             if self._library.eie_run(self._handle, _CYCLES_AT_ONCE, 0):
-                waited = 0
+                wait = _Wait(self.deadline)
                 continue
             played_out = not self._library.eie_pending(self._handle) and self._idle()
             if played_out and not self._library.eie_packet(self._handle):
                 return np.zeros(0, np.uint8)
-            waited += _CYCLES_AT_ONCE
-            if waited > _PATIENCE:
-                raise DeviceError(f"the simulated array is stuck: no transfer for {waited} cycles; soft-reset it")
+            wait.go_on()
         if words * WORD_BYTES > nbytes:
             raise DeviceError(f"the device returned {words * WORD_BYTES} bytes, the receiver has room for {nbytes}")
         return self.take(words)[0].view(np.uint8)
@@ -126,7 +134,9 @@ class RtlDevice:
     def drain(self) -> None:
         """Clock until all input is taken and the device is idle."""
         self.play_out()
+        wait = _Wait(self.deadline)
         while not self._idle():
+            wait.go_on()
             self.run(_IDLE_CHECK_CYCLES)
 
     def read_register(self, offset: int) -> int:
@@ -160,8 +170,11 @@ class RtlDevice:
 
     def play_out(self) -> None:
         """Clock until all input is taken."""
+        wait = _Wait(self.deadline)
         while self._library.eie_pending(self._handle):
-            self._library.eie_run(self._handle, _CYCLES_AT_ONCE, 1)
+            if self._library.eie_run(self._handle, _CYCLES_AT_ONCE, 1):
+                wait = _Wait(self.deadline)
+            wait.go_on()
 
     def drop_streams(self) -> None:
         """Forget what is queued for the device and what has come from it, as a reset of the DMA does."""
@@ -179,9 +192,9 @@ class RtlDevice:
 
     def close(self) -> None:
         """Free the simulation."""
-        if self._handle:
-            self._library.eie_close(self._handle)
-            self._handle = None
+        if self._simulation:
+            self._library.eie_close(self._simulation)
+            self._simulation = None
 
     def __enter__(self) -> RtlDevice:
         return self
@@ -189,8 +202,27 @@ class RtlDevice:
     def __exit__(self, *exception: object) -> None:
         self.close()
 
+    @property
+    def _handle(self) -> Any:
+        """The simulation, or `DeviceError` once it is closed: its memory is freed."""
+        if not self._simulation:
+            raise DeviceError("the simulated array is closed; open another eie.RtlDevice")
+        return self._simulation
+
     def _idle(self) -> bool:
         return bool(self.peek_register(registers.offset("status")) & registers.STATUS_IDLE)
+
+
+class _Wait:
+    """A wait that ends with an error at a deadline in wall time."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds, self.end = seconds, time.monotonic() + seconds
+
+    def go_on(self) -> None:
+        """Raise `DeviceError` if it is too late."""
+        if time.monotonic() > self.end:
+            raise DeviceError(f"the simulated array is stuck: nothing moved for {self.seconds:g} s; soft-reset it")
 
 
 def _load(path: Path) -> ctypes.CDLL:
