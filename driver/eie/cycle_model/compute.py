@@ -6,8 +6,8 @@ The functions are plain Python over scalars; numba (extra "fast") compiles them 
 
 from __future__ import annotations
 
-from contextlib import suppress
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from eie.contract import pipeline
 from eie.contract.config import ArrayConfig
+from eie.just_in_time import compiled
 
 
 def _interpreted(function: Any) -> Any:
@@ -22,10 +23,8 @@ def _interpreted(function: Any) -> Any:
 
 
 _compile: Any = _interpreted
-with suppress(ImportError):
-    import numba
-
-    _compile = numba.njit(cache=True)
+if find_spec("numba") is not None:
+    _compile = compiled
 
 
 _GROUP_STAGE = 2

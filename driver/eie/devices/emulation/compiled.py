@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 
 from eie.contract.config import CODE_BITS, CODEBOOK_SIZE
+from eie.just_in_time import compiled
 
 _CODE_MASK = np.uint32(CODEBOOK_SIZE - 1)
 _CODE_BITS = np.uint32(CODE_BITS)
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[misc]
-def accumulate(column_starts, entries, codebook, activations, sums):  # type: ignore[no-untyped-def]
+def _accumulate(column_starts, entries, codebook, activations, sums):  # type: ignore[no-untyped-def]
     """Add every active column's entries to the sums, in place; see `TileMatrix.accumulate`."""
     for vector in range(activations.shape[0]):
         row = sums[vector]
@@ -23,3 +22,6 @@ def accumulate(column_starts, entries, codebook, activations, sums):  # type: ig
                 for i in range(np.uint64(column_starts[column]), np.uint64(column_starts[column + 1])):
                     entry = entries[i]
                     row[entry >> _CODE_BITS] += codebook[entry & _CODE_MASK] * activation
+
+
+accumulate = compiled(_accumulate, nogil=True)

@@ -20,6 +20,9 @@ _BLOCK_BATCH = 16
 _BLOCK_BYTES = 4 << 20
 # Entries added up at a time: the intermediate arrays stay in the cache.
 _SPARSE_ENTRIES = 1 << 16
+_EXACT_ENTRIES = 1 << 23
+_EXACT_COLUMNS = _EXACT_ENTRIES >> 16
+"""A PE has at most 2**16 entries of a column."""
 
 
 @dataclass(eq=False)
@@ -58,13 +61,18 @@ class TileMatrix:
     def accumulate(self, activations: NDArray[np.int16], codebook: NDArray[np.int16], sums: NDArray[np.int64]) -> None:
         """Add the products of a batch, int16, shape (B, columns), to its accumulators, shape (B, size or more).
 
-        A bank has at most 2**16 entries per PE and a product at most 30 bits, so float64 adds up exactly.
+        A product has at most 30 bits, so float64 adds up 2**23 exactly; where the ranges of pointers overlap there may
+        be more, which are added up in parts.
         """
         kernel = compiled_kernel()
         if kernel is not None:
             kernel(self.column_starts, self.entries, codebook.astype(np.int64), activations, sums)
             return
         decoded = self._decode(codebook)
+        if len(self.entries) > _EXACT_ENTRIES:
+            for a, row in zip(activations, sums, strict=True):
+                row[: self.size] += self._sparse_product(a, decoded)
+            return
         if decoded.dense is not None and len(activations) >= _DENSE_BATCH:
             products = activations.astype(np.float64) @ decoded.dense
         elif len(activations) >= _BLOCK_BATCH:
@@ -106,19 +114,21 @@ class TileMatrix:
             sums += activations[:, first:last].astype(np.float64) @ self._dense(decoded, first, last)
         return sums
 
-    def _sparse_product(self, activations: NDArray[np.int16], decoded: _Decoded) -> NDArray[np.float64]:
+    def _sparse_product(self, activations: NDArray[np.int16], decoded: _Decoded) -> NDArray[np.int64]:
         active = np.flatnonzero(activations)
         columns = [decoded.columns[column] for column in active.tolist()]
         counts, values = np.diff(self.column_starts)[active], activations[active].astype(np.float64)
-        step = max(1, _SPARSE_ENTRIES * len(columns) // max(1, int(counts.sum())))
-        sums = np.zeros(self.size)
+        step = max(1, min(_EXACT_COLUMNS, _SPARSE_ENTRIES * len(columns) // max(1, int(counts.sum()))))
+        sums = np.zeros(self.size, np.int64)
         for first in range(0, len(columns), step):
             part = slice(first, first + step)
             entries = np.concatenate(columns[part])
             products = np.repeat(values[part], counts[part])
             products *= _weights(entries)
             entries >>= WEIGHT_BITS
-            sums += np.bincount(entries.astype(np.intp, copy=False), weights=products, minlength=self.size)
+            sums += np.bincount(entries.astype(np.intp, copy=False), weights=products, minlength=self.size).astype(
+                np.int64
+            )
         return sums
 
 

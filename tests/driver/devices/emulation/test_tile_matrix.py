@@ -61,3 +61,22 @@ def test_another_codebook_gives_other_sums(way):
         sums = np.zeros((20, 24), np.int64)
         tile.accumulate(activations, codebook, sums)
         assert np.array_equal(sums, expected_sums(tile, activations, codebook))
+
+
+def test_numpy_alone_adds_up_more_entries_than_a_float_holds_exactly(monkeypatch):
+    """Columns whose ranges overlap may bring one accumulator more than 2**23 products of 30 bits."""
+    from eie.devices.emulation import tile_matrix
+
+    monkeypatch.setattr(tile_matrix, "_compiled", [None])
+    columns, each = 300, 1 << 15
+    starts = np.arange(columns + 1, dtype=np.intp) * each
+    entries = np.full(columns * each, 1, np.uint32)  # all of accumulator 0, code 1
+    counts = np.full((columns, 1), each, np.int32)
+    tile = tile_matrix.TileMatrix(starts, entries, counts, counts * 0, 1)
+    codebook = np.zeros(16, np.int16)
+    codebook[1] = 32767
+    activations = np.full((1, columns), 32767, np.int16)
+    activations[0, 0] = 32766
+    sums = np.zeros((1, 1), np.int64)
+    tile.accumulate(activations, codebook, sums)
+    assert int(sums[0, 0]) == 32767 * each * (32767 * (columns - 1) + 32766)
