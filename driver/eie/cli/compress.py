@@ -8,14 +8,18 @@ from typing import Any
 
 from eie.atomic import require_output
 from eie.cli.common import Commands, Progress, add_json_option, bytes_text, print_json, print_text, read_array
+from eie.cli.graphs import add_graph_options, bound_inputs, read_inputs
 from eie.compression.allocation import ALLOCATIONS
 from eie.compression.compensation import EFFORTS
-from eie.compression.compress import METHODS, compress
+from eie.compression.compress import compress
+from eie.compression.recipe import METHODS
 from eie.compression.report import CompressionReport
 from eie.contract.array_options import add_array_options, array_config
 from eie.model_file.container import ENDING, describe, save
+from eie.network.graph import Graph
 from eie.network.limits import fitting_name
-from eie.network.readers import read_network
+from eie.network.linear_maps import linear_nodes
+from eie.network.sources import read_any
 
 _STAGES = {
     "allocate": "measuring what pruning costs",
@@ -93,6 +97,7 @@ def add_parser(commands: Commands) -> None:
         metavar="A,B,C",
         help="names of all layers of such a file in the order of computing, where names and shapes do not settle it",
     )
+    add_graph_options(parser)
     parser.add_argument("--huffman", action=argparse.BooleanOptionalAction, default=True, help="Huffman-code the file")
     parser.add_argument("--name", help="the model's name (default: the file's)")
     add_json_option(parser)
@@ -105,16 +110,26 @@ def _run(args: argparse.Namespace) -> None:
     require_output(args.output, args.network, args.calibration, endings=(ENDING,))
     with Progress() as progress:
         progress("reading the network")
-        layers = read_network(
-            args.network, _ACTIVATIONS[args.hidden_activation], _ACTIVATIONS[args.last_activation], args.layers
+        network = read_any(
+            args.network,
+            _ACTIVATIONS[args.hidden_activation],
+            _ACTIVATIONS[args.last_activation],
+            args.layers,
+            outputs=args.outputs,
+            inputs=bound_inputs(args.fix),
         )
-        calibration = read_array(args.calibration) if args.calibration else None
+        if isinstance(network, Graph):
+            calibration: Any = read_inputs(args.calibration, network) if args.calibration else None
+            names = [name for node in linear_nodes(network).values() for name in node.names]
+        else:
+            calibration = read_array(args.calibration) if args.calibration else None
+            names = [layer.name for layer in network]
 
         def show(index: int, stage: str) -> None:
-            progress(f"layer {index + 1} of {len(layers)} ({layers[index].name}): {_STAGES[stage]}")
+            progress(f"layer {index + 1} of {len(names)} ({names[index]}): {_STAGES[stage]}")
 
         model = compress(
-            layers,
+            network,
             None if args.keep_zeros else args.density,
             calibration,
             method=args.method,

@@ -11,7 +11,7 @@ from eie.boards.board import board, board_names
 from eie.cli.common import Commands, Progress, add_json_option, print_json, print_text, read_batch
 from eie.contract.array_options import add_array_options, array_config
 from eie.cycle_model.throughput import TYPICAL_DENSITY, estimate
-from eie.model_file.container import load
+from eie.model_file.container import load_chain
 
 _MOST = 64
 """Inputs of a file that are used by default: they run one after another here, and few tell as much as many."""
@@ -55,7 +55,7 @@ def _run(args: argparse.Namespace) -> None:
     config = array_config(args, described.config)
     with Progress() as progress:
         progress("loading")
-        model = load(args.file)
+        model = load_chain(args.file)
         inputs = None
         if args.data:
             inputs = np.asarray(read_batch(args.data, model)[0][: _MOST if args.batch is None else args.batch])

@@ -25,7 +25,7 @@ from eie.exploration.explore import Exploration, explore
 from eie.exploration.figure import describe, pareto_figure
 from eie.exploration.pareto import limit_of, time_us
 from eie.exploration.results import Row
-from eie.model_file.container import load
+from eie.model_file.container import load_chain
 from eie.network.model import Model
 from eie.plots import FIGURE_ENDINGS, require_plots, save_figure
 
@@ -81,7 +81,7 @@ def _run(args: argparse.Namespace) -> None:
             require_output(args.plot.with_suffix(suffix), args.file, args.data)
     if args.output:
         require_output(args.output, args.file, args.data)
-    model = load(args.file)
+    model = load_chain(args.file)
     activations = _inputs(args, model)
     given = {field.name: getattr(args, field.name) for field in fields(ArrayConfig)}
     if find_spec("numba") is None:

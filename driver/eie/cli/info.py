@@ -12,6 +12,7 @@ from eie.compression.report import CompressionReport, compression_report
 from eie.contract.array_options import add_array_options, array_config
 from eie.contract.config import WORD_BYTES, ArrayConfig
 from eie.model_file.container import describe, load
+from eie.network.graph_model import GraphModel
 from eie.network.model import Model
 from eie.program.packing import pack
 
@@ -34,6 +35,8 @@ def _run(args: argparse.Namespace) -> None:
         progress("reading the file")
         description = describe(args.file)
         model = load(args.file)
+        if isinstance(model, GraphModel):
+            return _show_graph(args, model, description)
         progress(f"packing for {config.num_pes} PEs")
         report = compression_report(model, config)
         packed = packed_figures(model, config)
@@ -42,6 +45,23 @@ def _run(args: argparse.Namespace) -> None:
         print_json({"file": args.file, **description, **array})
     else:
         print_text(_text(args.file, description, report, config, packed))
+
+
+def _show_graph(args: argparse.Namespace, model: GraphModel, description: dict[str, Any]) -> None:
+    if args.json:
+        print_json({"file": args.file, **description})
+        return
+    size, dense = description["bytes"], description["float32_bytes"]
+    operators = ", ".join(f"{count} {name}" for name, count in sorted(description["operators"].items()))
+    report = CompressionReport.from_dict(model.metadata["compression"]).table() if model.metadata else ""
+    print(
+        f"{args.file}: model {description['name']!r}, file format version {description['version']}\n\n{report}\n\n"
+        f"size       {bytes_text(size)}, {dense / size:.1f} times smaller than the array's weights in float32\n"
+        f"inputs     {', '.join(map(str, model.graph.inputs))}\n"
+        f"outputs    {', '.join(map(str, model.graph.outputs))}\n"
+        f"operators  {operators}\n"
+        f"eie inspect {args.file} shows what runs where"
+    )
 
 
 def packed_figures(model: Model, config: ArrayConfig) -> dict[str, Any]:

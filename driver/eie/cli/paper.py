@@ -79,8 +79,8 @@ def _network(args: argparse.Namespace) -> tuple[Model, NDArray[np.int16]] | None
     if args.model is None or args.inputs is None:
         raise PackError("--model and --inputs go together: the model and vectors of activations to run it on")
     from eie.contract.fixed_point import quantise
-    from eie.model_file.container import load
+    from eie.model_file.container import load_chain
 
-    model = load(args.model)
+    model = load_chain(args.model)
     batch, _ = read_batch(args.inputs, model)
     return model, quantise(batch, model.input_fraction_bits)

@@ -13,9 +13,12 @@ from numpy.typing import NDArray
 
 from eie.atomic import replacing, require_output
 from eie.cli.common import Commands, Progress, add_device_option, add_json_option, print_json, print_text, read_batch
+from eie.cli.graphs import graph_text, read_inputs, run_graph, write_outputs
 from eie.contract.array_options import add_array_options, array_config
 from eie.devices.choice import device_by_name
+from eie.errors import PackError
 from eie.model_file.container import load
+from eie.network.graph_model import GraphModel
 from eie.network.model import Model
 from eie.runtime.accelerator import Accelerator
 
@@ -30,8 +33,19 @@ def add_parser(commands: Commands) -> None:
         description="Run a batch of inputs through a model on a device; write the outputs.",
     )
     parser.add_argument("file", metavar="FILE", type=Path, help="model file")
-    parser.add_argument("input", metavar="INPUT", type=Path, help=".npy or .npz, shape (inputs, columns) or (columns,)")
-    parser.add_argument("-o", "--output", metavar="OUT.npy", type=Path, help="where the outputs go")
+    parser.add_argument(
+        "input",
+        metavar="INPUT",
+        type=Path,
+        help=".npy or .npz, shape (inputs, columns) or (columns,); of a graph in its own shape, several inputs by name",
+    )
+    parser.add_argument(
+        "-o",
+        "--output",
+        metavar="OUT.npy",
+        type=Path,
+        help="where the outputs go; .npz for the outputs of a graph that has several",
+    )
     parser.add_argument("--raw", action="store_true", help="inputs and outputs are int16 in the model's fixed point")
     parser.add_argument("--verify", action="store_true", help="compare every output with the integer reference")
     add_device_option(parser)
@@ -43,10 +57,14 @@ def add_parser(commands: Commands) -> None:
 def _run(args: argparse.Namespace) -> None:
     config = array_config(args)
     if args.output:
-        require_output(args.output, args.file, args.input, endings=(".npy",))
+        require_output(args.output, args.file, args.input, endings=(".npy", ".npz"))
     with Progress() as progress:
         progress("loading")
         model = load(args.file)
+        if isinstance(model, GraphModel):
+            return _run_graph(args, model)
+        if args.output and args.output.suffix != ".npy":
+            raise PackError(f"{args.output}: outputs are written as .npy; name the file so")
         batch, single = read_batch(args.input, model)
         progress(f"preparing the {args.device} array")
         with Accelerator(device_by_name(args.device, config)) as accelerator:
@@ -83,6 +101,20 @@ def _run(args: argparse.Namespace) -> None:
         print_json(result)
     else:
         print_text(_text(result, model))
+
+
+def _run_graph(args: argparse.Namespace, model: GraphModel) -> None:
+    if args.raw:
+        raise PackError(f"{args.file}: holds a graph, whose inputs are no fixed point; leave --raw out")
+    inputs = read_inputs(args.input, model.graph)
+    with Accelerator(device_by_name(args.device, array_config(args))) as accelerator:
+        outputs, figures = run_graph(accelerator, model, inputs, args.verify)
+    if args.output:
+        write_outputs(args.output, outputs)
+    if args.json:
+        print_json({**figures, "device": args.device, "output": args.output})
+    else:
+        print(graph_text(figures, args.device))
 
 
 def run_in_steps(

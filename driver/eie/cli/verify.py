@@ -11,11 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eie.cli.common import Commands, Progress, add_device_option, add_json_option, print_json, print_text, read_batch
+from eie.cli.graphs import graph_text, read_inputs, run_graph
+from eie.compression.graphs import graph_calibration
 from eie.contract.array_options import add_array_options, array_config
 from eie.contract.fixed_point import ACTIVATION_MAX, ACTIVATION_MIN, as_activations, quantise
 from eie.devices.choice import device_by_name
 from eie.errors import PackError
 from eie.model_file.container import load
+from eie.network.graph_model import GraphModel
 from eie.network.limits import fitting_name
 from eie.network.model import Model
 from eie.network.reference import reference_layer
@@ -54,6 +57,8 @@ def _run(args: argparse.Namespace) -> None:
     with Progress() as progress:
         progress("loading")
         model = load(args.file)
+        if isinstance(model, GraphModel):
+            return _verify_graph(args, model)
         given = None if args.inputs.lstrip("+-").isdigit() else _activations(args.inputs, model)
         count = _count(args.inputs) if given is None else len(given)
         checks = []
@@ -75,6 +80,20 @@ def _run(args: argparse.Namespace) -> None:
         print_json(result)
     else:
         print_text(_text(result))
+
+
+def _verify_graph(args: argparse.Namespace, model: GraphModel) -> None:
+    """Compare every result of the array while a graph runs, on given inputs or on standard normal ones."""
+    if args.inputs.lstrip("+-").isdigit():
+        inputs = graph_calibration(model.graph, None, _count(args.inputs))
+    else:
+        inputs = read_inputs(Path(args.inputs), model.graph)
+    with Accelerator(device_by_name(args.device, array_config(args))) as accelerator:
+        _, figures = run_graph(accelerator, model, inputs, verify=True)
+    if args.json:
+        print_json({**figures, "device": args.device})
+    else:
+        print(graph_text(figures, args.device))
 
 
 def _cases(

@@ -3,43 +3,53 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from eie.compression.allocation import ALLOCATIONS, Density, checked, given_counts, is_number, loss_curves, spread
+from eie.compression.allocation import Density, checked, given_counts, loss_curves, spread
 from eie.compression.calibration import calibration_inputs, split
-from eie.compression.compensation import EFFORTS, Compensated, compensate
+from eie.compression.compensation import Compensated, compensate
+from eie.compression.graphs import compress_graph
+from eie.compression.layers import by_magnitude, fixed_point, is_exact, plain_density, weight_sqnr
 from eie.compression.least_squares import least_squares
-from eie.compression.pruning import keep_count
-from eie.compression.report import CompressionReport, LayerReport, layer_report, sqnr_db
-from eie.compression.scaling import activation_fraction_bits, choose_scales
+from eie.compression.recipe import Recipe
+from eie.compression.report import CompressionReport, LayerReport, layer_report
+from eie.compression.scaling import activation_fraction_bits
 from eie.compression.sensitivity import importances
-from eie.compression.sharing import SHARED_VALUES, share
 from eie.compression.trace import Trace
 from eie.compression.warning import accuracy_warnings
 from eie.contract.config import ArrayConfig
 from eie.errors import AccuracyWarning, NetworkError
+from eie.network.graph import Graph
 from eie.network.limits import fitting_name
 from eie.network.model import Dense, Layer, Model
-from eie.network.readers import read_network
-
-METHODS = ("compensated", "magnitude")
+from eie.network.sources import read_any
 
 STAGES = ("prune", "share", "scale", "measure")
 """Stages of a layer in the order in which `progress` hears of them; before them all, "allocate" where losses decide."""
 
 
+@overload
+def compress(network: Sequence[Dense] | Dense, *arguments: Any, **options: Any) -> Model: ...
+
+
+@overload
+def compress(network: Any, *arguments: Any, **options: Any) -> Any: ...
+
+
 def compress(
-    network: Sequence[Dense] | Dense | str | Path,
+    network: Any,
     density: Density = 0.09,
-    calibration: ArrayLike | None = None,
+    calibration: Any = None,
     *,
+    outputs: Collection[str] | None = None,
+    inputs: Mapping[str, ArrayLike] | None = None,
     method: str | None = None,
     allocation: str | None = None,
     effort: str = "auto",
@@ -51,20 +61,25 @@ def compress(
     config: ArrayConfig | None = None,
     name: str | None = None,
     progress: Callable[[int, str], None] | None = None,
-) -> Model:
-    """Compress a network of fully connected layers.
+) -> Any:
+    """Compress a network: fully connected layers, or a graph whose linear maps become layers.
 
     Parameters
     ----------
-    network : sequence of Dense, Dense, or path of a .npz, .safetensors or .onnx file
-        See `eie.network.readers.read_network` for what a file may hold.
+    network : sequence of Dense, Dense, path of a .npz, .safetensors or .onnx file, or a graph
+        See `eie.network.readers.read_any` for what a file may hold and what else may be given.
     density : float, sequence of float or None, mapping of layer names to float or None, or None
         Weights to keep over all weights, above 0 and at most 1, for the network or for each layer. None keeps the
         network's own zeros: for a network that is already pruned, or pruned and shared.
     calibration : array_like, shape (B, C), float, optional
         Typical inputs, without labels; a thousand or two for a network of some hundred inputs. Without them, 64 vectors
         of independent standard normal values stand in for the ranges of the activations, which suits inputs of about
-        that size only, and there is no compensation.
+        that size only, and there is no compensation. A graph takes its own shape; several inputs in a dict by
+        name, or a tuple.
+    outputs : collection of str, optional
+        Tensors at which a graph is to end.
+    inputs : mapping of str to array_like, optional
+        Inputs of a graph that are to be constant from now on.
     method : {"compensated", "magnitude"}, optional
         "compensated", the default with a calibration: weights that cost least go, and the weights that stay, the shared
         values and the biases make up for them, so that each layer, on what the compressed layers before it
@@ -72,7 +87,7 @@ def compress(
         values stays as it is. "magnitude": the smallest weights go, the rest stays as it is.
     allocation : {"loss", "uniform", "magnitude"}, optional
         How a single density is spread over the layers: by what it costs at the network's output (the default with
-        compensation), alike, or by one threshold of magnitude.
+        compensation; of a graph: alike), alike, or by one threshold of magnitude.
     effort : {"auto", "fast", "thorough"}
         Of compensation: exact for every row, one inverse for all rows of a layer, or the former where a layer is small.
     sharing : {"kmeans", "linear"}
@@ -93,7 +108,7 @@ def compress(
 
     Returns
     -------
-    Model
+    Model, or GraphModel if the network is more than a chain of fully connected layers
         ``metadata["compression"]`` holds the recipe and the figures of every layer; see
         `eie.compression.report.CompressionReport`.
 
@@ -112,69 +127,34 @@ def compress(
     MissingExtraError
         If k-means or the file's format needs a package that is not installed.
     """
-    floats = _named(read_network(network, hidden_activation, last_activation, layers))
+    found = read_any(
+        network, hidden_activation, last_activation, layers, outputs=outputs, inputs=inputs, example=calibration
+    )
+    if name is None:
+        name = fitting_name(Path(network).stem) if isinstance(network, (str, Path)) else "model"
+    if isinstance(found, Graph):
+        recipe = Recipe.of(density, calibration is not None, method, allocation or "uniform", effort, sharing, headroom)
+        return compress_graph(found, density, calibration, recipe, config or ArrayConfig(), name, progress)
+    floats = _named(found)
     recipe = Recipe.of(density, calibration is not None, method, allocation, effort, sharing, headroom)
-    inputs = calibration_inputs(calibration, floats[0].weight.shape[1])
-    job = _Job(floats, recipe, inputs, config or ArrayConfig(), progress or (lambda layer, stage: None))
+    data = calibration_inputs(calibration, floats[0].weight.shape[1])
+    job = _Job(floats, recipe, data, config or ArrayConfig(), progress or (lambda layer, stage: None))
     counts = job.counts(density)
     compressed, report = job.run(counts)
     for text in accuracy_warnings(floats, report, [count is None for count in counts], calibration is not None):
         warnings.warn(text, AccuracyWarning, stacklevel=2)
-    if name is None:
-        name = fitting_name(Path(network).stem) if isinstance(network, (str, Path)) else "model"
     about = {
-        "density": _plain(density),
+        "density": plain_density(density),
         **asdict(recipe),
         "calibration": {
-            "samples": len(inputs),
+            "samples": len(data),
             "source": "given" if calibration is not None else "standard normal",
             "measured": len(job.measured),
-            "held_out": len(job.fitted) < len(inputs),
+            "held_out": len(job.fitted) < len(data),
         },
         "array": job.config.to_dict(),
     }
     return Model(compressed, name, {"compression": {**about, **report.to_dict()}})
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """How a network is compressed, apart from how much; see `compress`."""
-
-    method: str
-    allocation: str
-    effort: str
-    sharing: str
-    headroom: float
-
-    @classmethod
-    def of(
-        cls,
-        density: Density,
-        calibrated: bool,
-        method: str | None,
-        allocation: str | None,
-        effort: str,
-        sharing: str,
-        headroom: float,
-    ) -> Recipe:
-        """Check what a caller asks for, and fill in the defaults."""
-        if not is_number(headroom) or not 1 <= headroom < np.inf:
-            raise NetworkError(f"headroom is {headroom!r}; it must be at least 1 and finite")
-        method = method or ("compensated" if calibrated else "magnitude")
-        if allocation is None:
-            allocation = "loss" if method == "compensated" and is_number(density) else "uniform"
-        for what, value, known in (
-            ("method", method, METHODS),
-            ("allocation", allocation, ALLOCATIONS),
-            ("effort", effort, EFFORTS),
-        ):
-            if value not in known:
-                raise NetworkError(f"{what} {value!r} is not known; {', '.join(map(repr, known))} are")
-        if method == "compensated" and not calibrated:
-            raise NetworkError('method="compensated" needs calibration inputs: what is pruned is made up for on them')
-        if allocation == "loss" and (method != "compensated" or not is_number(density)):
-            raise NetworkError('allocation="loss" takes one density for the network, and method="compensated"')
-        return cls(method, allocation, effort, sharing, float(headroom))
 
 
 class _Job:
@@ -223,8 +203,8 @@ class _Job:
         """Choose a layer's weights, shared values and biases."""
         tell("prune")
         dense = self.layers[index]
-        if not self.compensated or _is_exact(dense.weight, count):
-            return _by_magnitude(dense, count, self.recipe.sharing, tell)
+        if not self.compensated or is_exact(dense.weight, count):
+            return by_magnitude(dense, count, self.recipe.sharing, tell)
         given, inputs = trace.given[self.fitted], trace.inputs()
         inputs = given if inputs is trace.given else inputs[self.fitted]
         task = least_squares(dense.weight, dense.bias, given, inputs, self.importances[index])
@@ -241,29 +221,10 @@ class _Job:
             raise NetworkError(
                 f"layer {dense.name!r}: the calibration inputs overflow float32 here; scale the network down"
             )
-        row_indices, codes = _by_column(chosen.codes)
-        scales = choose_scales(
-            chosen.centroids,
-            codes,
-            row_indices,
-            chosen.shared_bias,
-            trace.fraction_bits,
-            peak * self.recipe.headroom,
-            dense.name,
-        )
-        layer = Layer.from_dense_codes(
-            chosen.codes,
-            scales.codebook(chosen.centroids),
-            scales.bias(chosen.shared_bias),
-            scales.shift,
-            dense.activation == "relu",
-            input_fraction_bits=scales.input_fraction_bits,
-            output_fraction_bits=scales.output_fraction_bits,
-            weight_fraction_bits=scales.weight_fraction_bits,
-            name=dense.name,
-        )
+        relu, peak = dense.activation == "relu", peak * self.recipe.headroom
+        layer = fixed_point(chosen, relu, trace.fraction_bits, peak, dense.name)
         tell("measure")
-        ratios = {"weight_sqnr_db": _weight_sqnr(chosen, layer), **trace.finish(layer, chosen)}
+        ratios = {"weight_sqnr_db": weight_sqnr(chosen, layer), **trace.finish(layer, chosen)}
         return layer, layer_report(layer, self.config, **ratios)
 
 
@@ -273,44 +234,6 @@ def _named(layers: Sequence[Dense]) -> list[Dense]:
         layer if layer.name else Dense(layer.weight, layer.bias, layer.activation, f"layer{i}")
         for i, layer in enumerate(layers)
     ]
-
-
-def _is_exact(weight: NDArray[np.float32], count: int | None) -> bool:
-    """Tell whether a layer loses nothing: all its weights stay, and a codebook holds their values."""
-    kept = weight[weight != 0]
-    return (count is None or count >= len(kept)) and len(np.unique(kept)) <= SHARED_VALUES
-
-
-def _by_magnitude(dense: Dense, count: int | None, sharing: str, tell: Callable[[str], None]) -> Compensated:
-    """Keep the largest weights as they are, and share values among them."""
-    mask = dense.weight != 0 if count is None else keep_count([dense.weight], count)[0]
-    tell("share")
-    codes = np.zeros(mask.shape, np.uint8)
-    centroids, codes[mask] = share(dense.weight[mask], sharing)
-    bias = np.zeros(len(mask), np.float32) if dense.bias is None else dense.bias
-    return Compensated(dense.weight, bias, mask, codes, centroids, bias)
-
-
-def _by_column(codes: NDArray[np.uint8]) -> tuple[NDArray[np.int32], NDArray[np.uint8]]:
-    """Return rows and codes of the stored weights."""
-    rows, columns = np.nonzero(codes)
-    return rows.astype(np.int32), codes[rows, columns]
-
-
-def _weight_sqnr(chosen: Compensated, layer: Layer) -> float | None:
-    """Absent weights are exact, so only the stored ones count."""
-    values = chosen.weight[chosen.mask]
-    stored = np.ldexp(layer.codebook.astype(np.float64), -layer.weight_fraction_bits)[chosen.codes[chosen.mask]]
-    return sqnr_db(values, stored)
-
-
-def _plain(density: Density) -> Any:
-    """Return a density without numpy's types, for JSON."""
-    if isinstance(density, Mapping):
-        return {name: _plain(share) for name, share in density.items()}
-    if density is None or isinstance(density, (Sequence, np.ndarray)):
-        return None if density is None else [_plain(share) for share in density]
-    return float(density)
 
 
 def _peak(activations: NDArray[np.float32]) -> float:

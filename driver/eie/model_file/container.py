@@ -13,29 +13,32 @@ from typing import Any, NamedTuple
 from eie.arguments import require_type
 from eie.atomic import replacing, require_output
 from eie.errors import EieError, ModelFileError
-from eie.model_file.fields import Reader, Writer
+from eie.model_file.fields import Content, Reader, Writer
+from eie.model_file.graph_section import decode_graph, encode_graph, graph_summary
 from eie.model_file.huffman import deflate, inflate
 from eie.model_file.layer_record import LayerRecord
+from eie.network.graph_model import GraphModel
 from eie.network.limits import ALL_LINES_LIMIT, LAYERS_LIMIT, METADATA_LIMIT, metadata_text
 from eie.network.model import Model
 
 ENDING = ".eie"
 MAGIC = b"\x89EIE"
-VERSION = 1
+VERSION = 2
+"""Newest version. A chain of layers is written as version 1, which any release reads; a graph needs version 2."""
 _PREFIX = struct.Struct("<4sBII")
 """Magic, version, CRC-32 of the body, bytes of the body."""
 
 BODY_LIMIT = 1 << 30
 
 
-def save(model: Model, path: str | os.PathLike[str], huffman: bool = True) -> int:
+def save(model: Model | GraphModel, path: str | os.PathLike[str], huffman: bool = True) -> int:
     """Write a model file.
 
     The file appears under its name only when it is complete.
 
     Parameters
     ----------
-    model : Model
+    model : Model or GraphModel
     path : path-like
         Its ending is .eie; a file of that name is replaced, whole or not at all.
     huffman : bool
@@ -51,7 +54,7 @@ def save(model: Model, path: str | os.PathLike[str], huffman: bool = True) -> in
     ModelFileError
         If the file cannot be written, or its metadata were changed to what is not JSON.
     """
-    require_type(model, Model, "what is saved", "an eie.Model", ModelFileError)
+    require_type(model, (Model, GraphModel), "what is saved", "an eie.Model or eie.GraphModel", ModelFileError)
     require_type(path, (str, os.PathLike), "path", "text or a path", ModelFileError)
     try:
         require_output(path, endings=(ENDING,))
@@ -62,20 +65,21 @@ def save(model: Model, path: str | os.PathLike[str], huffman: bool = True) -> in
         raise ModelFileError(f"{error}") from error
 
 
-def _write(model: Model, path: str | os.PathLike[str], huffman: bool) -> int:
+def _write(model: Model | GraphModel, path: str | os.PathLike[str], huffman: bool) -> int:
     body = _encode_body(model, huffman)
-    data = _PREFIX.pack(MAGIC, VERSION, zlib.crc32(body), len(body)) + body
+    version = VERSION if isinstance(model, GraphModel) else 1
+    data = _PREFIX.pack(MAGIC, version, zlib.crc32(body), len(body)) + body
     with replacing(path) as partial:
         partial.write_bytes(data)
     return len(data)
 
 
-def load(path: str | os.PathLike[str]) -> Model:
+def load(path: str | os.PathLike[str]) -> Model | GraphModel:
     """Read a model file.
 
     Returns
     -------
-    Model
+    Model or GraphModel
         Equal to the model that was saved, bit for bit.
 
     Raises
@@ -85,9 +89,20 @@ def load(path: str | os.PathLike[str]) -> Model:
     """
     require_type(path, (str, os.PathLike), "path", "text or a path", ModelFileError)
     with _named(path):
-        body = Reader(_read_body(Path(path)))
-        name, metadata, entries = _read_header(body)
-        return Model([entry.record.decode() for entry in entries], name, metadata)
+        version, body = _read_body(Path(path))
+        name, metadata, entries, graph = _read_header(Reader(body), version)
+        layers = [entry.record.decode() for entry in entries]
+        return Model(layers, name, metadata) if graph is None else decode_graph(graph, layers, name, metadata)
+
+
+def load_chain(path: str | os.PathLike[str]) -> Model:
+    """Read a model file that holds a chain of layers: as `load`, and a graph is an error."""
+    model = load(path)
+    if not isinstance(model, Model):
+        raise ModelFileError(
+            f"{path}: holds a graph, which this does not take; eie run, eie verify, eie info and eie inspect do"
+        )
+    return model
 
 
 def describe(path: str | os.PathLike[str]) -> dict[str, Any]:
@@ -98,7 +113,7 @@ def describe(path: str | os.PathLike[str]) -> dict[str, Any]:
     dict
         ``version``, ``name``, ``metadata``, ``bytes``, ``plain_bytes`` (what `save` writes with ``huffman=False``),
         ``float32_bytes``, and ``layers``: for each its header fields, ``bytes``, ``plain_bytes`` and ``sections``
-        (bytes by name).
+        (bytes by name). Of a graph also ``graph_bytes`` and ``operators`` (how often each occurs).
 
     Raises
     ------
@@ -107,17 +122,19 @@ def describe(path: str | os.PathLike[str]) -> dict[str, Any]:
     """
     require_type(path, (str, os.PathLike), "path", "text or a path", ModelFileError)
     with _named(path):
-        data = _read_body(Path(path))
-        name, metadata, entries = _read_header(Reader(data))
+        version, data = _read_body(Path(path))
+        name, metadata, entries, graph = _read_header(Reader(data), version)
+        of_graph = {} if graph is None else {"graph_bytes": len(graph), "operators": graph_summary(graph)}
     size = _PREFIX.size + len(data)
     return {
-        "version": VERSION,
+        "version": version,
         "name": name,
         "metadata": metadata,
         "bytes": size,
         "plain_bytes": size + sum(entry.plain_bytes - entry.bytes for entry in entries),
         "float32_bytes": sum(4 * entry.record.rows * entry.record.columns for entry in entries),
         "layers": [_describe_layer(entry) for entry in entries],
+        **of_graph,
     }
 
 
@@ -147,11 +164,11 @@ class _named:  # noqa: N801 - a context manager reads as a verb
             raise ModelFileError(f"{self.path}: cannot be read ({error.strerror or error})") from error
         if isinstance(error, MemoryError):
             raise ModelFileError(f"{self.path}: there is not enough memory for what it declares") from error
-        if isinstance(error, (EieError, ValueError, OverflowError, RecursionError)):
+        if isinstance(error, (EieError, ValueError, OverflowError, RecursionError, KeyError, TypeError)):
             raise ModelFileError(f"{self.path}: {error}") from error
 
 
-def _read_body(path: Path) -> bytes:
+def _read_body(path: Path) -> tuple[int, bytes]:
     status = path.stat()
     if not stat.S_ISREG(status.st_mode):  # opening a pipe would wait for ever
         raise ModelFileError("not a regular file")
@@ -162,8 +179,10 @@ def _read_body(path: Path) -> bytes:
         if len(prefix) < _PREFIX.size:
             raise ModelFileError(f"truncated: {len(prefix)} bytes, fewer than the {_PREFIX.size} of the prefix")
         _, version, checksum, length = _PREFIX.unpack(prefix)
-        if version != VERSION:
-            raise ModelFileError(f"format version {version}; this release reads version {VERSION}: update eie-pynq")
+        if not 1 <= version <= VERSION:
+            raise ModelFileError(
+                f"format version {version}; this release reads versions 1 to {VERSION}: update eie-pynq"
+            )
         if length > BODY_LIMIT:
             raise ModelFileError(f"declares {length} bytes; the limit is {BODY_LIMIT}")
         if status.st_size != _PREFIX.size + length:
@@ -173,10 +192,10 @@ def _read_body(path: Path) -> bytes:
         body = file.read(length)
     if len(body) != length or zlib.crc32(body) != checksum:
         raise ModelFileError("the checksum does not match: the file is damaged; copy it anew")
-    return body
+    return version, body
 
 
-def _read_header(body: Reader) -> tuple[str, dict[str, Any], list[_Entry]]:
+def _read_header(body: Reader, version: int) -> tuple[str, dict[str, Any], list[_Entry], Content | None]:
     name = body.text("model name")
     metadata = json.loads(inflate(body.section("metadata"), METADATA_LIMIT))
     metadata_text(metadata)
@@ -189,11 +208,12 @@ def _read_header(body: Reader) -> tuple[str, dict[str, Any], list[_Entry]]:
         lines += record.rows + record.columns
         if lines > ALL_LINES_LIMIT:
             raise ModelFileError(f"the layers have {lines} rows and columns or more; the limit is {ALL_LINES_LIMIT}")
+    graph = body.section("graph") if version >= 2 else None
     body.end("the model")
-    return name, metadata, entries
+    return name, metadata, entries, graph
 
 
-def _encode_body(model: Model, huffman: bool) -> bytes:
+def _encode_body(model: Model | GraphModel, huffman: bool) -> bytes:
     body = Writer()
     body.text("model name", model.name)
     body.section(deflate(metadata_text(model.metadata)))
@@ -202,6 +222,8 @@ def _encode_body(model: Model, huffman: bool) -> bytes:
         plain = LayerRecord.encode(layer, huffman=False).to_bytes()
         body.number("plain bytes", len(plain), BODY_LIMIT)
         body.section(LayerRecord.encode(layer, huffman=True).to_bytes() if huffman else plain)
+    if isinstance(model, GraphModel):
+        body.section(encode_graph(model))
     if len(body.data) > BODY_LIMIT:
         raise ModelFileError(f"the file would have {len(body.data)} bytes; the limit is {BODY_LIMIT}")
     return bytes(body.data)

@@ -1,32 +1,47 @@
-"""Reader of fully connected ONNX graphs: one chain of nodes with constant weights, and nothing else."""
+"""Reader of ONNX files, those of QONNX among them, into a `Graph`."""
 
 from __future__ import annotations
 
-from math import prod
+import inspect
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike
 
 from eie.errors import MissingExtraError, NetworkError
-from eie.network.dense import Dense
-from eie.network.npz import readable
+from eie.network.graph import ABSENT, CONDITIONAL, DEPTH_LIMIT, Graph, Node, Value
+from eie.network.onnx_versions import modernise
+from eie.network.operators import OPERATORS
+from eie.network.operators.elementwise import dtype_of
+from eie.network.operators.table import check_elements
 
-_INPUTS = {"Gemm": (2, 3), "MatMul": (2, 2), "Add": (2, 2), "Reshape": (2, 2)}
-_ROWS, _COLUMNS = "rows", "columns"
+OLDEST_VERSION = 7
+"""Oldest operator set that is read."""
+QONNX_OPERATORS = ("Quant", "BipolarQuant", "MultiThreshold")
+_QONNX_DOMAIN = "qonnx.custom_op.general"
+_DOMAINS = ("", "ai.onnx", "ai.onnx.ml", _QONNX_DOMAIN, "onnx.brevitas", "finn.custom_op.general")
+"""Domains whose operators are those of the table."""
 
 
-def read_onnx(path: Path) -> list[Dense]:
-    """Return the layers of an ONNX file.
+def read_onnx(
+    source: Path | Any, outputs: Collection[str] | None = None, inputs: Mapping[str, ArrayLike] | None = None
+) -> Graph:
+    """Return the graph of an ONNX file, or of an ``onnx.ModelProto``.
 
-    Read are Gemm, MatMul (weights on either side), Add of a constant, Relu, Flatten, Reshape to (batch, features) and
-    Identity; weights may be initializers or outputs of Constant nodes.
+    Parameters
+    ----------
+    source : path or onnx.ModelProto
+    outputs : collection of str, optional
+        Tensors to end at; default: the graph's own outputs.
+    inputs : mapping of str to array_like, optional
+        Inputs that are to be constant from now on, a sampling rate say.
 
     Raises
     ------
     NetworkError
-        If the file is damaged or the graph holds anything else; the message names operator and node.
+        If the file is damaged or contradicts itself, or the graph needs an operator that is not known.
     MissingExtraError
         If onnx is not installed.
     """
@@ -34,198 +49,244 @@ def read_onnx(path: Path) -> list[Dense]:
         import onnx
     except ImportError as error:
         raise MissingExtraError("reading .onnx needs onnx: pip install 'eie-pynq[onnx]'") from error
-    with readable(path, ".onnx", NetworkError):
-        model = onnx.load(str(path))
-        chain = _Chain(f"{path}", model.graph)
-        for node in model.graph.node:
-            chain.take(node)
-        layers = chain.finish([output.name for output in model.graph.output])
-        # Last, for what is not supported has a better message above: types, names, and every shape that is declared.
-        model = onnx.shape_inference.infer_shapes(model, check_type=True, strict_mode=True, data_prop=True)
-        onnx.checker.check_model(model)
-        return layers
+    named = f"{source}" if isinstance(source, (str, Path)) else "the ONNX model"
+    try:
+        model = onnx.load(str(source)) if isinstance(source, (str, Path)) else source
+        versions = {entry.domain: entry.version for entry in model.opset_import}
+        model = _checked(model)
+        return _Reader(model, versions, inputs or {}).graph(model.graph, outputs)
+    except NetworkError as error:
+        raise NetworkError(f"{named}: {error}") from error
+    except Exception as error:  # protobuf's own errors, and tensors whose data disagree with their shape
+        words = " ".join(str(error).split())
+        raise NetworkError(f"{named}: not a readable .onnx file ({type(error).__name__}: {words})") from error
 
 
-class _Chain:
-    """The layers so far, and the one value that the next node must take.
-
-    A batch may lie in memory as rows (batch, features) or as columns (features, batch); which one, the first product
-    decides. A single vector has neither."""
-
-    def __init__(self, source: str, graph: Any) -> None:
-        from onnx import numpy_helper
-
-        self.source = source
-        self.constants = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
-        inputs = [value for value in graph.input if value.name not in self.constants]
-        if len(inputs) != 1:
-            raise NetworkError(f"{source}: the graph has {len(inputs)} inputs; it must have one")
-        self.value = inputs[0].name
-        shape = inputs[0].type.tensor_type.shape if inputs[0].type.tensor_type.HasField("shape") else None
-        self.rank = len(shape.dim) if shape is not None else None
-        self.dims = [dim.dim_value if dim.HasField("dim_value") else None for dim in shape.dim] if shape else []
-        self.layout: str | None = None
-        self.weights: list[NDArray[Any]] = []
-        self.biases: list[NDArray[Any] | None] = []
-        self.activations: list[str | None] = []
-        self.names: list[str] = []
-
-    def take(self, node: Any) -> None:
-        """Take one node of the graph."""
-        operator, name = node.op_type, node.name or (node.output[0] if node.output else "")
-        where = f"{self.source}: {operator} node {name!r}"
-        handler = getattr(self, f"_{operator.lower()}", None)
-        known = ("Gemm", "MatMul", "Add", "Relu", "Flatten", "Reshape", "Identity", "Constant")
-        if operator not in known or handler is None or node.domain not in ("", "ai.onnx"):
-            raise NetworkError(f"{where} is not supported; a fully connected network has {', '.join(known)}")
-        if operator == "Constant":
-            self._constant(node, where)
-            return
-        least, most = _INPUTS.get(operator, (1, 1))
-        inputs = [value for value in node.input if value]
-        if not least <= len(inputs) <= most or len(node.output) != 1:
-            raise NetworkError(f"{where} has {len(inputs)} inputs; it takes {least}" + (f" to {most}" * (most > least)))
-        if operator == "Identity" and inputs[0] in self.constants:
-            self.constants[node.output[0]] = self.constants[inputs[0]]
-            return
-        data = [value for value in inputs if value not in self.constants]
-        if data != [self.value]:
-            raise NetworkError(
-                f"{where} computes with {', '.join(map(repr, data)) or 'constants only'}; only a single chain with "
-                f"constant weights is supported, here it must take {self.value!r}"
-            )
-        handler(node, where)
-        self.value = node.output[0]
-
-    def finish(self, outputs: list[str]) -> list[Dense]:
-        """Return the layers."""
-        from eie.network.readers import make_dense
-
-        if outputs != [self.value]:
-            raise NetworkError(f"{self.source}: the graph puts out {outputs}; the chain ends in {self.value!r}")
-        return [
-            make_dense(*parts, self.source)
-            for parts in zip(self.weights, self.biases, self.activations, self.names, strict=True)
-        ]
-
-    def _constant(self, node: Any, where: str) -> None:
-        from onnx import numpy_helper
-
-        if len(node.attribute) != 1 or node.attribute[0].name != "value":
-            raise NetworkError(f"{where} is not supported: it must hold a tensor in its attribute 'value'")
-        try:
-            self.constants[node.output[0]] = numpy_helper.to_array(node.attribute[0].t)
-        except Exception as error:
-            raise NetworkError(f"{where}: its tensor is damaged ({error})") from error
-
-    def _gemm(self, node: Any, where: str) -> None:
-        options = {"alpha": 1.0, "beta": 1.0, "transA": 0, "transB": 0, **_attributes(node)}
-        data_first = node.input[0] == self.value
-        matrix = self._weight(node.input[1 if data_first else 0], where)
-        if data_first:
-            self._require_layout(_COLUMNS if options["transA"] else _ROWS, where)
-            weight = matrix if options["transB"] else matrix.T
-            self.layout = _ROWS
-        else:
-            self._require_layout(_ROWS if options["transB"] else _COLUMNS, where)
-            weight = matrix.T if options["transA"] else matrix
-            self.layout = _COLUMNS
-        if self.rank == 1:
-            raise NetworkError(f"{where} takes a matrix, but the graph's input is a vector")
-        self._add_layer(weight if options["alpha"] == 1 else weight * np.float32(options["alpha"]), node)
-        if len(node.input) == 3 and node.input[2]:
-            if node.input[2] == self.value:
-                raise NetworkError(f"{where}: its C is not constant")
-            self._add_bias(self._floats(node.input[2], where) * np.float32(options["beta"]), where)
-
-    def _matmul(self, node: Any, where: str) -> None:
-        data_first = node.input[0] == self.value
-        matrix = self._weight(node.input[1 if data_first else 0], where)
-        if self.rank != 1:
-            self._require_layout(_ROWS if data_first else _COLUMNS, where)
-        self._add_layer(matrix.T if data_first else matrix, node)
-
-    def _add(self, node: Any, where: str) -> None:
-        if not self.weights or self.activations[-1] is not None:
-            raise NetworkError(f"{where} does not follow a Gemm or MatMul; a bias can only be added to a product")
-        self._add_bias(self._floats(node.input[1 if node.input[0] == self.value else 0], where), where)
-
-    def _relu(self, node: Any, where: str) -> None:
-        if not self.weights:
-            raise NetworkError(f"{where} comes before the first Gemm or MatMul; apply it to the inputs instead")
-        self.activations[-1] = "relu"
-
-    def _identity(self, node: Any, where: str) -> None:
-        """Nothing to do."""
-
-    def _flatten(self, node: Any, where: str) -> None:
-        axis = _attributes(node).get("axis", 1)
-        if axis != 1 or self.rank == 1:
-            raise NetworkError(f"{where} has axis {axis}; it must be 1, after the batch")
-        self._require_layout(_ROWS, where)
-        self.rank = 2
-
-    def _reshape(self, node: Any, where: str) -> None:
-        constant = self.constants.get(node.input[1])
-        target: Any = None if constant is None else constant.tolist()
-        batch = self.dims[0] if self.dims else None
-        features = self.weights[-1].shape[0] if self.weights else self._declared_features()
-        if (
-            constant is None
-            or constant.dtype.kind != "i"
-            or constant.shape != (2,)
-            or target == [-1, -1]
-            or (target[1] != -1 and (target[1] < 1 or features not in (None, target[1])))
-            # A batch of a fixed size, as some exporters write it: nothing but the batch if all features stay together.
-            or (target[0] not in (-1, 0) and (target[0] < 1 or target[1] != features or batch not in (None, target[0])))
-        ):
-            raise NetworkError(f"{where} reshapes to {target}; only (batch, features) is supported")
-        self._require_layout(_ROWS, where)
-        self.rank = 2
-
-    def _declared_features(self) -> int | None:
-        """Return what an input of the graph holds behind its batch, if that is declared."""
-        known = [size for size in self.dims[1:] if size is not None]
-        return prod(known) if len(known) == len(self.dims) - 1 else None
-
-    def _require_layout(self, layout: str, where: str) -> None:
-        shape: dict[str | None, str] = {_ROWS: "(batch, features)", _COLUMNS: "(features, batch)"}
-        if self.layout is not None and self.layout != layout:
-            raise NetworkError(f"{where} takes its input as {shape[layout]}, but gets {shape[self.layout]}")
-        self.layout = layout
-
-    def _floats(self, name: str, where: str) -> NDArray[Any]:
-        array = self.constants[name]
-        if array.dtype.kind != "f":
-            raise NetworkError(f"{where}: constant {name!r} is {array.dtype}; it must hold floats")
-        return array
-
-    def _weight(self, name: str, where: str) -> NDArray[Any]:
-        array = self._floats(name, where)
-        if array.ndim != 2:
-            raise NetworkError(f"{where}: weight {name!r} has shape {array.shape}; it must have two dimensions")
-        if self.rank not in (None, 1, 2):
-            raise NetworkError(f"{where}: its input has {self.rank} dimensions; flatten it first")
-        return array
-
-    def _add_layer(self, weight: NDArray[Any], node: Any) -> None:
-        self.weights.append(weight)
-        self.biases.append(None)
-        self.activations.append(None)
-        self.names.append(node.name or node.output[0])
-
-    def _add_bias(self, bias: NDArray[Any], where: str) -> None:
-        rows = self.weights[-1].shape[0]
-        shape: tuple[int, ...] = {_ROWS: (1, rows), _COLUMNS: (rows, 1), None: (rows,)}[self.layout]
-        try:
-            flat = np.broadcast_to(bias, shape).reshape(rows)
-        except ValueError:
-            raise NetworkError(f"{where}: its bias has shape {bias.shape}, which does not fit {shape}") from None
-        before = self.biases[-1]
-        self.biases[-1] = flat if before is None else before + flat
-
-
-def _attributes(node: Any) -> dict[str, Any]:
+def _checked(model: Any) -> Any:
+    """Return a model that onnx's checker and shape inference find no fault with, functions expanded."""
     import onnx
 
-    return {attribute.name: onnx.helper.get_attribute_value(attribute) for attribute in node.attribute}
+    version = max((e.version for e in model.opset_import if e.domain in ("", "ai.onnx")), default=1)
+    if version < OLDEST_VERSION:
+        raise NetworkError(f"operator set {version} is too old; {OLDEST_VERSION} is the oldest, export it anew")
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    _name_qonnx(copy)
+    _check_order(copy.graph)
+    onnx.checker.check_model(_with_shapes(copy))
+    copy = _expanded(copy)
+    return onnx.shape_inference.infer_shapes(copy, check_type=True, strict_mode=True, data_prop=True)
+
+
+def _with_shapes(model: Any) -> Any:
+    """Return a model for the checker, which asks for shapes of inputs and outputs that exporters may leave out."""
+    import onnx
+
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    for value in (*copy.graph.input, *copy.graph.output):
+        if value.type.HasField("tensor_type"):
+            value.type.tensor_type.shape.SetInParent()
+    return copy
+
+
+def _name_qonnx(model: Any) -> None:
+    """Give QONNX's operators their domain: exporters leave it out, and the checker knows them in none."""
+    import onnx
+
+    found = False
+    for node in model.graph.node:
+        if node.op_type in QONNX_OPERATORS:
+            node.domain, found = _QONNX_DOMAIN, True
+    if found and all(entry.domain != _QONNX_DOMAIN for entry in model.opset_import):
+        model.opset_import.append(onnx.helper.make_opsetid(_QONNX_DOMAIN, 1))
+
+
+def _check_order(graph: Any) -> None:
+    """Say which nodes form a cycle; onnx's checker says no more than that the order is wrong."""
+    Graph(
+        [Node(CONDITIONAL, tuple(n.input), tuple(n.output), name=f"{n.op_type} {n.name}") for n in graph.node],
+        [Value(name) for name in {v.name for v in graph.input} | {t.name for t in graph.initializer}],
+        [Value(v.name) for v in graph.output],
+    )
+
+
+def _expanded(model: Any) -> Any:
+    """Replace functions, the file's own and ONNX's where the table lacks the operator, by their nodes."""
+    from onnx import defs, inliner
+
+    if model.functions:
+        model = inliner.inline_local_functions(model)
+    unknown = {(n.domain, n.op_type) for n in _nodes(model.graph) if n.op_type not in (*OPERATORS, *_OWN)}
+    found = [(domain, name) for domain, name in unknown if defs.has(name, domain) and _has_body(name, domain)]
+    for node in _nodes(model.graph):
+        if (node.domain, node.op_type) in found:
+            _complete(node, defs.get_schema(node.op_type, domain=node.domain))
+    if found and "inline_schema_functions" in inspect.signature(inliner.inline_selected_functions).parameters:
+        return inliner.inline_selected_functions(model, found, inline_schema_functions=True)
+    return model
+
+
+def _complete(node: Any, schema: Any) -> None:
+    """Write a node's default attributes out: onnx's inliner takes what is not written for not given."""
+    from onnx import AttributeProto
+
+    given = {attribute.name for attribute in node.attribute}
+    for name, attribute in schema.attributes.items():
+        if name not in given and attribute.default_value.type != AttributeProto.UNDEFINED:
+            node.attribute.append(attribute.default_value)
+
+
+def _has_body(name: str, domain: str) -> bool:
+    from onnx import defs
+
+    schema: Any = defs.get_schema(name, domain=domain)
+    return bool(schema.has_function or schema.has_context_dependent_function)
+
+
+def _nodes(graph: Any) -> Iterable[Any]:
+    for node in graph.node:
+        yield node
+        for attribute in node.attribute:
+            if attribute.HasField("g"):
+                yield from _nodes(attribute.g)
+
+
+_OWN = ("Constant", CONDITIONAL, "Upsample")
+"""Operators that the reader itself turns into something else."""
+
+
+class _Reader:
+    """Turns protobuf nodes into a graph's."""
+
+    def __init__(self, model: Any, versions: dict[str, int], bound: Mapping[str, ArrayLike]) -> None:
+        self.version = max((e.version for e in model.opset_import if e.domain in ("", "ai.onnx")), default=1)
+        self.bound = bound
+        self.made = 0
+
+    def graph(
+        self, graph: Any, outputs: Collection[str] | None, outer: frozenset[str] = frozenset(), depth: int = 0
+    ) -> Graph:
+        """Return a graph, or a branch that may read `outer`."""
+        if depth > DEPTH_LIMIT:
+            raise NetworkError(f"branches are nested more than {DEPTH_LIMIT} deep")
+        from onnx import numpy_helper
+
+        constants = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
+        if graph.sparse_initializer:
+            raise NetworkError("sparse initializers are not supported; store the weights dense")
+        inputs = [_value(value) for value in graph.input if value.name not in constants]
+        if depth == 0:
+            inputs = self._bind(inputs, constants)
+        known = {value.name: _value(value) for value in (*graph.value_info, *graph.output)}
+        wanted = [known.get(name, Value(name, shape=None)) for name in outputs or [v.name for v in graph.output]]
+        made = {o for n in graph.node for o in n.output}
+        visible = frozenset(outer | constants.keys() | {v.name for v in inputs} | made)
+        for value in wanted:
+            if value.name not in visible:
+                raise NetworkError(f"there is no tensor {value.name!r} to end at")
+        kept = _needed(graph, {value.name for value in wanted})
+        nodes = []
+        for node in kept:
+            converted = self._node(node, constants, visible, depth)
+            if converted is not None:
+                nodes.append(converted)
+        read = {name for node in kept for name in _reads(node)} | {value.name for value in wanted}
+        constants = {name: array for name, array in constants.items() if name in read or name.startswith(_MADE)}
+        if depth == 0:
+            inputs = [value for value in inputs if outputs is None or value.name in read]
+        shapes = {name: value.shape for name, value in known.items() if value.shape is not None}
+        shapes.update({value.name: value.shape for value in inputs if value.shape is not None})
+        return Graph(nodes, inputs, wanted, constants, graph.name or "network", outer, shapes)
+
+    def _bind(self, inputs: list[Value], constants: dict[str, Any]) -> list[Value]:
+        for name, value in self.bound.items():
+            found = next((v for v in inputs if v.name == name), None)
+            if found is None:
+                raise NetworkError(f"there is no input {name!r} to fix; there are {', '.join(v.name for v in inputs)}")
+            constants[name] = np.asarray(value, np.dtype(found.dtype))
+        return [value for value in inputs if value.name not in self.bound]
+
+    def _node(self, node: Any, constants: dict[str, Any], visible: frozenset[str], depth: int) -> Node | None:
+        attributes = {a.name: self._attribute(a, visible, depth) for a in node.attribute}
+        if node.op_type == "Constant" and node.domain in ("", "ai.onnx"):
+            constants[node.output[0]] = _constant(attributes)
+            return None
+
+        def constant(array: Any) -> str:
+            self.made += 1
+            name = f"{_MADE}{self.made}"
+            constants[name] = np.asarray(array)
+            return name
+
+        operator, inputs = node.op_type, list(node.input)
+        try:
+            if node.domain not in _DOMAINS:
+                raise NetworkError(f"its domain {node.domain!r} is not known")
+            if node.domain in ("", "ai.onnx"):
+                operator, inputs, attributes = modernise(operator, self.version, inputs, attributes, constant)
+        except NetworkError as error:
+            raise NetworkError(f"{node.op_type} node {node.name or node.output[0]!r}: {error}") from error
+        return Node(operator, tuple(inputs), tuple(node.output), attributes, node.name)
+
+    def _attribute(self, attribute: Any, visible: frozenset[str], depth: int) -> Any:
+        from onnx import AttributeProto, helper, numpy_helper
+
+        if attribute.type == AttributeProto.GRAPH:
+            return self.graph(attribute.g, None, visible, depth + 1)
+        value = helper.get_attribute_value(attribute)
+        if attribute.type == AttributeProto.TENSOR:
+            return numpy_helper.to_array(value)
+        if isinstance(value, bytes):
+            return value.decode()
+        if attribute.type in (AttributeProto.STRINGS, AttributeProto.INTS, AttributeProto.FLOATS):
+            return [part.decode() if isinstance(part, bytes) else part for part in value]
+        return value
+
+
+_MADE = "eie:"
+"""How the names of constants begin that were attributes."""
+
+
+def _constant(attributes: dict[str, Any]) -> Any:
+    """Return the array of a Constant node."""
+    name, value = next(iter(attributes.items()), ("nothing", None))
+    if name == "value":
+        return value
+    if name in ("value_float", "value_floats"):
+        return np.array(value, np.float32)
+    if name in ("value_int", "value_ints"):
+        return np.array(value, np.int64)
+    raise NetworkError(f"a Constant node holds {name}; tensors and numbers are supported")
+
+
+def _value(value: Any) -> Value:
+    tensor = value.type.tensor_type
+    if not value.type.HasField("tensor_type"):
+        if value.type.WhichOneof("value") is None:
+            return Value(value.name)
+        raise NetworkError(f"{value.name!r} is no tensor but a {value.type.WhichOneof('value')}")
+    dtype = dtype_of(tensor.elem_type).name if tensor.elem_type else "float32"
+    if not tensor.HasField("shape"):
+        return Value(value.name, dtype)
+    shape = tuple(d.dim_value if d.HasField("dim_value") else d.dim_param or None for d in tensor.shape.dim)
+    check_elements(tuple(size if isinstance(size, int) else 1 for size in shape))
+    return Value(value.name, dtype, shape)
+
+
+def _reads(node: Any) -> set[str]:
+    found = set(node.input)
+    for attribute in node.attribute:
+        if attribute.HasField("g"):
+            found |= {v.name for v in attribute.g.output}.union(*(_reads(inner) for inner in attribute.g.node))
+    return found
+
+
+def _needed(graph: Any, wanted: set[str]) -> list[Any]:
+    """Return the nodes that the wanted tensors depend on, in the file's order."""
+    wanted, kept = set(wanted), []
+    for node in reversed(graph.node):
+        if not wanted.isdisjoint(node.output):
+            kept.append(node)
+            wanted |= _reads(node) - {ABSENT}
+    return kept[::-1]

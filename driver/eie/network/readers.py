@@ -1,4 +1,4 @@
-"""Readers of float networks: lists of `Dense`, .npz, .safetensors and .onnx files."""
+"""Readers of layers: lists of `Dense`, .npz, .safetensors and .onnx files; `eie.network.sources` reads graphs too."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def read_network(
             The same names. Such a file does not keep the order: it follows from numbers in the names (fc, fc2, fc10),
             else from the shapes; where several orders would do, `layers` must say which.
         .onnx
-            One chain of Gemm, MatMul, Add, Relu, Flatten, Reshape and Identity with constant weights.
+            A graph that comes to one chain of fully connected layers; `read_any` reads others, too.
     hidden_activation, last_activation : {"relu", None}
         Activations of a .npz or .safetensors network, which holds none: after every layer but the last, and after
         the last. An .onnx file and `Dense` say it themselves.
@@ -80,11 +80,11 @@ def _read_file(
         raise NetworkError(f"{path}: no such file")
     suffix = path.suffix.lower()
     if suffix == ".onnx":
-        from eie.network.onnx_reader import read_onnx
+        from eie.network.graph_readers import read_chain
 
         if chosen is not None:
             raise NetworkError(f"{path}: layers={list(chosen)!r} is given, but an .onnx file has an order of its own")
-        return read_onnx(path)
+        return read_chain(path)
     readers = {".npz": _read_npz, ".safetensors": _read_safetensors}
     if suffix not in readers:
         raise NetworkError(f"{path}: its ending is {suffix!r}; networks are read from .npz, .safetensors and .onnx")

@@ -2,26 +2,42 @@
 
 from __future__ import annotations
 
+from typing import Any, overload
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from eie.contract.fixed_point import as_activations, finish
+from eie.network.graph import Array, Node, evaluate
+from eie.network.graph_model import ArrayProduct, GraphModel, named_inputs, run_products, unnamed
 from eie.network.model import Layer, Model
+from eie.network.operators.linear import Product
 
 
-def reference(model: Model, activations: ArrayLike) -> NDArray[np.int16]:
-    """Compute a model in exact integer arithmetic.
+@overload
+def reference(model: Model, activations: ArrayLike) -> NDArray[np.int16]: ...
+
+
+@overload
+def reference(model: GraphModel, activations: Any) -> Any: ...
+
+
+def reference(model: Model | GraphModel, activations: Any) -> Any:
+    """Compute a model in exact integer arithmetic, of a graph all that is the array's.
 
     Parameters
     ----------
-    model : Model
+    model : Model or GraphModel
     activations : array_like, shape (B, C), int16
-        Input in the model's fixed point.
+        Input in the model's fixed point; for a graph its inputs, as `eie.Accelerator.run` takes them.
 
     Returns
     -------
     ndarray, shape (B, R of the last layer), int16
+        For a graph its outputs, as `eie.Accelerator.run` returns them.
     """
+    if isinstance(model, GraphModel):
+        return _reference_graph(model, activations)
     a = as_activations(activations, model.columns)
     for layer in model.layers:
         a = reference_layer(layer, a)
@@ -37,3 +53,24 @@ def reference_layer(layer: Layer, activations: NDArray[np.int16]) -> NDArray[np.
         span = slice(layer.column_starts[column], layer.column_starts[column + 1])
         accumulators[:, layer.row_indices[span]] += a[:, column, None] * weights[span]
     return finish(accumulators + layer.bias, layer.shift, layer.relu)
+
+
+class IntegerProduct(Product):
+    """The product in exact integers: what the array computes, without one."""
+
+    def __init__(self, product: ArrayProduct) -> None:
+        self.product = product
+
+    def __call__(self, vectors: Array) -> Array:
+        integers = self.product.to_integers(vectors)
+        for layer in self.product.model.layers:
+            integers = reference_layer(layer, integers)
+        return self.product.to_floats(integers)
+
+
+def _reference_graph(model: GraphModel, inputs: Any) -> Any:
+    def hook(node: Node, values: list[Array | None]) -> list[Array] | None:
+        products = model.products.get(node.outputs[0])
+        return None if products is None else run_products(node, values, [IntegerProduct(p) for p in products])
+
+    return unnamed(evaluate(model.graph, named_inputs(model.graph, inputs), hook))

@@ -256,9 +256,9 @@ def measure_precision(plan: Plan) -> dict[str, Any]:
 def measure_trained(plan: Plan) -> dict[str, Any]:
     """Return what the layers of LeNet-300-100 cost beside random ones."""
     from eie.data.mnist import TRAINED
-    from eie.model_file.container import load
+    from eie.model_file.container import load_chain
 
-    model = load(TRAINED)
+    model = load_chain(TRAINED)
     images = mnist.test_digits().inputs()[: plan.vectors]
     return _compare(model, quantise(images, model.input_fraction_bits), _FEW_PES, plan.seed)
 

@@ -21,9 +21,11 @@ from eie.contract.config import ArrayConfig
 from eie.contract.fixed_point import as_activations, dequantise, quantise
 from eie.devices.interface import Device, check_identity, read_counter
 from eie.errors import DeviceError, PackError, VerificationError
+from eie.network.graph_model import GraphModel
 from eie.network.model import Model
 from eie.program.memory import Memory
 from eie.program.packing import PackedModel, pack
+from eie.runtime.graphs import GraphRunner
 from eie.runtime.transfers import Transfers
 from eie.runtime.verification import verify
 
@@ -106,7 +108,8 @@ class Accelerator:
         self.times = self._transfers.times
         self._loaded: dict[Model, PackedModel] = {}
         self._memory = Memory(self.config)
-        self._current: Model | None = None
+        self._current: Model | GraphModel | None = None
+        self._graphs: dict[GraphModel, GraphRunner] = {}
         self._failed = False
         self._scratch = np.empty(0, np.int16)
         self._lock = RLock()
@@ -148,39 +151,51 @@ class Accelerator:
             for model in loaded:
                 self._load(model)
 
-    def load(self, model: Model | str | Path) -> Model:
-        """Load a model, or a model file, and make it the one that `run` runs. Models stay loaded while they fit."""
-        if not isinstance(model, Model):
+    def load(self, model: Model | GraphModel | str | Path) -> Model | GraphModel:
+        """Load a model, or a model file, and make it the one that `run` runs. Models stay loaded while they fit.
+
+        The layers of a graph are sent when they are first needed: how they lie depends on the sizes of its inputs.
+        """
+        if isinstance(model, (str, Path)):
             from eie.model_file.container import load
 
             model = load(model)
-        require_type(model, Model, "model", "an eie.Model or the path of a model file", PackError)
+        require_type(model, (Model, GraphModel), "model", "an eie.Model or the path of a model file", PackError)
         with self._lock:
-            self._attempt(lambda: self._load(model))
+            if isinstance(model, Model):
+                chain = model
+                self._attempt(lambda: self._load(chain))
             self._current = model
         return model
 
-    def run(self, x: ArrayLike, *, verify: bool = False, model: Model | None = None) -> NDArray[np.float32]:
+    def run(self, x: Any, *, verify: bool = False, model: Model | GraphModel | None = None) -> Any:
         """Run a batch of float inputs.
 
         Parameters
         ----------
         x : array_like, shape (B, C) or (C,), float
+            Of a graph its input in its own shape; of several inputs a dict by name, or a tuple in order.
         verify : bool
-            Compare every output with the integer reference.
-        model : Model, optional
+            Compare every output of the array with the integer reference.
+        model : Model or GraphModel, optional
             Default: the one loaded last.
 
         Returns
         -------
         ndarray, shape (B, R) or (R,), float32
+            Of a graph its output in its own shape and type; of several outputs a dict by name.
 
         Raises
         ------
         VerificationError
             If an output differs; the message names the layer, row, PE and tile.
         """
-        model = self._choose(model)
+        chosen = self._current if model is None else model
+        if isinstance(chosen, GraphModel):
+            with self._lock:
+                self._require_open()
+                return self.graph_runner(chosen).run(x, verify)
+        model = self._choose(chosen)
         x = real_array(x, "x", PackError)
         single = x.shape == (model.columns,)
         if not single and (x.ndim < 2 or math.prod(x.shape[1:]) != model.columns):
@@ -228,10 +243,18 @@ class Accelerator:
             self._require_open()
             self.device.write_register(registers.offset("control"), registers.CONTROL_CLEAR_COUNTERS)
 
-    def _choose(self, model: Model | None) -> Model:
+    def graph_runner(self, model: GraphModel) -> GraphRunner:
+        """Return what runs a compressed graph here; it remembers how the layers lie on the array."""
+        if model not in self._graphs:
+            self._graphs[model] = GraphRunner(self, model)
+        return self._graphs[model]
+
+    def _choose(self, model: Model | GraphModel | None) -> Model:
         chosen = self._current if model is None else model
         if chosen is None:
             raise PackError("no model is loaded; call load(model) first")
+        if isinstance(chosen, GraphModel):
+            raise PackError(f"model {chosen.name!r} is a graph: its inputs are no fixed point; use run")
         require_type(chosen, Model, "model", "an eie.Model", PackError)
         return chosen
 

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from eie.compression.compress import METHODS, STAGES, compress
+from eie.compression.compress import STAGES, compress
+from eie.compression.recipe import METHODS
 from eie.compression.report import CompressionReport, sqnr_db
 from eie.contract.fixed_point import dequantise, quantise
 from eie.errors import NetworkError

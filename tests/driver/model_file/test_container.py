@@ -211,10 +211,10 @@ def test_swapped_layers_are_refused(tmp_path):
         load(path)
 
 
-@pytest.mark.parametrize("version", [0, 2, 255])
+@pytest.mark.parametrize("version", [0, 3, 255])
 def test_other_versions_are_named(tmp_path, version):
     forge(tmp_path / "x.eie", b"", version=version)
-    with pytest.raises(ModelFileError, match=f"version {version}.*reads version 1"):
+    with pytest.raises(ModelFileError, match=f"version {version}.*reads versions 1 to 2"):
         load(tmp_path / "x.eie")
 
 

@@ -1,4 +1,4 @@
-"""ONNX chains are read as onnx's own evaluator computes them; everything else is refused by operator and node."""
+"""ONNX files are read as onnx's own evaluator computes them: chains as layers, all else as graphs."""
 
 import numpy as np
 import onnx
@@ -7,7 +7,11 @@ from onnx import TensorProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
 from eie.errors import NetworkError
+from eie.network.graph import Graph, evaluate
+from eie.network.graph_readers import read_graph
+from eie.network.onnx_reader import read_onnx
 from eie.network.readers import read_network
+from eie.network.sources import read_any
 
 RNG = np.random.default_rng(0)
 
@@ -33,7 +37,7 @@ def node(operator, inputs, output, **attributes):
     return helper.make_node(operator, inputs, [output], name=f"{operator.lower()}_{output}", **attributes)
 
 
-def evaluate(layers, x):
+def evaluate_layers(layers, x):
     """Compute float layers on rows of inputs."""
     for layer in layers:
         x = x @ layer.weight.T + (0 if layer.bias is None else layer.bias)
@@ -41,12 +45,18 @@ def evaluate(layers, x):
     return x
 
 
-def assert_equal_to_onnx(path, x, columns=False, flat=None):
-    layers = read_network(path)
-    (want,) = ReferenceEvaluator(str(path)).run(None, {"x": x})
-    rows = x.T if columns else x.reshape(flat or x.shape)
-    got = evaluate(layers, rows)
-    assert np.allclose(got.T if got.shape != want.shape else got, want, atol=1e-4)
+def assert_equal_to_onnx(path, x, chain=True, **others):
+    """Compare a graph, and where it is a chain also its layers, with onnx's evaluator; return the layers."""
+    (want,) = ReferenceEvaluator(str(path)).run(None, {"x": x, **others})
+    graph = read_graph(path)
+    (got,) = evaluate(graph, {"x": x, **others}).values()
+    assert got.shape == want.shape and got.dtype == want.dtype
+    np.testing.assert_allclose(got, want, atol=1e-4)
+    layers = read_any(path)
+    assert isinstance(layers, list) == chain
+    if not chain:
+        return layers
+    np.testing.assert_allclose(evaluate_layers(layers, x.reshape(len(x), -1)), want, atol=1e-4)
     return layers
 
 
@@ -56,9 +66,7 @@ def test_gemm_with_the_data_first(tmp_path, trans_a, trans_b):
     constants = {"w": array(6, 4) if trans_b else array(4, 6), "b": array(6)}
     nodes = [node("Gemm", ["x", "w", "b"], "y", transA=trans_a, transB=trans_b, alpha=0.5, beta=3.0)]
     x = array(4, 5) if trans_a else array(5, 4)
-    layers = read_network(write(tmp_path / "n.onnx", nodes, constants, list(x.shape)))
-    (want,) = ReferenceEvaluator(str(tmp_path / "n.onnx")).run(None, {"x": x})
-    assert np.allclose(evaluate(layers, x.T if trans_a else x), want, atol=1e-4)
+    assert_equal_to_onnx(write(tmp_path / "n.onnx", nodes, constants, list(x.shape)), x, chain=not trans_a)
 
 
 @pytest.mark.parametrize("trans_b", [0, 1])
@@ -67,9 +75,7 @@ def test_gemm_with_the_weights_first(tmp_path, trans_a, trans_b):
     constants = {"w": array(4, 6) if trans_a else array(6, 4), "b": array(6, 1)}
     nodes = [node("Gemm", ["w", "x", "b"], "y", transA=trans_a, transB=trans_b)]
     x = array(5, 4) if trans_b else array(4, 5)
-    layers = read_network(write(tmp_path / "n.onnx", nodes, constants, list(x.shape)))
-    (want,) = ReferenceEvaluator(str(tmp_path / "n.onnx")).run(None, {"x": x})
-    assert np.allclose(evaluate(layers, x if trans_b else x.T).T, want, atol=1e-4)
+    assert_equal_to_onnx(write(tmp_path / "n.onnx", nodes, constants, list(x.shape)), x, chain=False)
 
 
 @pytest.mark.parametrize("bias_first", [False, True])
@@ -94,23 +100,24 @@ def test_matmul_of_columns(tmp_path):
         node("Relu", ["t2"], "t3"),
         node("MatMul", ["v", "t3"], "y"),
     ]
-    assert_equal_to_onnx(write(tmp_path / "n.onnx", nodes, constants, [4, 5]), array(4, 5), columns=True)
+    graph = assert_equal_to_onnx(write(tmp_path / "n.onnx", nodes, constants, [4, 5]), array(4, 5), chain=False)
+    assert [n.operator for n in graph.nodes] == ["MatMul", "Relu", "MatMul"], "the bias is in the product"
 
 
 def test_matmul_of_a_vector_on_either_side(tmp_path):
     constants = {"w": array(6, 4), "b": array(6), "v": array(6, 3)}
     nodes = [node("MatMul", ["w", "x"], "t1"), node("Add", ["t1", "b"], "t2"), node("MatMul", ["t2", "v"], "y")]
-    assert_equal_to_onnx(write(tmp_path / "n.onnx", nodes, constants, [4]), array(4))
+    assert_equal_to_onnx(write(tmp_path / "n.onnx", nodes, constants, [4]), array(4), chain=False)
 
 
 @pytest.mark.parametrize("shape", [[0, -1], [-1, 12], [5, 12]])
 def test_images_may_be_flattened_or_reshaped(tmp_path, shape):
     nodes = [node("Flatten", ["x"], "f"), node("Gemm", ["f", "w"], "y", transB=1)]
     path = write(tmp_path / "f.onnx", nodes, {"w": array(6, 12)}, ["batch", 3, 2, 2])
-    assert_equal_to_onnx(path, array(5, 3, 2, 2), flat=(5, 12))
+    assert_equal_to_onnx(path, array(5, 3, 2, 2))
     nodes = [node("Reshape", ["x", "s"], "f"), node("Gemm", ["f", "w"], "y", transB=1)]
     path = write(tmp_path / "r.onnx", nodes, {"w": array(6, 12), "s": np.array(shape)}, ["batch", 3, 2, 2])
-    assert_equal_to_onnx(path, array(5, 3, 2, 2), flat=(5, 12))
+    assert_equal_to_onnx(path, array(5, 3, 2, 2))
 
 
 def test_constant_nodes_and_identities_are_weights_too(tmp_path):
@@ -131,85 +138,145 @@ def test_two_biases_add_up_and_a_scalar_is_spread(tmp_path):
     assert layer.bias.shape == (6,)
 
 
+def test_batch_normalisation_and_scalings_are_folded(tmp_path):
+    constants = {"w": array(4, 6), "s": array(6), "b": array(6), "m": array(6), "v": abs(array(6)), "k": array(1, 6)}
+    nodes = [
+        node("MatMul", ["x", "w"], "t"),
+        node("BatchNormalization", ["t", "s", "b", "m", "v"], "u"),
+        node("Mul", ["k", "u"], "p"),
+        node("Sub", ["b", "p"], "q"),
+        node("Div", ["q", "k"], "y"),
+    ]
+    assert len(assert_equal_to_onnx(write(tmp_path / "n.onnx", nodes, constants, ["batch", 4]), array(5, 4))) == 1
+
+
+@pytest.mark.parametrize("operator", ["Conv", "ConvTranspose"])
+@pytest.mark.parametrize("group", [1, 2])
+def test_scalings_of_channels_are_folded_into_convolutions(tmp_path, operator, group):
+    weight = array(6, 4 // group, 3, 3) if operator == "Conv" else array(4, 6 // group, 3, 3)
+    constants = {"w": weight, "s": array(6), "b": array(6), "m": array(6), "v": abs(array(6)), "k": array(6, 1, 1)}
+    nodes = [
+        node(operator, ["x", "w", "b"], "t", group=group),
+        node("BatchNormalization", ["t", "s", "b", "m", "v"], "u"),
+        node("Add", ["u", "k"], "y"),
+    ]
+    path = write(tmp_path / "n.onnx", nodes, constants, ["batch", 4, 7, 6])
+    folded, plain, x = read_graph(path), read_onnx(path), {"x": array(2, 4, 7, 6)}
+    assert (len(folded.nodes), len(plain.nodes)) == (1, 3)
+    np.testing.assert_allclose(evaluate(folded, x)["y"], evaluate(plain, x)["y"], atol=1e-4)
+
+
+def test_a_scaling_that_is_no_row_s_own_is_not_folded(tmp_path):
+    """Along the batch, or of another rank: the host computes it."""
+    for shape in ((5, 1), (1, 1, 6), (5, 6)):
+        nodes = [node("MatMul", ["x", "w"], "t"), node("Mul", ["t", "k"], "y")]
+        path = write(tmp_path / "n.onnx", nodes, {"w": array(4, 6), "k": array(*shape)}, [5, 4])
+        assert len(assert_equal_to_onnx(path, array(5, 4), chain=False).nodes) == 2
+
+
 W = {"w": array(4, 4), "b": array(4)}
+
+
+@pytest.mark.parametrize(
+    "nodes",
+    [
+        [node("Gemm", ["x", "w"], "t"), node("Softmax", ["t"], "y")],
+        [node("Relu", ["x"], "t"), node("MatMul", ["t", "w"], "y")],
+        [node("Add", ["x", "b"], "t"), node("MatMul", ["t", "w"], "y")],
+        [node("MatMul", ["x", "w"], "t"), node("Relu", ["t"], "u"), node("Add", ["u", "b"], "y")],
+        [node("MatMul", ["x", "w"], "t"), node("Add", ["t", "x"], "y")],
+        [node("MatMul", ["x", "x"], "y")],
+        [node("MatMul", ["x", "w"], "t"), node("MatMul", ["w", "t"], "y")],
+        [node("MatMul", ["x", "w"], "t"), node("MatMul", ["t", "x"], "y")],
+        [node("Flatten", ["x"], "t", axis=0), node("Transpose", ["t"], "y")],
+        [node("MatMul", ["x", "w"], "t"), node("Reshape", ["t", "s"], "y")],
+    ],
+)
+def test_what_is_no_chain_is_a_graph(tmp_path, nodes):
+    path = write(tmp_path / "n.onnx", nodes, {**W, "s": np.array([-1, 2])}, [4, 4])
+    graph = assert_equal_to_onnx(path, array(4, 4), chain=False)
+    assert isinstance(graph, Graph)
+    with pytest.raises(NetworkError, match="more than a chain"):
+        read_network(path)
+
+
+def test_several_inputs(tmp_path):
+    nodes = [node("MatMul", ["x", "w"], "t"), node("Add", ["t", "z"], "y")]
+    path = write(tmp_path / "n.onnx", nodes, W, ["batch", 4], inputs=("x", "z"))
+    assert_equal_to_onnx(path, array(3, 4), chain=False, z=array(3, 4))
+
+
+def test_a_graph_ends_at_the_outputs_asked_for(tmp_path):
+    nodes = [node("MatMul", ["x", "w"], "t"), helper.make_node("Unheard", ["t"], ["y"], name="u", domain="com.me")]
+    path = tmp_path / "n.onnx"
+    write(path, nodes, W, ["batch", 4])
+    model = onnx.load(str(path))
+    model.opset_import.append(helper.make_opsetid("com.me", 1))
+    onnx.save(model, str(path))
+    with pytest.raises(NetworkError, match=r"Unheard node 'u': its domain 'com\.me' is not known"):
+        read_graph(path)
+    x = array(3, 4)
+    (got,) = evaluate(read_graph(path, outputs=["t"]), {"x": x}).values()
+    np.testing.assert_allclose(got, x @ W["w"], rtol=1e-5)
+    with pytest.raises(NetworkError, match="no tensor 'nowhere'"):
+        read_graph(path, outputs=["nowhere"])
+
+
+def test_an_input_can_be_fixed(tmp_path):
+    nodes = [node("Add", ["x", "z"], "y")]
+    path = write(tmp_path / "n.onnx", nodes, {}, [4], inputs=("x", "z"))
+    graph = read_graph(path, inputs={"z": [1, 2, 3, 4]})
+    assert [value.name for value in graph.inputs] == ["x"]
+    (got,) = evaluate(graph, {"x": np.ones(4)}).values()
+    assert got.tolist() == [2, 3, 4, 5]
+    with pytest.raises(NetworkError, match="no input 'q'"):
+        read_graph(path, inputs={"q": 1})
 
 
 @pytest.mark.parametrize(
     ("nodes", "constants", "message"),
     [
+        ([node("Conv", ["x", "w"], "y")], W, "Conv"),
+        ([node("MatMul", ["x", "w"], "y")], {"w": np.ones((4, 4), np.int64)}, "matmul_y"),
+        ([node("MatMul", ["x", "w"], "t"), node("Add", ["t", "b"], "y")], {"w": array(4, 4), "b": array(3)}, "Add"),
+        ([node("Gemm", ["x"], "y")], W, "gemm_y"),
+        ([node("MatMul", ["x", "missing"], "y")], W, "matmul_y.: its input 'missing' is made by no node"),
+        ([node("Add", ["x", "u"], "t"), node("Add", ["t", "x"], "u")], W, "the graph has a cycle"),
+        ([node("Relu", ["x"], "t"), node("Abs", ["x"], "t"), node("Neg", ["t"], "y")], W, "'t' is made twice"),
+        ([node("MatMul", ["x", "w"], "z")], W, "'y'"),
+        ([node("Relu", ["x"], "y", alpha=1.0)], W, "alpha"),
+        ([node("NonMaxSuppression", ["x", "x"], "y")], W, "NonMaxSuppression"),
+        ([node("Det", ["x"], "y")], W, "operator Det is not known.*--outputs"),
         (
-            [node("MatMul", ["x", "w"], "t"), node("Gemm", ["t", "w"], "y", transA=1)],
-            W,
-            r"Gemm node 'gemm_y' takes its input as \(features, batch\)",
+            [node("ConstantOfShape", ["s"], "y")],
+            {"s": np.array([1 << 20, 1 << 20])},
+            "1099511627776 elements; the limit",
         ),
-        ([node("Conv", ["x", "w"], "y")], W, "Conv node 'conv_y' is not supported"),
-        ([node("Gemm", ["x", "w"], "t"), node("Softmax", ["t"], "y")], W, "Softmax node 'softmax_y' is not supported"),
-        ([node("Relu", ["x"], "t"), node("MatMul", ["t", "w"], "y")], W, "Relu node 'relu_t' comes before"),
-        ([node("Add", ["x", "b"], "t"), node("MatMul", ["t", "w"], "y")], W, "Add node 'add_t' does not follow"),
-        (
-            [node("MatMul", ["x", "w"], "t"), node("Relu", ["t"], "u"), node("Add", ["u", "b"], "y")],
-            W,
-            "Add node 'add_y' does not follow",
-        ),
-        ([node("MatMul", ["x", "w"], "t"), node("Add", ["t", "x"], "y")], W, "Add node 'add_y' computes with 't', 'x'"),
-        ([node("MatMul", ["x", "x"], "y")], W, "MatMul node 'matmul_y' computes with 'x', 'x'"),
-        (
-            [node("MatMul", ["x", "w"], "t"), node("MatMul", ["x", "w"], "y")],
-            W,
-            "MatMul node 'matmul_y' computes with 'x'.*must take 't'",
-        ),
-        ([node("MatMul", ["x", "w"], "y"), node("Relu", ["y"], "z")], W, "puts out.*'y'.*ends in 'z'"),
-        ([node("MatMul", ["x", "w"], "y")], {"w": array(2, 4, 4)}, r"MatMul node 'matmul_y': weight 'w'.*\(2, 4, 4\)"),
-        ([node("MatMul", ["x", "w"], "y")], {"w": np.ones((4, 4), np.int64)}, "'matmul_y': constant 'w' is int64"),
-        (
-            [node("MatMul", ["x", "w"], "t"), node("Add", ["t", "b"], "y")],
-            {"w": array(4, 4), "b": array(3)},
-            r"Add node 'add_y': its bias has shape \(3,\)",
-        ),
-        (
-            [node("MatMul", ["x", "w"], "t"), node("MatMul", ["w", "t"], "y")],
-            W,
-            r"MatMul node 'matmul_y' takes its input as \(features, batch\)",
-        ),
-        (
-            [node("Flatten", ["x"], "t", axis=0), node("MatMul", ["t", "w"], "y")],
-            W,
-            "Flatten node 'flatten_t' has axis 0",
-        ),
-        (
-            [node("Reshape", ["x", "s"], "t"), node("MatMul", ["t", "w"], "y")],
-            {**W, "s": np.array([2, 2, -1])},
-            r"Reshape node 'reshape_t' reshapes to \[2, 2, -1\]",
-        ),
-        (
-            [node("MatMul", ["x", "w"], "t"), node("Reshape", ["t", "s"], "y")],
-            {**W, "s": np.array([-1, 2])},
-            r"Reshape node 'reshape_y' reshapes to \[-1, 2\]",
-        ),
-        ([node("Gemm", ["x"], "y")], W, "Gemm node 'gemm_y' has 1 inputs"),
-        ([helper.make_node("Constant", [], ["c"], name="k", value_float=1.0)], W, "Constant node 'k' is not supported"),
-        (
-            [helper.make_node("Relu", ["x"], ["y"], name="mine", domain="com.me")],
-            W,
-            "Relu node 'mine' is not supported",
-        ),
+        ([node("Expand", ["x", "s"], "y")], {"s": np.array([1 << 40, 4, 4])}, "elements; the limit"),
     ],
 )
-def test_other_graphs_are_refused_by_operator_and_node(tmp_path, nodes, constants, message):
+def test_bad_graphs_are_refused_in_one_line(tmp_path, nodes, constants, message):
     with pytest.raises(NetworkError, match=message):
-        read_network(write(tmp_path / "n.onnx", nodes, constants, ["batch", 4]))
+        graph = read_graph(write(tmp_path / "n.onnx", nodes, constants, ["batch", 4]))
+        evaluate(graph, {"x": array(4, 4)})
 
 
-def test_images_must_be_flattened_first(tmp_path):
-    path = write(tmp_path / "n.onnx", [node("MatMul", ["x", "w"], "y")], W, ["batch", 3, 4])
-    with pytest.raises(NetworkError, match="flatten it first"):
-        read_network(path)
+def test_old_operator_sets_are_refused(tmp_path):
+    path = write(tmp_path / "n.onnx", [node("Relu", ["x"], "y")], {}, ["batch", 4])
+    model = onnx.load(str(path))
+    model.opset_import[0].version = 6
+    onnx.save(model, str(path))
+    with pytest.raises(NetworkError, match="operator set 6 is too old; 7 is the oldest"):
+        read_graph(path)
 
 
-def test_a_graph_of_two_inputs_is_refused(tmp_path):
-    path = write(tmp_path / "n.onnx", [node("MatMul", ["x", "w"], "y")], W, ["batch", 4], inputs=("x", "z"))
-    with pytest.raises(NetworkError, match="2 inputs"):
-        read_network(path)
+@pytest.mark.parametrize("count", [5_000, pytest.param(100_000, marks=pytest.mark.full)])
+def test_many_nodes_take_time_in_proportion(tmp_path, count):
+    nodes = [helper.make_node("Neg", [f"t{i}" if i else "x"], [f"t{i + 1}"]) for i in range(count)]
+    path = write(tmp_path / "n.onnx", nodes, {}, ["batch", 4], output=f"t{count}")
+    x = array(2, 4)
+    (got,) = evaluate(read_graph(path), {"x": x}).values()
+    assert np.array_equal(got, x)
 
 
 def test_damaged_files_are_refused(tmp_path):

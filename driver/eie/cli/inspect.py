@@ -1,0 +1,103 @@
+"""`eie inspect`: a network's graph, and what of it would run where."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from eie.cli.common import Commands, Progress, add_json_option, print_json
+from eie.cli.graphs import add_graph_options, bound_inputs, read_inputs, shapes_of
+from eie.errors import NetworkError
+from eie.model_file.container import load
+from eie.network.graph import Graph, Node, Value
+from eie.network.graph_model import GraphModel
+from eie.network.graph_readers import read_graph
+from eie.network.inspection import NodeReport, example_inputs, inspect_graph
+from eie.network.model import Dense, Model
+from eie.network.readers import read_network
+
+
+def add_parser(commands: Commands) -> None:
+    parser = commands.add_parser(
+        "inspect",
+        help="show a network's graph and what of it the array computes",
+        description="Show the operations of a network, in the order of computing: what runs on the array, what on the "
+        "host, and its share of the multiplications, found by computing the network once.",
+    )
+    parser.add_argument("network", metavar="NET", type=Path, help=".onnx, .npz, .safetensors or .eie")
+    parser.add_argument("--inputs", metavar="X.npy", type=Path, help="what to compute with (default: random)")
+    add_graph_options(parser)
+    add_json_option(parser)
+    parser.set_defaults(command=_run)
+
+
+def _run(args: argparse.Namespace) -> None:
+    with Progress() as progress:
+        progress("reading the network")
+        network = _read(args)
+        graph = network.graph if isinstance(network, GraphModel) else network
+        given = (
+            read_inputs(args.inputs, graph) if args.inputs else shapes_of(args.shape, graph) or example_inputs(graph)
+        )
+        if given is None:
+            raise NetworkError(f"{args.network}: an input's shape is not known; give --inputs")
+        progress("computing it once")
+        rows = inspect_graph(network, given)
+    total = sum(row.multiplications for row in rows)
+    on_array = sum(row.multiplications for row in rows if row.where == "array")
+    if args.json:
+        shared = {"multiplications": total, "on_array": on_array}
+        inputs, outputs = ([asdict(value) for value in values] for values in (graph.inputs, graph.outputs))
+        print_json(
+            {"file": args.network, "inputs": inputs, "outputs": outputs, **shared, "nodes": [asdict(r) for r in rows]}
+        )
+        return
+    print("\n".join(_text(graph, rows, total, on_array)))
+
+
+def _read(args: argparse.Namespace) -> Graph | GraphModel:
+    if args.network.suffix.lower() == ".eie":
+        model = load(args.network)
+        if isinstance(model, Model):
+            raise NetworkError(f"{args.network}: holds a chain of layers, all of it the array's; eie info shows them")
+        return model
+    graph = read_graph(args.network, args.outputs, bound_inputs(args.fix))
+    return graph if graph is not None else chain_graph(read_network(args.network))
+
+
+def chain_graph(layers: list[Dense]) -> Graph:
+    """Return layers as a graph."""
+    nodes, constants, value = [], {}, "input"
+    for i, layer in enumerate(layers):
+        inputs = [value, f"{i}/weight"]
+        constants[f"{i}/weight"] = layer.weight
+        if layer.bias is not None:
+            inputs.append(f"{i}/bias")
+            constants[f"{i}/bias"] = layer.bias
+        value = f"{i}/sum"
+        nodes.append(Node("Gemm", tuple(inputs), (value,), {"transB": 1}, layer.name or f"layer{i}"))
+        if layer.activation == "relu":
+            nodes.append(Node("Relu", (value,), (f"{i}/relu",)))
+            value = f"{i}/relu"
+    columns, rows = layers[0].weight.shape[1], layers[-1].weight.shape[0]
+    ends = [Value("input", "float32", ("batch", columns))], [Value(value, "float32", ("batch", rows))]
+    return Graph(nodes, *ends, constants)
+
+
+def _text(graph: Graph, rows: list[NodeReport], total: int, on_array: int) -> list[str]:
+    lines = [f"inputs   {', '.join(map(str, graph.inputs))}", f"outputs  {', '.join(map(str, graph.outputs))}", ""]
+    table: list[tuple[Any, ...]] = [("where", "operator", "name", "shape", "weights", "multiplications", "share")]
+    for row in rows:
+        share = f"{row.multiplications / total:.1%}" if total and row.multiplications else ""
+        shape = "x".join(map(str, row.shape)) or "scalar"
+        counts = (f"{count:,}" if count else "" for count in (row.weights, row.multiplications))
+        table.append((row.where, row.operator, row.name, shape, *counts, share))
+    widths = [max(len(cells[i]) for cells in table) for i in range(len(table[0]))]
+    for cells in table:
+        left = [cell.ljust(width) for cell, width in zip(cells[:4], widths[:4], strict=True)]
+        right = [cell.rjust(width) for cell, width in zip(cells[4:], widths[4:], strict=True)]
+        lines.append("  ".join(left + right).rstrip())
+    of_all = on_array / total if total else 0.0
+    return [*lines, "", f"{on_array:,} of {total:,} multiplications ({of_all:.1%}) are the array's"]

@@ -1,0 +1,68 @@
+"""One layer: its weights chosen by magnitude, its fixed point, its error."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eie.compression.allocation import Density
+from eie.compression.compensation import Compensated
+from eie.compression.pruning import keep_count
+from eie.compression.report import sqnr_db
+from eie.compression.scaling import choose_scales
+from eie.compression.sharing import SHARED_VALUES, share
+from eie.network.dense import Dense
+from eie.network.model import Layer
+
+
+def fixed_point(chosen: Compensated, relu: bool, input_fraction_bits: int, output_peak: float, name: str) -> Layer:
+    """Return the layer whose weights, shared values and biases were chosen, in fixed point."""
+    rows, columns = np.nonzero(chosen.codes)
+    codes, bias = chosen.codes[rows, columns], chosen.shared_bias
+    scales = choose_scales(chosen.centroids, codes, rows.astype(np.int32), bias, input_fraction_bits, output_peak, name)
+    return Layer.from_dense_codes(
+        chosen.codes,
+        scales.codebook(chosen.centroids),
+        scales.bias(bias),
+        scales.shift,
+        relu,
+        input_fraction_bits=scales.input_fraction_bits,
+        output_fraction_bits=scales.output_fraction_bits,
+        weight_fraction_bits=scales.weight_fraction_bits,
+        name=name,
+    )
+
+
+def is_exact(weight: NDArray[np.float32], count: int | None) -> bool:
+    """Tell whether a layer loses nothing: all its weights stay, and a codebook holds their values."""
+    kept = weight[weight != 0]
+    return (count is None or count >= len(kept)) and len(np.unique(kept)) <= SHARED_VALUES
+
+
+def by_magnitude(dense: Dense, count: int | None, sharing: str, tell: Callable[[str], None]) -> Compensated:
+    """Keep the largest weights as they are, and share values among them."""
+    mask = dense.weight != 0 if count is None else keep_count([dense.weight], count)[0]
+    tell("share")
+    codes = np.zeros(mask.shape, np.uint8)
+    centroids, codes[mask] = share(dense.weight[mask], sharing)
+    bias = np.zeros(len(mask), np.float32) if dense.bias is None else dense.bias
+    return Compensated(dense.weight, bias, mask, codes, centroids, bias)
+
+
+def weight_sqnr(chosen: Compensated, layer: Layer) -> float | None:
+    """Absent weights are exact, so only the stored ones count."""
+    values = chosen.weight[chosen.mask]
+    stored = np.ldexp(layer.codebook.astype(np.float64), -layer.weight_fraction_bits)[chosen.codes[chosen.mask]]
+    return sqnr_db(values, stored)
+
+
+def plain_density(density: Density) -> Any:
+    """Return a density without numpy's types, for JSON."""
+    if isinstance(density, Mapping):
+        return {name: plain_density(share) for name, share in density.items()}
+    if density is None or isinstance(density, (Sequence, np.ndarray)):
+        return None if density is None else [plain_density(share) for share in density]
+    return float(density)

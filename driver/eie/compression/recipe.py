@@ -1,0 +1,54 @@
+"""How a network is compressed, apart from how much."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from eie.compression.allocation import ALLOCATIONS, Density, is_number
+from eie.compression.compensation import EFFORTS
+from eie.errors import NetworkError
+
+METHODS = ("compensated", "magnitude")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """See `eie.compress`."""
+
+    method: str
+    allocation: str
+    effort: str
+    sharing: str
+    headroom: float
+
+    @classmethod
+    def of(
+        cls,
+        density: Density,
+        calibrated: bool,
+        method: str | None,
+        allocation: str | None,
+        effort: str,
+        sharing: str,
+        headroom: float,
+    ) -> Recipe:
+        """Check what a caller asks for, and fill in the defaults."""
+        if not is_number(headroom) or not 1 <= headroom < np.inf:
+            raise NetworkError(f"headroom is {headroom!r}; it must be at least 1 and finite")
+        method = method or ("compensated" if calibrated else "magnitude")
+        if allocation is None:
+            allocation = "loss" if method == "compensated" and is_number(density) else "uniform"
+        for what, value, known in (
+            ("method", method, METHODS),
+            ("allocation", allocation, ALLOCATIONS),
+            ("effort", effort, EFFORTS),
+        ):
+            if value not in known:
+                raise NetworkError(f"{what} {value!r} is not known; {', '.join(map(repr, known))} are")
+        if method == "compensated" and not calibrated:
+            raise NetworkError('method="compensated" needs calibration inputs: what is pruned is made up for on them')
+        if allocation == "loss" and (method != "compensated" or not is_number(density)):
+            raise NetworkError('allocation="loss" takes one density for the network, and method="compensated"')
+        return cls(method, allocation, effort, sharing, float(headroom))

@@ -1,0 +1,47 @@
+"""Graphs exported for one input at a time, opened to batches where that is the same."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from eie.errors import NetworkError
+from eie.network.graph import Graph, evaluate
+
+_TRIED = 3
+
+
+def open_batch(graph: Graph) -> Graph:
+    """Return a graph that takes any batch, if its one input fixes a batch of 1 and nothing depends on that.
+
+    Whether it does is tried: several random inputs together must give what each gives alone.
+    """
+    if len(graph.inputs) != 1:
+        return graph
+    (value,) = graph.inputs
+    shape = value.shape
+    if not shape or shape[0] != 1 or not all(isinstance(size, int) for size in shape):
+        return graph
+    opened = Graph(
+        graph.nodes,
+        [replace(value, shape=("batch", *shape[1:]))],
+        [replace(v, shape=None if v.shape is None else ("batch", *v.shape[1:])) for v in graph.outputs],
+        graph.constants,
+        graph.name,
+        shapes={name: ("batch", *s[1:]) for name, s in graph.shapes.items() if s and s[0] == 1},
+    )
+    sizes = [size for size in shape[1:] if isinstance(size, int)]
+    x = np.random.default_rng(0).standard_normal((_TRIED, *sizes)).astype(value.dtype)
+    try:
+        together = evaluate(opened, {value.name: x})
+        alone = [evaluate(graph, {value.name: x[i : i + 1]}) for i in range(_TRIED)]
+    except NetworkError:
+        return graph
+    for name, got in together.items():
+        want = [one[name] for one in alone]
+        if any(one.ndim == 0 or one.shape[0] != 1 for one in want):
+            return graph
+        if not np.allclose(got, np.concatenate(want), rtol=1e-4, atol=1e-5, equal_nan=True):
+            return graph
+    return opened

@@ -1,0 +1,343 @@
+"""A network as a graph of operators, and its evaluation in numpy."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from eie.errors import EieError, NetworkError
+from eie.network.operators import LINEAR, OPERATORS, Operator
+
+Array = NDArray[Any]
+ABSENT = ""
+"""Name of an optional input that is not given, and of an output that nobody wants."""
+CONDITIONAL = "If"
+"""The one operator that holds graphs: attributes ``then_branch`` and ``else_branch``, whose nodes may read what is
+outside."""
+DEPTH_LIMIT = 32
+"""Deepest nesting of branches."""
+
+
+@dataclass(frozen=True)
+class Value:
+    """What is known of a graph's input or output.
+
+    Parameters
+    ----------
+    name : str
+    dtype : str
+        numpy's name of the element type.
+    shape : tuple of int, str or None, or None
+        A name or None stands for any size; no shape for any.
+    """
+
+    name: str
+    dtype: str = "float32"
+    shape: tuple[int | str | None, ...] | None = None
+
+    def __str__(self) -> str:
+        shape = "any shape" if self.shape is None else "x".join(str(s or "?") for s in self.shape) or "scalar"
+        return f"{self.name} {self.dtype} {shape}"
+
+
+@dataclass(frozen=True)
+class Node:
+    """One operation.
+
+    Parameters
+    ----------
+    operator : str
+        A name of `eie.network.operators.OPERATORS`, or "If".
+    inputs, outputs : tuple of str
+        Names of tensors.
+    attributes : dict
+        Numbers, text, lists of them, arrays; for "If" graphs.
+    name : str
+    """
+
+    operator: str
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    attributes: dict[str, Any] = field(default_factory=dict)
+    name: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.operator} node {self.name or next(iter(self.outputs), '')!r}"
+
+    @property
+    def branches(self) -> list[Graph]:
+        """The graphs that the node holds."""
+        return [value for value in self.attributes.values() if isinstance(value, Graph)]
+
+
+@dataclass(frozen=True, eq=False)
+class Graph:
+    """A network as a graph: nodes in an order in which they can be computed.
+
+    Parameters
+    ----------
+    nodes : iterable of Node
+        In any order; kept in one in which they can be computed.
+    inputs, outputs : iterable of Value
+    constants : mapping of str to ndarray
+    name : str
+    outer : iterable of str
+        Tensors of the surrounding graph that a branch may read.
+    shapes : mapping of str to tuple, optional
+        Shapes of tensors as far as a reader knows them; as those of `Value`.
+
+    Raises
+    ------
+    NetworkError
+        If an operator or attribute is not known, a tensor is missing or made twice, or nodes wait for one another.
+    """
+
+    nodes: tuple[Node, ...]
+    inputs: tuple[Value, ...]
+    outputs: tuple[Value, ...]
+    constants: dict[str, Array]
+    name: str = "network"
+    shapes: dict[str, tuple[int | str | None, ...]] = field(default_factory=dict)
+
+    def __init__(
+        self,
+        nodes: Iterable[Node],
+        inputs: Iterable[Value],
+        outputs: Iterable[Value],
+        constants: Mapping[str, ArrayLike] | None = None,
+        name: str = "network",
+        outer: Iterable[str] = (),
+        shapes: Mapping[str, tuple[int | str | None, ...]] | None = None,
+    ) -> None:
+        object.__setattr__(self, "inputs", tuple(inputs))
+        object.__setattr__(self, "outputs", tuple(outputs))
+        object.__setattr__(self, "constants", {key: np.asarray(value) for key, value in (constants or {}).items()})
+        object.__setattr__(self, "name", name)
+        object.__setattr__(self, "shapes", dict(shapes or {}))
+        known = {value.name for value in self.inputs} | set(self.constants) | set(outer) | {ABSENT}
+        object.__setattr__(self, "nodes", tuple(_ordered([_checked(node) for node in nodes], known)))
+        made = known | {output for node in self.nodes for output in node.outputs}
+        for value in self.outputs:
+            if value.name not in made:
+                raise NetworkError(f"the graph's output {value.name!r} is made by no node")
+        if not self.outputs:
+            raise NetworkError("the graph has no outputs")
+
+    def with_nodes(self, nodes: Iterable[Node]) -> Graph:
+        """Return the graph with other nodes, and no constants but those that they read."""
+        nodes = tuple(nodes)
+        bare = Graph.__new__(Graph)
+        for name in ("inputs", "outputs", "name", "shapes", "constants"):
+            object.__setattr__(bare, name, getattr(self, name))
+        object.__setattr__(bare, "nodes", nodes)
+        read = bare.reads()
+        constants = {name: array for name, array in self.constants.items() if name in read}
+        made = {value.name for value in self.inputs} | set(self.constants) | {o for n in nodes for o in n.outputs}
+        return Graph(nodes, self.inputs, self.outputs, constants, self.name, read - made, self.shapes)
+
+    def walk(self) -> Iterator[Node]:
+        """Yield every node, those of branches too."""
+        for node in self.nodes:
+            yield node
+            for branch in node.branches:
+                yield from branch.walk()
+
+    def reads(self) -> set[str]:
+        """Return the tensors that the nodes read, those of the surrounding graph too."""
+        found = {name for node in self.nodes for name in node.inputs} | {value.name for value in self.outputs}
+        return found.union(*(from_outside(branch) for node in self.nodes for branch in node.branches))
+
+
+def _checked(node: Node) -> Node:
+    """Return a node with all its attributes, or raise `NetworkError`."""
+    if node.operator == CONDITIONAL:
+        return node
+    try:
+        operator = find_operator(node.operator)
+        least, most = operator.inputs
+        given = len(node.inputs)
+        while given > least and node.inputs[given - 1] == ABSENT:
+            given -= 1
+        missing = given < least or (node.inputs[:least].count(ABSENT) > 0 and node.operator not in LINEAR)
+        if node.operator in LINEAR and any(node.inputs):  # its weights may be in products
+            missing = False
+        if missing or (most is not None and given > most):
+            raise NetworkError(f"has {given} inputs; it takes {least}" + (f" to {most}" if most != least else ""))
+        attributes = operator.complete(node.attributes)
+    except NetworkError as error:
+        raise NetworkError(f"{node}: {error}") from None
+    return Node(node.operator, node.inputs[:given], node.outputs, attributes, node.name)
+
+
+def find_operator(name: str) -> Operator:
+    """Return an operator of the table, or raise `NetworkError`."""
+    if name not in OPERATORS:
+        raise NetworkError(
+            f"operator {name} is not known (docs/networks.md lists those that are); name other outputs "
+            "(--outputs) to cut the network before it"
+        )
+    return OPERATORS[name]
+
+
+def _ordered(nodes: list[Node], known: set[str]) -> list[Node]:
+    """Return nodes so that each comes after those that it reads (Kahn's algorithm)."""
+    makers: dict[str, int] = {}
+    for i, node in enumerate(nodes):
+        for name in node.outputs:
+            if name != ABSENT and (name in makers or name in known):
+                raise NetworkError(f"{node}: tensor {name!r} is made twice")
+            makers[name] = i
+    makers.pop(ABSENT, None)
+    waits: list[set[int]] = []
+    readers: list[list[int]] = [[] for _ in nodes]
+    for i, node in enumerate(nodes):
+        read = set(node.inputs).union(*(from_outside(branch) for branch in node.branches)) - known
+        for name in read:
+            if name not in makers:
+                raise NetworkError(f"{node}: its input {name!r} is made by no node and is no input of the graph")
+        waits.append({makers[name] for name in read})
+        for maker in waits[i]:
+            readers[maker].append(i)
+    ready = [i for i, wait in enumerate(waits) if not wait]
+    order = []
+    for i in ready:  # the list grows while it is walked
+        order.append(nodes[i])
+        for reader in readers[i]:
+            waits[reader].discard(i)
+            if not waits[reader]:
+                ready.append(reader)
+    if len(order) < len(nodes):
+        stuck = next(node for node, wait in zip(nodes, waits, strict=True) if wait)
+        raise NetworkError(f"{stuck} waits for its own output: the graph has a cycle")
+    return order
+
+
+def from_outside(branch: Graph) -> set[str]:
+    own = {value.name for value in branch.inputs} | set(branch.constants) | {ABSENT}
+    return branch.reads() - own - {name for node in branch.nodes for name in node.outputs}
+
+
+def constant_values(node: Node, constants: Mapping[str, Array]) -> list[Array | None]:
+    """Return a node's inputs: arrays where they are constant, else None."""
+    return [constants.get(name) if name else None for name in node.inputs]
+
+
+def count_uses(graph: Graph) -> dict[str, int]:
+    """Return how often each tensor is read: by nodes, by branches, and as an output."""
+    uses: dict[str, int] = {}
+    for node in graph.nodes:
+        for name in (*node.inputs, *(name for branch in node.branches for name in from_outside(branch))):
+            uses[name] = uses.get(name, 0) + 1
+    for value in graph.outputs:
+        uses[value.name] = uses.get(value.name, 0) + 1
+    return uses
+
+
+Hook = Callable[[Node, list["Array | None"]], "list[Array] | None"]
+"""Is asked to compute each node, and may leave it (None) to the operator's own evaluation."""
+
+
+def evaluate(graph: Graph, inputs: Mapping[str, ArrayLike], hook: Hook | None = None) -> dict[str, Array]:
+    """Compute a graph in numpy.
+
+    Parameters
+    ----------
+    graph : Graph
+    inputs : mapping of str to array_like
+        One for each of the graph's inputs; see `check_inputs`.
+    hook : callable, optional
+        See `Hook`.
+
+    Returns
+    -------
+    dict of str to ndarray
+        The outputs, in the graph's order.
+
+    Raises
+    ------
+    NetworkError
+        If an input does not fit, or a node cannot compute what it gets; the message names the node.
+    """
+    return _evaluate(graph, check_inputs(graph, inputs), hook or (lambda node, values: None))
+
+
+def _evaluate(graph: Graph, values: dict[str, Array], hook: Hook) -> dict[str, Array]:
+    values = {**values, **graph.constants}
+    left = count_uses(graph)
+    for node in graph.nodes:
+        try:
+            results = _compute(node, values, hook)
+        except NetworkError as error:
+            raise NetworkError(f"{node}: {error}") from error
+        except EieError:
+            raise
+        except MemoryError as error:
+            raise NetworkError(f"{node}: there is not enough memory for its outputs") from error
+        except Exception as error:  # numpy's own words for shapes and types that do not go together
+            shapes = ", ".join(str(values[name].shape) if name else "absent" for name in node.inputs)
+            raise NetworkError(f"{node} cannot compute inputs of shapes {shapes}: {error}") from error
+        for name, result in zip(node.outputs, results):  # noqa: B905 - outputs at the end may be left out
+            if name != ABSENT:
+                values[name] = result
+        for name in node.inputs:  # what nobody reads any more is let go
+            left[name] -= 1
+            if not left[name] and name not in graph.constants:
+                values.pop(name, None)
+    return {value.name: values[value.name] for value in graph.outputs}
+
+
+def _compute(node: Node, values: dict[str, Array], hook: Hook) -> list[Array]:
+    if node.operator == CONDITIONAL:
+        condition = values[node.inputs[0]]
+        branch = node.attributes["then_branch" if bool(condition.ravel()[0]) else "else_branch"]
+        return list(_evaluate(branch, values, hook).values())
+    inputs = [values[name] if name else None for name in node.inputs]
+    results = hook(node, inputs)
+    if results is None:
+        attributes = node.attributes
+        if "num_outputs" in attributes and not attributes["num_outputs"]:  # Split into as many parts as there are names
+            attributes = {**attributes, "num_outputs": len(node.outputs)}
+        results = find_operator(node.operator).run(inputs, attributes)
+    if len(results) < len(node.outputs):
+        raise NetworkError(f"gives {len(results)} outputs here; the graph wants {len(node.outputs)}")
+    return results
+
+
+def check_inputs(graph: Graph, inputs: Mapping[str, ArrayLike]) -> dict[str, Array]:
+    """Return a graph's inputs as arrays of its types, or raise `NetworkError` for one that does not fit.
+
+    Numbers are converted where the kind allows (floats of any width, integers to floats); sizes must agree with those
+    the graph fixes, and those of one name with each other.
+    """
+    names = [value.name for value in graph.inputs]
+    unknown = [name for name in inputs if name not in names]
+    if unknown:
+        raise NetworkError(f"there is no input {unknown[0]!r}; the network takes {', '.join(map(str, graph.inputs))}")
+    found: dict[str, Array] = {}
+    sizes: dict[str, int] = {}
+    for value in graph.inputs:
+        if value.name not in inputs:
+            raise NetworkError(f"input {value} is not given; the network takes {', '.join(map(str, graph.inputs))}")
+        found[value.name] = _fitting(value, np.asarray(inputs[value.name]), sizes)
+    return found
+
+
+def _fitting(value: Value, array: Array, sizes: dict[str, int]) -> Array:
+    dtype = np.dtype(value.dtype)
+    same_kind = array.dtype.kind == dtype.kind or (dtype.kind == "f" and array.dtype.kind in "iub")
+    if dtype.kind in "iu" and array.dtype.kind in "iub" and array.size:
+        limits = np.iinfo(dtype)
+        same_kind = limits.min <= int(array.min()) and int(array.max()) <= limits.max
+    if not same_kind:
+        raise NetworkError(f"input {value} is given as {array.dtype}, which does not convert without loss")
+    fits = value.shape is None or len(value.shape) == array.ndim
+    for wanted, size in zip(value.shape or (), array.shape) if fits else ():  # noqa: B905 - no shape: no sizes
+        known = sizes.setdefault(wanted, size) if isinstance(wanted, str) else wanted
+        fits = fits and known in (None, size)
+    if not fits:
+        raise NetworkError(f"input {value} is given with shape {array.shape}, which does not fit")
+    return array.astype(dtype, copy=False)

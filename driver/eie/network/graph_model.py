@@ -1,0 +1,133 @@
+"""A compressed graph: its linear maps as layers of the array, the rest as it was."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eie.contract.fixed_point import dequantise, quantise
+from eie.errors import LayerError, PackError
+from eie.network.graph import Array, Graph, Node
+from eie.network.model import Layer, Model
+from eie.network.operators import LINEAR
+
+
+@dataclass(frozen=True, eq=False)
+class ArrayProduct:
+    """One matrix of a linear map, or several in a row, as layers of the array.
+
+    Parameters
+    ----------
+    model : Model
+        The layers. Those of a convolution serve one output pixel; `eie.program.patches` makes more of them.
+    input_scale : float or None
+        None: inputs become fixed point with the model's fraction bits. A number: the inputs are that times integers,
+        and the integers are what the array takes.
+    output_scales : ndarray, shape (R / parts,), float64, or None
+        With `input_scale`: what an output's integer stands for.
+    parts : int
+        Rows of the layer that make one output: each sums some of the columns, so that none leaves int16.
+    offsets : ndarray, shape (R / parts,), float64, or None
+        With `input_scale`: what the host adds to each output.
+    """
+
+    model: Model
+    input_scale: float | None = None
+    output_scales: NDArray[np.float64] | None = None
+    parts: int = 1
+    offsets: NDArray[np.float64] | None = None
+
+    def __post_init__(self) -> None:
+        rows = self.model.rows
+        exact = self.input_scale is not None
+        if exact != (self.output_scales is not None) or rows % self.parts:
+            raise LayerError(f"product {self.model.name!r}: its scales or parts do not fit {rows} rows")
+        for values in (self.output_scales, self.offsets):
+            if values is not None and (not exact or values.shape != (rows // self.parts,)):
+                raise LayerError(f"product {self.model.name!r}: {values.shape} scales or offsets for {rows} rows")
+        if exact and not (np.isfinite(self.input_scale) and self.input_scale > 0):  # type: ignore[arg-type,operator]
+            raise LayerError(f"product {self.model.name!r}: its input scale is {self.input_scale}")
+
+    @property
+    def rows(self) -> int:
+        """Outputs."""
+        return self.model.rows // self.parts
+
+    def to_integers(self, vectors: Array) -> NDArray[np.int16]:
+        """Return what the array takes: float, shape (M, C) -> int16."""
+        if self.input_scale is None:
+            return quantise(vectors, self.model.input_fraction_bits)
+        integers = np.rint(np.asarray(vectors, np.float64) / self.input_scale)
+        return np.clip(integers, -(1 << 15), (1 << 15) - 1).astype(np.int16)
+
+    def to_floats(self, integers: NDArray[np.int16]) -> Array:
+        """Return what the array's outputs stand for: int16, shape (M, n R parts) -> float32, shape (M, n R)."""
+        if self.output_scales is None:
+            return dequantise(integers, self.model.output_fraction_bits)
+        sums = integers.reshape(len(integers), -1, self.parts).sum(axis=-1, dtype=np.int64)
+        floats = sums.reshape(len(integers), -1, self.rows) * self.output_scales
+        floats = floats if self.offsets is None else floats + self.offsets
+        return floats.reshape(sums.shape).astype(np.float32)
+
+
+@dataclass(frozen=True, eq=False)
+class GraphModel:
+    """A compressed network that is more than a chain of layers.
+
+    Parameters
+    ----------
+    graph : Graph
+        The weights of nodes with products are left out of it.
+    products : mapping of str to tuple of ArrayProduct
+        By the name of the node's first output.
+    name : str
+    metadata : dict
+        As a `Model`'s.
+    """
+
+    graph: Graph
+    products: dict[str, tuple[ArrayProduct, ...]]
+    name: str = "model"
+    metadata: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        nodes = {node.outputs[0]: node for node in self.graph.walk()}
+        for key in self.products:
+            if key not in nodes or nodes[key].operator not in LINEAR:
+                raise LayerError(f"model {self.name!r} has products for {key!r}, which is no linear map of its graph")
+
+    @property
+    def layers(self) -> tuple[Layer, ...]:
+        """All layers, in the order of the nodes."""
+        return tuple(layer for product in self.array_products() for layer in product.model.layers)
+
+    def array_products(self) -> Iterator[ArrayProduct]:
+        """Yield every product, in the order of the nodes."""
+        for node in self.graph.walk():
+            yield from self.products.get(node.outputs[0], ())
+
+
+def run_products(node: Node, values: list[Array | None], products: list[Any]) -> list[Array]:
+    """Compute a linear map whose weights are in its products."""
+    return LINEAR[node.operator].run(values, node.attributes, products)
+
+
+def unnamed(outputs: Mapping[str, Array]) -> Any:
+    """Return a graph's outputs as its caller gets them: one alone, several in a dict by name, in order."""
+    return next(iter(outputs.values())) if len(outputs) == 1 else dict(outputs)
+
+
+def named_inputs(graph: Graph, inputs: Any) -> dict[str, Array]:
+    """Return a graph's inputs by name: given so, or as a list in the graph's order, or alone if there is one."""
+    names = [value.name for value in graph.inputs]
+    if isinstance(inputs, Mapping):
+        return {name: np.asarray(array) for name, array in inputs.items()}
+    if len(names) == 1 and not isinstance(inputs, tuple):
+        return {names[0]: np.asarray(inputs)}
+    if isinstance(inputs, (tuple, list)) and len(inputs) == len(names):
+        return {name: np.asarray(array) for name, array in zip(names, inputs, strict=True)}
+    raise PackError(f"the network takes {', '.join(map(str, graph.inputs))}; give a dict of them, or a tuple in order")

@@ -1,0 +1,127 @@
+"""What a graph computes where: shapes and multiplications of every node, found by computing it once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from eie.network.graph import Array, Graph, Node, evaluate, find_operator
+from eie.network.graph_model import GraphModel, run_products
+from eie.network.linear_maps import LinearNode, linear_nodes
+from eie.network.operators.linear import FloatProduct, Matrix
+from eie.network.reference import IntegerProduct
+
+
+@dataclass(frozen=True)
+class NodeReport:
+    """One node.
+
+    Parameters
+    ----------
+    operator, name : str
+    where : {"array", "host"}
+    shape : tuple of int
+        Of the first output.
+    multiplications : int
+        Of one evaluation with the given inputs; of the array's, by weights that exist.
+    weights : int
+        Of the array's.
+    """
+
+    operator: str
+    name: str
+    where: str
+    shape: tuple[int, ...]
+    multiplications: int
+    weights: int = 0
+
+
+def inspect_graph(network: Graph | GraphModel, inputs: Mapping[str, Array]) -> list[NodeReport]:
+    """Return what each node does, in the order of computing.
+
+    Parameters
+    ----------
+    network : Graph or GraphModel
+        A graph before compression, or one after.
+    inputs : mapping of str to ndarray
+        As for `eie.network.graph.evaluate`.
+    """
+    rows: list[NodeReport] = []
+    maps = linear_nodes(network) if isinstance(network, Graph) else {}
+
+    def hook(node: Node, values: list[Array | None]) -> list[Array]:
+        counted = _counters(node, network, maps)
+        if counted:
+            linear = maps.get(node.outputs[0])
+            data = [None if linear and i in linear.weights else x for i, x in enumerate(values)]
+            attributes = linear.attributes if linear else node.attributes
+            outputs = run_products(Node(node.operator, (), (), attributes), data, counted)
+            done = sum(product.multiplications for product in counted)
+            weights = sum(product.weights for product in counted)
+            rows.append(NodeReport(node.operator, _name(node), "array", outputs[0].shape, done, weights))
+            return outputs
+        operator = find_operator(node.operator)
+        attributes = node.attributes
+        if "num_outputs" in attributes and not attributes["num_outputs"]:
+            attributes = {**attributes, "num_outputs": len(node.outputs)}
+        outputs = operator.run(values, attributes)
+        each = operator.multiplications
+        if operator.where == "array":  # a product of two tensors that both are data
+            first = values[0]
+            each = 1 if first is None else int(first.shape[-1])
+        rows.append(NodeReport(node.operator, _name(node), "host", outputs[0].shape, each * outputs[0].size))
+        return outputs
+
+    evaluate(network.graph if isinstance(network, GraphModel) else network, inputs, hook)
+    return rows
+
+
+def _name(node: Node) -> str:
+    return node.name or node.outputs[0]
+
+
+class _Counted(FloatProduct):
+    """A float product that counts the multiplications by weights that exist."""
+
+    def __init__(self, matrix: Matrix) -> None:
+        super().__init__(matrix)
+        self.weights = int(matrix.weight.size if matrix.mask is None else matrix.mask.sum())
+        self.multiplications = 0
+
+    def __call__(self, vectors: Array) -> Array:
+        self.multiplications += len(vectors) * self.weights
+        return super().__call__(vectors)
+
+
+class _CountedInteger(IntegerProduct):
+    """The same of a compressed product."""
+
+    weights = multiplications = 0
+
+    def __call__(self, vectors: Array) -> Array:
+        self.weights = sum(layer.nonzeros for layer in self.product.model.layers)
+        self.multiplications += len(vectors) * self.weights
+        return super().__call__(vectors)
+
+
+def _counters(node: Node, network: Graph | GraphModel, maps: Mapping[str, LinearNode]) -> list[Any]:
+    key = node.outputs[0]
+    if isinstance(network, GraphModel):
+        return [_CountedInteger(product) for product in network.products.get(key, ())]
+    return [_Counted(matrix) for matrix in maps[key].matrices] if key in maps else []
+
+
+def example_inputs(graph: Graph, batch: int = 1) -> dict[str, Array] | None:
+    """Return inputs of the sizes that a graph fixes, every open one `batch`; None if an input's rank is not known."""
+    if any(value.shape is None for value in graph.inputs):
+        return None
+    rng = np.random.default_rng(0)
+    found = {}
+    for value in graph.inputs:
+        shape = [size if isinstance(size, int) else batch for size in value.shape or ()]
+        random = rng.standard_normal(shape)
+        found[value.name] = (random if np.dtype(value.dtype).kind == "f" else np.zeros(shape)).astype(value.dtype)
+    return found

@@ -1,0 +1,154 @@
+"""The linear maps of a graph: found, joined with the ReLU behind them, and put in chains."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from eie.network.graph import ABSENT, Array, Graph, Node, constant_values, count_uses
+from eie.network.graph_model import ArrayProduct
+from eie.network.model import Model
+from eie.network.operators import LINEAR
+from eie.network.operators.linear import Matrix
+from eie.network.quantised import Grid, data_grid, integer_rows
+
+_ROWS = ("Gemm", "MatMul")
+_FUSED = (*_ROWS, "Conv", "ConvTranspose")
+
+
+@dataclass(frozen=True)
+class LinearNode:
+    """A node whose products are the array's.
+
+    Parameters
+    ----------
+    node : Node
+    attributes : dict
+        The node's, complete without its weights.
+    weights : tuple of int
+        Inputs that the matrices hold.
+    matrices : list of Matrix
+    names : list of str
+        A name for each matrix.
+    data : str
+        The tensor that is multiplied.
+    grid : Grid or None
+        On which its values lie, if both data and weights are quantised.
+    """
+
+    node: Node
+    attributes: dict[str, Any]
+    weights: tuple[int, ...]
+    matrices: list[Matrix]
+    names: list[str]
+    data: str
+    grid: Grid | None
+
+
+def linear_nodes(graph: Graph, outer: Mapping[str, Array] | None = None) -> dict[str, LinearNode]:
+    """Return a graph's linear maps, those of branches too, by the name of their node's first output."""
+    constants = {**(outer or {}), **graph.constants}
+    makers = {name: node for node in graph.nodes for name in node.outputs}
+    found: dict[str, LinearNode] = {}
+    for node in graph.nodes:
+        for branch in node.branches:
+            found.update(linear_nodes(branch, constants))
+        weights = weights_of(node, constants)
+        if weights is None:
+            continue
+        values: list[Any] = [x if i in weights else None for i, x in enumerate(constant_values(node, constants))]
+        linear = LINEAR[node.operator]
+        attributes = linear.prepare(values, node.attributes)
+        matrices = linear.matrices(values, attributes)
+        label = node.name or node.outputs[0]
+        names = [label] if len(matrices) == 1 else [f"{label}/{i}" for i in range(len(matrices))]
+        data = next(name for i, name in enumerate(node.inputs) if i not in weights and name)
+        grid = data_grid(data, makers, constants) if node.operator in _FUSED else None
+        found[node.outputs[0]] = LinearNode(node, attributes, weights, matrices, names, data, grid)
+    return found
+
+
+def weights_of(node: Node, constants: Mapping[str, Array]) -> tuple[int, ...] | None:
+    """Return the inputs of a node that become matrices of the array; None if it is no linear map with real weights."""
+    if node.operator not in LINEAR:
+        return None
+    values = constant_values(node, constants)
+    weights = LINEAR[node.operator].weights(values, node.attributes)
+    if weights is None or any(values[i].dtype.kind != "f" for i in weights):  # type: ignore[union-attr]
+        return None
+    return weights
+
+
+def fuse_relu(graph: Graph) -> tuple[Graph, set[str]]:
+    """Return a graph without the ReLUs that alone read a linear map, and the names of what such maps now put out.
+
+    Quantised linear maps stay as they are: their integers must not be cut before the host has scaled them.
+    """
+    nodes: dict[str, Node] = {}
+    fused: set[str] = set()
+    uses = count_uses(graph)
+    makers = {name: node for node in graph.nodes for name in node.outputs}
+    for node in graph.nodes:
+        before = nodes.get(node.inputs[0]) if node.operator == "Relu" else None
+        if before is not None and uses[node.inputs[0]] == 1 and _takes_relu(before, graph, makers):
+            del nodes[node.inputs[0]]
+            fused.add(node.outputs[0])
+            node = replace(before, outputs=node.outputs)
+        nodes[node.outputs[0]] = node
+    return Graph(nodes.values(), graph.inputs, graph.outputs, graph.constants, graph.name, shapes=graph.shapes), fused
+
+
+def _takes_relu(node: Node, graph: Graph, makers: dict[str, Node]) -> bool:
+    """Say whether a node is one product, with nothing added by the host."""
+    weights = weights_of(node, graph.constants) if node.operator in _FUSED else None
+    if weights is None or len(weights) + 1 != sum(map(bool, node.inputs)):
+        return False
+    data = next(name for i, name in enumerate(node.inputs) if i not in weights)
+    weight = graph.constants[node.inputs[weights[0]]]
+    return data_grid(data, makers, graph.constants) is None or integer_rows(weight.reshape(len(weight), -1)) is None
+
+
+def without_weights(graph: Graph, nodes: Mapping[str, LinearNode]) -> Graph:
+    """Return a graph whose linear maps have lost their weights: their products hold them."""
+
+    def strip(node: Node) -> Node:
+        branches = {
+            key: without_weights(value, nodes) if isinstance(value, Graph) else value
+            for key, value in node.attributes.items()
+        }
+        linear = nodes.get(node.outputs[0])
+        if linear is None:
+            return replace(node, attributes=branches)
+        inputs = [ABSENT if i in linear.weights else name for i, name in enumerate(node.inputs)]
+        return replace(node, inputs=tuple(inputs), attributes=linear.attributes)
+
+    return graph.with_nodes([strip(node) for node in graph.nodes])
+
+
+def merge_chains(
+    graph: Graph, products: Mapping[str, tuple[ArrayProduct, ...]]
+) -> tuple[Graph, dict[str, tuple[ArrayProduct, ...]]]:
+    """Join fully connected layers that follow one another, so that an array computes them without the host."""
+    merged, uses = dict(products), count_uses(graph)
+    nodes: dict[str, Node] = {}
+    for node in graph.nodes:
+        key, data = node.outputs[0], node.inputs[0] if node.inputs else ABSENT
+        before = nodes.get(data)
+        if before is not None and uses[data] == 1 and _by_rows(before, merged) and _by_rows(node, merged):
+            first, second = merged[data][0], merged[key][0]
+            if first.model.output_fraction_bits == second.model.input_fraction_bits:
+                layers = (*first.model.layers, *second.model.layers)
+                del nodes[data], merged[data]
+                merged[key] = (ArrayProduct(Model(layers, second.model.name)),)
+                node = replace(before, outputs=node.outputs)
+        nodes[key] = node
+    return graph.with_nodes(nodes.values()), merged
+
+
+def _by_rows(node: Node, products: Mapping[str, tuple[ArrayProduct, ...]]) -> bool:
+    """Say whether a node multiplies the rows of its input and does nothing else."""
+    if node.operator not in _ROWS or node.outputs[0] not in products or node.attributes.get("transA"):
+        return False
+    only = [name for name in node.inputs if name] == [node.inputs[0]]
+    return only and products[node.outputs[0]][0].input_scale is None and node.attributes.get("weight_rank", 2) == 2

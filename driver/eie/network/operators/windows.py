@@ -1,0 +1,96 @@
+"""Where a sliding window lies on its input: convolutions and pooling share it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eie.errors import NetworkError
+from eie.network.operators.table import Array, Shape, check_elements
+
+Ints = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """A window over the spatial axes: output position p begins at input position p * stride - before."""
+
+    kernel: Ints
+    strides: Ints
+    dilations: Ints
+    before: Ints
+    """Zeros before the input; negative: elements left out."""
+    outputs: Ints
+
+    def taps(self, patch: Ints) -> list[NDArray[np.intp]]:
+        """Return, for each axis, the positions that a patch of neighbouring outputs reads, from the first one's."""
+        return [
+            np.unique(np.arange(p)[:, None] * s + np.arange(k) * d)
+            for p, k, s, d in zip(patch, self.kernel, self.strides, self.dilations, strict=True)
+        ]
+
+    def patches(self, patch: Ints) -> Ints:
+        """Return how many patches of this size cover the outputs, for each axis."""
+        return tuple(-(-n // p) for n, p in zip(self.outputs, patch, strict=True))
+
+    def gather(self, x: Array, patch: Ints, fill: float = 0) -> Array:
+        """Return what each patch reads: (B, C, *sizes) -> (B, C, patches, taps, patches, taps ...)."""
+        counts, taps = self.patches(patch), self.taps(patch)
+        check_elements((*x.shape[:2], *counts, *map(len, taps)))
+        for i, (count, tap) in enumerate(zip(counts, taps, strict=True)):
+            axis = 2 + 2 * i
+            starts = np.arange(count) * (patch[i] * self.strides[i]) - self.before[i]
+            at = starts[:, None] + tap
+            left, right = max(0, -int(at.min())), max(0, int(at.max()) + 1 - x.shape[axis])
+            widths = [(0, 0)] * x.ndim
+            widths[axis] = (left, right)
+            padded = np.pad(x, widths, constant_values=fill) if left or right else x
+            x = np.take(padded, at + left, axis=axis)
+        return x
+
+
+def window(
+    sizes: Shape,
+    kernel: list[int] | Ints,
+    strides: list[int] | None,
+    dilations: list[int] | None,
+    pads: list[int] | None,
+    auto_pad: str,
+    ceil_mode: int = 0,
+) -> Geometry:
+    """Return the geometry of ONNX's attributes for an input of these spatial sizes."""
+    rank = len(kernel)
+    if len(sizes) != rank:
+        raise NetworkError(f"a window of {rank} dimensions does not fit an input of {len(sizes)} spatial ones")
+    stride, dilation = (tuple(v) if v else (1,) * rank for v in (strides, dilations))
+    given = list(pads) if pads else [0] * (2 * rank)
+    if not len(stride) == len(dilation) == rank or len(given) != 2 * rank or min(*stride, *dilation, *kernel) < 1:
+        raise NetworkError(f"kernel {kernel}, strides {stride}, dilations {dilation} and pads {given} do not fit")
+    before, outputs = [], []
+    for i, size in enumerate(sizes):
+        reach = (kernel[i] - 1) * dilation[i] + 1
+        first, last = _auto(auto_pad, size, reach, stride[i]) or (given[i], given[i + rank])
+        span = size + first + last - reach
+        count = (-(-span // stride[i]) if ceil_mode else span // stride[i]) + 1
+        if ceil_mode and (count - 1) * stride[i] >= size + first:  # a window may not begin behind the input
+            count -= 1
+        if count < 1:
+            raise NetworkError(f"a window of {reach} does not fit an input of {size} with pads {first} and {last}")
+        before.append(first)
+        outputs.append(count)
+    return Geometry(tuple(kernel), stride, dilation, tuple(before), tuple(outputs))
+
+
+def _auto(auto_pad: str, size: int, reach: int, stride: int) -> tuple[int, int] | None:
+    if auto_pad in ("NOTSET", ""):
+        return None
+    if auto_pad == "VALID":
+        return 0, 0
+    if auto_pad not in ("SAME_UPPER", "SAME_LOWER"):
+        raise NetworkError(f"auto_pad {auto_pad!r} is not known")
+    total = max(0, (math.ceil(size / stride) - 1) * stride + reach - size)
+    small = total // 2
+    return (small, total - small) if auto_pad == "SAME_UPPER" else (total - small, small)

@@ -1,0 +1,98 @@
+"""Convolutions on the array: a matrix for one output pixel becomes one for a patch of neighbouring pixels.
+
+A broadcast value of a convolution finds work in as few rows as its kernel has taps times output channels; of a patch in
+both directions it finds several times that, and the same small matrix still serves every place of the picture.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from dataclasses import replace
+
+import numpy as np
+
+from eie.contract.config import ArrayConfig
+from eie.network.model import Layer
+from eie.network.operators.windows import Geometry, Ints
+
+_SIDES = (1, 2, 3, 4, 5, 6, 8, 12, 16)
+_TYPICAL_ACTIVATIONS = 0.6
+"""Share of the window's activations taken to be non-zero."""
+_IMBALANCE = 1.2
+"""The busiest PE's entries over the mean's, padding included, as measured on small layers."""
+_PATCH_CYCLES = 30
+"""What a vector costs besides: filling and draining the pipeline, biases, instructions."""
+
+
+def patch_layer(layer: Layer, geometry: Geometry, patch: Ints) -> Layer:
+    """Return the layer that computes a patch of outputs at once.
+
+    Parameters
+    ----------
+    layer : Layer
+        One output pixel: rows are output channels, columns input channels x kernel taps.
+    geometry : Geometry
+        Kernel, strides and dilations are read.
+    patch : tuple of int
+        Outputs along each axis.
+
+    Returns
+    -------
+    Layer
+        Rows are the patch's pixels x output channels, columns input channels x the taps of `Geometry.taps`.
+    """
+    kernel = geometry.kernel
+    channels = layer.columns // math.prod(kernel)
+    taps = geometry.taps(patch)
+    places = [
+        np.searchsorted(tap, np.arange(p)[:, None] * s + np.arange(k) * d)
+        for tap, p, k, s, d in zip(taps, patch, kernel, geometry.strides, geometry.dilations, strict=True)
+    ]
+    channel, *at = np.unravel_index(layer.column_indices(), (channels, *kernel))
+    shape = (channels, *map(len, taps))
+    rows, columns = [], []
+    for pixel, position in enumerate(itertools.product(*map(range, patch))):
+        moved = (place[p][k] for place, p, k in zip(places, position, at, strict=True))
+        columns.append(np.ravel_multi_index((channel, *moved), shape))
+        rows.append(pixel * layer.rows + layer.row_indices)
+    row, column = np.concatenate(rows), np.concatenate(columns)
+    order = np.lexsort((row, column))
+    count = math.prod(patch)
+    starts = np.zeros(math.prod(shape) + 1, np.intp)
+    np.cumsum(np.bincount(column, minlength=math.prod(shape)), out=starts[1:])
+    return replace(
+        layer,
+        rows=count * layer.rows,
+        columns=math.prod(shape),
+        column_starts=starts,
+        row_indices=row[order],
+        codes=np.tile(layer.codes, count)[order],
+        bias=np.tile(layer.bias, count),
+    )
+
+
+def choose_patch(layer: Layer, geometry: Geometry, config: ArrayConfig) -> Ints:
+    """Return the patch with which an array takes the fewest cycles for the whole output, by a simple estimate.
+
+    A patch must fit one row tile, and its matrix a bank; of those, the cycles of a vector are the broadcasts or the
+    busiest PE's entries, whichever are more.
+    """
+    sides = [[s for s in _SIDES if s <= n or s == 1] for n in geometry.outputs]
+    channels = layer.columns // math.prod(geometry.kernel)
+
+    def cost(patch: Ints) -> tuple[float, int]:
+        pixels = math.prod(patch)
+        window = channels * math.prod(map(len, geometry.taps(patch)))
+        entries = layer.nonzeros * pixels / config.num_pes * _IMBALANCE
+        if pixels > 1 and (
+            layer.rows * pixels > config.rows * config.num_pes
+            or entries > config.entries
+            or window * 2 > config.activations
+        ):
+            return math.inf, pixels
+        work = entries * (_TYPICAL_ACTIVATIONS if pixels else 1)
+        cycles = max(window * _TYPICAL_ACTIVATIONS, work) + _PATCH_CYCLES
+        return cycles * math.prod(geometry.patches(patch)), pixels
+
+    return min(itertools.product(*sides), key=cost)

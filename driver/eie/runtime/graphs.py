@@ -1,0 +1,112 @@
+"""Compressed graphs on a device: the linear maps on the array, the rest in numpy."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eie.contract.config import ArrayConfig
+from eie.errors import VerificationError
+from eie.network.graph import Array, Node, evaluate
+from eie.network.graph_model import ArrayProduct, GraphModel, named_inputs, run_products, unnamed
+from eie.network.model import Model
+from eie.network.operators.linear import Product
+from eie.network.operators.windows import Geometry, Ints
+from eie.network.reference import IntegerProduct
+from eie.program.patches import choose_patch, patch_layer
+
+
+class Runs(Protocol):
+    """What runs layers: an `eie.Accelerator`."""
+
+    config: ArrayConfig
+
+    def run_raw(self, a: Any, *, verify: bool = False, model: Model | None = None) -> NDArray[np.int16]: ...
+
+
+class GraphRunner:
+    """Runs one compressed graph.
+
+    Parameters
+    ----------
+    accelerator : Accelerator
+    model : GraphModel
+
+    Attributes
+    ----------
+    models : dict
+        What was sent to the array, by node, matrix and patch.
+    """
+
+    def __init__(self, accelerator: Runs, model: GraphModel) -> None:
+        self.accelerator, self.model = accelerator, model
+        self.models: dict[tuple[str, int, Ints], Model] = {}
+
+    def run(self, inputs: Any, verify: bool = False) -> Any:
+        """Run the network: inputs as `named_inputs` takes them, outputs as `unnamed` gives them."""
+
+        def hook(node: Node, values: list[Array | None]) -> list[Array] | None:
+            if node.outputs[0] not in self.model.products:
+                return None
+            outputs = run_products(node, values, self._products(node.outputs[0]))
+            if verify:
+                self._verify(node, values, outputs)
+            return outputs
+
+        return unnamed(evaluate(self.model.graph, named_inputs(self.model.graph, inputs), hook))
+
+    def on_array(self, key: str, index: int, geometry: Geometry | None) -> Model:
+        """Return what the array is given for a matrix: its layers, or one that serves a patch."""
+        product = self.model.products[key][index]
+        patch = choose_patch(product.model.layers[0], geometry, self.accelerator.config) if geometry else ()
+        if (key, index, patch) not in self.models:
+            if geometry is None or max(patch) == 1:
+                found = product.model
+            else:
+                found = Model([patch_layer(product.model.layers[0], geometry, patch)], product.model.name)
+            self.models[key, index, patch] = found
+        return self.models[key, index, patch]
+
+    def _products(self, key: str, verify: bool = False) -> list[Product]:
+        return [_DeviceProduct(self, key, i, verify) for i in range(len(self.model.products[key]))]
+
+    def _verify(self, node: Node, values: list[Array | None], outputs: list[Array]) -> None:
+        """Raise `VerificationError` if a node's outputs differ from the integer reference."""
+        products = [IntegerProduct(product) for product in self.model.products[node.outputs[0]]]
+        expected = run_products(node, values, list(products))
+        wrong = [
+            i for i, (got, want) in enumerate(zip(outputs, expected, strict=True)) if not np.array_equal(got, want)
+        ]
+        if not wrong:
+            return
+        # Again, each product compared by itself: that names row, PE and tile.
+        run_products(node, values, self._products(node.outputs[0], verify=True))
+        at = tuple(int(i) for i in np.argwhere(outputs[wrong[0]] != expected[wrong[0]])[0])
+        raise VerificationError(
+            f"{node}: output {wrong[0]} at {at} is {outputs[wrong[0]][at]}, the reference gives "
+            f"{expected[wrong[0]][at]}; each product alone gives the right answer, so the error is transient"
+        )
+
+
+class _DeviceProduct(Product):
+    """The product on the array."""
+
+    def __init__(self, runner: GraphRunner, key: str, index: int, verify: bool) -> None:
+        self.runner, self.key, self.index, self.verify = runner, key, index, verify
+        self.geometry: Geometry | None = None
+        self.side: Ints = ()
+
+    @property
+    def product(self) -> ArrayProduct:
+        return self.runner.model.products[self.key][self.index]
+
+    def patch(self, geometry: Geometry) -> Ints:
+        self.geometry = geometry
+        return choose_patch(self.product.model.layers[0], geometry, self.runner.accelerator.config)
+
+    def __call__(self, vectors: Array) -> Array:
+        model = self.runner.on_array(self.key, self.index, self.geometry)
+        integers: NDArray[np.int16] = self.product.to_integers(vectors)
+        return self.product.to_floats(self.runner.accelerator.run_raw(integers, verify=self.verify, model=model))

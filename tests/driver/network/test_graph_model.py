@@ -1,0 +1,245 @@
+"""Compressed graphs: the array computes what the reference says, the host the rest, and a file keeps all of it."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import eie
+from eie.errors import EieError, ModelFileError, NetworkError, PackError, VerificationError
+from eie.network.graph import Graph, Node, Value, evaluate
+from eie.network.graph_model import GraphModel
+from eie.network.operators.windows import Geometry
+from eie.network.reference import reference_layer
+from eie.program.patches import choose_patch, patch_layer
+
+CONFIG = eie.ArrayConfig(num_pes=4)
+KWS = Path(__file__).parents[4] / "shared" / "data" / "kws_w3a3"
+
+
+def convolutional(rng):
+    """Return a small network with convolutions of every kind, pooling, a branch and a softmax."""
+    constants = {
+        "w1": rng.standard_normal((6, 2, 3, 3)) * 0.3,
+        "b1": rng.standard_normal(6),
+        "w2": rng.standard_normal((6, 1, 3, 3)) * 0.3,
+        "w3": rng.standard_normal((6, 4, 2, 2)) * 0.3,
+        "w4": rng.standard_normal((12, 5)) * 0.3,
+        "w5": rng.standard_normal((5, 3)) * 0.3,
+    }
+    nodes = [
+        Node("Conv", ("x", "w1", "b1"), ("c1",), {"pads": [1, 1, 1, 1], "strides": [2, 1]}, "first"),
+        Node("Relu", ("c1",), ("r1",)),
+        Node("Conv", ("r1", "w2"), ("c2",), {"group": 6, "dilations": [1, 2]}, "depthwise"),
+        Node("HardSwish", ("c2",), ("h2",)),
+        Node("ConvTranspose", ("h2", "w3"), ("c3",), {"strides": [2, 2]}, "up"),
+        Node("GlobalAveragePool", ("c3",), ("p3",)),
+        Node("GlobalMaxPool", ("c3",), ("q3",)),
+        Node("Flatten", ("p3",), ("f3",)),
+        Node("Flatten", ("q3",), ("g3",)),
+        Node("Concat", ("f3", "g3", "g3"), ("k",), {"axis": 1}),
+        Node("MatMul", ("k", "w4"), ("m4",), {}, "hidden"),
+        Node("Relu", ("m4",), ("r4",)),
+        Node("MatMul", ("r4", "w5"), ("m5",), {}, "last"),
+        Node("Softmax", ("m5",), ("y",)),
+    ]
+    constants = {name: array.astype(np.float32) for name, array in constants.items()}
+    return Graph(nodes, [Value("x", "float32", ("batch", 2, 9, 8))], [Value("y")], constants)
+
+
+def recurrent(rng, operator, gates, **attributes):
+    directions = 2 if attributes.get("direction") == "bidirectional" else 1
+    constants = {
+        "w": rng.standard_normal((directions, gates * 5, 4)) * 0.5,
+        "r": rng.standard_normal((directions, gates * 5, 5)) * 0.5,
+        "b": rng.standard_normal((directions, 2 * gates * 5)) * 0.2,
+    }
+    constants = {name: array.astype(np.float32) for name, array in constants.items()}
+    node = Node(operator, ("x", "w", "r", "b", "", "h"), ("y", "hn"), attributes, "cell")
+    inputs = [Value("x", "float32", ("time", "batch", 4)), Value("h", "float32", (directions, "batch", 5))]
+    return Graph([node], inputs, [Value("y"), Value("hn")], constants)
+
+
+@pytest.fixture(scope="module")
+def network():
+    rng = np.random.default_rng(0)
+    graph = convolutional(rng)
+    x = rng.standard_normal((6, 2, 9, 8)).astype(np.float32)
+    return graph, x, eie.compress(graph, 1.0, x, name="small")
+
+
+def test_a_graph_runs_as_its_reference_and_near_its_floats(network):
+    graph, x, model = network
+    assert isinstance(model, GraphModel)
+    assert [layer.name for layer in model.layers] == ["first", "depthwise", "up", "hidden", "last"]
+    with eie.Accelerator(eie.EmulatedDevice(CONFIG)) as accelerator:
+        y = accelerator.run(x, verify=True, model=model)
+        assert accelerator.counters.broadcasts > 0
+    assert np.array_equal(y, eie.reference(model, x))
+    floats = evaluate(graph, {"x": x})["y"]
+    assert y.shape == floats.shape == (6, 3) and y.dtype == np.float32
+    assert np.abs(y - floats).max() < 0.05
+
+
+def test_layers_that_follow_one_another_stay_on_the_array(network):
+    _, _, model = network
+    (product,) = model.products["m5"]
+    assert [layer.name for layer in product.model.layers] == ["hidden", "last"]
+    assert [node.operator for node in model.graph.nodes].count("MatMul") == 1
+
+
+def test_a_file_keeps_a_graph(network, tmp_path):
+    _, x, model = network
+    size = eie.save(model, tmp_path / "g.eie")
+    loaded = eie.load(tmp_path / "g.eie")
+    assert size == (tmp_path / "g.eie").stat().st_size
+    assert (loaded.name, loaded.metadata) == (model.name, model.metadata)
+    assert np.array_equal(eie.reference(loaded, x), eie.reference(model, x))
+    data = (tmp_path / "g.eie").read_bytes()
+    for length in (0, 20, len(data) // 2, len(data) - 1):
+        (tmp_path / "cut.eie").write_bytes(data[:length])
+        with pytest.raises(ModelFileError):
+            eie.load(tmp_path / "cut.eie")
+
+
+@pytest.mark.parametrize(
+    ("operator", "gates", "attributes"),
+    [
+        ("LSTM", 4, {}),
+        ("LSTM", 4, {"direction": "bidirectional"}),
+        ("GRU", 3, {"linear_before_reset": 1}),
+        ("GRU", 3, {"direction": "reverse"}),
+        ("RNN", 1, {}),
+    ],
+)
+def test_recurrent_layers_run_with_the_host_in_the_loop(operator, gates, attributes):
+    rng = np.random.default_rng(1)
+    graph = recurrent(rng, operator, gates, **attributes)
+    directions = 2 if attributes.get("direction") == "bidirectional" else 1
+    inputs = {
+        "x": rng.standard_normal((7, 3, 4)).astype(np.float32),
+        "h": rng.standard_normal((directions, 3, 5)).astype(np.float32),
+    }
+    model = eie.compress(graph, 1.0, inputs)
+    with eie.Accelerator(eie.EmulatedDevice(CONFIG)) as accelerator:
+        got = accelerator.run(inputs, verify=True, model=model)
+    wanted = evaluate(graph, inputs)
+    assert list(got) == ["y", "hn"]
+    for name, values in wanted.items():
+        assert got[name].shape == values.shape
+        assert np.abs(got[name] - values).max() < 0.15, "4-bit weights"
+
+
+def test_a_wrong_result_of_the_array_is_found(network):
+    _, x, model = network
+
+    class Wrong(eie.EmulatedDevice):
+        def receive(self, nbytes):
+            received = super().receive(nbytes)
+            if nbytes:
+                received.view(np.int16)[0] ^= 1
+            return received
+
+    with (
+        eie.Accelerator(Wrong(CONFIG)) as accelerator,
+        pytest.raises(VerificationError, match=r"layer 0, row \d+ \(PE"),
+    ):
+        accelerator.run(x, verify=True, model=model)
+
+
+def test_inputs_that_do_not_fit_are_refused(network):
+    _, x, model = network
+    with eie.Accelerator(eie.EmulatedDevice(CONFIG)) as accelerator:
+        accelerator.load(model)
+        for bad, message in (
+            (x[:, :1], "given with shape"),
+            ({"z": x}, "no input 'z'"),
+            (x.astype(complex), "complex"),
+            ((x, x), "takes x float32"),
+        ):
+            with pytest.raises(EieError, match=message):
+                accelerator.run(bad)
+        with pytest.raises(PackError, match="is a graph"):
+            accelerator.run_raw(np.zeros((1, 4), np.int16))
+
+
+def test_what_multiplies_by_no_constants_is_refused():
+    graph = Graph([Node("Relu", ("x",), ("y",))], [Value("x", "float32", ("batch", 4))], [Value("y")])
+    with pytest.raises(NetworkError, match="nothing of it is for the array"):
+        eie.compress(graph, 1.0)
+
+
+def test_only_the_weights_that_a_convolution_has_count_for_its_density():
+    rng = np.random.default_rng(2)
+    model = eie.compress(convolutional(rng), 0.5)
+    depthwise = model.layers[1]
+    assert (depthwise.rows, depthwise.columns, depthwise.nonzeros) == (6, 54, 27)
+
+
+@st.composite
+def convolutions(draw):
+    rank = draw(st.integers(1, 2))
+    sides = st.integers(1, 3)
+    kernel, strides, dilations, patch = (tuple(draw(sides) for _ in range(rank)) for _ in range(4))
+    outputs = tuple(draw(st.integers(1, 7)) for _ in range(rank))
+    before = tuple(draw(st.integers(0, 2)) for _ in range(rank))
+    return Geometry(kernel, strides, dilations, before, outputs), patch, draw(st.integers(0, 2**32 - 1))
+
+
+@settings(max_examples=60)
+@given(convolutions())
+def test_a_patch_computes_what_its_pixels_do(case):
+    geometry, patch, seed = case
+    rng = np.random.default_rng(seed)
+    channels, rank = int(rng.integers(1, 4)), len(patch)
+    taps = int(np.prod(geometry.kernel))
+    codes = rng.integers(0, 16, (3, channels * taps)) * (rng.random((3, channels * taps)) < 0.7)
+    codebook = np.concatenate([[0], rng.integers(-90, 90, 15)])
+    layer = eie.Layer.from_dense_codes(codes, codebook, rng.integers(-99, 99, 3), shift=2, relu=True)
+    sizes = [int(rng.integers(1, 9)) for _ in range(rank)]
+    x = rng.integers(-50, 50, (2, channels, *sizes)).astype(np.int16)
+
+    class Integers:
+        def __init__(self, layer, side):
+            self.layer, self.side = layer, side
+
+        def patch(self, geometry):
+            return self.side
+
+        def __call__(self, vectors):
+            return reference_layer(self.layer, vectors)
+
+    from eie.network.operators.linear import convolve
+
+    one = convolve(x, geometry, Integers(layer, (1,) * rank))
+    several = convolve(x, geometry, Integers(patch_layer(layer, geometry, patch), patch))
+    assert np.array_equal(one, several)
+    assert one.shape == (2, 3, *geometry.outputs)
+
+
+def test_a_patch_of_both_directions_serves_a_small_convolution_best():
+    codes = np.where(np.random.default_rng(0).random((16, 144)) < 0.3, 1, 0)
+    layer = eie.Layer.from_dense_codes(codes, np.arange(16))
+    geometry = Geometry((3, 3), (1, 1), (1, 1), (1, 1), (32, 32))
+    patch = choose_patch(layer, geometry, eie.ArrayConfig(num_pes=64))
+    assert min(patch) >= 3
+
+
+@pytest.mark.skipif(not KWS.is_dir(), reason=f"{KWS} is not there")
+def test_finn_s_network_gives_the_classes_of_finn_s_board():
+    pytest.importorskip("onnx")
+    samples = np.load(KWS / "samples.npz")
+    model = eie.compress(KWS / "model.qonnx.onnx", None)
+    assert {product.input_scale is not None for product in model.array_products()} == {True}, "integers, all of them"
+    # The file's first quantiser takes floats: its scale times the integers that the board was sent.
+    x = samples["inputs"].astype(np.float32).reshape(-1, 1, 10, 49) * np.float32(
+        model.array_products().__next__().input_scale
+    )
+    with eie.Accelerator(eie.EmulatedDevice(eie.ArrayConfig(num_pes=64))) as accelerator:
+        y = accelerator.run(x, model=model)
+        assert np.array_equal(accelerator.run(x[:8], verify=True, model=model), y[:8])
+    classes = y.argmax(axis=1)
+    assert np.array_equal(classes, samples["board_top1"])
+    assert (classes == samples["labels"]).mean() == 0.825
