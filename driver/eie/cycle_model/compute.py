@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from eie.contract import pipeline
 from eie.contract.config import ArrayConfig
-from eie.just_in_time import compiled
+from eie.devices.emulation.just_in_time import compiled
 
 
 def _interpreted(function: Any) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from eie.contract.config import CODE_BITS, CODEBOOK_SIZE
-from eie.just_in_time import compiled
+from eie.devices.emulation.just_in_time import compiled
 
 _CODE_MASK = np.uint32(CODEBOOK_SIZE - 1)
 _CODE_BITS = np.uint32(CODE_BITS)

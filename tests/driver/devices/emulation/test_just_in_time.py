@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from eie.just_in_time import compiled
+from eie.devices.emulation.just_in_time import compiled
 
 pytest.importorskip("numba")
 
