@@ -64,7 +64,14 @@ def _add_resources(commands: argparse._SubParsersAction) -> None:
 def _resources(options: argparse.Namespace) -> int:
     from eie.boards.board import board
     from eie.boards.fpga import device_of
-    from eie_hw.estimates.utilisation import exceeded_limits, exceeded_units, load_budget, total, utilisation
+    from eie_hw.estimates.utilisation import (
+        BESIDES,
+        exceeded_limits,
+        exceeded_units,
+        load_budget,
+        total,
+        utilisation,
+    )
     from eie_hw.estimates.utilisation_report import as_json, as_markdown
 
     budget = load_budget()
@@ -77,7 +84,7 @@ def _resources(options: argparse.Namespace) -> int:
     has_budget = config == board(budget["board"]).config
     with tempfile.TemporaryDirectory(prefix="eie-resources-") as scratch:
         units = utilisation(config, scratch, hdl=options.hdl, family=device.family if device else "xc7")
-    exceeded = exceeded_limits(total(units), device.limits, device.name) if device else []
+    exceeded = exceeded_limits(total(units) + BESIDES, device.limits, device.name) if device else []
     if has_budget:
         exceeded += exceeded_limits(total(units), budget["total"], "the budget") + exceeded_units(units, budget)
     if options.json:

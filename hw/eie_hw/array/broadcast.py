@@ -74,7 +74,8 @@ def broadcast(
     pair_bits = (config.pointer_pairs - 1).bit_length()
     request_bits = 1 + ADDRESS_BITS + 8
 
-    hold, taken, reading = bit(), bit(), bit()
+    # A register that permits, not one that holds back: the nodes of the quadtree ask it one after another.
+    free, taken, reading = bit(), bit(), bit()
     lanes = [vector(lane_bits) for _ in range(word_latency + 2)]
     lane = lanes[0]
     offset, pair, next_pair = (Signal(modbv(0)[pair_bits:]) for _ in range(3))
@@ -88,16 +89,16 @@ def broadcast(
 
     @always_comb
     def handshake():
-        pick_ready.next = not hold
+        pick_ready.next = free
         request.next = concat(read_enable, read_group, read_word)
 
     delay_request = delay_line(clk, request, request_in_time, pipeline.READ_DELAY)
 
     @always(clk.posedge)
     def take():
-        hold.next = full != 0
-        taken.next = pick_valid and not hold and not reset
-        waiting.next = pick_valid and hold
+        free.next = full == 0
+        taken.next = pick_valid and free and not reset
+        waiting.next = pick_valid and not free
         reading.next = request_in_time[ADDRESS_BITS + 8]
         if request_in_time[ADDRESS_BITS + 8]:
             group_address.next = request_in_time[group_bits + 8 : 8]

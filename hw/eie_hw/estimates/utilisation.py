@@ -74,6 +74,14 @@ class Usage:
         return Usage(*(getattr(self, f.name) * count for f in fields(Usage)))
 
 
+BESIDES = Usage(logic_luts=2_300, memory_luts=450, flip_flops=4_000, ramb18=6)
+"""What the block design holds besides the array: AXI DMA without scatter-gather, two interconnects, reset.
+
+A round estimate, on the high side, for want of a published report of this very design; AMD PG021 and PG059 have the
+ranges. The first build in Vivado will tell.
+"""
+
+
 @dataclass(frozen=True)
 class Unit:
     """One kind of entity: how many there are, and what one uses without the entities inside it."""

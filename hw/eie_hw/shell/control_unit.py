@@ -69,6 +69,7 @@ def control_unit(
     fetching = bit()
     is_load = bit()
     begin_load = bit()
+    done = bit()
     push = bit()
     word_valid = bit()
     ends_load = bit()
@@ -143,10 +144,10 @@ def control_unit(
     @always(clk.posedge)
     def follow():
         machine.failed.next = False
+        done.next = False
         if reset:
             state.next = fetch_state.FETCH
             machine.error.next = 0
-            machine.instructions.next = 0
         elif state == fetch_state.FETCH:
             if stream.valid:
                 header.next = stream.data
@@ -163,7 +164,7 @@ def control_unit(
             elif begin_load:
                 state.next = fetch_state.TAKE_PAYLOAD
             elif push:
-                machine.instructions.next = machine.instructions + 1
+                done.next = True
                 state.next = fetch_state.FETCH
         elif state == fetch_state.TAKE_PAYLOAD and stream.valid:
             if stream.last and not ends_load:
@@ -175,10 +176,18 @@ def control_unit(
                 machine.failed.next = True
                 state.next = fetch_state.DRAIN
             elif ends_load:
-                machine.instructions.next = machine.instructions + 1
+                done.next = True
                 state.next = fetch_state.FETCH
 
-    return checks, user, guards, takers, loader, queue, judge, pronounce, decide, act, follow
+    # A cycle later: what tells that an instruction is done comes late in its own.
+    @always(clk.posedge)
+    def count():
+        if reset:
+            machine.instructions.next = 0
+        elif done:
+            machine.instructions.next = machine.instructions + 1
+
+    return checks, user, guards, takers, loader, queue, judge, pronounce, decide, act, follow, count
 
 
 @block

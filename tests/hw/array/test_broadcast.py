@@ -38,7 +38,7 @@ def test_every_pick_is_looked_up_and_its_value_follows_in_time(name, full_rate):
     # Columns and reads by the cycle in which they are due.
     lookups, values, data = {}, {}, {}
     asked: list = [0]
-    state = {"picks": 0, "reads": 0, "held": False, "taken": False, "reading": False}
+    state = {"picks": 0, "reads": 0, "held": True, "taken": False, "reading": False}
     latency = pipeline.broadcast_latency(config)
 
     def drive(cycle):

@@ -13,12 +13,15 @@ import pytest
 from tests.hw.overlay_bench import calls, install_stub, needs_tclsh, stub_converter
 
 from eie.boards.board import board, board_names
+from eie.boards.fpga import device_of
 from eie.contract import isa, registers
 from eie.errors import DeviceError, EieError
+from eie_hw import cli
 from eie_hw.overlay import build as build_module
 from eie_hw.overlay.build import Plan, build, prepare
 from eie_hw.overlay.script import STRATEGIES
 from eie_hw.overlay.vivado import VivadoError, find_vivado, release
+from eie_hw.parts.memories import template_files
 
 SCRIPT = Path(__file__).parents[3] / "scripts" / "build_overlay.py"
 RESULTS = ["eie-pynq-z2.bit", "eie-pynq-z2.hwh", "eie-pynq-z2.json"]
@@ -380,3 +383,22 @@ def test_an_unknown_board_and_an_unusable_directory_are_refused(command, tmp_pat
     (tmp_path / "file").write_text("")
     assert command(["--board", "pynq-z2", "-o", str(tmp_path / "file")]) == 1
     assert "cannot be created" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", board_names())
+def test_the_files_that_are_estimated_are_the_files_that_are_built(monkeypatch, tmp_path, name):
+    asked = []
+
+    def converter(config, directory, hdl="VHDL", target="simulation"):
+        asked.append((config, hdl, template_files(target)))
+        return stub_converter(config, Path(directory) / "vhdl", target)
+
+    prepare(Plan(board(name), tmp_path / "out"), converter)
+    monkeypatch.setattr("eie_hw.estimates.utilisation.convert", converter)
+    monkeypatch.setattr("eie_hw.estimates.utilisation.synthesise", lambda files, top, family: {top: {"LUT6": 1}})
+    assert cli.main(["resources", "--board", name, "--json"]) in (0, 1)
+    built, estimated = asked
+    assert built == estimated
+    slices = {"xc7": "multiply_accumulate_dsp48e1", "xcup": "multiply_accumulate_dsp48e2"}
+    assert slices[device_of(board(name).part).family] in built[2]
+    assert "multiply_accumulate" not in built[2]
