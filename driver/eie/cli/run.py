@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import operator
 import time
+import warnings
 from dataclasses import asdict
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +19,12 @@ from eie.cli.common import Commands, Progress, add_device_option, add_json_optio
 from eie.cli.graphs import graph_text, read_inputs, run_graph, write_outputs
 from eie.contract.array_options import add_array_options, array_config
 from eie.devices.choice import device_by_name
-from eie.errors import PackError
+from eie.errors import AccuracyWarning, PackError
 from eie.model_file.container import load
 from eie.network.graph_model import GraphModel
 from eie.network.model import Model
 from eie.runtime.accelerator import Accelerator
+from eie.runtime.saturation import Saturation
 
 STEPS = {"emulated": 1024, "rtl": 8}
 """Inputs between two words of progress: large enough to cost nothing, small enough to be told of."""
@@ -67,12 +71,14 @@ def _run(args: argparse.Namespace) -> None:
             raise PackError(f"{args.output}: outputs are written as .npy; name the file so")
         batch, single = read_batch(args.input, model)
         progress(f"preparing the {args.device} array")
-        with Accelerator(device_by_name(args.device, config)) as accelerator:
+        with warnings.catch_warnings(), Accelerator(device_by_name(args.device, config)) as accelerator:
+            warnings.simplefilter("ignore", AccuracyWarning)  # the result says it
             started = time.perf_counter()
             accelerator.load(model)
+            run_in_steps(accelerator, batch[:1], 1, progress, raw=args.raw)  # a compiler may start here
             loaded = time.perf_counter()
             accelerator.clear_counters()
-            outputs = run_in_steps(
+            outputs, saturated = run_in_steps(
                 accelerator,
                 batch,
                 STEPS.get(args.device, STEPS["emulated"]),
@@ -93,14 +99,17 @@ def _run(args: argparse.Namespace) -> None:
         "outputs": model.rows,
         "output": args.output,
         "verified": len(batch) if args.verify else 0,
+        "saturated": {"inputs": saturated.inputs, "outputs": list(saturated.outputs)},
         "load_seconds": loaded - started,
         "run_seconds": ended - loaded,
         "counters": counters,
     }
     if args.json:
         print_json(result)
-    else:
-        print_text(_text(result, model))
+        return
+    print_text(_text(result, model))
+    if saturated.known:
+        print_text(saturated.text([layer.name for layer in model.layers]))
 
 
 def _run_graph(args: argparse.Namespace, model: GraphModel) -> None:
@@ -114,7 +123,7 @@ def _run_graph(args: argparse.Namespace, model: GraphModel) -> None:
     if args.json:
         print_json({**figures, "device": args.device, "output": args.output})
     else:
-        print(graph_text(figures, args.device))
+        print_text(graph_text(figures, args.device))
 
 
 def run_in_steps(
@@ -125,14 +134,15 @@ def run_in_steps(
     *,
     raw: bool = False,
     verify: bool = False,
-) -> NDArray[Any]:
-    """Run a batch on the model loaded last, telling how far it is."""
+) -> tuple[NDArray[Any], Saturation]:
+    """Run a batch on the model loaded last, telling how far it is; return the outputs and what saturated."""
     run = accelerator.run_raw if raw else accelerator.run
-    outputs = []
+    outputs, saturated = [], []
     for first in range(0, len(batch), step):
         progress.count("running", first, len(batch))
         outputs.append(run(batch[first : first + step], verify=verify))
-    return np.concatenate(outputs)
+        saturated.append(accelerator.saturation)
+    return np.concatenate(outputs), reduce(operator.add, saturated)
 
 
 def _text(result: dict[str, Any], model: Model) -> str:

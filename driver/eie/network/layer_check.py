@@ -1,4 +1,4 @@
-"""The arithmetic contract of a compressed layer: shapes, ranges, and an accumulator that cannot overflow."""
+"""The arithmetic contract of an `eie.Layer`: shapes, ranges, and an accumulator that cannot overflow."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _BOUND_BLOCK = 1 << 20
 """Weights whose magnitudes are added up at a time."""
 
 
-def check_layer(layer: Layer) -> None:
+def check_layer(layer: Any) -> None:
     """Raise `LayerError` if a layer breaks the arithmetic contract."""
 
     def require(condition: bool, message: str) -> None:
@@ -67,7 +67,7 @@ def check_layer(layer: Layer) -> None:
     )
 
 
-def accumulator_bound(layer: Layer) -> int:
+def accumulator_bound(layer: Any) -> int:
     """Return the largest magnitude that any accumulator, bias and rounding term included, can reach."""
     magnitudes = np.abs(layer.codebook.astype(np.float64))
     sums = np.zeros(layer.rows)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 import secrets
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from threading import RLock
 from types import MappingProxyType, TracebackType
@@ -19,13 +19,15 @@ from eie.arguments import real_array, require_type
 from eie.contract import registers
 from eie.contract.config import ArrayConfig
 from eie.contract.fixed_point import as_activations, dequantise, quantise
-from eie.devices.interface import Device, check_identity, read_counter
-from eie.errors import DeviceError, PackError, VerificationError
+from eie.devices.interface import Device, check_identity
+from eie.errors import AccuracyWarning, DeviceError, PackError, VerificationError
 from eie.network.graph_model import GraphModel
 from eie.network.model import Model
 from eie.program.memory import Memory
 from eie.program.packing import PackedModel, pack
+from eie.runtime.counters import Counters, read_counters
 from eie.runtime.graphs import GraphRunner
+from eie.runtime.saturation import Saturation, at_the_ends, saturated_outputs
 from eie.runtime.transfers import Transfers
 from eie.runtime.verification import verify
 
@@ -33,28 +35,6 @@ _Result = TypeVar("_Result")
 
 _OWNER_BITS, _GENERATION_BITS = 31, 8
 """Of the register "owner": a random number that is not 0, whose low bits count loads."""
-
-
-@dataclass(frozen=True)
-class Counters:
-    """The device's counters since they were last cleared.
-
-    Parameters
-    ----------
-    cycles, broadcasts, busy, stalled : int
-        See `eie.contract.registers`; those of cycles are 0 on the emulation, which has no clock.
-    work, padding, starved, blocked : ndarray, shape (N,), int64
-        Per PE.
-    """
-
-    cycles: int
-    broadcasts: int
-    busy: int
-    stalled: int
-    work: NDArray[np.int64]
-    padding: NDArray[np.int64]
-    starved: NDArray[np.int64]
-    blocked: NDArray[np.int64]
 
 
 class Accelerator:
@@ -78,6 +58,8 @@ class Accelerator:
     ----------
     times : StageTimes
         Where the host's time went, per stage.
+    saturation : Saturation
+        Values of the last run at the ends of their range. The first of a model come with an `AccuracyWarning`.
 
     Raises
     ------
@@ -115,6 +97,8 @@ class Accelerator:
         self._lock = RLock()
         self._closed = False
         self._owner = 0
+        self.saturation = Saturation(0, ())
+        self._warned: set[Model] = set()
         self.soft_reset()
 
     def __enter__(self) -> Accelerator:
@@ -203,8 +187,8 @@ class Accelerator:
         rows, bits = x.reshape(-1, model.columns), model.input_fraction_bits
         with self._lock:
             outputs = self._run(model, lambda part: self._quantise(rows[part], bits), len(rows))
-            if verify:
-                self._verify(model, quantise(rows, bits), outputs)
+            quantised = quantise(rows, bits) if verify else None
+            self._check(model, quantised, outputs)
             with self.times.stage("unpack"):
                 y = dequantise(outputs, model.output_fraction_bits)
         return y[0] if single else y
@@ -215,8 +199,7 @@ class Accelerator:
         activations = as_activations(a, model.columns)
         with self._lock:
             outputs = self._run(model, lambda part: activations[part], len(activations))
-            if verify:
-                self._verify(model, activations, outputs)
+            self._check(model, activations if verify else None, outputs)
         return outputs
 
     @property
@@ -227,15 +210,9 @@ class Accelerator:
     @property
     def counters(self) -> Counters:
         """The device's counters."""
-        per_pe = {
-            name: np.array(
-                [self.device.read_register(registers.counter_offset(pe, name)) for pe in range(self.config.num_pes)],
-                np.int64,
-            )
-            for name in registers.PE_COUNTERS
-        }
-        wide = {name: read_counter(self.device, name) for name in registers.WIDE_COUNTERS}
-        return Counters(**wide, **per_pe)  # type: ignore[arg-type]
+        with self._lock:
+            self._require_open()
+            return read_counters(self.device)
 
     def clear_counters(self) -> None:
         """Set all counters to 0."""
@@ -261,9 +238,15 @@ class Accelerator:
     def _run(self, model: Model, source: Callable[[slice], NDArray[np.int16]], batch: int) -> NDArray[np.int16]:
         """Run a batch whose activations `source` gives slice by slice."""
 
+        def counted(part: slice) -> NDArray[np.int16]:
+            activations = source(part)
+            self._saturated_inputs += at_the_ends(activations)
+            return activations
+
         def run() -> NDArray[np.int16]:
             first, *others = self._load(model).segments
-            outputs = self._transfers.run(first, source, batch)
+            self._saturated_inputs = 0
+            outputs = self._transfers.run(first, counted, batch)
             for segment in others:
                 outputs = self._transfers.run(segment, outputs.__getitem__, batch)
             if not self._is_mine():
@@ -331,6 +314,21 @@ class Accelerator:
             if len(packed.weights):
                 self._transfers.send_program(packed.weights)
         return packed
+
+    def _check(self, model: Model, inputs: NDArray[np.int16] | None, outputs: NDArray[np.int16]) -> None:
+        """Compare with the reference, if inputs are given; count what saturated, and warn of a model's first."""
+        if inputs is not None:
+            self._verify(model, inputs, outputs)
+        self.saturation = Saturation(self._saturated_inputs, saturated_outputs(model, inputs, outputs))
+        if self.saturation.known and model not in self._warned:
+            self._warned.add(model)
+            text = self.saturation.text([layer.name for layer in model.layers])
+            warnings.warn(
+                f"model {model.name!r}: {text}, of {len(outputs)} vectors; what saturates is lost: calibrate with "
+                "typical inputs, scale the inputs, or compress with more headroom",
+                AccuracyWarning,
+                stacklevel=3,
+            )
 
     def _verify(self, model: Model, activations: NDArray[np.int16], outputs: NDArray[np.int16]) -> None:
         packed = self._loaded[model]

@@ -1,0 +1,45 @@
+"""What a device has counted, read as a whole."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eie.contract import registers
+from eie.devices.interface import Device, read_counter
+
+
+@dataclass(frozen=True)
+class Counters:
+    """The device's counters since they were last cleared.
+
+    Parameters
+    ----------
+    cycles, broadcasts, busy, stalled : int
+        See `eie.contract.registers`; those of cycles are 0 on the emulation, which has no clock.
+    work, padding, starved, blocked : ndarray, shape (N,), int64
+        Per PE.
+    """
+
+    cycles: int
+    broadcasts: int
+    busy: int
+    stalled: int
+    work: NDArray[np.int64]
+    padding: NDArray[np.int64]
+    starved: NDArray[np.int64]
+    blocked: NDArray[np.int64]
+
+
+def read_counters(device: Device) -> Counters:
+    """Read all counters of a device."""
+    per_pe = {
+        name: np.array(
+            [device.read_register(registers.counter_offset(pe, name)) for pe in range(device.config.num_pes)], np.int64
+        )
+        for name in registers.PE_COUNTERS
+    }
+    wide = {name: read_counter(device, name) for name in registers.WIDE_COUNTERS}
+    return Counters(**wide, **per_pe)  # type: ignore[arg-type]
