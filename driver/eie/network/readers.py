@@ -44,7 +44,7 @@ def read_network(
             The same names. Such a file does not keep the order: it follows from numbers in the names (fc, fc2, fc10),
             else from the shapes; where several orders would do, `layers` must say which.
         .onnx
-            A graph that comes to one chain of fully connected layers; `read_any` reads others, too.
+            A graph that comes to one chain of fully connected layers; `eie.network.sources.read_any` reads others, too.
     hidden_activation, last_activation : {"relu", None}
         Activations of a .npz or .safetensors network, which holds none: after every layer but the last, and after
         the last. An .onnx file and `Dense` say it themselves.
