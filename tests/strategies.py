@@ -56,6 +56,20 @@ def layers(draw, rows=None, columns=None, max_size=90):
         bias=bias,
         shift=draw(st.sampled_from((0, 1, 7, 15, 16, 30, 47))),
         relu=draw(st.booleans()),
+        scaling=draw(scalings(rows)) if draw(st.booleans()) else None,
+    )
+
+
+@st.composite
+def scalings(draw, rows):
+    """Row scales, small and extreme, with outputs of any range."""
+    rng = np.random.default_rng(draw(st.integers(0, 2**32)))
+    scale = rng.choice([-32768, 32767, 0, 1, -1], rows) if draw(st.booleans()) else rng.integers(-32768, 32768, rows)
+    return eie.Scaling(
+        scale,
+        pre_shift=draw(st.sampled_from((0, 8, 16, 24))),
+        low=draw(st.sampled_from((-32768, -128, -1, 0))),
+        high=draw(st.sampled_from((32767, 127, 7, 1, 0))),
     )
 
 

@@ -58,7 +58,7 @@ def compress_graph(
     Raises
     ------
     NetworkError
-        If the graph has no linear map with constant weights, or the calibration reaches not all of them.
+        If the graph has no linear map with constant weights, or the calibration reaches none.
     """
     if recipe.allocation == "loss":
         raise NetworkError('allocation="loss" is for chains of layers; of a graph "uniform" and "magnitude" are known')
@@ -69,12 +69,10 @@ def compress_graph(
         raise NetworkError("the network multiplies by no constant weights: nothing of it is for the array")
     job = _Job(nodes, fused, density, recipe, config, progress or (lambda layer, stage: None))
     evaluate(graph, inputs, job.record)
-    missing = [linear.node for key, linear in nodes.items() if key not in job.recorded]
-    if missing:
-        raise NetworkError(
-            f"{missing[0]} lies in a branch that the calibration does not take; fix the input that decides, or give "
-            "inputs that take it"
-        )
+    # What lies in branches that the calibration does not take stays with the host: its ranges are not known.
+    nodes = {key: linear for key, linear in nodes.items() if key in job.recorded}
+    if not nodes:
+        raise NetworkError("the calibration takes no branch with a linear map; give inputs that do")
     evaluate(graph, inputs, job.compress)
     report = CompressionReport(tuple(row for key in nodes for row in job.rows[key]))
     _warn(report)

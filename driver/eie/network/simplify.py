@@ -19,12 +19,13 @@ def simplify(graph: Graph) -> Graph:
     Folded are nodes with constant inputs, branches with a constant condition, identities, and batch normalisations and
     scalings by constants that follow a linear map, unless its weights and data are quantised: their integers stay.
     """
-    graph = _fold_constants(graph)
+    graph = _fold_constants(graph, {})
     return _drop_unused(fold_affine(_drop_unused(graph)))
 
 
-def _fold_constants(graph: Graph) -> Graph:
-    constants, nodes = dict(graph.constants), list[Node]()
+def _fold_constants(graph: Graph, outer: dict[str, Array]) -> Graph:
+    """Fold what is constant, in branches too, where `outer` are the constants around them."""
+    constants, nodes = {**outer, **graph.constants}, list[Node]()
     renamed: dict[str, str] = {}
     results, uses = {value.name for value in graph.outputs}, count_uses(graph)
     for node in _inlined(graph.nodes, constants, renamed):
@@ -40,9 +41,15 @@ def _fold_constants(graph: Graph) -> Graph:
         ):
             constants.update(_computed(node, constants, nodes))
         else:
-            nodes.append(node)
+            branches = {
+                key: _drop_unused(_fold_constants(value, constants)) if isinstance(value, Graph) else value
+                for key, value in node.attributes.items()
+            }
+            nodes.append(replace(node, attributes=branches))
     constants.update({name: constants[old] for name, old in renamed.items() if old in constants})
-    return Graph(nodes, graph.inputs, graph.outputs, constants, graph.name, shapes=graph.shapes)
+    own = {name: array for name, array in constants.items() if name not in outer}
+    around = from_outside(graph)
+    return Graph(nodes, graph.inputs, graph.outputs, own, graph.name, around, graph.shapes)
 
 
 def _takes_name(node: Node, nodes: list[Node], uses: dict[str, int]) -> bool:
@@ -126,4 +133,4 @@ def _drop_unused(graph: Graph) -> Graph:
             kept.append(node)
             wanted |= set(node.inputs).union(*(from_outside(branch) for branch in node.branches))
     constants = {name: array for name, array in graph.constants.items() if name in wanted}
-    return Graph(kept[::-1], graph.inputs, graph.outputs, constants, graph.name, shapes=graph.shapes)
+    return Graph(kept[::-1], graph.inputs, graph.outputs, constants, graph.name, from_outside(graph), graph.shapes)

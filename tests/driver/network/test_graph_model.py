@@ -243,3 +243,27 @@ def test_finn_s_network_gives_the_classes_of_finn_s_board():
     classes = y.argmax(axis=1)
     assert np.array_equal(classes, samples["board_top1"])
     assert (classes == samples["labels"]).mean() == 0.825
+
+
+def test_a_linear_map_in_a_branch_is_the_array_s_and_its_weights_are_folded():
+    """The weights pass through nodes of the branch, and come in part from outside it."""
+    rng = np.random.default_rng(3)
+    weight = rng.standard_normal((5, 4)).astype(np.float32)
+    inner = [Node("Transpose", ("w",), ("wt",)), Node("MatMul", ("x", "wt"), ("m",), {}, "in_branch")]
+    then = Graph(inner, [], [Value("m")], {}, "then", outer=("x", "w"))
+    other = Graph([Node("Concat", ("x", "x"), ("k",), {"axis": 1})], [], [Value("k")], {}, "else", outer=("x",))
+    nodes = [
+        Node("ReduceSum", ("x",), ("s",), {"keepdims": 0}),
+        Node("Less", ("s", "limit"), ("condition",)),
+        Node("If", ("condition",), ("y",), {"then_branch": then, "else_branch": other}),
+    ]
+    constants = {"w": weight, "limit": np.float32(1e6)}
+    graph = Graph(nodes, [Value("x", "float32", ("batch", 4))], [Value("y")], constants)
+    x = rng.standard_normal((9, 4)).astype(np.float32)
+    model = eie.compress(graph, 1.0, x)
+    assert [layer.name for layer in model.layers] == ["in_branch"]
+    with eie.Accelerator(eie.EmulatedDevice(CONFIG)) as accelerator:
+        y = accelerator.run(x, model=model, verify=True)
+        assert np.abs(y - x @ weight.T).max() < 0.5
+        # The other branch was never taken in calibration: it is the host's, and right.
+        assert accelerator.run(x * 1e6 + 1e6, model=model, verify=True).shape == (9, 8)

@@ -19,9 +19,13 @@ def by_hand(model, a):
         outputs = []
         for row in range(layer.rows):
             total = sum(codebook[c] * v for c, v in zip(codes[row], values, strict=True)) + int(layer.bias[row])
+            if layer.scaling:
+                limit = 1 << 24
+                total = max(-limit, min(limit - 1, total >> layer.scaling.pre_shift)) * int(layer.scaling.scale[row])
             total = (total + (1 << (layer.shift - 1) if layer.shift else 0)) >> layer.shift
             total = max(-32768, min(32767, total))
-            outputs.append(max(0, total) if layer.relu else total)
+            total = max(0, total) if layer.relu else total
+            outputs.append(max(layer.scaling.low, min(layer.scaling.high, total)) if layer.scaling else total)
         values = outputs
     return values
 
