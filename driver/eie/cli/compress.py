@@ -49,6 +49,12 @@ def add_parser(commands: Commands) -> None:
         help="weights to keep over all weights, for all layers or one for each, such as 0.04,0.09,keep; "
         f'"{_KEEP}" keeps the layer\'s own zeros (default: 0.09)',
     )
+    pruning.add_argument(
+        "--target-sqnr", type=float, metavar="DB", help="keep as few weights as leave the outputs this SQNR, in dB"
+    )
+    pruning.add_argument(
+        "--target-size", type=int, metavar="BYTES", help="keep as many weights as a Huffman-coded file so large holds"
+    )
     pruning.add_argument("--keep-zeros", action="store_true", help="the network is pruned already: keep its zeros")
     parser.add_argument(
         "--method",
@@ -122,7 +128,9 @@ def _run(args: argparse.Namespace) -> None:
             calibration: Any = read_inputs(args.calibration, network) if args.calibration else None
             names = [name for node in linear_nodes(network).values() for name in node.names]
         else:
-            calibration = read_array(args.calibration) if args.calibration else None
+            calibration = args.calibration
+            if calibration is not None and not calibration.is_dir():
+                calibration = read_array(calibration)
             names = [layer.name for layer in network]
 
         def show(index: int, stage: str) -> None:
@@ -132,6 +140,8 @@ def _run(args: argparse.Namespace) -> None:
             network,
             None if args.keep_zeros else args.density,
             calibration,
+            target_sqnr=args.target_sqnr,
+            target_size=args.target_size,
             method=args.method,
             allocation=args.allocation,
             effort=args.effort,

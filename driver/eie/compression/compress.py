@@ -12,7 +12,7 @@ from typing import Any, overload
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from eie.compression.allocation import Density, checked, given_counts, loss_curves, spread
+from eie.compression.allocation import Density, LossCurve, checked, given_counts, is_number, loss_curves, spread
 from eie.compression.calibration import calibration_inputs, split
 from eie.compression.compensation import Compensated, compensate
 from eie.compression.graphs import compress_graph
@@ -22,14 +22,18 @@ from eie.compression.recipe import Recipe
 from eie.compression.report import CompressionReport, LayerReport, layer_report
 from eie.compression.scaling import activation_fraction_bits
 from eie.compression.sensitivity import importances
+from eie.compression.target import largest_density, smallest_density
 from eie.compression.trace import Trace
 from eie.compression.warning import accuracy_warnings
 from eie.contract.config import ArrayConfig
 from eie.errors import AccuracyWarning, NetworkError
+from eie.model_file.container import file_size
 from eie.network.graph import Graph
 from eie.network.limits import fitting_name
 from eie.network.model import Dense, Layer, Model
 from eie.network.sources import read_any
+
+DEFAULT_DENSITY = 0.09
 
 STAGES = ("prune", "share", "scale", "measure")
 """Stages of a layer in the order in which `progress` hears of them; before them all, "allocate" where losses decide."""
@@ -45,9 +49,11 @@ def compress(network: Any, *arguments: Any, **options: Any) -> Any: ...
 
 def compress(
     network: Any,
-    density: Density = 0.09,
+    density: Density = DEFAULT_DENSITY,
     calibration: Any = None,
     *,
+    target_sqnr: float | None = None,
+    target_size: int | None = None,
     outputs: Collection[str] | None = None,
     inputs: Mapping[str, ArrayLike] | None = None,
     method: str | None = None,
@@ -71,11 +77,17 @@ def compress(
     density : float, sequence of float or None, mapping of layer names to float or None, or None
         Weights to keep over all weights, above 0 and at most 1, for the network or for each layer. None keeps the
         network's own zeros: for a network that is already pruned, or pruned and shared.
-    calibration : array_like, shape (B, C), float, optional
-        Typical inputs, without labels; a thousand or two for a network of some hundred inputs. Without them, 64 vectors
+    calibration : array_like, shape (B, C), float; path; or iterable of batches; optional
+        Typical inputs, without labels; a thousand or two for a network of some hundred inputs. A path is that of a .npy
+        or .npz file or of a folder of .npy files; of an iterable of batches, such as a torch DataLoader, 4,096 inputs
+        are taken, and of batches that are pairs the first part. Without them, 64 vectors
         of independent standard normal values stand in for the ranges of the activations, which suits inputs of about
         that size only, and there is no compensation. A graph takes its own shape; several inputs in a dict by
         name, or a tuple.
+    target_sqnr : float, optional
+        Instead of a density: keep as few weights as leave the outputs this SQNR against the given network, in dB.
+    target_size : int, optional
+        Instead of a density: keep as many weights as a model file of so many bytes holds. Neither is for graphs.
     outputs : collection of str, optional
         Tensors at which a graph is to end.
     inputs : mapping of str to array_like, optional
@@ -132,19 +144,19 @@ def compress(
     )
     if name is None:
         name = fitting_name(Path(network).stem) if isinstance(network, (str, Path)) else "model"
+    targets = _targets(density, target_sqnr, target_size)
     if isinstance(found, Graph):
+        if targets:
+            raise NetworkError(f"{next(iter(targets))} is for chains of layers; give a graph a density")
         recipe = Recipe.of(density, calibration is not None, method, allocation or "uniform", effort, sharing, headroom)
         return compress_graph(found, density, calibration, recipe, config or ArrayConfig(), name, progress)
     floats = _named(found)
     recipe = Recipe.of(density, calibration is not None, method, allocation, effort, sharing, headroom)
     data = calibration_inputs(calibration, floats[0].weight.shape[1])
     job = _Job(floats, recipe, data, config or ArrayConfig(), progress or (lambda layer, stage: None))
-    counts = job.counts(density)
-    compressed, report = job.run(counts)
-    for text in accuracy_warnings(floats, report, [count is None for count in counts], calibration is not None):
-        warnings.warn(text, AccuracyWarning, stacklevel=2)
     about = {
-        "density": plain_density(density),
+        "density": None if targets else plain_density(density),
+        **targets,
         **asdict(recipe),
         "calibration": {
             "samples": len(data),
@@ -154,7 +166,20 @@ def compress(
         },
         "array": job.config.to_dict(),
     }
-    return Model(compressed, name, {"compression": {**about, **report.to_dict()}})
+
+    def attempt(share: Density) -> tuple[Model, CompressionReport]:
+        made, report = job.run(job.counts(share))
+        return Model(made, name, {"compression": {**about, **report.to_dict()}}), report
+
+    if target_sqnr is not None:
+        model, report = smallest_density(attempt, lambda tried: tried[1].output_sqnr_db, target_sqnr)
+    elif target_size is not None:
+        model, report = largest_density(attempt, lambda tried: file_size(tried[0]), target_size)
+    else:
+        model, report = attempt(density)
+    for text in accuracy_warnings(floats, report, density is None, calibration is not None):
+        warnings.warn(text, AccuracyWarning, stacklevel=2)
+    return model
 
 
 class _Job:
@@ -172,6 +197,7 @@ class _Job:
         self.compensated = recipe.method == "compensated"
         self.fitted, self.measured = split(len(inputs), self.compensated)
         self.importances = importances(layers, inputs[self.fitted]) if self.compensated else []
+        self._curves: list[LossCurve] = []
 
     def counts(self, density: Density) -> list[int | None]:
         """Return how many weights each layer keeps."""
@@ -181,10 +207,10 @@ class _Job:
         share = checked(density, "the network")
         if len(weights) == 1 or share == 1:
             return given_counts(weights, share, "uniform", names)
-        curves = loss_curves(
-            self.layers, self.inputs[self.fitted], self.importances, share, self.recipe.effort, self.tell
-        )
-        return list(spread(curves, round(share * sum(weight.size for weight in weights))))
+        if not self._curves:
+            inputs, least = self.inputs[self.fitted], min(share, DEFAULT_DENSITY)
+            self._curves = loss_curves(self.layers, inputs, self.importances, least, self.recipe.effort, self.tell)
+        return list(spread(self._curves, round(share * sum(weight.size for weight in weights))))
 
     def run(self, counts: list[int | None]) -> tuple[list[Layer], CompressionReport]:
         """Compress the layers, one after another."""
@@ -226,6 +252,18 @@ class _Job:
         tell("measure")
         ratios = {"weight_sqnr_db": weight_sqnr(chosen, layer), **trace.finish(layer, chosen)}
         return layer, layer_report(layer, self.config, **ratios)
+
+
+def _targets(density: Density, target_sqnr: float | None, target_size: int | None) -> dict[str, float]:
+    """Return the target that takes the place of a density, or none, or raise `NetworkError` if there are two."""
+    given = {"target_sqnr": target_sqnr, "target_size": target_size}
+    found = {what: value for what, value in given.items() if value is not None}
+    if len(found) > 1 or (found and (not is_number(density) or density != DEFAULT_DENSITY)):
+        raise NetworkError("give one of density, target_sqnr and target_size: each says how much to keep")
+    for what, value in found.items():
+        if not is_number(value) or not 0 < value < np.inf:
+            raise NetworkError(f"{what} is {value!r}; it must be a number above 0")
+    return found
 
 
 def _named(layers: Sequence[Dense]) -> list[Dense]:

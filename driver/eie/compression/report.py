@@ -97,6 +97,12 @@ class CompressionReport:
 
     layers: tuple[LayerReport, ...]
 
+    @property
+    def output_sqnr_db(self) -> float:
+        """Of the network's outputs against the given network's; infinite without an error or a signal."""
+        ratio = self.layers[-1].output_sqnr_db
+        return math.inf if ratio is None else ratio
+
     def to_dict(self) -> dict[str, Any]:
         """Return the figures for JSON; an infinite ratio is written as the string "inf"."""
         return {"layers": [{k: "inf" if v == math.inf else v for k, v in asdict(row).items()} for row in self.layers]}

@@ -269,6 +269,11 @@ class _Shared(torch.autograd.Function):
         return sums.to(gradient.dtype), None
 
 
+def shared_values(values: torch.Tensor, codes: torch.Tensor) -> torch.Tensor:
+    """Look up values by code; code 0 is an absent weight and gets no gradient, the others the sum of their weights'."""
+    return _Shared.apply(values, codes)
+
+
 class _Student:
     """A network as torch tensors: weights under masks, or shared values and codes in their place."""
 
@@ -290,7 +295,7 @@ class _Student:
 
     def effective(self) -> list[torch.Tensor]:
         if self.values:
-            return [_Shared.apply(v, c) for v, c in zip(self.values, self.codes, strict=True)]
+            return [shared_values(v, c) for v, c in zip(self.values, self.codes, strict=True)]
         return self.weights
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:

@@ -20,7 +20,7 @@ is. Of more, nobody will."""
 
 
 def accuracy_warnings(
-    layers: Sequence[Dense], report: CompressionReport, kept_zeros: Sequence[bool], calibrated: bool
+    layers: Sequence[Dense], report: CompressionReport, kept_zeros: bool, calibrated: bool
 ) -> list[str]:
     """Return the warnings that are due.
 
@@ -29,14 +29,14 @@ def accuracy_warnings(
     layers : sequence of Dense
         The given network.
     report : CompressionReport
-    kept_zeros : sequence of bool
-        Whether a layer was to keep just its own zeros.
+    kept_zeros : bool
+        Whether the layers were to keep just their own zeros.
     calibrated : bool
         Whether there were calibration inputs.
     """
     found = []
-    for dense, row, kept in zip(layers, report.layers, kept_zeros, strict=True):
-        distinct = len(np.unique(dense.weight[dense.weight != 0])) if kept else 0
+    for dense, row in zip(layers, report.layers, strict=True) if kept_zeros else ():
+        distinct = len(np.unique(dense.weight[dense.weight != 0]))
         if SHARED_VALUES < distinct <= QUANTISED_VALUES:
             found.append(
                 f"layer {row.name!r} has {distinct} distinct weights, a codebook holds {SHARED_VALUES}: sharing them "

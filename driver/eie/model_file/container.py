@@ -74,6 +74,11 @@ def _write(model: Model | GraphModel, path: str | os.PathLike[str], huffman: boo
     return len(data)
 
 
+def file_size(model: Model | GraphModel, huffman: bool = True) -> int:
+    """Return the bytes of the file that `save` would write."""
+    return _PREFIX.size + len(_encode_body(model, huffman))
+
+
 def load(path: str | os.PathLike[str]) -> Model | GraphModel:
     """Read a model file.
 

@@ -257,3 +257,49 @@ def test_the_callers_weights_and_inputs_are_left_alone():
     compress(layers, 0.3, x)
     assert np.array_equal(x, X)
     assert all(np.array_equal(layer.weight, copy) for layer, copy in zip(layers, before, strict=True))
+
+
+class Loader:
+    """Batches of inputs and labels, as a torch DataLoader gives them."""
+
+    def __iter__(self):
+        return iter([(X[:120], None), (X[120:], None)])
+
+
+def test_calibration_comes_from_files_folders_and_loaders_alike(tmp_path):
+    layers = network(SHAPES)
+    want = compress(layers, 0.3, X)
+    np.save(tmp_path / "x.npy", X)
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    for i, part in enumerate([X[:80], *X[80:82], X[82:]]):
+        np.save(folder / f"{i}.npy", part)
+    for calibration in (tmp_path / "x.npy", str(folder), Loader()):
+        assert compress(layers, 0.3, calibration).metadata == want.metadata
+
+
+def test_calibration_files_that_cannot_be_used_are_refused(tmp_path):
+    with pytest.raises(NetworkError, match=r"no \.npy files"):
+        compress(network(SHAPES), 0.3, tmp_path)
+    (tmp_path / "x.npy").write_bytes(b"no array")
+    with pytest.raises(NetworkError, match="not a readable"):
+        compress(network(SHAPES), 0.3, tmp_path)
+    with pytest.raises(NetworkError, match="not a readable"):
+        compress(network(SHAPES), 0.3, tmp_path / "missing.npy")
+    with pytest.raises(NetworkError, match="without batches"):
+        compress(network(SHAPES), 0.3, iter(()))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"method": "best"},
+        {"effort": "much"},
+        {"allocation": "fair"},
+        {"allocation": "loss", "method": "magnitude"},
+        {"method": "compensated", "calibration": None},
+    ],
+)
+def test_unknown_and_contradictory_ways_are_refused(options):
+    with pytest.raises(NetworkError, match="|".join(map(str, options))):
+        compress(network(SHAPES), 0.3, **{"calibration": X, **options})

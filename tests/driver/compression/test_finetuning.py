@@ -1,0 +1,65 @@
+"""Any torch module learns on within the masks and the shared values of its compressed model."""
+
+import numpy as np
+import pytest
+
+import eie
+from eie.errors import NetworkError
+
+torch = pytest.importorskip("torch")
+
+from eie.compression.finetuning import linear_layers, shared_weights  # noqa: E402
+
+
+@pytest.fixture(scope="module")
+def taught():
+    """A module that has learned the sign of two sums, and its data."""
+    torch.manual_seed(0)
+    x = torch.randn(600, 30)
+    y = (x[:, :15].sum(1) > 0).long() + 2 * (x[:, 15:].sum(1) > 0).long()
+    module = torch.nn.Sequential(
+        torch.nn.Flatten(), torch.nn.Linear(30, 40), torch.nn.ReLU(), torch.nn.Dropout(0.1), torch.nn.Linear(40, 4)
+    )
+    learn(module, x, y, 60)
+    return module, x, y
+
+
+def learn(module, x, y, steps):
+    optimiser = torch.optim.Adam(module.parameters(), 0.01)
+    for _ in range(steps):
+        optimiser.zero_grad()
+        loss = torch.nn.functional.cross_entropy(module(x), y)
+        loss.backward()
+        optimiser.step()
+    return loss.item()
+
+
+def loss_of(model, x, y):
+    with eie.Accelerator(eie.EmulatedDevice(eie.ArrayConfig(num_pes=4))) as accelerator:
+        accelerator.load(model)
+        return float(torch.nn.functional.cross_entropy(torch.as_tensor(accelerator.run(x.numpy())), y))
+
+
+@pytest.mark.filterwarnings("ignore::eie.errors.AccuracyWarning")
+def test_fine_tuning_keeps_masks_and_sharing_and_beats_one_shot(taught):
+    module, x, y = taught
+    model = eie.compress(linear_layers(module), 0.15, x.numpy())
+    with shared_weights(module, model):
+        learn(module, x, y, 60)
+    for (name, parameter), layer in zip(
+        [(n, p) for n, p in module.named_parameters() if n.endswith("weight")], model.layers, strict=True
+    ):
+        weight = parameter.detach().numpy()
+        assert np.array_equal(weight != 0, layer.dense_codes() != 0), name
+        assert len(np.unique(weight[weight != 0])) <= 15
+    tuned = eie.compress(linear_layers(module), None, x.numpy())
+    assert loss_of(tuned, x, y) < 0.8 * loss_of(model, x, y)
+
+
+def test_a_module_of_other_layers_is_refused(taught):
+    module, x, _ = taught
+    model = eie.compress(linear_layers(module)[:1], 0.5, x.numpy())
+    with pytest.raises(NetworkError, match=r"\(40, 30\)"), shared_weights(module, model):
+        pass
+    with pytest.raises(NetworkError, match="without Linear"):
+        linear_layers(torch.nn.ReLU())
