@@ -25,6 +25,7 @@ _SAMPLED_ROWS = 64
 _LOWEST = 1 / 8
 """Least density of a layer that a loss is measured at, in units of the network's."""
 _POINTS = 512
+_PARTS = 64
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,14 +122,26 @@ def spread(curves: Sequence[LossCurve], total: int) -> list[int]:
         price = (low + high) / 2
         low, high = (price, high) if sum(cheapest(np.exp(price))) > total else (low, price)
     counts = cheapest(np.exp(high))
-    # What the grid leaves over goes to the layers in proportion.
-    room = [int(curve.counts[-1]) - count for curve, count in zip(curves, counts, strict=True)]
-    over = min(total - sum(counts), sum(room))
-    for i in range(len(counts)):
-        share = min(room[i], over * room[i] // max(1, sum(room[i:])) if i < len(counts) - 1 else over)
-        if over > 0:
-            counts[i] += share
-            over -= share
+    return _hand_out(curves, counts, total - sum(counts))
+
+
+def _hand_out(curves: Sequence[LossCurve], counts: list[int], over: int) -> list[int]:
+    """Give what the prices leave over, part by part, to the layer that gains most from it."""
+    rounds = _PARTS
+    while over > 0:
+        shares = [min(-(-over // rounds), int(c.counts[-1]) - n) for c, n in zip(curves, counts, strict=True)]
+        if max(shares) <= 0:
+            break
+        gains = [
+            float(c.loss(np.array([n], float))[0] - c.loss(np.array([n + share], float))[0]) / share
+            if share > 0
+            else -1.0
+            for c, n, share in zip(curves, counts, shares, strict=True)
+        ]
+        best = int(np.argmax(gains))
+        counts[best] += shares[best]
+        over -= shares[best]
+        rounds = max(1, rounds - 1)
     return counts
 
 
