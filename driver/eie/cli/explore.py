@@ -25,6 +25,7 @@ from eie.exploration.explore import Exploration, explore
 from eie.exploration.figure import describe, pareto_figure
 from eie.exploration.pareto import limit_of, time_us
 from eie.exploration.results import Row
+from eie.frozen_random import frozen_random
 from eie.model_file.container import load_chain
 from eie.network.model import Model
 from eie.plots import FIGURE_ENDINGS, require_plots, save_figure
@@ -121,12 +122,11 @@ def random_inputs(model: Model, count: int, density: float, seed: int) -> NDArra
         raise ConfigError(f"density={density} must lie in 0..1")
     if count < 1:
         raise ConfigError(f"inputs={count}; at least 1 is needed")
-    if seed < 0:
-        raise ConfigError(f"seed={seed} must be 0 or more")
-    rng = np.random.default_rng(seed)
+    rng = frozen_random(seed)
     highest = min(max(1, 1 << max(0, model.input_fraction_bits)), ACTIVATION_MAX)
-    a = rng.integers(1, highest, (count, model.columns), np.int16, endpoint=True)
-    a[rng.permuted(np.tile(np.arange(model.columns), (count, 1)), axis=1) >= round(density * model.columns)] = 0
+    a = rng.randint(1, highest + 1, size=(count, model.columns), dtype=np.int32).astype(np.int16)
+    for vector in a:
+        vector[rng.permutation(model.columns) >= round(density * model.columns)] = 0
     return a
 
 

@@ -15,6 +15,7 @@ from eie.compression.obs import prune_rows
 from eie.compression.pruning import keep_largest
 from eie.compression.sweep import Sweep
 from eie.errors import NetworkError
+from eie.frozen_random import frozen_random
 from eie.network.model import Dense
 
 ALLOCATIONS = ("loss", "uniform", "magnitude")
@@ -83,7 +84,7 @@ def loss_curves(
 def _loss_curve(task: LeastSquares, density: float, effort: str) -> LossCurve:
     """Measure a layer, on rows drawn at random."""
     rows, columns = task.weight.shape
-    chosen = np.sort(np.random.default_rng(0).permutation(rows)[:_SAMPLED_ROWS]).astype(np.intp)
+    chosen = np.sort(frozen_random(0).permutation(rows)[:_SAMPLED_ROWS]).astype(np.intp)
     part = task.of_rows(chosen)
     scale = rows / len(chosen)
     least = max(1, int(density * _LOWEST * part.weight.size))

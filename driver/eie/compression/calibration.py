@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from eie.arguments import real_array
 from eie.errors import NetworkError
+from eie.frozen_random import frozen_random
 
 MEASURED_SAMPLES = 256
 """Most calibration inputs on which the errors of the report are measured."""
@@ -36,7 +37,7 @@ def calibration_inputs(calibration: Calibration, columns: int) -> NDArray[np.flo
         If they are no real numbers, not finite, or not of the network's shape.
     """
     if calibration is None:
-        return np.random.default_rng(0).standard_normal((_SYNTHETIC_SAMPLES, columns), dtype=np.float32)
+        return frozen_random(0).standard_normal((_SYNTHETIC_SAMPLES, columns)).astype(np.float32)
     inputs = real_array(_read(calibration), "calibration", NetworkError)
     if inputs.ndim > 2 and len(inputs):  # in the network's own shape, say (N, 1, 28, 28)
         inputs = inputs.reshape(len(inputs), -1)

@@ -89,7 +89,7 @@ def share_rows(
     for r, row in enumerate(rows):
         order = np.argsort(-importance[row.columns], kind="stable")
         factor = np.linalg.cholesky(row.inverse[np.ix_(order, order)]).T if len(order) else row.inverse
-        codes[r, row.columns[order]] = _fix_in_turn(row.values[order], factor, centroids)
+        codes[r, row.columns[order]] = _fix_in_turn(row.values[order], factor.astype(np.float64, copy=False), centroids)
     for _ in range(_PASSES):
         centroids = task.refit(codes, centroids)
         if not _improve(task, codes, centroids):

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eie.compression.forward import forward_pruned
+from eie.frozen_random import frozen_random
 from eie.network.model import Dense
 
 _SAMPLES = 1024
@@ -33,7 +34,7 @@ def importances(layers: Sequence[Dense], inputs: NDArray[np.float32]) -> list[ND
     for layer in layers:
         x = forward_pruned(x, layer.weight, None, layer.bias, layer.activation == "relu")
         activations.append(x)
-    signs = np.random.default_rng(0).random(x.shape) < 0.5
+    signs = frozen_random(0).random_sample(x.shape) < 0.5
     gradient = np.where(signs, np.float32(-1), np.float32(1))
     result = []
     for layer, outputs in zip(reversed(layers), reversed(activations), strict=True):

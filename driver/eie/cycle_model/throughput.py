@@ -18,6 +18,7 @@ from eie.cycle_model.estimate import Estimate, LayerEstimate
 from eie.cycle_model.program import ProgramTiming, Step, word_cycles
 from eie.cycle_model.timed_device import TimedDevice
 from eie.errors import ConfigError, PackError
+from eie.frozen_random import frozen_random
 from eie.network.model import Layer, Model
 from eie.program.packing import PackedModel, pack
 from eie.program.segment import Segment, inferences_per_transfer
@@ -87,8 +88,6 @@ def estimate(
     _require("density", density, 0, 1)
     if batch is not None and batch < 1:
         raise ConfigError(f"batch is {batch}; it must be 1 or more")
-    if seed < 0:
-        raise ConfigError(f"seed is {seed}; it must be 0 or more")
     packed = pack(model, config)
     if activations is None:
         a = _random_activations(model, density, _BATCH[packed.resident] if batch is None else batch, seed)
@@ -128,10 +127,10 @@ def _require(name: str, value: float, above: float, limit: float) -> None:
 
 def _random_activations(model: Model, density: float, batch: int, seed: int) -> NDArray[np.int16]:
     """Return standard normal values in the model's fixed point, and zeros."""
-    rng = np.random.default_rng(seed)
+    rng = frozen_random(seed)
     values = quantise(rng.standard_normal((batch, model.columns)), model.input_fraction_bits)
     values[values == 0] = 1
-    return (values * (rng.random(values.shape) < density)).astype(np.int16)
+    return (values * (rng.random_sample(values.shape) < density)).astype(np.int16)
 
 
 def _given_activations(model: Model, activations: ArrayLike) -> NDArray[np.int16]:

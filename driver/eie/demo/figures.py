@@ -186,7 +186,7 @@ def _draw_codebook(axes: Axes, layer: Layer, dense: Dense) -> None:
         )
     axes.axvline(0, color="black", lw=0.8, ls=":")
     axes.set_ylabel("number of weights")
-    axes.set_ylim(0, max(1, counts.max()) * 1.18)
+    axes.set_ylim(0, max(1, int(counts.max())) * 1.18)
     axes.set_title(f"{layer.name or 'layer'}: {layer.nonzeros:,} weights, {len(used)} shared values", fontsize=10)
     axes.legend(fontsize=8, frameon=False, loc="upper left", bbox_to_anchor=(0, 1))
 

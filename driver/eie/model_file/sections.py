@@ -55,7 +55,8 @@ def decode_positions(data: Content, cells: int) -> Positions:
     indices = coding.decode(section.left, count)
     if bits < 1 or (count and indices.max() > skip):
         raise ModelFileError(f"a relative index of {bits} bits is {indices.max()}; they hold up to {skip}")
-    positions = np.empty(np.count_nonzero(indices != skip), np.int32 if cells <= _LARGEST else np.int64)
+    wide = np.int64 if cells > _LARGEST else np.int32
+    positions: NDArray[np.integer] = np.empty(np.count_nonzero(indices != skip), wide)
     filled, reached = 0, -1
     for first in range(0, count, _BLOCK):
         block = indices[first : first + _BLOCK]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from eie.frozen_random import frozen_random
 from eie.network.model import Layer
 
 CLOCK_MHZ = 800
@@ -66,19 +67,15 @@ def random_layer(
     The vector has as many non-zeros as its density says, to the nearest: of one short vector the chance alone would
     move all times by a few percent.
     """
-    rng = np.random.default_rng(seed)
-    counts = rng.binomial(rows, weight_density, columns)
-    starts = np.concatenate(([0], np.cumsum(counts)))
-    indices = np.empty(starts[-1], np.int32)
-    for column, count in enumerate(counts):
-        chosen = rng.choice(rows, count, replace=False, shuffle=False)
-        indices[starts[column] : starts[column + 1]] = np.sort(chosen)
+    rng = frozen_random(seed)
+    by_column = [np.flatnonzero(rng.random_sample(rows) < weight_density) for _ in range(columns)]
+    starts = np.concatenate(([0], np.cumsum([len(column) for column in by_column])))
     layer = Layer(
         rows=rows,
         columns=columns,
         column_starts=starts,
-        row_indices=indices,
-        codes=rng.integers(1, 16, len(indices), np.uint8),
+        row_indices=np.concatenate(by_column),
+        codes=rng.randint(1, 16, size=starts[-1], dtype=np.uint8),
         codebook=np.arange(16, dtype=np.int16),
         bias=np.zeros(rows, np.int64),
         shift=4,
@@ -86,8 +83,8 @@ def random_layer(
         name=name,
     )
     activations = np.zeros(columns, np.int16)
-    active = rng.choice(columns, round(columns * activation_density), replace=False)
-    activations[active] = rng.integers(1, 100, len(active))
+    active = rng.permutation(columns)[: round(columns * activation_density)]
+    activations[active] = rng.randint(1, 100, size=len(active), dtype=np.int16)
     return layer, activations
 
 

@@ -138,7 +138,7 @@ def _round_shift(sums: Wide, shift: int) -> NDArray[np.int64]:
 
 def _peaks(network: Sequence[Dense], inputs: NDArray[np.float32]) -> list[float]:
     tensors = [inputs, *_float_outputs(network, inputs)]
-    return [max(float(np.abs(tensor).max()), np.finfo(np.float32).tiny) for tensor in tensors]
+    return [max(float(np.abs(tensor).max()), float(np.finfo(np.float32).tiny)) for tensor in tensors]
 
 
 def _float_outputs(network: Sequence[Dense], x: NDArray[np.float32]) -> list[NDArray[np.float32]]:

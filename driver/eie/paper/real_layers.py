@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from eie.contract.config import ArrayConfig
 from eie.contract.fixed_point import as_activations
 from eie.cycle_model.layers import LayerCycles, cycles
+from eie.frozen_random import frozen_random
 from eie.network.model import Layer, Model
 from eie.network.reference import reference_layer
 from eie.paper.benchmarks import random_layer
@@ -37,7 +38,7 @@ def compare_with_random(model: Model, activations: ArrayLike, config: ArrayConfi
         make; and under "real" and "random" cycles, padding, load balance and utilisation.
     """
     a = as_activations(activations, model.columns)
-    rng = np.random.default_rng(seed)
+    rng = frozen_random(seed)
     results = []
     for layer in model.layers:
         alike, _ = random_layer(layer.name, layer.rows, layer.columns, layer.density, 1.0, seed)
@@ -51,7 +52,7 @@ def compare_with_random(model: Model, activations: ArrayLike, config: ArrayConfi
                 "products_over_density": _products(layer, a) / (layer.nonzeros * np.count_nonzero(a) / layer.columns),
                 "pes": config.num_pes,
                 "real": _measure(layer, a, config),
-                "random": _measure(alike, rng.permuted(a, axis=1), config),
+                "random": _measure(alike, np.array([rng.permutation(vector) for vector in a]), config),
             }
         )
         a = reference_layer(layer, a)
