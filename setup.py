@@ -57,6 +57,10 @@ setup(
         "plots": PLOTS,
         "safetensors": SAFETENSORS,
         "train": TRAIN,
+        # The parts of "test" that are no use of their own.
+        "pytest": TEST,
+        "hardware-test": HARDWARE_TEST,
+        "notebooks": NOTEBOOKS,
         "test": [
             *TEST,
             *COMPRESS,

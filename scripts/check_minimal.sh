@@ -12,7 +12,7 @@ checked=0
 # Print the path of Python VERSION, from the path or from pyenv.
 find_version() {
     local candidate
-    for candidate in "python$1" "${PYENV_ROOT:-$HOME/.pyenv}"/versions/"$1".*/bin/python python3; do
+    for candidate in "python$1" "${PYENV_ROOT:-$HOME/.pyenv}"/versions/"$1".*/bin/python python3 "$root/.venv/bin/python"; do
         if "$candidate" -c "import ensurepip, sys; sys.exit('%d.%d' % sys.version_info[:2] != '$1')" 2>/dev/null; then
             echo "$candidate"
             return
@@ -52,17 +52,14 @@ print(*sorted({d.metadata['Name'] for d in distributions()} - {'pip', 'setuptool
     checked=$((checked + 1))
 }
 
-for wanted in "3.10 numpy==$oldest_numpy" "3.12 numpy"; do
-    read -r version numpy <<<"$wanted"
-    python=$(find_version "$version")
-    if [ -n "$python" ]; then
-        check "$python" "$numpy"
-    else
-        echo "eie: no Python $version here: not checked with $numpy"
-    fi
-done
-if [ $checked = 0 ]; then
-    python="$root/.venv/bin/python"
-    [ -x "$python" ] || python=python3
-    check "$python" numpy
+python=$(find_version 3.10)
+if [ -n "$python" ]; then
+    check "$python" "numpy==$oldest_numpy"
+else
+    echo "eie: no Python 3.10 here: not checked with numpy $oldest_numpy"
 fi
+for version in 3.14 3.13 3.12 3.11; do
+    python=$(find_version $version)
+    if [ -n "$python" ]; then break; fi
+done
+if [ -n "$python" ]; then check "$python" numpy; fi

@@ -1,10 +1,14 @@
 """The option --full, and hypothesis without a deadline: the machines that run the tests are shared."""
 
+import os
+
 import pytest
 from hypothesis import settings
 
 settings.register_profile("eie", deadline=None, print_blob=True)
-settings.load_profile("eie")
+# For a processor that is simulated (scripts/test_arm.sh).
+settings.register_profile("few", settings.get_profile("eie"), max_examples=4)
+settings.load_profile(os.environ.get("EIE_TEST_PROFILE", "eie"))
 
 LEFT_OUT = "heavy; runs with --full"
 

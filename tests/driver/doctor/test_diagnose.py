@@ -139,7 +139,7 @@ def test_docs_and_test_script_pin_what_the_doctor_checks():
 
     root = Path(__file__).parents[3]
     for package, limit, _ in PINS:
-        assert f"{package}{limit}" in (root / "scripts" / "test_pynq.sh").read_text()
+        assert f"{package}{limit}" in (root / "scripts" / "set_up_pynq.py").read_text()
     for command in install_commands():
         assert command in (root / "docs" / "virtual-board.md").read_text()
 
