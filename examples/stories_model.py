@@ -69,9 +69,10 @@ class Llama:
         q, k = _rotate(q), _rotate(k)
         repeats = self.heads // self.key_heads
         k, v = np.repeat(k, repeats, axis=1), np.repeat(v, repeats, axis=1)
-        scores = np.einsum("thd,shd->hts", q, k) / np.sqrt(size)
+        q, k, v = (np.swapaxes(part, 0, 1) for part in (q, k, v))  # (heads, T, size)
+        scores = q @ np.swapaxes(k, 1, 2) / np.sqrt(np.float32(size))
         scores[:, np.triu(np.ones((length, length), bool), 1)] = -np.inf
-        mixed = np.einsum("hts,shd->thd", _softmax(scores), v)
+        mixed = np.swapaxes(_softmax(scores) @ v, 0, 1)
         return self._product(f"wo{layer}", mixed.reshape(length, width))
 
 
