@@ -10,6 +10,7 @@ from eie.errors import EieError
 from eie.model_file.container import load, save
 from eie.network.model import Dense, Layer, Model
 from eie.network.reference import reference
+from eie.network.scaling import Scaling
 from eie.program.packing import pack
 from eie.runtime.accelerator import Accelerator, Counters
 from eie.version import __version__ as __version__
@@ -32,6 +33,7 @@ __all__ = [
     "Model",
     "PynqDevice",
     "RtlDevice",
+    "Scaling",
     "compress",
     "cycles",
     "estimate",

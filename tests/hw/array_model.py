@@ -22,7 +22,7 @@ def array_model(seed: int = 0, slowest: int = 60, log: list | None = None):
     """Return an `array` whose commands take a random time up to `slowest` cycles; `log` gets (cycle, event) pairs."""
 
     @block
-    def array(clk, reset, load, compute, store, read, counters, status, config):
+    def array(clk, reset, load, compute, store, form, read, counters, status, config):
         generator = random.Random(seed)
         machine = Machine(config)
         nothing = np.zeros((1, 0), np.uint64)
@@ -43,7 +43,8 @@ def array_model(seed: int = 0, slowest: int = 60, log: list | None = None):
                 "bank": name == "compute" and values["bank"] == where,
                 "slot": name == "compute" and values["slot"] == where,
                 "bias": name == "store",
-                "group": values["address"] // group_shift
+                "group": values.get("scaled")
+                or values["address"] // group_shift
                 <= where // group_shift
                 <= (values["address"] + values["groups"] - 1) // group_shift,
             }[kind]
@@ -70,6 +71,9 @@ def array_model(seed: int = 0, slowest: int = 60, log: list | None = None):
             if load.bias_write:
                 guard("bias", 0)
                 machine.biases[address, 2 * pe : 2 * pe + 2] = words.view("<i4")
+            if load.scale_write:
+                guard("bias", 0)
+                machine.scales[address, 2 * pe : 2 * pe + 2] = words.view("<i2")[:2]
             if load.activation_write:
                 guard("group", address)
                 machine.state.activations[0, address, 4 * pe : 4 * pe + 4] = words.view("<i2")
@@ -102,6 +106,7 @@ def array_model(seed: int = 0, slowest: int = 60, log: list | None = None):
             state["cycle"] += 1
             compute.done.next = False
             store.done.next = False
+            form.done.next = form.start and not reset
             read.valid.next = False
             counters.ready.next = False
             status.broadcast.next = False
@@ -123,6 +128,8 @@ def array_model(seed: int = 0, slowest: int = 60, log: list | None = None):
             elif store.start:
                 values = fields(store)
                 start("store", values, values["count"] // config.rows_per_group)
+            elif form.start:
+                machine.execute(isa.FORMAT, fields(form), nothing, machine.state)
             elif state["command"] is not None:
                 state["left"] -= 1
                 status.broadcast.next = state["command"][0] == "compute"

@@ -81,6 +81,7 @@ def fill(config: ArrayConfig, generator: random.Random) -> np.ndarray:
             for p in range(config.num_pes)
         ],
         isa.BIAS: [{"address": 0, "count": config.rows}],
+        isa.SCALE: [{"address": 0, "count": config.rows}],
         isa.ACTIVATIONS: [{"address": 0, "count": config.activation_groups}],
     }
     words = []

@@ -24,6 +24,7 @@ from eie.contract.config import (
     ACTIVATIONS_PER_WORD,
     BIAS_BITS,
     CODEBOOK_SIZE,
+    SCALE_BITS,
     WEIGHT_BITS,
     ArrayConfig,
 )
@@ -41,6 +42,11 @@ _BLOCK_SHAPES = (
 # The same of distributed RAM, in LUTs (AMD UG474): with a read port of its own, and with one port for all.
 _DUAL_PORT_SHAPES = ((32, 6, 4), (32, 1, 2), (64, 3, 4), (64, 1, 2), (128, 1, 4))
 _SINGLE_PORT_SHAPES = ((64, 1, 1), (128, 1, 2), (256, 1, 4))
+
+
+# What scaling rows adds to an output unit of PYNQ-Z2's array (`eie-hw resources` before and after). The arrays that the
+# fit is to were synthesised before.
+_SCALING_LUTS, _SCALING_FLIP_FLOPS = 183, 28
 
 
 @dataclass(frozen=True)
@@ -68,13 +74,21 @@ class Resources:
 def estimate(config: ArrayConfig) -> Resources:
     """Return what an array takes of a 7-series device; UltraScale+ has the same LUTs and block RAMs."""
     fitted = {name: float(features(config)[name] @ coefficients) for name, coefficients in _coefficients().items()}
+    scaling = row_scaling(config)
     return Resources(
-        luts=round(fitted["logic_luts"] + fitted["memory_luts"]),
+        luts=round(fitted["logic_luts"] + fitted["memory_luts"]) + scaling.luts,
         slicem_luts=round(fitted["memory_luts"]),
-        flip_flops=round(fitted["flip_flops"]),
-        ramb36=_ramb18(config) / 2,
-        dsps=config.num_pes,
+        flip_flops=round(fitted["flip_flops"]) + scaling.flip_flops,
+        ramb36=_ramb18(config) / 2 + scaling.ramb36,
+        dsps=config.num_pes + scaling.dsps,
     )
+
+
+def row_scaling(config: ArrayConfig) -> Resources:
+    """Return the part of an array that scales rows: a DSP slice and the memory of scales in each output unit."""
+    units = config.words_per_group
+    scales = _cheapest(2 * config.rows, 2 * SCALE_BITS, _BLOCK_SHAPES)
+    return Resources(units * _SCALING_LUTS, 0, units * _SCALING_FLIP_FLOPS, units * scales / 2, units)
 
 
 def fits(figures: Resources, board: Board) -> bool:

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from eie.contract.fixed_point import finish
 from eie.network.model import Layer
 
 _BLOCK = 1 << 21
@@ -49,7 +48,7 @@ def forward_integer(a: NDArray[np.int16], dense_codes: NDArray[np.uint8], layer:
     """
     values = layer.codebook.astype(np.float64)
     sums = _product(a.astype(np.float64), dense_codes.shape, lambda rows: values[dense_codes[rows]])
-    return finish(sums.astype(np.int64) + layer.bias, layer.shift, layer.relu)
+    return layer.finish(sums.astype(np.int64) + layer.bias)
 
 
 def _product(x: NDArray[Any], shape: tuple[int, ...], weights_of: Callable[[slice], NDArray[Any]]) -> NDArray[Any]:

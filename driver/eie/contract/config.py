@@ -13,6 +13,11 @@ WEIGHT_BITS = 16
 ACCUMULATOR_BITS = 48
 BIAS_BITS = 32
 STREAM_BITS = 64
+SCALE_BITS = 16
+SCALED_BITS = 25
+"""Bits of a sum, two's complement, that a row's scale multiplies: one operand of a DSP slice."""
+PRE_SHIFTS = (0, 8, 16, 24)
+"""By how many bits a sum may be shifted before it is scaled."""
 SHIFT_LIMIT = ACCUMULATOR_BITS - 1
 """Largest rounding shift of an output."""
 

@@ -7,7 +7,7 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from eie.contract.config import ACTIVATION_BITS
+from eie.contract.config import ACTIVATION_BITS, SCALED_BITS
 from eie.errors import PackError
 
 ACTIVATION_MIN = -(1 << (ACTIVATION_BITS - 1))
@@ -31,6 +31,28 @@ def finish(sums: NDArray[np.int64], shift: int, relu: bool) -> NDArray[np.int16]
     """Round half up, shift, saturate to int16, apply ReLU: what happens to an accumulator with its bias added."""
     rounded = (sums + (1 << shift >> 1)) >> shift
     return np.clip(rounded, 0 if relu else ACTIVATION_MIN, ACTIVATION_MAX).astype(np.int16)
+
+
+def finish_scaled(
+    sums: NDArray[np.int64], scale: NDArray[np.int16], pre_shift: int, shift: int, relu: bool, low: int, high: int
+) -> NDArray[np.int16]:
+    """Shift down, saturate to 25 bits, scale; then as `finish`, and clip: what is above ``high`` to it, else what is
+    below ``low`` to that.
+
+    Parameters
+    ----------
+    sums : ndarray, shape (..., R), int64
+        Accumulators with their biases.
+    scale : ndarray, shape (R,), int16
+    pre_shift, shift : int
+        Bits dropped before scaling, rounded down, and after it, rounded half up.
+    relu : bool
+    low, high : int
+    """
+    limit = 1 << SCALED_BITS - 1
+    scaled = np.clip(sums >> pre_shift, -limit, limit - 1) * scale.astype(np.int64)
+    outputs = finish(scaled, shift, relu)
+    return np.where(outputs > high, np.int16(high), np.maximum(outputs, np.int16(low)))
 
 
 def as_activations(activations: ArrayLike, columns: int) -> NDArray[np.int16]:

@@ -8,177 +8,32 @@ take effect as if executed one after another; hardware overlaps loads with compu
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from enum import IntEnum
+from dataclasses import replace
 from fractions import Fraction
 
-from eie.contract.config import CODEBOOK_SIZE, SHIFT_LIMIT, STREAM_BITS, WEIGHT_BITS, ArrayConfig
+from eie.contract.config import (
+    CODEBOOK_SIZE,
+    PRE_SHIFTS,
+    SCALE_BITS,
+    SCALED_BITS,
+    SHIFT_LIMIT,
+    WEIGHT_BITS,
+    ArrayConfig,
+)
+from eie.contract.instruction import (
+    ERROR_TEXT,
+    OPCODE_BITS,
+    OPCODE_MASK,
+    ErrorCode,
+    Field,
+    Instruction,
+    Span,
+)
 
-VERSION = 1
+__all__ = ["OPCODE_BITS", "OPCODE_MASK", "ErrorCode", "Field", "Instruction", "Span"]
+
+VERSION = 2
 """Version of the instruction set; part of the build hash."""
-
-OPCODE_BITS = 8
-OPCODE_MASK = (1 << OPCODE_BITS) - 1
-
-
-class ErrorCode(IntEnum):
-    """What a device reports of a malformed stream."""
-
-    NONE = 0
-    BAD_OPCODE = 1
-    BAD_FIELD = 2
-    OUT_OF_RANGE = 3
-    TRUNCATED = 4
-    BAD_KEEP = 5
-
-
-ERROR_TEXT = {
-    ErrorCode.NONE: "no error",
-    ErrorCode.BAD_OPCODE: "the opcode of a header is not one of the instruction set",
-    ErrorCode.BAD_FIELD: "a reserved bit of a header is set, a count is 0, or a field has a value that no array allows",
-    ErrorCode.OUT_OF_RANGE: "a bank, PE, slot or address range lies outside this array's memories",
-    ErrorCode.TRUNCATED: "the transfer ended inside an instruction",
-    ErrorCode.BAD_KEEP: "a stream word with null bytes (tkeep not all ones)",
-}
-
-
-@dataclass(frozen=True)
-class Field:
-    """A bit field of an instruction header, and which of its values are allowed.
-
-    Parameters
-    ----------
-    name, offset, width, text
-        Name, lowest bit, bits, meaning.
-    minimum, maximum : int
-        Smallest and largest value (BAD_FIELD); by default all that the bits can hold.
-    multiple : callable config -> int, optional
-        A power of two of which the value must be a multiple (BAD_FIELD).
-    limit : callable config -> int, optional
-        What the value must stay below in this array (OUT_OF_RANGE).
-    """
-
-    name: str
-    offset: int
-    width: int
-    text: str
-    minimum: int = 0
-    maximum: int | None = None
-    multiple: Callable[[ArrayConfig], int] = lambda config: 1
-    limit: Callable[[ArrayConfig], int] | None = None
-
-    @property
-    def mask(self) -> int:
-        """Bits of the field in the header."""
-        return ((1 << self.width) - 1) << self.offset
-
-    @property
-    def largest(self) -> int:
-        """The largest value allowed."""
-        return (1 << self.width) - 1 if self.maximum is None else self.maximum
-
-    def check(self, config: ArrayConfig, value: int) -> ErrorCode:
-        """Return what is wrong with a value."""
-        if not self.minimum <= value <= self.largest or value % self.multiple(config):
-            return ErrorCode.BAD_FIELD
-        return ErrorCode.OUT_OF_RANGE if self.limit and value >= self.limit(config) else ErrorCode.NONE
-
-
-@dataclass(frozen=True)
-class Span:
-    """A range of a memory that an instruction touches (OUT_OF_RANGE if it ends beyond).
-
-    Parameters
-    ----------
-    start, count : str
-        Fields that tell where it begins, and how many things it holds.
-    memory : str
-    depth : callable config -> int
-        Words of the memory.
-    words : callable config -> Fraction
-        Words of the memory for each thing that `count` counts, a power of two.
-    extra : int
-        Words beyond.
-    """
-
-    start: str
-    count: str
-    memory: str
-    depth: Callable[[ArrayConfig], int]
-    words: Callable[[ArrayConfig], Fraction] = lambda config: Fraction(1)
-    extra: int = 0
-
-    def length(self, config: ArrayConfig, values: dict[str, int]) -> int:
-        """Return the memory words that it covers, given the fields of a header."""
-        return int(values[self.count] * self.words(config)) + self.extra
-
-
-@dataclass(frozen=True)
-class Instruction:
-    """One instruction: header layout, payload and checks.
-
-    Parameters
-    ----------
-    name, opcode, text
-        Mnemonic, low eight bits of the header, what it does.
-    fields : tuple of Field
-        All other bits of the header are reserved and must be zero.
-    payload_bytes : callable (config, count) -> int
-        Bytes of payload before padding to whole stream words.
-    payload_text : str
-        Layout of the payload.
-    spans : tuple of Span
-        Ranges of memories.
-    """
-
-    name: str
-    opcode: int
-    text: str
-    fields: tuple[Field, ...]
-    spans: tuple[Span, ...] = ()
-    payload_bytes: Callable[[ArrayConfig, int], int] = lambda config, count: 0
-    payload_text: str = "none"
-
-    def field(self, name: str) -> Field:
-        """Return a field by name."""
-        return next(field for field in self.fields if field.name == name)
-
-    def encode(self, **values: int) -> int:
-        """Return the header word; every field must be given and fit."""
-        if values.keys() != {field.name for field in self.fields}:
-            raise ValueError(f"{self.name} takes {[f.name for f in self.fields]}, got {sorted(values)}")
-        word = self.opcode
-        for field in self.fields:
-            value = int(values[field.name])
-            if not 0 <= value < 1 << field.width:
-                raise ValueError(f"{self.name}.{field.name}={value} does not fit its {field.width} bits")
-            word |= value << field.offset
-        return word
-
-    def decode(self, word: int) -> dict[str, int]:
-        """Return the fields of a header word by name."""
-        return {field.name: (word & field.mask) >> field.offset for field in self.fields}
-
-    @property
-    def reserved_mask(self) -> int:
-        """Header bits that must be zero."""
-        used = OPCODE_MASK
-        for field in self.fields:
-            used |= field.mask
-        return ((1 << STREAM_BITS) - 1) & ~used
-
-    def payload_words(self, config: ArrayConfig, values: dict[str, int]) -> int:
-        """Stream words of payload that follow a header with these fields."""
-        return -(-self.payload_bytes(config, values.get("count", 0)) * 8 // STREAM_BITS)
-
-    def check(self, config: ArrayConfig, word: int) -> ErrorCode:
-        """Return what is wrong with a header of this opcode, in the order in which hardware decides."""
-        values = self.decode(word)
-        faults = [field.check(config, values[field.name]) for field in self.fields]
-        if word & self.reserved_mask or ErrorCode.BAD_FIELD in faults:
-            return ErrorCode.BAD_FIELD
-        beyond = any(values[span.start] + span.length(config, values) > span.depth(config) for span in self.spans)
-        return ErrorCode.OUT_OF_RANGE if beyond or ErrorCode.OUT_OF_RANGE in faults else ErrorCode.NONE
 
 
 def _bank(text: str) -> Field:
@@ -197,8 +52,12 @@ def _count(text: str) -> Field:
     return Field("count", 48, 16, text, minimum=1)
 
 
-def _activations(words: Callable[[ArrayConfig], Fraction] = lambda config: Fraction(1)) -> Span:
-    return Span("address", "count", "activations", lambda config: config.activation_groups, words)
+def _activations(words: Callable[[ArrayConfig], Fraction] = lambda config: Fraction(1), alone: str = "") -> Span:
+    return Span("address", "count", "activations", lambda config: config.activation_groups, words, alone=alone)
+
+
+def _local_rows() -> tuple[Field, Field]:
+    return _address("first local row"), _count("local rows")
 
 
 CODEBOOK = Instruction(
@@ -246,10 +105,23 @@ BIAS = Instruction(
     "BIAS",
     0x04,
     "Load biases of all PEs.",
-    (_address("first local row"), _count("local rows")),
+    _local_rows(),
     spans=(Span("address", "count", "biases", lambda config: config.rows),),
     payload_bytes=lambda config, count: count * config.pe_pairs * 8,
     payload_text="for each local row, for each pair of PEs, one word of two int32: PE 2i low, PE 2i+1 high",
+)
+
+SCALE = Instruction(
+    "SCALE",
+    0x06,
+    "Load row scales of all PEs.",
+    _local_rows(),
+    spans=(Span("address", "count", "biases", lambda config: config.rows),),
+    payload_bytes=lambda config, count: count * config.pe_pairs * 8,
+    payload_text=(
+        f"for each local row, for each pair of PEs, one word of two int{SCALE_BITS} in its low half: PE 2i low, PE 2i+1"
+        " high; the high half is ignored. A row's scale has the address of its bias"
+    ),
 )
 
 ACTIVATIONS = Instruction(
@@ -290,9 +162,11 @@ COMPUTE = Instruction(
 STORE = Instruction(
     "STORE",
     0x11,
-    "Add biases, round, shift, saturate, apply ReLU; write the outputs as activations and clear their accumulators.",
+    "Add biases, scale if told to, round, shift, saturate, apply ReLU, clip if scaled; write the outputs as "
+    "activations and clear their accumulators.",
     (
         Field("relu", 8, 1, "1: negative outputs become 0"),
+        Field("scaled", 9, 1, "1: scale the sums and clip the outputs, with the row scales and the last FORMAT"),
         Field("shift", 10, 6, f"rounding shift, 0 to {SHIFT_LIMIT}", maximum=SHIFT_LIMIT),
         Field("bias", 16, 16, "local row of the first bias"),
         _address("activation group of the first output"),
@@ -303,7 +177,7 @@ STORE = Instruction(
     ),
     spans=(
         Span("bias", "count", "biases", lambda config: config.rows),
-        _activations(lambda config: Fraction(1, config.rows_per_group)),
+        _activations(lambda config: Fraction(1, config.rows_per_group), alone="scaled"),
     ),
 )
 
@@ -319,7 +193,18 @@ READ = Instruction(
     spans=(_activations(),),
 )
 
-INSTRUCTIONS = (CODEBOOK, POINTERS, ENTRIES, BIAS, ACTIVATIONS, COMPUTE, STORE, READ)
+FORMAT = Instruction(
+    "FORMAT",
+    0x13,
+    "Set how the scaled STOREs that follow make their outputs; after a reset, all fields are 0.",
+    (
+        Field("pre_shift", 8, 2, f"bits that a sum loses before it is scaled: {', '.join(map(str, PRE_SHIFTS))}"),
+        Field("low", 16, 16, "int16: smaller outputs are raised to it"),
+        Field("high", 32, 16, "int16: larger outputs are lowered to it"),
+    ),
+)
+
+INSTRUCTIONS = (CODEBOOK, POINTERS, ENTRIES, BIAS, SCALE, ACTIVATIONS, COMPUTE, STORE, READ, FORMAT)
 BY_OPCODE = {instruction.opcode: instruction for instruction in INSTRUCTIONS}
 
 
@@ -337,6 +222,17 @@ def markdown() -> str:
         "All numbers are little-endian. A *local row* is row number // N, a *group* is `lanes` = max(N, 4)",
         "activations, a *beat* is `beat_bytes` bytes; beats follow one another without gaps and the payload is padded",
         "with zeros to whole 64-bit words. Memories hold zeros at power-on. A row address wraps modulo `rows`.",
+        "",
+    ]
+    lines += [
+        "A STORE makes output y of a row's accumulator. With s = accumulator + bias, half = 2^shift / 2, rounded down,",
+        "and the FORMAT's `pre_shift`, `low` and `high`:",
+        "",
+        "- plain: y = sat16((s + half) >> shift), then ReLU;",
+        f"- scaled: y = sat16((sat{SCALED_BITS}(s >> pre_shift) * scale + half) >> shift), then ReLU; then, if above",
+        "  high, lowered to it, else, if below low, raised to that.",
+        "",
+        "sat16 is saturation to 16 bits, two's complement; >> rounds down.",
         "",
     ]
     for instruction in INSTRUCTIONS:

@@ -87,8 +87,14 @@ OUTPUT_LATENCY = 5
 STORE_WRITE = STORE_SELECT + OUTPUT_LATENCY
 """Cycles from a step of a STORE to its write strobe, which is registered once more on its way."""
 
+SCALE_LATENCY = 4
+"""Cycles that a scaled output takes longer: three through the multiplier, one to be clipped."""
+
 STORE_END = 8
-"""Cycles from the last step of a STORE to its end."""
+"""Cycles from the last step of a plain STORE to its end; of a scaled one, SCALE_LATENCY more."""
+
+FORMAT_CYCLES = 2
+"""Cycles from the start of a FORMAT to its end, both included."""
 
 READ_DELAY = STORE_WRITE + 1
 """Cycles by which a READ is held back: by as much as a load of activations is, to find what was loaded before."""

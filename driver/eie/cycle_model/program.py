@@ -1,8 +1,8 @@
 """The cycle model of a program: what the stream brings, beside the instructions that compute.
 
 As in the control unit (`hw/eie_hw/shell/control_unit.py`), the stream carries a word a cycle at most, and its
-instructions are taken in order. A load is carried out as its payload arrives; COMPUTE, STORE and READ go to the
-execute queue and run one after another. A load waits while a queued instruction still uses what it would overwrite.
+instructions are taken in order. A load is carried out as its payload arrives; COMPUTE, STORE, READ and FORMAT go to
+the execute queue and run one after another. A load waits while a queued instruction still uses what it would overwrite.
 All times are cycles from the first word of a transfer.
 """
 
@@ -35,6 +35,8 @@ class Step:
         Of a COMPUTE: entries of the PE that has most, activations broadcast.
     length : int
         Of a STORE its steps, of a READ its words.
+    delay : int
+        Of a STORE: cycles that its outputs take longer than plain ones.
     start, end : int
         First and last cycle; of a load, in which its words are taken.
     """
@@ -47,6 +49,7 @@ class Step:
     busiest: int = 0
     broadcasts: int = 0
     length: int = 0
+    delay: int = 0
     start: int = 0
     end: int = -1
 
@@ -94,7 +97,7 @@ class ProgramTiming:
     def execute(
         self, instruction: Instruction, values: dict[str, int], cycles: int = 0, busiest: int = 0, broadcasts: int = 0
     ) -> Step:
-        """Add a COMPUTE, of which the caller knows how long it takes, a STORE or a READ."""
+        """Add a COMPUTE, of which the caller knows how long it takes, a STORE, a READ or a FORMAT."""
         decide = self._fetch() + pipeline.DECIDE_DELAY
         full = len(self._queued) - pipeline.EXECUTE_QUEUE
         push = max(decide, self._end(full) + 1) if full >= 0 else decide
@@ -103,7 +106,8 @@ class ProgramTiming:
             length = values["count"] * min(self.config.num_pes, ACTIVATIONS_PER_WORD)
         elif instruction is isa.READ:
             length = values["count"] * self.config.words_per_group
-        step = Step(instruction, 1, push, push - decide, cycles, busiest, broadcasts, length)
+        delay = pipeline.SCALE_LATENCY * values.get("scaled", 0)
+        step = Step(instruction, 1, push, push - decide, cycles, busiest, broadcasts, length, delay)
         for resource in _resources(instruction, values, self.config):
             self._holders[resource] = len(self._queued)
         self._queued.append(step)
@@ -140,7 +144,9 @@ class ProgramTiming:
             if step.instruction is isa.COMPUTE:
                 step.end = step.start + step.cycles - 1
             elif step.instruction is isa.STORE:
-                step.end = self._last_store_step(step) + pipeline.STORE_END
+                step.end = self._last_store_step(step) + pipeline.STORE_END + step.delay
+            elif step.instruction is isa.FORMAT:
+                step.end = step.start + pipeline.FORMAT_CYCLES - 1
             else:
                 step.end = step.start + self._read_cycles(step.length)
             self._known += 1
@@ -173,6 +179,9 @@ def _resources(instruction: Instruction, values: dict[str, int], config: ArrayCo
         if span.memory == "biases":
             names.append(("biases", 0))
         elif span.memory == "activations":
+            if values.get(span.alone):
+                names += [("activations", i) for i in range(pipeline.activation_segments(config))]
+                continue
             groups = config.activation_groups // pipeline.activation_segments(config)
             length = span.length(config, values)
             first = values[span.start]

@@ -73,7 +73,7 @@ class TimedDevice(EmulatedDevice):
         program, instruction, values = self.programs[-1], decoded.instruction, decoded.values
         if instruction is isa.COMPUTE:
             self._time_compute(decoded, state)
-        elif instruction in (isa.STORE, isa.READ):
+        elif instruction in (isa.STORE, isa.READ, isa.FORMAT):
             program.execute(instruction, values)
         else:
             program.load(instruction, values, payload.shape[1])

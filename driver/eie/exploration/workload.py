@@ -114,6 +114,9 @@ def _digest(model: Model, activations: NDArray[np.int16]) -> str:
     digest = hashlib.sha256()
     for layer in model.layers:
         digest.update(f"{layer.rows} {layer.columns} {layer.shift} {layer.relu};".encode())
+        if layer.scaling:
+            digest.update(f"{layer.scaling.pre_shift} {layer.scaling.low} {layer.scaling.high};".encode())
+            digest.update(layer.scaling.scale.tobytes())
         for array in (layer.column_starts, layer.row_indices, layer.codes, layer.codebook, layer.bias):
             digest.update(f"{array.dtype.str} {array.shape};".encode() + np.ascontiguousarray(array).tobytes())
     digest.update(f"{activations.shape};".encode() + np.ascontiguousarray(activations).tobytes())

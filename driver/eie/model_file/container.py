@@ -23,8 +23,9 @@ from eie.network.model import Model
 
 ENDING = ".eie"
 MAGIC = b"\x89EIE"
-VERSION = 2
-"""Newest version. A chain of layers is written as version 1, which any release reads; a graph needs version 2."""
+VERSION = 3
+"""Newest version. A chain of layers is written as version 1, which any release reads; a graph needs version 2,
+layers with row scales version 3."""
 _PREFIX = struct.Struct("<4sBII")
 """Magic, version, CRC-32 of the body, bytes of the body."""
 
@@ -67,7 +68,7 @@ def save(model: Model | GraphModel, path: str | os.PathLike[str], huffman: bool 
 
 def _write(model: Model | GraphModel, path: str | os.PathLike[str], huffman: bool) -> int:
     body = _encode_body(model, huffman)
-    version = VERSION if isinstance(model, GraphModel) else 1
+    version = _version(model)
     data = _PREFIX.pack(MAGIC, version, zlib.crc32(body), len(body)) + body
     with replacing(path) as partial:
         partial.write_bytes(data)
@@ -208,27 +209,37 @@ def _read_header(body: Reader, version: int) -> tuple[str, dict[str, Any], list[
     for _ in range(body.number("layers", LAYERS_LIMIT)):
         plain_bytes = body.number("plain bytes", BODY_LIMIT)
         content = body.section("layer")
-        record = LayerRecord.parse(content)
+        record = LayerRecord.parse(content, version)
         entries.append(_Entry(record, len(content), plain_bytes))
         lines += record.rows + record.columns
         if lines > ALL_LINES_LIMIT:
             raise ModelFileError(f"the layers have {lines} rows and columns or more; the limit is {ALL_LINES_LIMIT}")
     graph = body.section("graph") if version >= 2 else None
     body.end("the model")
-    return name, metadata, entries, graph
+    # Version 3 has an empty one in a chain.
+    return name, metadata, entries, None if version >= 3 and graph is not None and not len(graph) else graph
+
+
+def _version(model: Model | GraphModel) -> int:
+    if any(layer.scaling for layer in model.layers):
+        return 3
+    return 2 if isinstance(model, GraphModel) else 1
 
 
 def _encode_body(model: Model | GraphModel, huffman: bool) -> bytes:
+    version = _version(model)
     body = Writer()
     body.text("model name", model.name)
     body.section(deflate(metadata_text(model.metadata)))
     body.number("layers", len(model.layers), LAYERS_LIMIT)
     for layer in model.layers:
-        plain = LayerRecord.encode(layer, huffman=False).to_bytes()
+        plain = LayerRecord.encode(layer, huffman=False).to_bytes(version)
         body.number("plain bytes", len(plain), BODY_LIMIT)
-        body.section(LayerRecord.encode(layer, huffman=True).to_bytes() if huffman else plain)
+        body.section(LayerRecord.encode(layer, huffman=True).to_bytes(version) if huffman else plain)
     if isinstance(model, GraphModel):
         body.section(encode_graph(model))
+    elif version >= 3:
+        body.section(b"")
     if len(body.data) > BODY_LIMIT:
         raise ModelFileError(f"the file would have {len(body.data)} bytes; the limit is {BODY_LIMIT}")
     return bytes(body.data)

@@ -64,3 +64,13 @@ class Reader:
     def end(self, what: str) -> None:
         if len(self.left):
             raise ModelFileError(f"{len(self.left)} bytes follow the end of {what}")
+
+
+def zigzag(value: int) -> int:
+    """Return a signed number as an unsigned one, small if it is near 0."""
+    return value << 1 if value >= 0 else (-value << 1) - 1
+
+
+def unzigzag(value: int) -> int:
+    """Return the number that `zigzag` was given."""
+    return -(value + 1 >> 1) if value & 1 else value >> 1

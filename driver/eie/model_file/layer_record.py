@@ -10,16 +10,18 @@ from numpy.typing import NDArray
 
 from eie.contract.config import CODE_BITS, CODEBOOK_SIZE, SHIFT_LIMIT
 from eie.errors import ModelFileError
-from eie.model_file.fields import Content, Reader, Writer
+from eie.model_file.fields import Content, Reader, Writer, unzigzag, zigzag
 from eie.model_file.sections import (
     Positions,
     decode_bias,
     decode_codebook,
     decode_codes,
     decode_positions,
+    decode_scaling,
     encode_bias,
     encode_codes,
     encode_positions,
+    encode_scaling,
     sign_contexts,
 )
 from eie.network.limits import ACTIVATION_FRACTION_BITS, LINES_LIMIT, NONZEROS_LIMIT, WEIGHT_FRACTION_BITS
@@ -46,6 +48,8 @@ _LIMITS = {
 }
 """Header fields and their largest values; signed ones are zigzag numbers."""
 _SECTIONS = ("empty", "positions", "codes", "codebook", "bias")
+SCALING = "scaling"
+"""A section of format version 3: empty, or the row scales and the range of the outputs."""
 
 
 @dataclass
@@ -110,28 +114,29 @@ class LayerRecord:
                 .astype("<i2")
                 .tobytes(),
                 "bias": encode_bias(layer.bias, huffman),
+                SCALING: encode_scaling(layer.scaling),
             },
         )
 
-    def to_bytes(self) -> bytes:
-        """Return the record as the file has it."""
+    def to_bytes(self, version: int = 1) -> bytes:
+        """Return the record as a file of this format version has it."""
         record = Writer()
         record.text("layer name", self.name)
         for field, limit in _LIMITS.items():
             value = getattr(self, field)
-            record.number(field, _zigzag(value) if field in _SIGNED else value, limit)
-        for name in _SECTIONS:
+            record.number(field, zigzag(value) if field in _SIGNED else value, limit)
+        for name in _sections(version):
             record.section(self.sections[name])
         return bytes(record.data)
 
     @classmethod
-    def parse(cls, data: Content) -> LayerRecord:
+    def parse(cls, data: Content, version: int = 1) -> LayerRecord:
         """Return the record that `to_bytes` made ``data`` of, sections still encoded."""
         record = Reader(data)
         name = record.text("layer name")
         values = {field: record.number(field, limit) for field, limit in _LIMITS.items()}
-        values.update({field: _unzigzag(values[field]) for field in _SIGNED})
-        sections = {name: record.section(name) for name in _SECTIONS}
+        values.update({field: unzigzag(values[field]) for field in _SIGNED})
+        sections = {name: record.section(name) for name in _sections(version)}
         record.end(f"layer {name!r}")
         return cls(name=name, **values, sections=sections)  # type: ignore[arg-type]
 
@@ -165,6 +170,7 @@ class LayerRecord:
             output_fraction_bits=self.output_fraction_bits,
             weight_fraction_bits=self.weight_fraction_bits,
             name=self.name,
+            scaling=decode_scaling(self.sections.get(SCALING, b""), self.rows),
         )
 
     def _by_column(
@@ -193,6 +199,10 @@ class LayerRecord:
         return starts.astype(np.intp, copy=False), row_indices, ordered
 
 
+def _sections(version: int) -> tuple[str, ...]:
+    return _SECTIONS if version < 3 else (*_SECTIONS, SCALING)
+
+
 def _scan(layer: Layer, by_row: int, width: int) -> tuple[Positions, Positions, Positions]:
     """Return the order of non-zeros in a scan, their positions in it, and the empty lines that the scan leaves out."""
     # The number of a cell may be larger than an index of a 32-bit processor: in int64, as `Positions` are.
@@ -214,11 +224,3 @@ def _line_order(lines: int, width: int) -> Positions:
         return np.arange(lines)
     y, x = np.divmod(np.arange(lines), width)
     return np.lexsort((y % 2, x, y // 2))
-
-
-def _zigzag(value: int) -> int:
-    return value << 1 if value >= 0 else (-value << 1) - 1
-
-
-def _unzigzag(value: int) -> int:
-    return -(value + 1 >> 1) if value & 1 else value >> 1

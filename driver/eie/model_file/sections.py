@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from eie.contract.config import BIAS_BITS, CODEBOOK_SIZE
+from eie.contract.config import BIAS_BITS, CODEBOOK_SIZE, PRE_SHIFTS, SCALE_BITS
 from eie.errors import ModelFileError
 from eie.model_file import huffman as coding
-from eie.model_file.fields import Content, Reader, Writer
+from eie.model_file.fields import Content, Reader, Writer, unzigzag, zigzag
 from eie.network.limits import NONZEROS_LIMIT
+from eie.network.scaling import Scaling
 
 _INDICES_LIMIT = 1 << 30
 _WIDEST_INDEX = 8
@@ -155,3 +156,26 @@ def decode_bias(data: Content, rows: int) -> NDArray[np.int64]:
         values |= coding.decode(section.section("bias"), rows).astype(np.int64) << 8 * plane
     section.end("the biases")
     return (values >> 1 ^ -(values & 1)) << shift
+
+
+def encode_scaling(scaling: Scaling | None) -> bytes:
+    """Encode the shift before scaling, the range of the outputs as zigzag numbers, and the row scales as int16."""
+    if scaling is None:
+        return b""
+    section = Writer()
+    section.number("shift before scaling", scaling.pre_shift, PRE_SHIFTS[-1])
+    for name, value in (("low", scaling.low), ("high", scaling.high)):
+        section.number(name, zigzag(value), 1 << SCALE_BITS)
+    section.data += scaling.scale.astype("<i2").tobytes()
+    return bytes(section.data)
+
+
+def decode_scaling(data: Content, rows: int) -> Scaling | None:
+    if not len(data):
+        return None
+    section = Reader(data)
+    pre_shift = section.number("shift before scaling", PRE_SHIFTS[-1])
+    low, high = (unzigzag(section.number(name, 1 << SCALE_BITS)) for name in ("low", "high"))
+    if len(section.left) != 2 * rows:
+        raise ModelFileError(f"{len(section.left)} bytes of row scales; {rows} rows need {2 * rows}")
+    return Scaling(np.frombuffer(section.left, "<i2"), pre_shift, low, high)

@@ -59,6 +59,8 @@ def check_layer(layer: Any) -> None:
     extreme = int(layer.bias[np.argmax(np.abs(layer.bias))])
     require(-limit <= extreme < limit, f"bias {extreme} does not fit int32; use fewer weight or input fraction bits")
     require(0 <= layer.shift <= SHIFT_LIMIT, f"shift {layer.shift} is outside 0..{SHIFT_LIMIT}")
+    scales = layer.rows if layer.scaling is None else len(layer.scaling.scale)
+    require(scales == layer.rows, f"{scales} row scales; there must be one for each row")
     bound = accumulator_bound(layer)
     require(
         bound < _ACCUMULATOR_LIMIT,

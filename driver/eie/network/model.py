@@ -5,17 +5,20 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable
 from dataclasses import dataclass, field, fields
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from eie.arguments import real_array, require_type, whole_number
 from eie.contract.config import CODEBOOK_SIZE
+from eie.contract.fixed_point import finish
 from eie.errors import LayerError
 from eie.network.dense import Dense as Dense
 from eie.network.layer_check import accumulator_bound as accumulator_bound
 from eie.network.layer_check import check_layer
 from eie.network.limits import ALL_LINES_LIMIT, LAYERS_LIMIT, check_name, metadata_text
+from eie.network.scaling import Scaling
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -39,6 +42,8 @@ class Layer:
     shift : int
         Rounding shift of the output, 0 to 47.
     relu : bool
+    scaling : Scaling, optional
+        A scale for each row, and the range of the outputs; by default, outputs are the sums shifted.
     input_fraction_bits, output_fraction_bits, weight_fraction_bits : int
         A stored integer i stands for i / 2**fraction_bits.
     name : str
@@ -63,6 +68,7 @@ class Layer:
     output_fraction_bits: int = 0
     weight_fraction_bits: int = 0
     name: str = ""
+    scaling: Scaling | None = None
 
     def __post_init__(self) -> None:
         check_name(self.name, "name of a layer")
@@ -91,7 +97,7 @@ class Layer:
         bias: ArrayLike | None = None,
         shift: int = 0,
         relu: bool = False,
-        **scales: int | str,
+        **scales: Any,
     ) -> Layer:
         """Return a layer from codes, shape (R, C), uint8 0 to 15; ``scales`` are the other fields."""
         given = real_array(dense_codes, "dense_codes", LayerError)
@@ -115,7 +121,7 @@ class Layer:
             bias=np.zeros(rows, np.int64) if bias is None else np.asarray(bias),
             shift=shift,
             relu=relu,
-            **scales,  # type: ignore[arg-type]
+            **scales,
         )
 
     def __repr__(self) -> str:
@@ -128,6 +134,12 @@ class Layer:
 
     def __hash__(self) -> int:
         return hash((self.rows, self.columns, self.nonzeros, self.shift, self.name))
+
+    def finish(self, sums: NDArray[np.int64]) -> NDArray[np.int16]:
+        """Return the outputs, shape (B, R), of sums that have their biases."""
+        if self.scaling is not None:
+            return self.scaling.finish(sums, self.shift, self.relu)
+        return finish(sums, self.shift, self.relu)
 
     @property
     def nonzeros(self) -> int:

@@ -7,7 +7,7 @@ from typing import Any, overload
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from eie.contract.fixed_point import as_activations, finish
+from eie.contract.fixed_point import as_activations
 from eie.network.graph import Array, Node, evaluate
 from eie.network.graph_model import ArrayProduct, GraphModel, named_inputs, run_products, unnamed
 from eie.network.model import Layer, Model
@@ -52,7 +52,7 @@ def reference_layer(layer: Layer, activations: NDArray[np.int16]) -> NDArray[np.
     for column in range(layer.columns):
         span = slice(layer.column_starts[column], layer.column_starts[column + 1])
         accumulators[:, layer.row_indices[span]] += a[:, column, None] * weights[span]
-    return finish(accumulators + layer.bias, layer.shift, layer.relu)
+    return layer.finish(accumulators + layer.bias)
 
 
 class IntegerProduct(Product):

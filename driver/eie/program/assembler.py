@@ -47,10 +47,22 @@ class Program:
                 self.emit(isa.ENTRIES, beats[first:end], bank=place.bank, pe=pe, address=address, count=count)
 
     def load_biases(self, layer: Layer, row_tile: RowTile, address: int, config: ArrayConfig) -> None:
-        biases = np.zeros((row_tile.local_rows, 2 * config.pe_pairs), np.int32)
-        first = row_tile.first_local_row * config.num_pes
-        values = layer.bias[first : first + row_tile.local_rows * config.num_pes]
-        padded = np.zeros(row_tile.local_rows * config.num_pes, np.int32)
-        padded[: len(values)] = values
-        biases[:, : config.num_pes] = padded.reshape(row_tile.local_rows, config.num_pes)
-        self.emit(isa.BIAS, biases, address=address, count=row_tile.local_rows)
+        """Load the biases of a row tile and, at the same address, its row scales if it has any."""
+        count = row_tile.local_rows
+        self.emit(isa.BIAS, _by_pe(layer.bias, row_tile, config, np.int32), address=address, count=count)
+        if layer.scaling is not None:
+            pairs = _by_pe(layer.scaling.scale, row_tile, config, np.int16).reshape(count, config.pe_pairs, 2)
+            words = np.zeros((count, config.pe_pairs, WORD_BYTES // 2), np.int16)
+            words[:, :, :2] = pairs
+            self.emit(isa.SCALE, words, address=address, count=count)
+
+
+def _by_pe(values: NDArray[Any], row_tile: RowTile, config: ArrayConfig, dtype: Any) -> NDArray[Any]:
+    """Return the values of a row tile's rows as shape (local rows, PEs in whole pairs), zeros where there is no row."""
+    first, rows = row_tile.first_local_row * config.num_pes, row_tile.local_rows * config.num_pes
+    part = values[first : first + rows]
+    padded = np.zeros(rows, dtype)
+    padded[: len(part)] = part
+    table = np.zeros((row_tile.local_rows, 2 * config.pe_pairs), dtype)
+    table[:, : config.num_pes] = padded.reshape(row_tile.local_rows, config.num_pes)
+    return table

@@ -137,5 +137,10 @@ def _reorder(layer: Layer, columns: NDArray[np.intp], place: NDArray[np.intp], o
     cells = np.repeat(np.arange(len(columns), dtype=np.int64) * layer.rows, lengths) + rows
     within = np.argsort(cells)
     return replace(
-        layer, column_starts=starts, row_indices=rows[within], codes=layer.codes[source[within]], bias=layer.bias[order]
+        layer,
+        column_starts=starts,
+        row_indices=rows[within],
+        codes=layer.codes[source[within]],
+        bias=layer.bias[order],
+        scaling=layer.scaling and layer.scaling.reordered(order),
     )

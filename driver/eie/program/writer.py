@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from eie.contract import isa
-from eie.contract.config import ArrayConfig
+from eie.contract.config import PRE_SHIFTS, ArrayConfig
 from eie.network.model import Layer, Model
 from eie.program.assembler import Program
 from eie.program.plan import SegmentPlan
@@ -67,6 +67,7 @@ class Writer:
         for position, index in enumerate(plan.layers):
             target = plan.places[position + 1][0]
             slot = self.source.codebook(self.program, layers[index], index)
+            self.set_format(layers[index])
             for row_tile in self.row_tiles[index]:
                 for tile in row_tile.tiles:
                     self.compute(tile, slot, address)
@@ -80,6 +81,13 @@ class Writer:
             rows = layers[plan.layers.stop - 1].rows
             read = self.read(plan.places[-1][0], -(-rows // self.config.lanes))
         self.last_reads.append(read)
+
+    def set_format(self, layer: Layer) -> None:
+        """Tell how the STOREs of a layer make their outputs: the inference before may have told otherwise."""
+        if layer.scaling is not None:
+            scaling = layer.scaling
+            low, high = np.array([scaling.low, scaling.high], np.int16).view(np.uint16).tolist()
+            self.program.emit(isa.FORMAT, pre_shift=PRE_SHIFTS.index(scaling.pre_shift), low=low, high=high)
 
     def load_activations(self, address: int, first_group: int, groups: int) -> None:
         config = self.config
@@ -105,7 +113,13 @@ class Writer:
     def store(self, layer: Layer, row_tile: RowTile, address: int) -> None:
         bias = self.source.bias(self.program, layer, row_tile)
         self.program.emit(
-            isa.STORE, relu=layer.relu, shift=layer.shift, bias=bias, address=address, count=row_tile.local_rows
+            isa.STORE,
+            relu=layer.relu,
+            scaled=layer.scaling is not None,
+            shift=layer.shift,
+            bias=bias,
+            address=address,
+            count=row_tile.local_rows,
         )
 
     def read(self, address: int, groups: int) -> int:

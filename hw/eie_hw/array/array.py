@@ -15,6 +15,7 @@ from eie_hw.array.broadcast import broadcast
 from eie_hw.array.cluster import cluster
 from eie_hw.array.codebook import codebook
 from eie_hw.array.compute_control import compute_control
+from eie_hw.array.format_register import format_register
 from eie_hw.array.leading_nonzero import leading_nonzero
 from eie_hw.array.load_decode import load_decode
 from eie_hw.array.nonzero_groups import nonzero_groups
@@ -39,11 +40,12 @@ from eie_hw.parts.interfaces import bit, vector
 
 
 @block
-def array(clk, reset, load, compute, store, read, counters, status, config: ArrayConfig):
+def array(clk, reset, load, compute, store, form, read, counters, status, config: ArrayConfig):
     """The EIE array without its control unit.
 
     **Ports**: `clk`; `reset`, synchronous, active high; bundles of `eie_hw.parts.interfaces`: `load` LoadBus, `compute`
-    ComputeCommand, `store` StoreCommand, `read` ActivationRead, `counters` CounterRead, `status` Status.
+    ComputeCommand, `store` StoreCommand, `form` FormatCommand, `read` ActivationRead, `counters` CounterRead,
+    `status` Status.
 
     **Timing**: at most one of COMPUTE and STORE is in progress, and none while `status.clearing`. Loads may come at any
     time; what was loaded in a cycle is seen by a COMPUTE, STORE or READ that starts in a later one.
@@ -75,7 +77,7 @@ def array(clk, reset, load, compute, store, read, counters, status, config: Arra
 
     # Outputs
     steps, select = AccumulatorSteps(ACTIVATIONS_PER_WORD), OutputSelect(config)
-    form = share(OutputFormat(), shift=store.shift, relu=store.relu)
+    output = share(OutputFormat(), shift=store.shift, relu=store.relu, scaled=store.scaled)
     output_write, output_lane, output_group = bit(), vector(2), vector(group_bits)
 
     # Counters
@@ -93,7 +95,7 @@ def array(clk, reset, load, compute, store, read, counters, status, config: Arra
     decode = entity(
         load_decode(
             clk, load, loads.data, loads.pointer_write, loads.pointer_address, loads.entry_write, loads.entry_address,
-            loads.bias_write, loads.bias_pair, loads.bias_row, config,
+            loads.bias_write, loads.scale_write, loads.bias_pair, loads.bias_row, config,
         )
     )  # fmt: skip
 
@@ -140,9 +142,16 @@ def array(clk, reset, load, compute, store, read, counters, status, config: Arra
 
     stores = entity(
         store_control(
-            clk, reset, store.start, store.done, store.bias, store.address, store.count, load.activation_write,
-            status.clearing, steps.begin, steps.advance, steps.clear, select.element, select.bias_row,
+            clk, reset, store.start, store.done, store.bias, store.address, store.count, store.scaled,
+            load.activation_write, status.clearing, steps.begin, steps.advance, steps.clear,
+            select.element, select.bias_row,
             output_write, output_lane, output_group, config,
+        )
+    )  # fmt: skip
+    formats = entity(
+        format_register(
+            clk, reset, form.start, form.done, form.pre_shift, form.low, form.high,
+            output.pre_shift, output.low, output.high,
         )
     )  # fmt: skip
     writer = entity(
@@ -159,6 +168,7 @@ def array(clk, reset, load, compute, store, read, counters, status, config: Arra
             pointer_write=loads.pointer_write(2 * i + 2, 2 * i),
             entry_write=loads.entry_write(ACTIVATIONS_PER_WORD * (i + 1), ACTIVATIONS_PER_WORD * i),
             bias_write=loads.bias_write(i),
+            scale_write=loads.scale_write(i),
         )
         for i in range(clusters)
     ]
@@ -172,7 +182,7 @@ def array(clk, reset, load, compute, store, read, counters, status, config: Arra
     members = [
         entity(
             cluster(
-                clk, reset, cluster_loads[i], weights, share(column, bank=compute.bank), steps, select, form,
+                clk, reset, cluster_loads[i], weights, share(column, bank=compute.bank), steps, select, output,
                 share(write, load=write.load(i)), ports[i], events, visit, fulls[i], busys[i], all_counts[i], config,
             )
         )
@@ -191,4 +201,4 @@ def array(clk, reset, load, compute, store, read, counters, status, config: Arra
         busy.next = all_busys != 0
         events.reset.next = reset or counters.clear
 
-    return decode, control, books, groups, pad, lanes, join, sender, stores, writer, members, totals, collect
+    return decode, control, books, groups, pad, lanes, join, sender, stores, formats, writer, members, totals, collect

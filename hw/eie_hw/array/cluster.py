@@ -112,7 +112,14 @@ def cluster(
         for i in range(count)
     ]  # fmt: skip
 
-    biases = share(BiasLoad(config), write=loads.bias_write, pair=loads.bias_pair, row=loads.bias_row, data=loads.data)
+    biases = share(
+        BiasLoad(config),
+        write=loads.bias_write,
+        scale_write=loads.scale_write,
+        pair=loads.bias_pair,
+        row=loads.bias_row,
+        data=loads.data,
+    )
     outputs = entity(
         output_unit(
             clk, *(accumulators[i % count] for i in range(ACTIVATIONS_PER_WORD)), select, biases, form, result, config

@@ -1,4 +1,4 @@
-"""Loads of pointers, entries and biases: which memory a beat goes to."""
+"""Loads of pointers, entries, biases and row scales: which memory a beat goes to."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ def load_decode(
     entry_write,
     entry_address,
     bias_write,
+    scale_write,
     bias_pair,
     bias_row,
     config: ArrayConfig,
@@ -30,12 +31,12 @@ def load_decode(
     beat                 out its data
     pointer_write        out a bit for each pair of PEs
     entry_write          out a bit for each PE
-    bias_write           out a bit for each cluster of four PEs
+    bias_write, scale_write  out a bit for each cluster of four PEs
     pointer_address, entry_address  out with the bank
     bias_pair, bias_row  out pair in the cluster; local row
     ==================== === =====================================================
 
-    **Timing**: one cycle; those of biases come at once, one cycle before the data, see `output_unit`.
+    **Timing**: one cycle; those of biases and scales come at once, one cycle before the data, see `output_unit`.
     """
     pairs, elements, clusters = len(pointer_write), len(entry_write), len(bias_write)
     pair_bits = (config.pointer_pairs - 1).bit_length()
@@ -56,6 +57,7 @@ def load_decode(
     def biases():
         for i in range(clusters):
             bias_write.next[i] = load.bias_write and load.pe[8:1] == i
+            scale_write.next[i] = load.scale_write and load.pe[8:1] == i
         bias_pair.next = load.pe[0]
         bias_row.next = load.address[row_bits:]
 

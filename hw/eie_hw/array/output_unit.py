@@ -1,15 +1,18 @@
-"""The output unit of up to four PEs: bias, rounding, shift, saturation, ReLU."""
+"""The output unit of up to four PEs: bias, row scale, rounding, shift, saturation, ReLU, clip."""
 
 from __future__ import annotations
 
 from myhdl import Signal, always, always_comb, block, concat, intbv
 
-from eie.contract.config import ACCUMULATOR_BITS, ACTIVATION_BITS, BIAS_BITS, ArrayConfig
+from eie.contract.config import ACCUMULATOR_BITS, ACTIVATION_BITS, BIAS_BITS, SCALE_BITS, SCALED_BITS, ArrayConfig
 from eie.contract.fixed_point import ACTIVATION_MAX, ACTIVATION_MIN
 from eie_hw.parts.array_interfaces import BiasLoad, OutputFormat, OutputSelect
 from eie_hw.parts.interfaces import bit, vector
-from eie_hw.parts.memories import single_port_ram
+from eie_hw.parts.memories import block_ram, single_port_ram
 
+PRODUCT_BITS = SCALED_BITS + SCALE_BITS
+_OPERAND_MAX = (1 << SCALED_BITS - 1) - 1
+_OPERAND_MIN = 1 << SCALED_BITS - 1
 _EXTENSION = (1 << 14) - 1
 _MAX = ACTIVATION_MAX
 _MIN = ACTIVATION_MIN & (1 << ACTIVATION_BITS) - 1
@@ -28,9 +31,10 @@ def output_unit(
     result,
     config: ArrayConfig,
 ):
-    """Turn an accumulator into an activation: sat16((acc + bias + (1 << shift >> 1)) >> shift), then ReLU.
+    """Turn an accumulator into an activation: sat16((s + (1 << shift >> 1)) >> shift), then ReLU, where s = acc + bias.
 
-    Rounding is done after the shift, by adding the last bit shifted out; that is the same number.
+    Scaled, it is sat25(s >> pre_shift) * scale that is shifted, and the result is clipped to low..high. Rounding is
+    done after the shift, by adding the last bit shifted out; that is the same number.
 
     **Ports**
 
@@ -38,24 +42,35 @@ def output_unit(
     accumulator_0..3 in  of the four PEs
     select           in  one cycle before its accumulator: the PE whose accumulator and bias to take, and local row of
                          the bias; not while a bias is written
-    biases           in  biases to store
+    biases           in  biases and row scales to store
     form             in  holds from the first `select` to the last `result`
     result           out
     ================ === ===================================================================================
 
-    **Timing**: `result` comes `pipeline.OUTPUT_LATENCY` cycles after its accumulator; one a cycle.
+    **Timing**: `result` comes `pipeline.OUTPUT_LATENCY` cycles after its accumulator, a scaled one SCALE_LATENCY
+    later; one a cycle.
     """
     row_bits = len(select.bias_row)
     sum_bits = ACCUMULATOR_BITS + 1
     bias_address = vector(row_bits + 1)
     writing, chosen = bit(), vector(2)
     even_bias, odd_bias, even_data, odd_data = (vector(BIAS_BITS) for _ in range(4))
+    scale_writing, scale_odd = bit(), bit()
+    scale_address = vector(row_bits + 1)
+    scale_data, scale_pair = vector(2 * SCALE_BITS), vector(2 * SCALE_BITS)
+    factor, factor_held = vector(SCALE_BITS), vector(SCALE_BITS)
+    lowered, operand = vector(SCALED_BITS), vector(SCALED_BITS)
+    beyond = bit()
+    product = Signal(intbv(0, min=-(1 << PRODUCT_BITS - 1), max=1 << PRODUCT_BITS - 1))
+    product_held = Signal(intbv(0, min=-(1 << PRODUCT_BITS - 1), max=1 << PRODUCT_BITS - 1))
     accumulator = vector(ACCUMULATOR_BITS)
     bias = vector(BIAS_BITS)
+    unscaled, clipped = vector(ACTIVATION_BITS), vector(ACTIVATION_BITS)
     total = Signal(intbv(0, min=-(1 << sum_bits - 1), max=1 << sum_bits - 1))
-    # `scaled` is the total with one bit below its point, which rounding looks at. What a stage of the shifter drops at
+    value = Signal(intbv(0, min=-(1 << sum_bits - 1), max=1 << sum_bits - 1))
+    # `widened` is the value with one bit below its point, which rounding looks at. What a stage of the shifter drops at
     # the top must be copies of the sign, or the result is out of range.
-    scaled = vector(sum_bits + 1)
+    widened = vector(sum_bits + 1)
     extension = vector(14)
     coarse = vector(32)
     coarse_over, coarse_sign = bit(), bit()
@@ -69,12 +84,15 @@ def output_unit(
 
     @always_comb
     def split():
+        scale_data.next = biases.data[2 * SCALE_BITS :]
         even_data.next = biases.data[BIAS_BITS:]
         odd_data.next = biases.data[2 * BIAS_BITS : BIAS_BITS]
 
     @always(clk.posedge)
     def bias_port():
         writing.next = biases.write
+        scale_writing.next = biases.scale_write
+        scale_address.next = concat(biases.pair, biases.row)
         chosen.next = select.element
         if biases.write:
             bias_address.next = concat(biases.pair, biases.row)
@@ -83,6 +101,8 @@ def output_unit(
 
     even_biases = single_port_ram(clk, writing, even_data, bias_address, even_bias)
     odd_biases = single_port_ram(clk, writing, odd_data, bias_address, odd_bias)
+
+    scales = block_ram(clk, scale_writing, scale_address, scale_data, bias_address, scale_pair)
 
     @always(clk.posedge)
     def take():
@@ -105,28 +125,72 @@ def output_unit(
     def add_bias():
         total.next = accumulator.signed() + bias.signed()
 
+    @always(clk.posedge)
+    def take_factor():
+        scale_odd.next = chosen[0]
+        if scale_odd:
+            factor.next = scale_pair[2 * SCALE_BITS : SCALE_BITS]
+        else:
+            factor.next = scale_pair[SCALE_BITS:]
+
+    # What is dropped at the top must be copies of the sign, which is one of them.
     @always_comb
-    def scale():
-        scaled.next = concat(total[sum_bits:], intbv(0)[1:])
-        if total[sum_bits - 1]:
+    def lower():
+        if form.pre_shift == 0:
+            lowered.next = total[25:]
+            beyond.next = total[49:24] != 0 and total[49:24] != 0x1FFFFFF
+        elif form.pre_shift == 1:
+            lowered.next = total[33:8]
+            beyond.next = total[49:32] != 0 and total[49:32] != 0x1FFFF
+        elif form.pre_shift == 2:
+            lowered.next = total[41:16]
+            beyond.next = total[49:40] != 0 and total[49:40] != 0x1FF
+        else:
+            lowered.next = total[49:24]
+            beyond.next = False
+
+    # The operands, the product and its copy are the registers of a DSP slice.
+    @always(clk.posedge)
+    def multiply():
+        factor_held.next = factor
+        if not beyond:
+            operand.next = lowered
+        elif total[sum_bits - 1]:
+            operand.next = _OPERAND_MIN
+        else:
+            operand.next = _OPERAND_MAX
+        product.next = operand.signed() * factor_held.signed()
+        product_held.next = product
+
+    @always_comb
+    def choose():
+        if form.scaled:
+            value.next = product_held
+        else:
+            value.next = total
+
+    @always_comb
+    def widen():
+        widened.next = concat(value[sum_bits:], intbv(0)[1:])
+        if value[sum_bits - 1]:
             extension.next = _EXTENSION
         else:
             extension.next = 0
 
     @always(clk.posedge)
     def shift_coarse():
-        coarse_sign.next = scaled[sum_bits]
+        coarse_sign.next = widened[sum_bits]
         if form.shift[6:4] == 0:
-            coarse.next = scaled[32:]
-            if scaled[sum_bits]:
-                coarse_over.next = scaled[sum_bits:32] != 0x1FFFF
+            coarse.next = widened[32:]
+            if widened[sum_bits]:
+                coarse_over.next = widened[sum_bits:32] != 0x1FFFF
             else:
-                coarse_over.next = scaled[sum_bits:32] != 0
+                coarse_over.next = widened[sum_bits:32] != 0
         elif form.shift[6:4] == 1:
-            coarse.next = scaled[48:16]
-            coarse_over.next = scaled[sum_bits] != scaled[sum_bits - 1]
+            coarse.next = widened[48:16]
+            coarse_over.next = widened[sum_bits] != widened[sum_bits - 1]
         else:
-            coarse.next = concat(extension, scaled[50:32])
+            coarse.next = concat(extension, widened[50:32])
             coarse_over.next = False
 
     @always_comb
@@ -190,17 +254,33 @@ def output_unit(
     def finish():
         if fine_sign:
             if form.relu:
-                result.next = 0
+                unscaled.next = 0
             elif fine_over:
-                result.next = _MIN
+                unscaled.next = _MIN
             else:
-                result.next = rounded[ACTIVATION_BITS:]
+                unscaled.next = rounded[ACTIVATION_BITS:]
         elif fine_over or rounded[ACTIVATION_BITS - 1]:
-            result.next = _MAX
+            unscaled.next = _MAX
         else:
-            result.next = rounded[ACTIVATION_BITS:]
+            unscaled.next = rounded[ACTIVATION_BITS:]
+
+    @always(clk.posedge)
+    def clip():
+        if unscaled.signed() > form.high.signed():
+            clipped.next = form.high
+        elif unscaled.signed() < form.low.signed():
+            clipped.next = form.low
+        else:
+            clipped.next = unscaled
+
+    @always_comb
+    def deliver():
+        if form.scaled:
+            result.next = clipped
+        else:
+            result.next = unscaled
 
     return (
-        split, bias_port, even_biases, odd_biases, take, add_bias, scale, shift_coarse, shift_middle, flip,
-        shift_fine, hold_fine, round_up, finish,
+        split, bias_port, even_biases, odd_biases, scales, take, add_bias, take_factor, lower, multiply, choose, widen,
+        shift_coarse, shift_middle, flip, shift_fine, hold_fine, round_up, finish, clip, deliver,
     )  # fmt: skip

@@ -5,7 +5,7 @@ from __future__ import annotations
 from myhdl import Signal, always, always_comb, block, concat, enum, intbv, modbv
 
 from eie.contract.config import ACTIVATIONS_PER_WORD, ArrayConfig
-from eie.contract.pipeline import STORE_END, STORE_SELECT, STORE_WRITE
+from eie.contract.pipeline import SCALE_LATENCY, STORE_END, STORE_SELECT, STORE_WRITE
 from eie_hw.parts.delay_line import delay_line
 from eie_hw.parts.interfaces import ADDRESS_BITS, bit, vector
 
@@ -19,6 +19,7 @@ def store_control(
     bias,
     address,
     count,
+    scaled,
     hold,
     clearing,
     store_begin,
@@ -36,7 +37,7 @@ def store_control(
     **Ports**
 
     ============================== === ======================================================================
-    start, done, bias, address, count  fields of `eie_hw.parts.interfaces.StoreCommand`
+    start, done, bias, address, count, scaled  fields of `eie_hw.parts.interfaces.StoreCommand`
     hold                           in  no step in this cycle: its write would meet that of a load
     clearing                       out the sweep after reset is in progress
     store_begin                    out to all PEs, see `arithmetic_unit`
@@ -47,7 +48,8 @@ def store_control(
 
     **Timing**: a step in cycle t has `advance` in t + 1, `output_element` in t + STORE_SELECT, `write` in
     t + STORE_WRITE. One step a cycle; a PE's next step is at least two cycles later.
-    `done` comes STORE_END cycles after the last step. The sweep takes `rows` + 8 cycles from reset.
+    `done` comes STORE_END cycles after the last step. Of a scaled STORE, both come SCALE_LATENCY later, and no
+    load of an activation while it runs. The sweep takes `rows` + 8 cycles from reset.
     """
     elements = min(config.num_pes, ACTIVATIONS_PER_WORD)
     last_element = elements - 1
@@ -58,21 +60,25 @@ def store_control(
     rows = config.rows
     all_elements = (1 << ACTIVATIONS_PER_WORD) - 1
     end_delay = STORE_END - 2
-    path_bits = 1 + 2 + 2 + group_bits + row_bits
+    late_end_delay = STORE_END + SCALE_LATENCY - 2
+    group_end = row_bits + group_bits
+    path_bits = 2 + 2 + 2 + group_bits + row_bits
 
     state_type = enum("idle", "sweep_begin", "sweep", "sweep_end", "begin_rows", "steps", "finish")
     state = Signal(state_type.idle)
     row, last_row = vector(ADDRESS_BITS), vector(ADDRESS_BITS)
-    timer = Signal(intbv(0, min=0, max=max(rows, STORE_END, 16) + 1))
+    timer = Signal(intbv(0, min=0, max=max(rows, STORE_END + SCALE_LATENCY, 16) + 1))
     element, step_lane = vector(2), vector(2)
     step_group = vector(ADDRESS_BITS)
-    step, resting, sweeping = bit(), bit(), bit()
-    path, path_selected, path_written = (vector(path_bits) for _ in range(3))
+    step, plain_step, late_step, resting, sweeping = (bit() for _ in range(5))
+    path, path_selected, path_written, path_late = (vector(path_bits) for _ in range(4))
     biased_row = Signal(modbv(0)[row_bits:])
 
     @always_comb
     def decide():
         step.next = state == state_type.steps and not hold and not resting
+        plain_step.next = state == state_type.steps and not hold and not resting and not scaled
+        late_step.next = state == state_type.steps and not hold and not resting and scaled
         clearing.next = reset or sweeping
 
     @always(clk.posedge)
@@ -116,7 +122,10 @@ def store_control(
                     element.next = 0
                     row.next = row + 1
                     if row == last_row:
-                        timer.next = end_delay
+                        if scaled:
+                            timer.next = late_end_delay
+                        else:
+                            timer.next = end_delay
                         state.next = state_type.finish
                 else:
                     element.next = element + 1
@@ -144,17 +153,24 @@ def store_control(
     @always_comb
     def gather():
         biased_row.next = row[row_bits:] + bias[row_bits:]
-        path.next = concat(step, element, step_lane, step_group[group_bits:], biased_row)
+        path.next = concat(late_step, plain_step, element, step_lane, step_group[group_bits:], biased_row)
 
     delay_select = delay_line(clk, path, path_selected, STORE_SELECT)
     delay_write = delay_line(clk, path_selected, path_written, STORE_WRITE - STORE_SELECT)
 
+    delay_late = delay_line(clk, path_written, path_late, SCALE_LATENCY)
+
     @always_comb
     def outputs():
-        output_element.next = path_selected[row_bits + group_bits + 4 : row_bits + group_bits + 2]
+        output_element.next = path_selected[group_end + 4 : group_end + 2]
         bias_row.next = path_selected[row_bits:]
-        write.next = path_written[row_bits + group_bits + 4]
-        lane.next = path_written[row_bits + group_bits + 2 : row_bits + group_bits]
-        output_group.next = path_written[row_bits + group_bits : row_bits]
+        # Whether a step is of a plain or of a scaled STORE goes with it: both kinds may be on their way.
+        write.next = path_written[group_end + 4] or path_late[group_end + 5]
+        if path_late[group_end + 5]:
+            lane.next = path_late[group_end + 2 : group_end]
+            output_group.next = path_late[group_end:row_bits]
+        else:
+            lane.next = path_written[group_end + 2 : group_end]
+            output_group.next = path_written[group_end:row_bits]
 
-    return decide, advance_state, strobes, gather, delay_select, delay_write, outputs
+    return decide, advance_state, strobes, gather, delay_select, delay_write, delay_late, outputs

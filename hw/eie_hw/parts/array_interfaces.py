@@ -18,7 +18,7 @@ from eie.contract.config import (
     WEIGHT_BITS,
     ArrayConfig,
 )
-from eie.contract.isa import STORE
+from eie.contract.isa import FORMAT, STORE
 from eie_hw.parts.interfaces import bit, vector
 
 Bundle = TypeVar("Bundle")
@@ -57,8 +57,8 @@ class ClusterLoads:
     pointer_address bank and pair
     entry_write     a bit for each PE: store `data`
     entry_address   bank and word
-    bias_write      a bit for each cluster, one cycle before `data`; combinational
-    bias_pair, bias_row  pair of PEs in the cluster, local row; with `bias_write`
+    bias_write, scale_write  a bit for each cluster, one cycle before `data`; combinational
+    bias_pair, bias_row  pair of PEs in the cluster, local row; with those
     data            one beat
     =============== ==========================================================
     """
@@ -69,6 +69,7 @@ class ClusterLoads:
         self.entry_write = vector(ACTIVATIONS_PER_WORD * (clusters or 1))
         self.entry_address = vector(entry_address_bits(config))
         self.bias_write = vector(clusters) if clusters else bit()
+        self.scale_write = vector(clusters) if clusters else bit()
         self.bias_pair = bit()
         self.bias_row = vector(config.row_bits)
         self.data = vector(8 * config.beat_bytes)
@@ -87,13 +88,13 @@ class ElementLoads:
 
 
 class BiasLoad:
-    """Biases to store in an output unit: those of PEs 2 i (low) and 2 i + 1 of the cluster, i = `pair`, for `row`.
-
-    `data` come one cycle after the others.
+    """Biases (`write`) or row scales (`scale_write`) to store in an output unit: those of PEs 2 i (low) and 2 i + 1
+    of the cluster, i = `pair`, for `row`. `data` come one cycle after the others.
     """
 
     def __init__(self, config: ArrayConfig) -> None:
         self.write = bit()
+        self.scale_write = bit()
         self.pair = bit()
         self.row = vector(config.row_bits)
         self.data = vector(8 * config.beat_bytes)
@@ -147,11 +148,14 @@ class OutputSelect:
 
 
 class OutputFormat:
-    """How outputs are made of sums; fields hold for a STORE."""
+    """How outputs are made of sums: fields of a STORE and of the last FORMAT, which hold for a STORE."""
 
     def __init__(self) -> None:
         self.relu = bit()
+        self.scaled = bit()
         self.shift = vector(STORE.field("shift").width)
+        for field in FORMAT.fields:
+            setattr(self, field.name, vector(field.width))
 
 
 class ActivationWrite:

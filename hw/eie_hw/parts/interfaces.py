@@ -8,7 +8,7 @@ from __future__ import annotations
 from myhdl import Signal, intbv, modbv
 
 from eie.contract.config import ACTIVATION_BITS, STREAM_BITS, ArrayConfig
-from eie.contract.isa import CODEBOOK, COMPUTE, ENTRIES, READ, STORE, Instruction
+from eie.contract.isa import CODEBOOK, COMPUTE, ENTRIES, FORMAT, READ, STORE, Instruction
 from eie.contract.registers import ADDRESS_BITS as REGISTER_ADDRESS_BITS
 from eie.contract.registers import WIDE_COUNTERS
 
@@ -48,6 +48,7 @@ class LoadBus:
     Exactly one of the write strobes is high in a cycle, or none.
 
     =================== ====== =======================================================================
+    scale_write         out    `address`: local row; `pe`: pair of PEs; `data`: 2 row scales
     pointer_write       out    `address`: pointer pair; `pe`: pair of PEs; `data`: their two pairs
     entry_write         out    `address`: word; `pe`: PE; `data`: one sparse-matrix word
     codebook_write      out    `address`: word 0 to 3 of the codebook; `slot`; `data`: 4 weights
@@ -67,6 +68,7 @@ class LoadBus:
         self.entry_write = bit()
         self.codebook_write = bit()
         self.bias_write = bit()
+        self.scale_write = bit()
         self.activation_write = bit()
 
 
@@ -95,6 +97,13 @@ class StoreCommand(Command):
 
     def __init__(self) -> None:
         super().__init__(STORE)
+
+
+class FormatCommand(Command):
+    """A FORMAT: fields hold from `start` until `done`."""
+
+    def __init__(self) -> None:
+        super().__init__(FORMAT)
 
 
 class ReadCommand(Command):

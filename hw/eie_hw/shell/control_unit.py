@@ -8,6 +8,7 @@ from eie.contract.config import STREAM_BITS, ArrayConfig
 from eie.contract.isa import INSTRUCTIONS, ErrorCode
 from eie_hw.parts.interfaces import (
     ComputeCommand,
+    FormatCommand,
     LoadBus,
     MachineStatus,
     ReadCommand,
@@ -36,6 +37,7 @@ def control_unit(
     compute: ComputeCommand,
     store: StoreCommand,
     read: ReadCommand,
+    form: FormatCommand,
     machine: MachineStatus,
     config: ArrayConfig,
 ):
@@ -47,11 +49,12 @@ def control_unit(
     clk      in
     reset    in  synchronous, active high; the next word is a header
     stream   in  instructions (`ready` is driven here)
-    hold     in  start no COMPUTE, STORE or READ
+    hold     in  start nothing of the execute queue
     load     out writes into the memories
     compute  out commands of the execute queue: `start` and fields out, `done` in
     store    out
     read     out
+    form     out
     machine  out what the registers tell
     ======== === =========================================================================================
 
@@ -100,7 +103,9 @@ def control_unit(
     guards = [resource_lock(clk, reset, take, ticket, retire, retired, lock) for take, lock in zip(takes, locks)]  # noqa: B905
     takers = [take_resource(push, uses, take, number) for number, take in enumerate(takes)]
     loader = load_unit(clk, header, begin_load, word_valid, stream.data, ends_load, load, config)
-    queue = execute_queue(clk, reset, push, header, full, empty, ticket, retire, retired, hold, compute, store, read)
+    queue = execute_queue(
+        clk, reset, push, header, full, empty, ticket, retire, retired, hold, compute, store, read, form
+    )
 
     @always_comb
     def judge():

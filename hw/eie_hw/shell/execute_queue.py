@@ -1,13 +1,13 @@
-"""COMPUTE, STORE and READ wait here and run in order, beside the loads that follow them in the stream."""
+"""COMPUTE, STORE, READ and FORMAT wait here and run in order, beside the loads that follow them in the stream."""
 
 from __future__ import annotations
 
 from myhdl import Signal, always, always_comb, block
 
 from eie.contract.config import STREAM_BITS
-from eie.contract.isa import COMPUTE, OPCODE_BITS, READ, STORE
+from eie.contract.isa import COMPUTE, FORMAT, OPCODE_BITS, READ, STORE
 from eie.contract.pipeline import EXECUTE_QUEUE
-from eie_hw.parts.interfaces import ComputeCommand, ReadCommand, StoreCommand, bit, counter, vector
+from eie_hw.parts.interfaces import ComputeCommand, FormatCommand, ReadCommand, StoreCommand, bit, counter, vector
 from eie_hw.parts.memories import lut_ram
 
 TICKET_BITS = (EXECUTE_QUEUE - 1).bit_length()
@@ -28,8 +28,9 @@ def execute_queue(
     compute: ComputeCommand,
     store: StoreCommand,
     read: ReadCommand,
+    form: FormatCommand,
 ):
-    """Queue of checked COMPUTE, STORE and READ headers and the sequencer that starts them one at a time.
+    """Queue of checked COMPUTE, STORE, READ and FORMAT headers and the sequencer that starts them one at a time.
 
     **Ports**
 
@@ -47,6 +48,7 @@ def execute_queue(
     compute   out command bundles: `start` out, `done` in, fields out
     store     out
     read      out
+    form      out
     ========= === ===============================================================================
 
     **Timing**: an instruction starts two cycles after its push or after its predecessor's `done`.
@@ -60,7 +62,7 @@ def execute_queue(
     head = vector(STREAM_BITS)
     command = vector(STREAM_BITS)
 
-    compute_code, store_code, read_code = COMPUTE.opcode, STORE.opcode, READ.opcode
+    compute_code, store_code, read_code, format_code = COMPUTE.opcode, STORE.opcode, READ.opcode, FORMAT.opcode
 
     slots = lut_ram(clk, push, ticket, header, head_slot, head)
 
@@ -71,8 +73,8 @@ def execute_queue(
         ticket.next = written[TICKET_BITS:]
         head_slot.next = started[TICKET_BITS:]
         retired.next = completed[TICKET_BITS:]
-        done.next = compute.done or store.done or read.done
-        retire.next = running and (compute.done or store.done or read.done)
+        done.next = compute.done or store.done or read.done or form.done
+        retire.next = running and (compute.done or store.done or read.done or form.done)
 
     @always(clk.posedge)
     def append():
@@ -86,6 +88,7 @@ def execute_queue(
         compute.start.next = False
         store.start.next = False
         read.start.next = False
+        form.start.next = False
         if reset:
             started.next = 0
             completed.next = 0
@@ -101,10 +104,11 @@ def execute_queue(
             compute.start.next = head[OPCODE_BITS:] == compute_code
             store.start.next = head[OPCODE_BITS:] == store_code
             read.start.next = head[OPCODE_BITS:] == read_code
+            form.start.next = head[OPCODE_BITS:] == format_code
 
     wiring = [
         command_field(command, getattr(bundle, f.name), f.offset, f.width)
-        for bundle, instruction in ((compute, COMPUTE), (store, STORE), (read, READ))
+        for bundle, instruction in ((compute, COMPUTE), (store, STORE), (read, READ), (form, FORMAT))
         for f in instruction.fields
     ]
     return slots, answer, append, start_next, wiring

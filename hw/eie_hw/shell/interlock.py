@@ -116,6 +116,11 @@ def segments_used(word: Signal, result: Signal, config: ArrayConfig):
     for shift, instructions in sorted(by_scale.items()):
         parts.append([bit() for _ in range(len(result))])
         units.append(range_segments(word, parts[-1], instructions, -shift, config))
+    for instruction in INSTRUCTIONS:
+        for span in instruction.spans:
+            if span.alone:
+                parts.append([bit() for _ in range(len(result))])
+                units.append(whole_memory(word, parts[-1], instruction, span.alone))
     sums = [any_of([part[number] for part in parts]) for number in range(len(result))]
     hits = [bit() for _ in sums]
     units += [is_set(total, hit) for total, hit in zip(sums, hits, strict=True)]
@@ -135,6 +140,24 @@ def is_set(value: Signal, result: Signal):
         result.next = value != 0
 
     return compare
+
+
+@block
+def whole_memory(word, hits, instruction, name):
+    """All of `hits` are high if the header is of the instruction and its one-bit field is set."""
+    kind = bit()
+    kind_unit = opcode_is(word, kind, instruction.opcode)
+    flag = word(field(instruction, name).offset)
+    return kind_unit, [both(kind, flag, hit) for hit in hits]
+
+
+@block
+def both(first, second, result):
+    @always_comb
+    def combine():
+        result.next = first and second
+
+    return combine
 
 
 @block

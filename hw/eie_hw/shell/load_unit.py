@@ -5,12 +5,12 @@ from __future__ import annotations
 from myhdl import Signal, always, always_comb, block
 
 from eie.contract.config import CODEBOOK_SIZE, STREAM_BITS, WEIGHT_BITS, ArrayConfig
-from eie.contract.isa import ACTIVATIONS, BIAS, CODEBOOK, ENTRIES, INSTRUCTIONS, OPCODE_BITS, POINTERS
+from eie.contract.isa import ACTIVATIONS, BIAS, CODEBOOK, ENTRIES, INSTRUCTIONS, OPCODE_BITS, POINTERS, SCALE
 from eie_hw.parts.interfaces import ADDRESS_BITS, LoadBus, bit, counter, vector
 from eie_hw.shell.gearbox import gearbox
 from eie_hw.shell.header_check import field, field_signal
 
-LOADS = (CODEBOOK, POINTERS, ENTRIES, BIAS, ACTIVATIONS)
+LOADS = (CODEBOOK, POINTERS, ENTRIES, BIAS, SCALE, ACTIVATIONS)
 CODEBOOK_WORDS = CODEBOOK_SIZE * WEIGHT_BITS // STREAM_BITS
 
 
@@ -60,7 +60,7 @@ def load_unit(
     bank = field(ENTRIES, "bank").offset
 
     codebook_code, pointers_code, entries_code = CODEBOOK.opcode, POINTERS.opcode, ENTRIES.opcode
-    bias_code, activations_code = BIAS.opcode, ACTIVATIONS.opcode
+    bias_code, scale_code, activations_code = BIAS.opcode, SCALE.opcode, ACTIVATIONS.opcode
     last_pair = config.pe_pairs - 1
     last_word = config.words_per_group - 1
     codebook_words = CODEBOOK_WORDS
@@ -108,6 +108,7 @@ def load_unit(
         load.entry_write.next = word_valid and completes and opcode == entries_code
         load.codebook_write.next = word_valid and completes and opcode == codebook_code
         load.bias_write.next = word_valid and completes and opcode == bias_code
+        load.scale_write.next = word_valid and completes and opcode == scale_code
         load.activation_write.next = word_valid and completes and opcode == activations_code
 
     @always_comb

@@ -14,6 +14,7 @@ from eie_hw.parts.interfaces import (
     AxiLite,
     ComputeCommand,
     CounterRead,
+    FormatCommand,
     LoadBus,
     MachineStatus,
     ReadCommand,
@@ -101,7 +102,7 @@ def eie_top(
     packet_sent = bit()
     incoming, instructions, results, outgoing = Stream(), Stream(), Stream(), Stream()
     load = LoadBus(config)
-    compute, store, read = ComputeCommand(), StoreCommand(), ReadCommand()
+    compute, store, read, form = ComputeCommand(), StoreCommand(), ReadCommand(), FormatCommand()
     activation_read = ActivationRead()
     counters = CounterRead()
     status = Status()
@@ -171,8 +172,10 @@ def eie_top(
 
     units = [
         entity(stream_register(aclk, reset, incoming, instructions)),
-        entity(control_unit(aclk, reset, instructions, status.clearing, load, compute, store, read, machine, config)),
-        array(aclk, array_reset, load, compute, store, activation_read, counters, status, config),
+        entity(
+            control_unit(aclk, reset, instructions, status.clearing, load, compute, store, read, form, machine, config)
+        ),
+        array(aclk, array_reset, load, compute, store, form, activation_read, counters, status, config),
         entity(result_stream(aclk, reset, read, activation_read, results, results_empty, config)),
         entity(stream_register(aclk, reset, results, outgoing)),
         entity(

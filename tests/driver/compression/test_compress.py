@@ -13,7 +13,8 @@ from eie.compression.recipe import METHODS
 from eie.compression.report import CompressionReport, sqnr_db
 from eie.contract.fixed_point import dequantise, quantise
 from eie.errors import NetworkError
-from eie.network.model import Dense, accumulator_bound
+from eie.network.layer_check import accumulator_bound
+from eie.network.model import Dense
 from eie.network.reference import reference
 
 

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from eie.compression.scaling import choose_scales, fraction_bits
 from eie.errors import LayerError
-from eie.network.model import Layer, accumulator_bound
+from eie.network.layer_check import accumulator_bound
+from eie.network.model import Layer
 
 
 def layer_of(centroids, codes, bias, input_bits, peak):

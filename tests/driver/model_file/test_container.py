@@ -211,10 +211,10 @@ def test_swapped_layers_are_refused(tmp_path):
         load(path)
 
 
-@pytest.mark.parametrize("version", [0, 3, 255])
+@pytest.mark.parametrize("version", [0, 4, 255])
 def test_other_versions_are_named(tmp_path, version):
     forge(tmp_path / "x.eie", b"", version=version)
-    with pytest.raises(ModelFileError, match=f"version {version}.*reads versions 1 to 2"):
+    with pytest.raises(ModelFileError, match=f"version {version}.*reads versions 1 to 3"):
         load(tmp_path / "x.eie")
 
 
@@ -350,7 +350,7 @@ def test_fraction_bits_that_no_float_has_are_refused_in_a_model_and_in_a_file(tm
 
 def _header_number(record: LayerRecord, name: str) -> int:
     value = getattr(record, name)
-    return layer_record._zigzag(value) if name in layer_record._SIGNED else value
+    return layer_record.zigzag(value) if name in layer_record._SIGNED else value
 
 
 def test_the_reader_refuses_what_the_writer_refuses(tmp_path):

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 
 import eie
 from eie.errors import LayerError
-from eie.network.model import accumulator_bound
+from eie.network.layer_check import accumulator_bound
 from tests.strategies import layers
 
 

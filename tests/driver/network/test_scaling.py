@@ -7,7 +7,7 @@ import eie
 from eie.errors import LayerError
 
 BAD = {
-    "a scale beyond int16": ({"scale": [1, 32768]}, "scales from 1 to 32768 do not fit int16; lower shift"),
+    "a scale beyond int16": ({"scale": [1, 32768]}, "scales from 1 to 32768 do not fit int16; lower the shift"),
     "fractions": ({"scale": [0.5]}, "scale is float64"),
     "a matrix": ({"scale": [[1]]}, "one for each row"),
     "a shift between": ({"scale": [1], "pre_shift": 4}, "pre_shift 4 is not one of 0, 8, 16, 24"),

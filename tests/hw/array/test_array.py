@@ -41,6 +41,7 @@ def _filled(config, generator):
         ]
     loads += [
         (isa.BIAS, {"address": 0, "count": config.rows}),
+        (isa.SCALE, {"address": 0, "count": config.rows}),
         (isa.ACTIVATIONS, {"address": 0, "count": config.activation_groups}),
     ]
     for instruction, values in loads:

@@ -14,7 +14,7 @@ CONFIGS = {
     "one bank": ArrayConfig(num_pes=4, entries=64, pointers=16, rows=8, activations=32, banks=1),
     "one word": ArrayConfig(num_pes=4, entries=16, pointers=16, rows=8, activations=32, entries_per_word=16),
 }
-KINDS = ("pointer", "entry", "bias", "codebook", "activation", None)
+KINDS = ("pointer", "entry", "bias", "scale", "codebook", "activation", None)
 
 
 @pytest.mark.parametrize("name", CONFIGS)
@@ -29,7 +29,12 @@ def test_one_strobe_for_the_memory_of_one_pe_pair_or_cluster(name):
     beat = vector(len(load.data))
     pointer_write, pointer_address = vector(2 * clusters), vector(pair_bits + bank_bits)
     entry_write, entry_address = vector(4 * clusters), vector(max(1, word_bits + bank_bits))
-    bias_write, bias_pair, bias_row = vector(clusters), vector(1), vector(config.row_bits)
+    bias_write, scale_write, bias_pair, bias_row = (
+        vector(clusters),
+        vector(clusters),
+        vector(1),
+        vector(config.row_bits),
+    )
     before: dict = {}
     seen = set()
 
@@ -40,7 +45,12 @@ def test_one_strobe_for_the_memory_of_one_pe_pair_or_cluster(name):
             getattr(load, f"{each}_write").next = each == kind
         now = {"kind": kind, "pe": generator.randrange(pes // 2 if kind != "entry" else pes)}
         now["address"] = generator.randrange(
-            {"pointer": config.pointer_pairs, "entry": config.entry_words, "bias": config.rows}.get(kind, 8)
+            {
+                "pointer": config.pointer_pairs,
+                "entry": config.entry_words,
+                "bias": config.rows,
+                "scale": config.rows,
+            }.get(kind, 8)
         )
         now["bank"] = generator.randrange(config.banks)
         now["data"] = generator.getrandbits(len(load.data))
@@ -51,9 +61,10 @@ def test_one_strobe_for_the_memory_of_one_pe_pair_or_cluster(name):
 
     def look(cycle):
         now, last = before["now"], before.get("last")
-        # Biases at once, all others and the data a cycle later.
+        # Biases and scales at once, all others and the data a cycle later.
         assert bias_write == ((now["kind"] == "bias") << now["pe"] // 2)
-        if now["kind"] == "bias":
+        assert scale_write == ((now["kind"] == "scale") << now["pe"] // 2)
+        if now["kind"] in ("bias", "scale"):
             assert (bias_pair, bias_row) == (now["pe"] % 2, now["address"])
         if last:
             assert beat == last["data"]
@@ -67,8 +78,8 @@ def test_one_strobe_for_the_memory_of_one_pe_pair_or_cluster(name):
 
     def build(clk):
         return load_decode(
-            clk, load, beat, pointer_write, pointer_address, entry_write, entry_address, bias_write, bias_pair,
-            bias_row, config,
+            clk, load, beat, pointer_write, pointer_address, entry_write, entry_address, bias_write, scale_write,
+            bias_pair, bias_row, config,
         )  # fmt: skip
 
     run_unit(build, drive, look, 300)

@@ -3,11 +3,13 @@
 import random
 
 import numpy as np
+import pytest
 from unit_bench import run_unit
 
 from eie import ArrayConfig
-from eie.contract.fixed_point import finish
-from eie.contract.pipeline import OUTPUT_LATENCY
+from eie.contract.config import PRE_SHIFTS
+from eie.contract.fixed_point import finish, finish_scaled
+from eie.contract.pipeline import OUTPUT_LATENCY, SCALE_LATENCY
 from eie_hw.array.output_unit import output_unit
 from eie_hw.parts.array_interfaces import BiasLoad, OutputFormat, OutputSelect
 from eie_hw.parts.interfaces import vector
@@ -18,24 +20,27 @@ CONFIG = ArrayConfig(num_pes=4, entries=64, pointers=16, rows=8, activations=32)
 def _accumulator(generator, shift):
     """Return an accumulator near what matters: halves, the ends of int16, the ends of the range."""
     centre = generator.choice((0, 32767 << shift, -32768 << shift, (1 << 47) - 1, -1 << 47, generator.getrandbits(46)))
+    if generator.random() < 0.5:
+        centre = generator.choice((1, -1)) * generator.getrandbits(generator.randint(1, 46))
     value = centre + generator.choice((0, 1, -1, 1 << shift >> 1, (1 << shift >> 1) - 1, generator.randint(-99, 99)))
     return max(-1 << 47, min((1 << 47) - 1, value))
 
 
-def test_bias_rounding_shift_saturation_and_relu_are_exact():
-    generator = random.Random(3)
+@pytest.mark.parametrize("scaled", [False, True])
+def test_bias_scale_rounding_shift_saturation_relu_and_clip_are_exact(scaled):
+    generator = random.Random(f"{scaled}")
     bias_load, select, form = BiasLoad(CONFIG), OutputSelect(CONFIG), OutputFormat()
     accumulators = [vector(48) for _ in range(4)]
     result = vector(16)
-    biases = {}
+    biases, scales = {}, {}
     expected: list = []
     kinds = set()
     steps = 30
     # Of a step in cycle t, data follow in t + 1 and the result OUTPUT_LATENCY later.
-    latency = OUTPUT_LATENCY + 1
-    period = 16 + steps + latency
+    latency = OUTPUT_LATENCY + 1 + SCALE_LATENCY * scaled
+    period = 32 + steps + latency
     late: dict = {"biases": 0, "accumulators": [0] * 4}
-    setting = {"shift": 0, "relu": False}
+    setting = {"shift": 0, "relu": False, "pre_shift": 0, "low": 0, "high": 0}
 
     def drive(cycle):
         # Each setting loads new biases, then runs; nothing is in flight when the next one begins.
@@ -44,24 +49,40 @@ def test_bias_rounding_shift_saturation_and_relu_are_exact():
         for signal, value in zip(accumulators, late["accumulators"], strict=True):
             signal.next = value % (1 << 48)
         bias_load.write.next = phase < 16
+        bias_load.scale_write.next = 16 <= phase < 32
         expected.append(None)
         if phase < 16:
             if phase == 0:
                 setting["shift"] = (cycle // period) % 48
                 setting["relu"] = generator.random() < 0.3
+                setting["pre_shift"] = generator.choice(PRE_SHIFTS)
+                setting["low"] = generator.choice((-32768, -32768, 0, 5, generator.randint(-300, 300)))
+                setting["high"] = generator.choice((32767, 32767, 7, 0, generator.randint(-300, 300)))
             low, high = (generator.choice((0, -1 << 31, (1 << 31) - 1, generator.randint(-9, 9))) for _ in range(2))
             pair, row = phase % 2, phase // 2
             biases[2 * pair, row], biases[2 * pair + 1, row] = low, high
             bias_load.pair.next, bias_load.row.next = pair, row
             late["biases"] = low % (1 << 32) | high % (1 << 32) << 32
-        elif phase < 16 + steps:
+        elif phase < 32:
+            low, high = (generator.choice((1, -1, 32767, -32768, generator.randint(-999, 999))) for _ in range(2))
+            pair, row = phase % 2, (phase - 16) // 2
+            scales[2 * pair, row], scales[2 * pair + 1, row] = low, high
+            bias_load.pair.next, bias_load.row.next = pair, row
+            late["biases"] = low % (1 << 16) | high % (1 << 16) << 16 | generator.getrandbits(32) << 32
+        elif phase < 32 + steps:
+            form.scaled.next, form.pre_shift.next = scaled, PRE_SHIFTS.index(setting["pre_shift"])
+            form.low.next, form.high.next = setting["low"] % 65536, setting["high"] % 65536
             form.shift.next, form.relu.next = setting["shift"], setting["relu"]
             values = [_accumulator(generator, setting["shift"]) for _ in range(4)]
             late["accumulators"] = values
             chosen, row = generator.randrange(4), generator.randrange(8)
             select.element.next, select.bias_row.next = chosen, row
             total = np.array([values[chosen] + biases[chosen, row]])
-            expected[-1] = int(finish(total, setting["shift"], setting["relu"])[0])
+            if scaled:
+                scale = np.array([scales[chosen, row]], np.int16)
+                expected[-1] = int(finish_scaled(total, scale, **setting)[0])
+            else:
+                expected[-1] = int(finish(total, setting["shift"], setting["relu"])[0])
 
     def look(cycle):
         if cycle >= latency and expected[cycle - latency] is not None:

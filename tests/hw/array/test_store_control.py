@@ -6,7 +6,7 @@ import pytest
 from unit_bench import run_unit
 
 from eie import ArrayConfig
-from eie.contract.pipeline import STORE_SELECT, STORE_WRITE
+from eie.contract.pipeline import SCALE_LATENCY, STORE_SELECT, STORE_WRITE
 from eie_hw.array.store_control import store_control
 from eie_hw.parts.interfaces import bit, vector
 
@@ -17,7 +17,7 @@ def test_every_output_is_selected_and_written_once_in_order_and_never_with_a_loa
     config = ArrayConfig(num_pes=pes, entries=256, pointers=64, rows=8, activations=256)
     generator = random.Random(f"{pes} {hold_rate}")
     elements = min(pes, 4)
-    reset, start, done, hold, clearing, begin, write = (bit() for _ in range(7))
+    reset, start, done, hold, clearing, begin, write, scaled = (bit() for _ in range(8))
     bias, address, count = (vector(16) for _ in range(3))
     group_bits = (config.activation_groups - 1).bit_length()
     advance, clear, element, lane = vector(4), vector(4), vector(2), vector(2)
@@ -34,7 +34,7 @@ def test_every_output_is_selected_and_written_once_in_order_and_never_with_a_loa
             groups = rows // config.rows_per_group
             bias.next = generator.randint(0, config.rows - rows)
             address.next = generator.randint(0, config.activation_groups - groups)
-            count.next, start.next = rows, True
+            count.next, start.next, scaled.next = rows, True, generator.random() < 0.5
             state.update(busy=True, since=cycle)
 
     def look(cycle):
@@ -56,6 +56,7 @@ def test_every_output_is_selected_and_written_once_in_order_and_never_with_a_loa
             state.update(busy=False, stores=state["stores"] + 1)
 
     def _check(cycles):
+        late = SCALE_LATENCY * bool(scaled)
         rows, groups = int(count), int(count) // config.rows_per_group
         order = [(row, pe) for row in range(rows) for pe in range(elements)]
         steps = [i - 1 for i, c in enumerate(cycles) if c["advance"]]
@@ -65,20 +66,20 @@ def test_every_output_is_selected_and_written_once_in_order_and_never_with_a_loa
         selected = [(cycles[i + STORE_SELECT]["bias_row"], cycles[i + STORE_SELECT]["element"]) for i in steps]
         assert selected == [((row + int(bias)) % config.rows, pe) for row, pe in order]
         writes = [i for i, c in enumerate(cycles) if c["write"]]
-        assert writes == [i + STORE_WRITE for i in steps if i + STORE_WRITE < len(cycles)]
+        assert writes == [i + late + STORE_WRITE for i in steps if i + late + STORE_WRITE < len(cycles)]
         lanes = [(n % 4, int(address) + n // 4) for n in range(4 * groups)]
         if pes >= 4:
             lanes = [(pe, int(address) + row) for row, pe in order]
         assert [cycles[i]["write"] for i in writes] == lanes[: len(writes)]
-        assert len(cycles) - 1 == steps[-1] + 8, "done"
+        assert len(cycles) - 1 == steps[-1] + late + 8, "done"
         if not hold_rate:
             distance = 2 if elements == 1 else 1
             assert steps == list(range(steps[0], steps[0] + distance * len(steps), distance))
 
     def build(clk):
         return store_control(
-            clk, reset, start, done, bias, address, count, hold, clearing, begin, advance, clear, element, bias_row,
-            write, lane, group, config,
+            clk, reset, start, done, bias, address, count, scaled, hold, clearing, begin, advance, clear, element,
+            bias_row, write, lane, group, config,
         )  # fmt: skip
 
     run_unit(build, drive, look, 900)

@@ -5,7 +5,7 @@ import pytest
 from eie import ArrayConfig
 from eie.contract import isa
 from eie_hw.parts.array_interfaces import ClusterLoads, share
-from eie_hw.parts.interfaces import ComputeCommand, ReadCommand, StoreCommand, bit
+from eie_hw.parts.interfaces import ComputeCommand, FormatCommand, ReadCommand, StoreCommand, bit
 
 CONFIG = ArrayConfig(num_pes=8)
 
@@ -25,7 +25,12 @@ def test_a_share_of_a_signal_that_is_not_there_is_refused():
 
 @pytest.mark.parametrize(
     "command, instruction",
-    [(ComputeCommand(), isa.COMPUTE), (StoreCommand(), isa.STORE), (ReadCommand(), isa.READ)],
+    [
+        (ComputeCommand(), isa.COMPUTE),
+        (StoreCommand(), isa.STORE),
+        (ReadCommand(), isa.READ),
+        (FormatCommand(), isa.FORMAT),
+    ],
     ids=lambda value: type(value).__name__,
 )
 def test_a_command_has_the_fields_of_its_instruction(command, instruction):

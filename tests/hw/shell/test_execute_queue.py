@@ -7,10 +7,10 @@ from unit_bench import run_unit
 
 from eie.contract import isa
 from eie.contract.pipeline import EXECUTE_QUEUE
-from eie_hw.parts.interfaces import ComputeCommand, ReadCommand, StoreCommand, bit, vector
+from eie_hw.parts.interfaces import ComputeCommand, FormatCommand, ReadCommand, StoreCommand, bit, vector
 from eie_hw.shell.execute_queue import TICKET_BITS, execute_queue
 
-QUEUED = (isa.COMPUTE, isa.STORE, isa.READ)
+QUEUED = (isa.COMPUTE, isa.STORE, isa.READ, isa.FORMAT)
 
 
 @pytest.mark.parametrize("push_rate", [1, 0.1])
@@ -18,7 +18,12 @@ def test_instructions_run_in_order_and_a_full_queue_takes_no_more(push_rate):
     generator = random.Random(push_rate)
     reset, push, full, empty, retire, hold = (bit() for _ in range(6))
     header, ticket, retired = vector(64), vector(TICKET_BITS), vector(TICKET_BITS)
-    bundles = {isa.COMPUTE: ComputeCommand(), isa.STORE: StoreCommand(), isa.READ: ReadCommand()}
+    bundles = {
+        isa.COMPUTE: ComputeCommand(),
+        isa.STORE: StoreCommand(),
+        isa.READ: ReadCommand(),
+        isa.FORMAT: FormatCommand(),
+    }
     waiting: list = []
     state: dict = {"running": None, "left": 0, "begun": 0, "fulls": 0, "resets": 0, "done": None}
 

@@ -21,6 +21,7 @@ STROBES = {
     isa.POINTERS: "pointer_write",
     isa.ENTRIES: "entry_write",
     isa.BIAS: "bias_write",
+    isa.SCALE: "scale_write",
     isa.ACTIVATIONS: "activation_write",
 }
 

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from eie.contract import isa
 from eie.contract.bits import unpack_fields
-from eie.contract.config import ACCUMULATOR_BITS, CODEBOOK_SIZE, ArrayConfig
-from eie.contract.fixed_point import finish
+from eie.contract.config import ACCUMULATOR_BITS, CODEBOOK_SIZE, PRE_SHIFTS, ArrayConfig
+from eie.contract.fixed_point import finish, finish_scaled
 from eie.devices.emulation.tile_matrix import TileMatrix, decode_tile
 
 
@@ -55,6 +55,9 @@ class Machine:
         Sparse-matrix words.
     codebooks : ndarray, shape (codebooks, 16), int16
     biases : ndarray, shape (rows, 2 * pe_pairs), int32
+    scales : ndarray, shape (rows, 2 * pe_pairs), int16
+    output_format : tuple of int
+        Of the last FORMAT: bits that a sum loses before it is scaled, smallest and largest output.
     state : State
         Of the program itself: one repetition.
     written : ndarray, shape (groups,), bool
@@ -73,11 +76,13 @@ class Machine:
         self.entries = np.zeros((config.banks, config.num_pes, config.entry_words, config.beat_bytes), np.uint8)
         self.codebooks = np.zeros((config.codebooks, CODEBOOK_SIZE), np.int16)
         self.biases = np.zeros((config.rows, 2 * config.pe_pairs), np.int32)
+        self.scales = np.zeros((config.rows, 2 * config.pe_pairs), np.int16)
         self.state = State.zeros(config, 1)
         self._tiles: list[dict[tuple[int, int], TileMatrix]] = [{} for _ in range(config.banks)]
         self.broadcasts = 0
         self._work = np.zeros((2, config.num_pes), np.int64)
         self.dirty_rows = 0
+        self.output_format = (0, 0, 0)
         self.begin_unit()
 
     def begin_unit(self) -> None:
@@ -86,9 +91,10 @@ class Machine:
         self.stale = self.dirty_rows > 0
 
     def reset(self) -> None:
-        """Clear the accumulators, as a soft reset does."""
+        """Clear the accumulators and the output format, as a soft reset does."""
         self.state.accumulators[:] = 0
         self.dirty_rows = 0
+        self.output_format = (0, 0, 0)
 
     def work(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Return the work and padding entries of each PE since `clear_counts`, shape (N,)."""
@@ -105,7 +111,7 @@ class Machine:
     def execute(
         self, instruction: isa.Instruction, values: dict[str, int], payload: NDArray[np.uint64], state: State
     ) -> None:
-        """Carry out a load, a COMPUTE or a STORE; a READ changes nothing here (`read`)."""
+        """Carry out a load, a COMPUTE or a STORE or FORMAT; a READ changes nothing here (`read`)."""
         _EXECUTE[instruction.name](self, payload, state, **values)
 
     def read(self, state: State, address: int, count: int) -> NDArray[np.int16]:
@@ -152,6 +158,15 @@ class Machine:
     def _bias(self, payload: NDArray[np.uint64], state: State, address: int, count: int) -> None:
         self.biases[address : address + count] = payload[0].view("<i4").reshape(count, -1)
 
+    def _scale(self, payload: NDArray[np.uint64], state: State, address: int, count: int) -> None:
+        # Of each word, the low half: two scales.
+        words = payload[0].view("<i2").reshape(count, -1, 4)
+        self.scales[address : address + count] = words[:, :, :2].reshape(count, -1)
+
+    def _format(self, payload: NDArray[np.uint64], state: State, pre_shift: int, low: int, high: int) -> None:
+        signed = np.array([low, high], np.uint16).view(np.int16)
+        self.output_format = (PRE_SHIFTS[pre_shift], int(signed[0]), int(signed[1]))
+
     def _activations(self, payload: NDArray[np.uint64], state: State, address: int, count: int) -> None:
         values = np.ascontiguousarray(payload).view("<i2").reshape(len(payload), count, self.config.lanes)
         state.activations[:, address : address + count] = values
@@ -172,14 +187,28 @@ class Machine:
         tile.broadcasts += active
 
     def _store(
-        self, payload: NDArray[np.uint64], state: State, relu: int, shift: int, bias: int, address: int, count: int
+        self,
+        payload: NDArray[np.uint64],
+        state: State,
+        relu: int,
+        scaled: int,
+        shift: int,
+        bias: int,
+        address: int,
+        count: int,
     ) -> None:
         config = self.config
         sums = state.accumulators[:, : count * config.num_pes]
         biases = self.biases[bias : bias + count, : config.num_pes].ravel()
         groups = count // config.rows_per_group
         # Wrapping to the accumulator's width can wait until here: int64 wraps to a multiple of it.
-        outputs = finish(_wrap(sums) + biases, shift, bool(relu))
+        totals = _wrap(sums) + biases
+        if scaled:
+            pre_shift, low, high = self.output_format
+            scales = self.scales[bias : bias + count, : config.num_pes].ravel()
+            outputs = finish_scaled(totals, scales, pre_shift, shift, bool(relu), low, high)
+        else:
+            outputs = finish(totals, shift, bool(relu))
         state.activations[:, address : address + groups] = outputs.reshape(len(sums), groups, config.lanes)
         sums[:] = 0
         self.written[address : address + groups] = True
@@ -192,9 +221,11 @@ _EXECUTE: dict[str, Callable[..., None]] = {
     isa.POINTERS.name: Machine._pointers,
     isa.ENTRIES.name: Machine._entries,
     isa.BIAS.name: Machine._bias,
+    isa.SCALE.name: Machine._scale,
     isa.ACTIVATIONS.name: Machine._activations,
     isa.COMPUTE.name: Machine._compute,
     isa.STORE.name: Machine._store,
+    isa.FORMAT.name: Machine._format,
 }
 
 
