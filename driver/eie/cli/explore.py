@@ -20,12 +20,12 @@ from eie.cli.common import Commands, Progress, add_json_option, print_json, prin
 from eie.contract.array_options import array_group, option_help, option_name
 from eie.contract.config import ArrayConfig
 from eie.contract.fixed_point import ACTIVATION_MAX, quantise
+from eie.data.frozen_random import frozen_random
 from eie.errors import ConfigError
 from eie.exploration.explore import Exploration, explore
 from eie.exploration.figure import describe, pareto_figure
 from eie.exploration.pareto import limit_of, time_us
 from eie.exploration.results import Row
-from eie.frozen_random import frozen_random
 from eie.model_file.container import load_chain
 from eie.network.model import Model
 from eie.plots import FIGURE_ENDINGS, require_plots, save_figure

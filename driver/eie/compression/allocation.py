@@ -14,8 +14,8 @@ from eie.compression.least_squares import LeastSquares, least_squares
 from eie.compression.obs import prune_rows
 from eie.compression.pruning import keep_largest
 from eie.compression.sweep import Sweep
+from eie.data.frozen_random import frozen_random
 from eie.errors import NetworkError
-from eie.frozen_random import frozen_random
 from eie.network.model import Dense
 
 ALLOCATIONS = ("loss", "uniform", "magnitude")

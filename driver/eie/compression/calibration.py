@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from eie.arguments import real_array
+from eie.data.frozen_random import frozen_random
 from eie.errors import NetworkError
-from eie.frozen_random import frozen_random
 
 MEASURED_SAMPLES = 256
 """Most calibration inputs on which the errors of the report are measured."""

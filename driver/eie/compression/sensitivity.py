@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eie.compression.forward import forward_pruned
-from eie.frozen_random import frozen_random
+from eie.data.frozen_random import frozen_random
 from eie.network.model import Dense
 
 _SAMPLES = 1024

@@ -17,8 +17,8 @@ from eie.contract.fixed_point import as_activations, quantise
 from eie.cycle_model.estimate import Estimate, LayerEstimate
 from eie.cycle_model.program import ProgramTiming, Step, word_cycles
 from eie.cycle_model.timed_device import TimedDevice
+from eie.data.frozen_random import frozen_random
 from eie.errors import ConfigError, PackError
-from eie.frozen_random import frozen_random
 from eie.network.model import Layer, Model
 from eie.program.packing import PackedModel, pack
 from eie.program.segment import Segment, inferences_per_transfer

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from eie.frozen_random import frozen_random
+from eie.data.frozen_random import frozen_random
 from eie.network.model import Layer
 
 CLOCK_MHZ = 800

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from eie.contract.config import ArrayConfig
 from eie.contract.fixed_point import as_activations
 from eie.cycle_model.layers import LayerCycles, cycles
-from eie.frozen_random import frozen_random
+from eie.data.frozen_random import frozen_random
 from eie.network.model import Layer, Model
 from eie.network.reference import reference_layer
 from eie.paper.benchmarks import random_layer

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 import eie
+from eie.data.frozen_random import frozen_random
 from eie.errors import ConfigError
-from eie.frozen_random import frozen_random
 from eie.paper import BENCHMARKS
 
 PUBLISHED = ["paper", "cycle_model", "exploration", "cli/explore.py"]
@@ -59,4 +59,4 @@ def test_what_is_published_draws_from_no_stream_that_may_change(place):
         names = {
             node.attr for node in ast.walk(ast.parse(source.read_text("utf-8"))) if isinstance(node, ast.Attribute)
         }
-        assert "default_rng" not in names, f"{source}: use eie.frozen_random"
+        assert "default_rng" not in names, f"{source}: use eie.data.frozen_random"
