@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from eie.atomic import require_output
 from eie.boards.board import Board, board, board_names
 from eie.cli.common import Commands, Progress, add_json_option, print_json, print_text, read_batch
-from eie.contract.array_options import array_group, option_help, option_name
+from eie.contract.array_options import array_group, option_help, option_names
 from eie.contract.config import ArrayConfig
 from eie.contract.fixed_point import ACTIVATION_MAX, quantise
 from eie.data.frozen_random import frozen_random
@@ -54,7 +54,7 @@ def add_parser(commands: Commands) -> None:
     group = array_group(parser)
     for field in fields(ArrayConfig):
         metavar = "yes|no|both" if field.type == "bool" else "VALUES"
-        group.add_argument(option_name(field.name), dest=field.name, metavar=metavar, help=option_help(field.name))
+        group.add_argument(*option_names(field.name), dest=field.name, metavar=metavar, help=option_help(field.name))
     parser.set_defaults(command=_run)
 
 

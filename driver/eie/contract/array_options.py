@@ -7,7 +7,7 @@ from dataclasses import fields, replace
 
 from eie.contract.config import ArrayConfig
 
-_NAMES = {"num_pes": "--pes", "queue_depth": "--queue"}
+_SHORT = {"num_pes": "--pes", "queue_depth": "--queue"}
 _HELP = {
     "num_pes": "processing elements",
     "queue_depth": "depth of each PE's activation queue",
@@ -25,9 +25,10 @@ _HELP = {
 }
 
 
-def option_name(field: str) -> str:
-    """Return the option of a parameter of `ArrayConfig`."""
-    return _NAMES.get(field, f"--{field.replace('_', '-')}")
+def option_names(field: str) -> tuple[str, ...]:
+    """Return the options of a parameter of `ArrayConfig`: a short name, where it has one, and its own."""
+    own = f"--{field.replace('_', '-')}"
+    return (_SHORT[field], own) if field in _SHORT else (own,)
 
 
 def option_help(field: str) -> str:
@@ -48,12 +49,12 @@ def add_array_options(parser: argparse.ArgumentParser) -> None:
     default = ArrayConfig()
     for field in fields(ArrayConfig):
         value = getattr(default, field.name)
-        option = option_name(field.name)
+        names = option_names(field.name)
         text = f"{option_help(field.name)} (default: {'yes' if value is True else value})"
         if isinstance(value, bool):
-            group.add_argument(option, dest=field.name, action=argparse.BooleanOptionalAction, help=text)
+            group.add_argument(*names, dest=field.name, action=argparse.BooleanOptionalAction, help=text)
         else:
-            group.add_argument(option, dest=field.name, type=int, metavar="N", help=text)
+            group.add_argument(*names, dest=field.name, type=int, metavar="N", help=text)
 
 
 def array_config(args: argparse.Namespace, base: ArrayConfig | None = None) -> ArrayConfig:
