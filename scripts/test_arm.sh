@@ -20,7 +20,7 @@ while [ $# != 0 ]; do
     shift
 done
 
-tests=(tests/driver/test_frozen_random.py tests/driver/contract)
+tests=(tests/driver/data/test_frozen_random.py tests/driver/contract)
 # What needs a library that is not there: the other readers, figures, exploration, the compiled hardware.
 left_out=(
     driver/exploration driver/devices/rtl driver/demo driver/network/test_onnx_reader.py driver/network/test_readers.py
