@@ -117,7 +117,7 @@ def test_a_row_has_the_array_the_workload_and_the_estimate(work, alone):
     assert list(row) == list(COLUMNS)
     assert all(type(row[name]) is kind for name, kind in COLUMNS.items())
     assert {name: row[name] for name in SMALL.to_dict()} == alone.space.configs[0].to_dict()
-    assert (row["model"], row["inferences"], row["dsps"]) == ("network", 2, 4)
+    assert (row["model"], row["inferences"], row["dsps"]) == ("network", 2, 5)
     assert len({row["key"] for row in alone.rows}) == len(alone.rows) == 3 * 4 * 2 * 2
 
 
@@ -244,7 +244,7 @@ def test_an_interrupted_exploration_goes_on_where_it_was(work, alone, tmp_path, 
 KILLED = """\
 import os, signal, sys
 import eie
-from tests.driver.test_explore import AXES, SMALL, activations, network
+from tests.driver.exploration.test_explore import AXES, SMALL, activations, network
 def kill(done, total):
     if done >= total // 2:
         os.kill(os.getpid(), signal.SIGKILL)
@@ -255,7 +255,7 @@ eie.explore(model, activations(model, 2, seed=1), AXES, base=SMALL, jobs=1, outp
 
 def test_a_killed_exploration_goes_on_where_it_was(work, alone, tmp_path):
     path = tmp_path / "results.csv"
-    killed = subprocess.run([sys.executable, "-c", KILLED, path], cwd=os.path.dirname(__file__) + "/../..")
+    killed = subprocess.run([sys.executable, "-c", KILLED, path], cwd=os.path.dirname(__file__) + "/../../..")
     assert killed.returncode == -signal.SIGKILL
     journal = tmp_path / "results.csv.journal"
     assert not path.exists() and journal.exists()
