@@ -79,7 +79,9 @@ def test_the_array_runs_at_the_clock_it_is_built_for_whatever_pll_the_divisors_a
 
     rewrite_divisor(virtual, factor)
     overlay = pynq.Overlay(virtual.bitfile)
-    assert pynq.Clocks.fclk0_mhz == pytest.approx(virtual.board.clock_mhz / factor, rel=0.15)
+    # pynq 3 writes the divisors that the .hwh states; pynq 4 chooses them itself, for the frequency that it states.
+    misled = 1 if int(pynq.__version__.partition(".")[0]) >= 4 else factor
+    assert pynq.Clocks.fclk0_mhz == pytest.approx(virtual.board.clock_mhz / misled, rel=0.15)
     device = PynqDevice(overlay.bitfile_name)
     assert device.clock_mhz == pytest.approx(virtual.board.clock_mhz, rel=0.01)
     assert pynq.Clocks.fclk0_mhz == device.clock_mhz
