@@ -11,6 +11,8 @@ import pytest
 
 import eie
 from eie.cli import _parser
+from eie.contract import isa, registers
+from eie.model_file import container
 
 griffe = pytest.importorskip("griffe", reason="griffe is not installed (extra docs)")
 
@@ -104,6 +106,17 @@ def test_every_page_is_in_the_navigation_of_the_site():
 def test_citation_and_changelog_know_the_version():
     assert f"\nversion: {eie.__version__}\n" in text(ROOT / "CITATION.cff")
     assert re.search(rf"^## \[({re.escape(eie.__version__)}|Unreleased)\]", text(ROOT / "CHANGELOG.md"), re.M)
+
+
+def test_the_page_of_versions_and_the_changelog_state_the_present_ones():
+    changes = " ".join(text(ROOT / "CHANGELOG.md").split())
+    homes = {"register map": registers, "instruction set": isa, "model file": container}
+    for name, home in homes.items():
+        path = Path(home.__file__).relative_to(ROOT).as_posix()
+        rows = text(ROOT / "docs/versions.md").splitlines()
+        (row,) = [line for line in rows if line.startswith("|") and f"`VERSION` of `{path}`" in line]
+        assert re.match(rf"{home.VERSION}\b", row.split("|")[3].strip()), row
+        assert re.search(rf"{name} (is )?at (version )?{home.VERSION}\b", changes), name
 
 
 def test_drawings_are_those_of_the_pipeline():
