@@ -124,6 +124,18 @@ def test_a_build_is_taken_from_the_cache(monkeypatch):
     RtlDevice(CONFIGS[4]).close()
 
 
+def test_code_in_the_cache_that_others_may_write_is_not_run():
+    place = build.build(CONFIGS[4])
+    mode = place.stat().st_mode
+    place.chmod(0o777)
+    try:
+        with pytest.raises(DeviceError, match="may be written by one, and its code is not run"):
+            RtlDevice(CONFIGS[4])
+    finally:
+        place.chmod(mode)
+    RtlDevice(CONFIGS[4]).close()
+
+
 def test_a_closed_device_is_an_error_and_no_crash():
     device = RtlDevice(CONFIGS[4])
     device.close()

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import shutil
+import stat
 import subprocess
 import tempfile
 from importlib import metadata
@@ -35,14 +36,28 @@ def build(config: ArrayConfig) -> Path:
         with tempfile.TemporaryDirectory(dir=cache, prefix="building-") as scratch:
             _compile(config, Path(scratch))
             finished = Path(scratch) / "finished"
-            finished.mkdir()
+            finished.mkdir(mode=0o755)
             os.replace(Path(scratch) / "object" / _LIBRARY, finished / _LIBRARY)
+            for path in (finished, finished / _LIBRARY):
+                path.chmod(0o755)
             try:
                 os.rename(finished, place)
             except OSError:
                 if not (place / _LIBRARY).exists():
                     raise
+    _require_own(place)
+    _require_own(place / _LIBRARY)
     return place / _LIBRARY
+
+
+def _require_own(path: Path) -> None:
+    """Raise `DeviceError` if somebody else could have put code here: what is loaded runs in this process."""
+    status = path.stat()
+    if status.st_uid != os.getuid() or status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        raise DeviceError(
+            f"{path}: belongs to another user or may be written by one, and its code is not run; remove it, or set "
+            "XDG_CACHE_HOME to a folder of your own"
+        )
 
 
 def _compile(config: ArrayConfig, scratch: Path) -> None:
