@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import secrets
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -27,14 +26,12 @@ from eie.program.memory import Memory
 from eie.program.packing import PackedModel, pack
 from eie.runtime.counters import Counters, read_counters
 from eie.runtime.graphs import GraphRunner
+from eie.runtime.ownership import Ownership
 from eie.runtime.saturation import Saturation, at_the_ends, saturated_outputs
 from eie.runtime.transfers import Transfers
 from eie.runtime.verification import verify
 
 _Result = TypeVar("_Result")
-
-_OWNER_BITS, _GENERATION_BITS = 31, 8
-"""Of the register "owner": a random number that is not 0, whose low bits count loads."""
 
 
 class Accelerator:
@@ -96,7 +93,7 @@ class Accelerator:
         self._scratch = np.empty(0, np.int16)
         self._lock = RLock()
         self._closed = False
-        self._owner = 0
+        self._ownership = Ownership(device)
         self.saturation = Saturation(0, ())
         self._warned: set[Model] = set()
         self.soft_reset()
@@ -124,7 +121,7 @@ class Accelerator:
             self._loaded.clear()
             self._memory = Memory(self.config)
             self._failed = False
-            self._claim(1 << _OWNER_BITS | secrets.randbits(_OWNER_BITS))
+            self._ownership.take()
 
     def recover(self) -> None:
         """Make the device usable after an error: reset it and its DMA, and load again what was loaded."""
@@ -249,7 +246,7 @@ class Accelerator:
             outputs = self._transfers.run(first, counted, batch)
             for segment in others:
                 outputs = self._transfers.run(segment, outputs.__getitem__, batch)
-            if not self._is_mine():
+            if not self._ownership.holds():
                 raise DeviceError("somebody else has taken the array in mid-run; run again to take it back")
             return outputs
 
@@ -267,7 +264,7 @@ class Accelerator:
             try:
                 with self._guard():
                     self._require_open()
-                    if self._failed or not self._is_mine():
+                    if self._failed or not self._ownership.holds():
                         self.recover()
                     return action()
             except DeviceError:
@@ -278,15 +275,6 @@ class Accelerator:
     def _require_open(self) -> None:
         if self._closed:
             raise DeviceError("the accelerator is closed; make another")
-
-    def _claim(self, owner: int) -> None:
-        """Let the array keep who has loaded it, and how often."""
-        self._owner = owner
-        self.device.write_register(registers.offset("owner"), owner)
-
-    def _is_mine(self) -> bool:
-        """Tell whether nobody else has reset, configured or loaded the array since the last load from here."""
-        return self.device.read_register(registers.offset("owner")) == self._owner
 
     @contextmanager
     def _guard(self) -> Iterator[None]:
@@ -308,9 +296,7 @@ class Accelerator:
                 packed = pack(model, self.config)
             self._memory = packed.memory
             self._loaded[model] = packed
-            # Before its weights go: another that has the same idea of the array, a forked process, must see it.
-            generation = self._owner + 1 & (1 << _GENERATION_BITS) - 1
-            self._claim(self._owner >> _GENERATION_BITS << _GENERATION_BITS | generation)
+            self._ownership.step()  # before its weights go
             if len(packed.weights):
                 self._transfers.send_program(packed.weights)
         return packed

@@ -50,10 +50,11 @@ def test_another_load_under_the_same_owner_is_noticed():
     parent = eie.Accelerator(device)
     loaded = parent.load(model(1))
     child = eie.Accelerator(device)
-    child._claim(parent._owner)
+    mark = child._ownership.mark = parent._ownership.mark
+    device.write_register(registers.offset("owner"), mark)
     parent._transfers._sent = 0
     child.load(model(2))
-    assert child._owner >> 8 == parent._owner >> 8 and child._owner != parent._owner
+    assert child._ownership.mark >> 8 == mark >> 8 and child._ownership.mark != mark
     assert is_right(parent, loaded)
 
 
