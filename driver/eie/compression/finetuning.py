@@ -5,6 +5,7 @@
         train(module)                          # a few epochs: your loop, loss and optimiser, made inside the block
     model = eie.compress(linear_layers(module), None, calibration=x)
 
+A module that is more than a chain of Linear layers is compressed as it is, `eie.compress(module, 0.05, calibration=x)`.
 What is pruned stays pruned, and weights that share a value go on sharing it: only the values and the biases learn.
 """
 
@@ -12,12 +13,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 
 from eie.compression.training import shared_values, torch
 from eie.errors import NetworkError
+from eie.network.graph_model import GraphModel
 from eie.network.model import Dense, Layer, Model
+
+_CONVOLUTIONS = (torch.nn.Conv1d, torch.nn.Conv2d)
 
 
 def linear_layers(module: torch.nn.Module, last_activation: str | None = None) -> list[Dense]:
@@ -30,7 +35,7 @@ def linear_layers(module: torch.nn.Module, last_activation: str | None = None) -
         such as Flatten, or Dropout in evaluation.
     last_activation : {"relu", None}
     """
-    found = _linears(module)
+    found = _weighted(module, (torch.nn.Linear,))
     return [
         Dense(
             layer.weight.detach().cpu().numpy(),
@@ -43,7 +48,7 @@ def linear_layers(module: torch.nn.Module, last_activation: str | None = None) -
 
 
 @contextmanager
-def shared_weights(module: torch.nn.Module, model: Model) -> Iterator[None]:
+def shared_weights(module: torch.nn.Module, model: Model | GraphModel) -> Iterator[None]:
     """Give a module the weights of its compressed model, and let them be trained within their mask and their sharing.
 
     An optimiser must be made inside the block, of ``module.parameters()``, for these are others there. Afterwards the
@@ -52,47 +57,53 @@ def shared_weights(module: torch.nn.Module, model: Model) -> Iterator[None]:
     Parameters
     ----------
     module : torch.nn.Module
-        Holds the Linear layers of the model, in its order, with a bias each (others may go without if theirs is 0).
-    model : Model
+        Holds the Linear, Conv1d and Conv2d layers of the model, in its order, with a bias each (others may go without
+        if theirs is 0).
+    model : Model or GraphModel
 
     Raises
     ------
     NetworkError
-        If the Linear layers are not those of the model.
+        If the layers are not those of the model, or a convolution has groups.
     """
-    found = _linears(module)
-    shapes = [tuple(layer.weight.shape) for _, layer in found]
+    found = _weighted(module, (torch.nn.Linear, *_CONVOLUTIONS))
+    grouped = [name for name, layer in found if getattr(layer, "groups", 1) > 1]
+    if grouped:
+        raise NetworkError(f"convolution {grouped[0]!r} has groups; only those without are trained within a sharing")
+    shapes = [(len(layer.weight), layer.weight[0].numel()) for _, layer in found]
     wanted = [(layer.rows, layer.columns) for layer in model.layers]
     if shapes != wanted:
-        raise NetworkError(f"the module has Linear layers of shapes {shapes}, the model has {wanted}; they must agree")
-    for (name, linear), layer in zip(found, model.layers, strict=True):
-        _hold(name, linear, layer)
+        raise NetworkError(f"the module has layers of shapes {shapes}, the model has {wanted}; they must agree")
+    for (name, held), layer in zip(found, model.layers, strict=True):
+        _hold(name, held, layer)
     try:
         yield
     finally:
-        for _, linear in found:
-            torch.nn.utils.parametrize.remove_parametrizations(linear, "weight", leave_parametrized=True)
+        for _, held in found:
+            torch.nn.utils.parametrize.remove_parametrizations(held, "weight", leave_parametrized=True)
 
 
-def _linears(module: torch.nn.Module) -> list[tuple[str, torch.nn.Linear]]:
-    found = [(name, layer) for name, layer in module.named_modules() if isinstance(layer, torch.nn.Linear)]
+def _weighted(module: torch.nn.Module, kinds: tuple[type, ...]) -> list[tuple[str, Any]]:
+    """Return a module's layers of some kinds, in the order in which it holds them."""
+    found = [(name, layer) for name, layer in module.named_modules() if isinstance(layer, kinds)]
     if not found:
-        raise NetworkError(f"a {type(module).__name__} without Linear layers has nothing to compress")
+        names = " or ".join(kind.__name__ for kind in kinds)
+        raise NetworkError(f"a {type(module).__name__} without {names} layers has nothing to compress")
     return found
 
 
-def _hold(name: str, linear: torch.nn.Linear, layer: Layer) -> None:
-    """Put a compressed layer's values, codes and biases in the place of a Linear's weight and bias."""
+def _hold(name: str, held: Any, layer: Layer) -> None:
+    """Put a compressed layer's values, codes and biases in the place of a torch layer's weight and bias."""
     dense = layer.to_dense()
-    if linear.bias is None and np.any(dense.bias):
-        raise NetworkError(f"Linear {name!r} has no bias, its compressed layer has: compensation needs one; add it")
-    codes = torch.as_tensor(layer.dense_codes().astype(np.int64), device=linear.weight.device)
+    if held.bias is None and np.any(dense.bias):
+        raise NetworkError(f"layer {name!r} has no bias, its compressed layer has: compensation needs one; add it")
+    codes = torch.as_tensor(layer.dense_codes().astype(np.int64), device=held.weight.device).view_as(held.weight)
     values = np.ldexp(layer.codebook.astype(np.float64), -layer.weight_fraction_bits)
     with torch.no_grad():
-        if linear.bias is not None:
-            linear.bias.copy_(torch.as_tensor(dense.bias))
+        if held.bias is not None:
+            held.bias.copy_(torch.as_tensor(dense.bias))
     torch.nn.utils.parametrize.register_parametrization(
-        linear, "weight", _Sharing(codes, torch.as_tensor(values).to(linear.weight)), unsafe=True
+        held, "weight", _Sharing(codes, torch.as_tensor(values).to(held.weight)), unsafe=True
     )
 
 

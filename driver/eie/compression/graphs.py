@@ -23,7 +23,8 @@ from eie.compression.scaling import fraction_bits
 from eie.compression.warning import USEFUL_DB
 from eie.contract.config import ArrayConfig
 from eie.errors import AccuracyWarning, NetworkError
-from eie.network.graph import Array, Graph, Node, evaluate
+from eie.network.evaluation import evaluate
+from eie.network.graph import Array, Graph, Node
 from eie.network.graph_model import ArrayProduct, GraphModel, named_inputs, run_products
 from eie.network.linear_maps import LinearNode, fuse_relu, linear_nodes, merge_chains, without_weights
 from eie.network.model import Dense, Model

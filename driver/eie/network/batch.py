@@ -7,7 +7,8 @@ from dataclasses import replace
 import numpy as np
 
 from eie.errors import NetworkError
-from eie.network.graph import Graph, evaluate
+from eie.network.evaluation import evaluate
+from eie.network.graph import Graph
 
 _TRIED = 3
 

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from eie.network.graph import Array, Graph, Node, evaluate, find_operator
+from eie.network.evaluation import evaluate, run_node
+from eie.network.graph import Array, Graph, Node, find_operator
 from eie.network.graph_model import GraphModel, run_products
 from eie.network.linear_maps import LinearNode, linear_nodes
 from eie.network.operators.linear import FloatProduct, Matrix
@@ -47,7 +48,7 @@ def inspect_graph(network: Graph | GraphModel, inputs: Mapping[str, Array]) -> l
     network : Graph or GraphModel
         A graph before compression, or one after.
     inputs : mapping of str to ndarray
-        As for `eie.network.graph.evaluate`.
+        As for `eie.network.evaluation.evaluate`.
     """
     rows: list[NodeReport] = []
     maps = linear_nodes(network) if isinstance(network, Graph) else {}
@@ -64,10 +65,7 @@ def inspect_graph(network: Graph | GraphModel, inputs: Mapping[str, Array]) -> l
             rows.append(NodeReport(node.operator, _name(node), "array", outputs[0].shape, done, weights))
             return outputs
         operator = find_operator(node.operator)
-        attributes = node.attributes
-        if "num_outputs" in attributes and not attributes["num_outputs"]:
-            attributes = {**attributes, "num_outputs": len(node.outputs)}
-        outputs = operator.run(values, attributes)
+        outputs = run_node(node, values)
         each = operator.multiplications
         if operator.where == "array":  # a product of two tensors that both are data
             first = values[0]

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from eie.contract.fixed_point import as_activations
-from eie.network.graph import Array, Node, evaluate
+from eie.network.evaluation import evaluate
+from eie.network.graph import Array, Node
 from eie.network.graph_model import ArrayProduct, GraphModel, named_inputs, run_products, unnamed
 from eie.network.model import Layer, Model
 from eie.network.operators.linear import Product

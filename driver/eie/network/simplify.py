@@ -6,7 +6,8 @@ from dataclasses import replace
 from typing import Any
 
 from eie.network.affine import fold_affine
-from eie.network.graph import CONDITIONAL, Array, Graph, Node, Value, count_uses, evaluate, from_outside
+from eie.network.evaluation import evaluate
+from eie.network.graph import CONDITIONAL, Array, Graph, Node, Value, count_uses, from_outside
 
 _NO_OPERATION = ("Identity", "Dropout")
 _FOLDED_LIMIT = 1 << 24

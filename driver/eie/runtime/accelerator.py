@@ -20,14 +20,16 @@ from eie.contract.config import ArrayConfig
 from eie.contract.fixed_point import as_activations, dequantise, quantise
 from eie.devices.interface import Device, check_identity
 from eie.errors import AccuracyWarning, DeviceError, PackError, VerificationError
-from eie.network.graph_model import GraphModel
+from eie.network.graph import Array
+from eie.network.graph_model import GraphModel, unnamed
 from eie.network.model import Model
-from eie.program.memory import Memory
-from eie.program.packing import PackedModel, pack
+from eie.program.packing import PackedModel
 from eie.runtime.counters import Counters, read_counters
-from eie.runtime.graphs import GraphRunner
+from eie.runtime.graphs import Around, GraphRunner
 from eie.runtime.ownership import Ownership
+from eie.runtime.placing import Placing
 from eie.runtime.saturation import Saturation, at_the_ends, saturated_outputs
+from eie.runtime.streams import Stream
 from eie.runtime.transfers import Transfers
 from eie.runtime.verification import verify
 
@@ -85,8 +87,7 @@ class Accelerator:
         check_identity(device)
         self._transfers = Transfers(device)
         self.times = self._transfers.times
-        self._loaded: dict[Model, PackedModel] = {}
-        self._memory = Memory(self.config)
+        self._placing = Placing(self.config)
         self._current: Model | GraphModel | None = None
         self._graphs: dict[GraphModel, GraphRunner] = {}
         self._failed = False
@@ -118,15 +119,14 @@ class Accelerator:
             self._require_open()
             self.device.write_register(registers.offset("control"), registers.CONTROL_SOFT_RESET)
             self._transfers.begin()
-            self._loaded.clear()
-            self._memory = Memory(self.config)
+            self._placing.clear()
             self._failed = False
             self._ownership.take()
 
     def recover(self) -> None:
         """Make the device usable after an error: reset it and its DMA, and load again what was loaded."""
         with self._lock, self._guard():
-            loaded = list(self._loaded)
+            loaded = list(self._placing.loaded)
             check_identity(self.device)  # another overlay may have been loaded meanwhile
             self.soft_reset()
             for model in loaded:
@@ -173,9 +173,7 @@ class Accelerator:
         """
         chosen = self._current if model is None else model
         if isinstance(chosen, GraphModel):
-            with self._lock:
-                self._require_open()
-                return self.graph_runner(chosen).run(x, verify)
+            return unnamed(self.run_graph(chosen, x, verify))
         model = self._choose(chosen)
         x = real_array(x, "x", PackError)
         single = x.shape == (model.columns,)
@@ -190,6 +188,41 @@ class Accelerator:
                 y = dequantise(outputs, model.output_fraction_bits)
         return y[0] if single else y
 
+    def run_graph(
+        self, model: GraphModel, inputs: Any, verify: bool = False, around: Around | None = None
+    ) -> dict[str, Array]:
+        """Run a compressed graph; see `eie.runtime.graphs.GraphRunner.run`."""
+        with self._lock:
+            self._require_open()
+            return self.graph_runner(model).run(inputs, verify, around)
+
+    def stream(
+        self,
+        model: GraphModel | None = None,
+        states: Mapping[str, str] | None = None,
+        initial: Mapping[str, ArrayLike] | None = None,
+    ) -> Stream:
+        """Return a network to be fed piece by piece, of which recurrent layers remember what was before.
+
+        Parameters
+        ----------
+        model : GraphModel, optional
+            Default: the one loaded last.
+        states : mapping of str to str, optional
+            Inputs that are to take what an output gave for the piece before: ``{"state": "stateN"}``. Layers whose
+            states are no inputs of the network keep them by themselves.
+        initial : mapping of str to array_like, optional
+            First values of such inputs; default: zeros.
+
+        Examples
+        --------
+        >>> stream = acc.stream(model, {"state": "stateN"})
+        >>> voiced = [stream.run(piece) for piece in pieces]
+        """
+        chosen = self._current if model is None else model
+        require_type(chosen, GraphModel, "model", "a compressed graph; a chain of layers has no states", PackError)
+        return Stream(self, chosen, states or {}, initial or {})  # type: ignore[arg-type]
+
     def run_raw(self, a: ArrayLike, *, verify: bool = False, model: Model | None = None) -> NDArray[np.int16]:
         """Run a batch of int16 inputs in the model's fixed point: shape (B, C) -> int16, shape (B, R)."""
         model = self._choose(model)
@@ -202,7 +235,7 @@ class Accelerator:
     @property
     def loaded(self) -> Mapping[Model, PackedModel]:
         """The models on the device, and the bytes and places that they have there."""
-        return MappingProxyType(self._loaded)
+        return MappingProxyType(self._placing.loaded)
 
     @property
     def counters(self) -> Counters:
@@ -287,15 +320,9 @@ class Accelerator:
 
     def _load(self, model: Model) -> PackedModel:
         """Return the packed model, on the device; send its weights if they are not there."""
-        packed = self._loaded.get(model)
+        packed = self._placing.loaded.get(model)
         if packed is None:
-            packed = pack(model, self.config, self._memory)
-            if self._loaded and not all(p.resident for p in (packed, *self._loaded.values())):
-                # It needs the array to itself, or the one that is there does.
-                self._loaded.clear()
-                packed = pack(model, self.config)
-            self._memory = packed.memory
-            self._loaded[model] = packed
+            packed = self._placing.place(model)
             self._ownership.step()  # before its weights go
             if len(packed.weights):
                 self._transfers.send_program(packed.weights)
@@ -317,7 +344,7 @@ class Accelerator:
             )
 
     def _verify(self, model: Model, activations: NDArray[np.int16], outputs: NDArray[np.int16]) -> None:
-        packed = self._loaded[model]
+        packed = self._placing.loaded[model]
         try:
             verify(packed, activations, outputs, lambda layer, a: self.run_raw(a, model=layer))
         except VerificationError:

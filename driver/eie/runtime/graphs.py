@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import numpy as np
@@ -9,10 +10,12 @@ from numpy.typing import NDArray
 
 from eie.contract.config import ArrayConfig
 from eie.errors import VerificationError
-from eie.network.graph import Array, Node, evaluate
-from eie.network.graph_model import ArrayProduct, GraphModel, named_inputs, run_products, unnamed
+from eie.network.evaluation import evaluate, run_node
+from eie.network.graph import Array, Node
+from eie.network.graph_model import ArrayProduct, GraphModel, named_inputs, run_products
 from eie.network.model import Model
 from eie.network.operators.linear import Product
+from eie.network.operators.recurrent import RECURRENT
 from eie.network.operators.windows import Geometry, Ints
 from eie.network.reference import IntegerProduct
 from eie.program.patches import choose_patch, patch_layer
@@ -24,6 +27,10 @@ class Runs(Protocol):
     config: ArrayConfig
 
     def run_raw(self, a: Any, *, verify: bool = False, model: Model | None = None) -> NDArray[np.int16]: ...
+
+
+Around = tuple[Callable[[Node, "list[Array | None]"], "list[Array | None]"], Callable[[Node, "list[Array]"], None]]
+"""What stands around a recurrent node: is given its inputs and returns others, and is given its outputs."""
 
 
 class GraphRunner:
@@ -43,24 +50,35 @@ class GraphRunner:
     def __init__(self, accelerator: Runs, model: GraphModel) -> None:
         self.accelerator, self.model = accelerator, model
         self.models: dict[tuple[str, int, Ints], Model] = {}
+        self._patches: dict[tuple[str, int, Geometry], Ints] = {}
 
-    def run(self, inputs: Any, verify: bool = False) -> Any:
-        """Run the network: inputs as `named_inputs` takes them, outputs as `unnamed` gives them."""
+    def run(self, inputs: Any, verify: bool = False, around: Around | None = None) -> dict[str, Array]:
+        """Run the network: inputs as `named_inputs` takes them, outputs by name.
+
+        What stands around may change what recurrent nodes take, and sees what they give.
+        """
 
         def hook(node: Node, values: list[Array | None]) -> list[Array] | None:
-            if node.outputs[0] not in self.model.products:
-                return None
-            outputs = run_products(node, values, self._products(node.outputs[0]))
-            if verify:
-                self._verify(node, values, outputs)
+            on_array = node.outputs[0] in self.model.products
+            if around is None or node.operator not in RECURRENT:
+                return self._run(node, values, verify) if on_array else None
+            values = around[0](node, values)
+            outputs = self._run(node, values, verify) if on_array else run_node(node, values)
+            around[1](node, outputs)
             return outputs
 
-        return unnamed(evaluate(self.model.graph, named_inputs(self.model.graph, inputs), hook))
+        return evaluate(self.model.graph, named_inputs(self.model.graph, inputs), hook)
+
+    def _run(self, node: Node, values: list[Array | None], verify: bool) -> list[Array]:
+        outputs = run_products(node, values, self._products(node.outputs[0]))
+        if verify:
+            self._verify(node, values, outputs)
+        return outputs
 
     def on_array(self, key: str, index: int, geometry: Geometry | None) -> Model:
         """Return what the array is given for a matrix: its layers, or one that serves a patch."""
         product = self.model.products[key][index]
-        patch = choose_patch(product.model.layers[0], geometry, self.accelerator.config) if geometry else ()
+        patch = self.patch(key, index, geometry) if geometry else ()
         if (key, index, patch) not in self.models:
             if geometry is None or max(patch) == 1:
                 found = product.model
@@ -68,6 +86,13 @@ class GraphRunner:
                 found = Model([patch_layer(product.model.layers[0], geometry, patch)], product.model.name)
             self.models[key, index, patch] = found
         return self.models[key, index, patch]
+
+    def patch(self, key: str, index: int, geometry: Geometry) -> Ints:
+        """Return how many neighbouring outputs of a convolution the array computes at once."""
+        if (key, index, geometry) not in self._patches:
+            layer = self.model.products[key][index].model.layers[0]
+            self._patches[key, index, geometry] = choose_patch(layer, geometry, self.accelerator.config)
+        return self._patches[key, index, geometry]
 
     def _products(self, key: str, verify: bool = False) -> list[Product]:
         return [_DeviceProduct(self, key, i, verify) for i in range(len(self.model.products[key]))]
@@ -104,7 +129,7 @@ class _DeviceProduct(Product):
 
     def patch(self, geometry: Geometry) -> Ints:
         self.geometry = geometry
-        return choose_patch(self.product.model.layers[0], geometry, self.runner.accelerator.config)
+        return self.runner.patch(self.key, self.index, geometry)
 
     def __call__(self, vectors: Array) -> Array:
         model = self.runner.on_array(self.key, self.index, self.geometry)

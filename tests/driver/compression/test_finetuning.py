@@ -63,3 +63,26 @@ def test_a_module_of_other_layers_is_refused(taught):
         pass
     with pytest.raises(NetworkError, match="without Linear"):
         linear_layers(torch.nn.ReLU())
+
+
+@pytest.mark.filterwarnings("ignore::eie.errors.AccuracyWarning")
+def test_convolutions_learn_on_within_their_masks_and_sharing():
+    torch.manual_seed(1)
+    x = torch.randn(300, 2, 6, 6)
+    y = (x[:, 0].mean((1, 2)) > x[:, 1].mean((1, 2))).long()
+    module = torch.nn.Sequential(
+        torch.nn.Conv2d(2, 8, 3), torch.nn.ReLU(), torch.nn.MaxPool2d(2), torch.nn.Flatten(), torch.nn.Linear(32, 2)
+    )
+    learn(module, x, y, 60)
+    model = eie.compress(module, 0.15, x.numpy())
+    with shared_weights(module, model):
+        before = loss_of(model, x, y)
+        learn(module, x, y, 60)
+    for layer, held in zip(model.layers, (module[0], module[4]), strict=True):
+        assert np.array_equal(held.weight.detach().numpy().reshape(layer.rows, -1) != 0, layer.dense_codes() != 0)
+    assert loss_of(eie.compress(module, None, x.numpy()), x, y) < 0.8 * before
+    with (
+        pytest.raises(NetworkError, match="'0' has groups"),
+        shared_weights(torch.nn.Sequential(torch.nn.Conv2d(2, 2, 1, groups=2)), model),
+    ):
+        pass

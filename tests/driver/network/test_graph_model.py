@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 import eie
 from eie.errors import EieError, ModelFileError, NetworkError, PackError, VerificationError
-from eie.network.graph import Graph, Node, Value, evaluate
+from eie.network.evaluation import evaluate
+from eie.network.graph import Graph, Node, Value
 from eie.network.graph_model import GraphModel
 from eie.network.operators.windows import Geometry
 from eie.network.reference import reference_layer

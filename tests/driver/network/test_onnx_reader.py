@@ -6,8 +6,10 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
+import eie
 from eie.errors import NetworkError
-from eie.network.graph import Graph, evaluate
+from eie.network.evaluation import evaluate
+from eie.network.graph import Graph
 from eie.network.graph_readers import read_graph
 from eie.network.onnx_reader import read_onnx
 from eie.network.readers import read_network
@@ -291,3 +293,29 @@ def test_damaged_files_are_refused(tmp_path):
     onnx.save(graph, str(path))
     with pytest.raises(NetworkError, match="not a readable"):
         read_network(path)
+
+
+def test_recurrent_layers_of_which_only_the_last_state_is_wanted_are_told_apart():
+    rng = np.random.default_rng(0)
+
+    def small(*shape):
+        return (rng.standard_normal(shape) * 0.3).astype(np.float32)
+
+    constants = {"w": small(1, 20, 4), "r": small(1, 20, 5), "v": small(1, 20, 4), "s": small(1, 20, 5)}
+    nodes = [
+        helper.make_node("LSTM", ["x", "w", "r"], ["", "h"], hidden_size=5),
+        helper.make_node("LSTM", ["x", "v", "s"], ["", "", "c"], hidden_size=5),
+        helper.make_node("Add", ["h", "c"], ["y"]),
+    ]
+    inputs = [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["time", "batch", 4])]
+    outputs = [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)]
+    initializers = [numpy_helper.from_array(array, name) for name, array in constants.items()]
+    graph = helper.make_graph(nodes, "two", inputs, outputs, initializers)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    x = rng.standard_normal((6, 2, 4)).astype(np.float32)
+    (want,) = ReferenceEvaluator(model).run(None, {"x": x})
+    np.testing.assert_allclose(evaluate(read_graph(model), {"x": x})["y"], want, atol=1e-5)
+    compressed = eie.compress(model, 1.0, x)
+    assert len(compressed.layers) == 4
+    with eie.Accelerator(eie.EmulatedDevice(eie.ArrayConfig(num_pes=4))) as accelerator:
+        np.testing.assert_allclose(accelerator.run(x, verify=True, model=compressed), want, atol=0.1)

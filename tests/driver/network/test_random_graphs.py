@@ -9,7 +9,7 @@ from onnx import TensorProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
 import eie
-from eie.network.graph import evaluate
+from eie.network.evaluation import evaluate
 from eie.network.graph_readers import read_graph
 
 UNARY = ("Relu", "Sigmoid", "Tanh", "HardSwish", "LeakyRelu", "Identity", "Abs")

@@ -39,7 +39,11 @@ _ALPHA_BETA = {
     "hardsigmoid": (0.2, 0.5),
     "elu": (1.0, 0.0),
 }
+INITIAL_STATES = {5: 1, 6: 2}
+"""Inputs that are states to begin with, and the outputs that are these at the end; the second is LSTM's alone."""
 _GATES = {"LSTM": 4, "GRU": 3, "RNN": 1}
+RECURRENT = tuple(_GATES)
+"""Operators whose outputs depend on a state."""
 _DEFAULTS = {"LSTM": ("Sigmoid", "Tanh", "Tanh"), "GRU": ("Sigmoid", "Tanh"), "RNN": ("Tanh",)}
 _DIRECTIONS = {"forward": (False,), "reverse": (True,), "bidirectional": (False, True)}
 

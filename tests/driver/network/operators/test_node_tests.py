@@ -9,7 +9,8 @@ import pytest
 onnx = pytest.importorskip("onnx")
 
 from eie.errors import NetworkError  # noqa: E402
-from eie.network.graph import check_inputs, evaluate, find_operator  # noqa: E402
+from eie.network.evaluation import check_inputs, evaluate  # noqa: E402
+from eie.network.graph import find_operator  # noqa: E402
 from eie.network.onnx_reader import read_onnx  # noqa: E402
 from eie.network.operators import OPERATORS  # noqa: E402
 

@@ -1,0 +1,121 @@
+"""A graph computed in numpy, node by node."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from eie.errors import EieError, NetworkError
+from eie.network.graph import ABSENT, CONDITIONAL, Array, Graph, Node, Value, count_uses, find_operator
+
+Hook = Callable[[Node, list["Array | None"]], "list[Array] | None"]
+"""Is asked to compute each node, and may leave it (None) to the operator's own evaluation."""
+
+
+def evaluate(graph: Graph, inputs: Mapping[str, ArrayLike], hook: Hook | None = None) -> dict[str, Array]:
+    """Compute a graph in numpy.
+
+    Parameters
+    ----------
+    graph : Graph
+    inputs : mapping of str to array_like
+        One for each of the graph's inputs; see `check_inputs`.
+    hook : callable, optional
+        See `Hook`.
+
+    Returns
+    -------
+    dict of str to ndarray
+        The outputs, in the graph's order.
+
+    Raises
+    ------
+    NetworkError
+        If an input does not fit, or a node cannot compute what it gets; the message names the node.
+    """
+    return _evaluate(graph, check_inputs(graph, inputs), hook or (lambda node, values: None))
+
+
+def _evaluate(graph: Graph, values: dict[str, Array], hook: Hook) -> dict[str, Array]:
+    values = {**values, **graph.constants}
+    left = count_uses(graph)
+    for node in graph.nodes:
+        try:
+            results = _compute(node, values, hook)
+        except NetworkError as error:
+            raise NetworkError(f"{node}: {error}") from error
+        except EieError:
+            raise
+        except MemoryError as error:
+            raise NetworkError(f"{node}: there is not enough memory for its outputs") from error
+        except Exception as error:  # numpy's own words for shapes and types that do not go together
+            shapes = ", ".join(str(values[name].shape) if name else "absent" for name in node.inputs)
+            raise NetworkError(f"{node} cannot compute inputs of shapes {shapes}: {error}") from error
+        for name, result in zip(node.outputs, results):  # noqa: B905 - outputs at the end may be left out
+            if name != ABSENT:
+                values[name] = result
+        for name in node.inputs:  # what nobody reads any more is let go
+            left[name] -= 1
+            if not left[name] and name not in graph.constants:
+                values.pop(name, None)
+    return {value.name: values[value.name] for value in graph.outputs}
+
+
+def _compute(node: Node, values: dict[str, Array], hook: Hook) -> list[Array]:
+    if node.operator == CONDITIONAL:
+        condition = values[node.inputs[0]]
+        branch = node.attributes["then_branch" if bool(condition.ravel()[0]) else "else_branch"]
+        return list(_evaluate(branch, values, hook).values())
+    inputs = [values[name] if name else None for name in node.inputs]
+    results = hook(node, inputs)
+    if results is None:
+        results = run_node(node, inputs)
+    if len(results) < len(node.outputs):
+        raise NetworkError(f"gives {len(results)} outputs here; the graph wants {len(node.outputs)}")
+    return results
+
+
+def run_node(node: Node, inputs: list[Array | None]) -> list[Array]:
+    """Compute a node that is no branch by its operator's own evaluation."""
+    attributes = node.attributes
+    if "num_outputs" in attributes and not attributes["num_outputs"]:  # Split into as many parts as there are names
+        attributes = {**attributes, "num_outputs": len(node.outputs)}
+    return find_operator(node.operator).run(inputs, attributes)
+
+
+def check_inputs(graph: Graph, inputs: Mapping[str, ArrayLike]) -> dict[str, Array]:
+    """Return a graph's inputs as arrays of its types, or raise `NetworkError` for one that does not fit.
+
+    Numbers are converted where the kind allows (floats of any width, integers to floats); sizes must agree with those
+    the graph fixes, and those of one name with each other.
+    """
+    names = [value.name for value in graph.inputs]
+    unknown = [name for name in inputs if name not in names]
+    if unknown:
+        raise NetworkError(f"there is no input {unknown[0]!r}; the network takes {', '.join(map(str, graph.inputs))}")
+    found: dict[str, Array] = {}
+    sizes: dict[str, int] = {}
+    for value in graph.inputs:
+        if value.name not in inputs:
+            raise NetworkError(f"input {value} is not given; the network takes {', '.join(map(str, graph.inputs))}")
+        found[value.name] = _fitting(value, np.asarray(inputs[value.name]), sizes)
+    return found
+
+
+def _fitting(value: Value, array: Array, sizes: dict[str, int]) -> Array:
+    dtype = np.dtype(value.dtype)
+    same_kind = array.dtype.kind == dtype.kind or (dtype.kind == "f" and array.dtype.kind in "iub")
+    if dtype.kind in "iu" and array.dtype.kind in "iub" and array.size:
+        limits = np.iinfo(dtype)
+        same_kind = limits.min <= int(array.min()) and int(array.max()) <= limits.max
+    if not same_kind:
+        raise NetworkError(f"input {value} is given as {array.dtype}, which does not convert without loss")
+    fits = value.shape is None or len(value.shape) == array.ndim
+    for wanted, size in zip(value.shape or (), array.shape) if fits else ():  # noqa: B905 - no shape: no sizes
+        known = sizes.setdefault(wanted, size) if isinstance(wanted, str) else wanted
+        fits = fits and known in (None, size)
+    if not fits:
+        raise NetworkError(f"input {value} is given with shape {array.shape}, which does not fit")
+    return array.astype(dtype, copy=False)

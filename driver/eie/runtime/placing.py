@@ -1,0 +1,69 @@
+"""Which models are on a device, and where: what fits stays, and what was packed once is remembered."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+from eie.contract.config import ArrayConfig
+from eie.network.model import Model
+from eie.program.memory import Memory
+from eie.program.packing import PackedModel, pack
+
+REMEMBERED_WEIGHTS = 1 << 23
+"""Weights, those absent from the models not counted, of all programs that are remembered."""
+
+_Before = tuple[Model, ...]
+
+
+class Placing:
+    """The models on a device.
+
+    A network that does not fit at once loads its layers in turn, over and over; so what a model became is remembered
+    along with the models that were there before it, and packed again only if they are others.
+
+    Parameters
+    ----------
+    config : ArrayConfig
+
+    Attributes
+    ----------
+    loaded : dict of Model to PackedModel
+        In the order of loading.
+    """
+
+    def __init__(self, config: ArrayConfig) -> None:
+        self.config = config
+        self.loaded: dict[Model, PackedModel] = {}
+        self._memory = Memory(config)
+        self._remembered: OrderedDict[tuple[_Before, Model], PackedModel] = OrderedDict()
+
+    def clear(self) -> None:
+        """Forget what is on the device, not what was packed."""
+        self.loaded.clear()
+        self._memory = Memory(self.config)
+
+    def place(self, model: Model) -> PackedModel:
+        """Return a packed model that is not loaded yet, where it now belongs; others give way if it needs the room."""
+        packed = self._packed(model)
+        if self.loaded and not all(p.resident for p in (packed, *self.loaded.values())):
+            # It needs the array to itself, or the one that is there does.
+            self.clear()
+            packed = self._packed(model)
+        self._memory = packed.memory
+        self.loaded[model] = packed
+        return packed
+
+    def _packed(self, model: Model) -> PackedModel:
+        key = (tuple(self.loaded), model)
+        if key not in self._remembered:
+            self._remembered[key] = pack(model, self.config, self._memory)
+        self._remembered.move_to_end(key)
+        kept = sum(_weights(packed.model) for packed in self._remembered.values())
+        while kept > REMEMBERED_WEIGHTS and len(self._remembered) > 1:
+            _, oldest = self._remembered.popitem(last=False)
+            kept -= _weights(oldest.model)
+        return self._remembered[key]
+
+
+def _weights(model: Model) -> int:
+    return sum(layer.nonzeros for layer in model.layers)
