@@ -3,6 +3,7 @@
 The quick run is for every change; `--full` makes 150,000 mutations of model files and 3,000 of each kind of network.
 """
 
+import dataclasses
 import itertools
 import random
 import struct
@@ -16,6 +17,8 @@ import pytest
 import eie
 from eie.errors import EieError
 from eie.model_file.container import describe
+from eie.network.graph import Graph, Node, Value
+from eie.network.graph_model import GraphModel
 from eie.network.readers import read_network
 
 SECONDS, MEMORY = 2.0, 200_000_000
@@ -55,6 +58,27 @@ def models():
                 eie.Layer.from_dense_codes(codes, np.arange(16) - 8 * (np.arange(16) > 0), bias, 4, name=f"l{i}")
             )
         yield eie.Model(layers, "fuzz", {"origin": "test", "nested": [{"a": 1.5}]})
+    scaled = dataclasses.replace(layers[-1], relu=False, scaling=eie.network.scaling.Scaling(np.arange(3), 8, -9, 9))
+    yield eie.Model([scaled], "scaled")
+
+
+def graph_model():
+    """A convolution, a branch that goes by it, and a product."""
+    rng = np.random.default_rng(1)
+    constants = {
+        "w": rng.standard_normal((2, 1, 2, 2)).astype(np.float32),
+        "v": rng.standard_normal((18, 3)).astype(np.float32),
+        "shape": np.array([0, -1]),
+    }
+    nodes = [
+        Node("Conv", ("x", "w"), ("c",), {"pads": [0, 0, 0, 0]}, "conv"),
+        Node("Sigmoid", ("c",), ("s",)),
+        Node("Mul", ("c", "s"), ("m",)),
+        Node("Reshape", ("m", "shape"), ("f",)),
+        Node("MatMul", ("f", "v"), ("y",), {}, "last"),
+    ]
+    graph = Graph(nodes, [Value("x", "float32", ("batch", 1, 4, 4))], [Value("y")], constants)
+    return eie.compress(graph, 1.0, rng.standard_normal((4, 1, 4, 4)).astype(np.float32), name="graph")
 
 
 def check(path, read, use):
@@ -75,21 +99,25 @@ def save_again(model, path):
     """What was read can be written and read once more, and computes."""
     eie.save(model, path)
     assert eie.load(path) == model
-    if model.columns < 1000 and model.rows < 1000:
+    if isinstance(model, GraphModel):
+        eie.reference(model, np.ones((1, 1, 4, 4), np.float32))
+    elif model.columns < 1000 and model.rows < 1000:
         eie.reference(model, np.ones((1, model.columns), np.int16))
 
 
 def fuzz_models(tmp_path, count, seed):
     rng = random.Random(seed)
     bodies = []
-    for model in models():
+    for model in (*models(), graph_model()):
         for huffman in (True, False):
             eie.save(model, tmp_path / "good.eie", huffman)
-            bodies.append((tmp_path / "good.eie").read_bytes()[PREFIX.size :])
+            data = (tmp_path / "good.eie").read_bytes()
+            bodies.append((PREFIX.unpack_from(data)[1], data[PREFIX.size :]))
     path = tmp_path / "x.eie"
     for _ in range(count):
-        body = mutated(rng, rng.choice(bodies))
-        path.write_bytes(PREFIX.pack(b"\x89EIE", 1, zlib.crc32(body), len(body)) + body)
+        version, body = rng.choice(bodies)
+        body = mutated(rng, body)
+        path.write_bytes(PREFIX.pack(b"\x89EIE", version, zlib.crc32(body), len(body)) + body)
         check(path, eie.load, lambda model: save_again(model, tmp_path / "again.eie"))
         check(path, describe, lambda _: None)
 

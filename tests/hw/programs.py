@@ -53,3 +53,22 @@ def random_program(config: ArrayConfig, generator: random.Random, length: int, r
     if read_all:
         words.append(isa.READ.encode(last=1, address=0, count=config.activation_groups))
     return np.array(words, "<u8").view(np.uint8)
+
+
+def repeated_program(config: ArrayConfig, generator: random.Random) -> np.ndarray:
+    """Return a packet of one short program again and again with other activations, as a batch is, and a READ of all.
+
+    Repetitions may end packets to the host or not, and use what an earlier one left or not.
+    """
+    between = [kind for kind in isa.INSTRUCTIONS if kind is isa.ACTIVATIONS or kind.payload_text == "none"]
+    kinds = [isa.ACTIVATIONS, *generator.choices(between, k=generator.randrange(4)), isa.READ]
+    given = {isa.READ.name: {"last": generator.randrange(2)}}
+    if generator.randrange(2):
+        given[isa.ACTIVATIONS.name] = {"address": 0, "count": config.activation_groups}
+    unit = [(kind, header(config, kind, generator, **given.get(kind.name, {}))) for kind in kinds]
+    words: list[int] = []
+    for _ in range(generator.randrange(2, 6)):
+        for kind, word in unit:
+            words += [word, *payload(config, kind, word, generator)]
+    words.append(isa.READ.encode(last=1, address=0, count=config.activation_groups))
+    return np.array(words, "<u8").view(np.uint8)

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from machine_bench import words_of
-from programs import header, payload, random_program
+from programs import header, payload, random_program, repeated_program
 
 from eie.contract import isa, registers
 from eie.contract.config import ArrayConfig
@@ -117,7 +117,10 @@ def program_script(config: ArrayConfig, seed: int, programs: int, length: int = 
     script.run(device, np.concatenate([fill(config, generator), random_program(config, generator, length)]))
     script.interrupt(True)
     for _ in range(programs - 1):
-        script.run(device, random_program(config, generator, length))
+        if generator.randrange(3):
+            script.run(device, random_program(config, generator, length))
+        else:
+            script.run(device, repeated_program(config, generator))
     script.add(("cycles", 5), ("write", CONTROL, registers.CONTROL_CLEAR_INTERRUPT))
     script.interrupt(False)
     script.read(STATUS, registers.STATUS_IDLE)
@@ -145,6 +148,31 @@ def error_script(config: ArrayConfig, seed: int) -> Script:
         script.read(registers.offset("error_index"), done + 2)
         done = _recover(script, generator)
         script.read(STATUS, registers.STATUS_IDLE)
+    return script
+
+
+def cut_script(config: ArrayConfig, seed: int, cuts: int) -> Script:
+    """Loads cut short at random words; after a soft reset, programs find what was there and what came."""
+    generator = random.Random(seed)
+    script = Script(config)
+    device = EmulatedDevice(config)
+    script.run(device, np.concatenate([fill(config, generator), random_program(config, generator, 10)]))
+    for _ in range(cuts):
+        instruction = generator.choice([i for i in isa.INSTRUCTIONS if i.payload_text != "none"])
+        word = header(config, instruction, generator)
+        content = payload(config, instruction, word, generator)
+        cut = np.array([word, *content[: generator.randrange(len(content))]], "<u8").view(np.uint8)
+        device.send(cut)
+        script.add(("send", words_of(cut)), ("sent",), ("cycles", 20))
+        script.read(STATUS, ErrorCode.TRUNCATED << registers.STATUS_ERROR_SHIFT | registers.STATUS_IDLE)
+        device.write_register(CONTROL, registers.CONTROL_SOFT_RESET)
+        script.add(("write", CONTROL, registers.CONTROL_SOFT_RESET))
+        # The group of activations in which a load was cut is undefined: all are written anew.
+        whole = header(config, isa.ACTIVATIONS, generator, address=0, count=config.activation_groups)
+        if instruction is isa.ACTIVATIONS:
+            program = [whole, *payload(config, isa.ACTIVATIONS, whole, generator)]
+            script.run(device, np.array(program, "<u8").view(np.uint8))
+        script.run(device, random_program(config, generator, 15))
     return script
 
 

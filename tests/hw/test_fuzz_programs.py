@@ -16,13 +16,16 @@ CONFIGS = (
 
 
 def play(config, seeds, programs):
-    """Play programs and errors on one device; every script begins with a soft reset's state of its own."""
+    """Play programs and errors on one device; every script has a device of its own."""
     for seed in seeds:
         with RtlDevice(config, source_pause=0.1, sink_pause=0.1, seed=seed) as device:
             script = scripts.program_script(config, seed, programs)
             script.check(scripts.play_on_rtl(script, device))
         with RtlDevice(config, seed=seed) as device:
             script = scripts.error_script(config, seed)
+            script.check(scripts.play_on_rtl(script, device))
+        with RtlDevice(config, seed=seed) as device:
+            script = scripts.cut_script(config, seed, programs)
             script.check(scripts.play_on_rtl(script, device))
 
 

@@ -247,6 +247,9 @@ def markdown() -> str:
         "soft reset. The status register gives the code and the index of the instruction since the soft reset. A",
         "header is checked in the order of this table as soon as it has arrived, before its payload.",
         "",
+        "A load that is cut short has written the beats that came whole (words, where its payload has no beats). Of",
+        "ACTIVATIONS, the group in which it was cut is undefined until it is written again.",
+        "",
         "| code | name | meaning |",
         "|---|---|---|",
     ]

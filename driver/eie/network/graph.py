@@ -101,7 +101,7 @@ class Graph:
     outputs: tuple[Value, ...]
     constants: dict[str, Array]
     name: str = "network"
-    shapes: dict[str, tuple[int | str | None, ...]] = field(default_factory=dict)
+    shapes: dict[str, tuple[int | str | None, ...]] = field(default_factory=dict, compare=False)
 
     def __init__(
         self,
@@ -126,6 +126,9 @@ class Graph:
                 raise NetworkError(f"the graph's output {value.name!r} is made by no node")
         if not self.outputs:
             raise NetworkError("the graph has no outputs")
+
+    def __repr__(self) -> str:
+        return f"<Graph {self.name!r}: {len(self.nodes)} nodes, {len(self.constants)} constants>"
 
     def with_nodes(self, nodes: Iterable[Node]) -> Graph:
         """Return the graph with other nodes, and no constants but those that they read."""

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from eie.contract.fixed_point import dequantise, quantise
 from eie.errors import LayerError, PackError
+from eie.network.equality import same
 from eie.network.graph import Array, Graph, Node
 from eie.network.model import Layer, Model
 from eie.network.operators import LINEAR
@@ -99,6 +100,17 @@ class GraphModel:
         for key in self.products:
             if key not in nodes or nodes[key].operator not in LINEAR:
                 raise LayerError(f"model {self.name!r} has products for {key!r}, which is no linear map of its graph")
+
+    def __repr__(self) -> str:
+        weights = sum(layer.nonzeros for layer in self.layers)
+        nodes, layers = len(self.graph.nodes), len(self.layers)
+        return f"<GraphModel {self.name!r}: {nodes} nodes, {layers} layers, {weights} weights>"
+
+    def __eq__(self, other: object) -> bool:
+        return same(self, other) if isinstance(other, GraphModel) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash((self.name, tuple(self.products)))
 
     @property
     def layers(self) -> tuple[Layer, ...]:

@@ -43,7 +43,9 @@ class Saturation:
         """Return where values saturated, in one line; empty if they did nowhere that is known."""
         parts = [f"{self.inputs:,} inputs"] if self.inputs else []
         parts += [
-            f"{count:,} outputs of layer {name!r}" for count, name in zip(self.outputs, names, strict=True) if count
+            f"{count:,} outputs of layer {repr(name) if name else index}"
+            for index, (count, name) in enumerate(zip(self.outputs, names, strict=True))
+            if count
         ]
         return f"saturated: {', '.join(parts)}" if parts else ""
 

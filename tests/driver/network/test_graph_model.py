@@ -96,7 +96,9 @@ def test_a_file_keeps_a_graph(network, tmp_path):
     size = eie.save(model, tmp_path / "g.eie")
     loaded = eie.load(tmp_path / "g.eie")
     assert size == (tmp_path / "g.eie").stat().st_size
-    assert (loaded.name, loaded.metadata) == (model.name, model.metadata)
+    assert loaded == model and hash(loaded) == hash(model)
+    assert loaded != GraphModel(model.graph, model.products, "another", model.metadata)
+    assert repr(loaded).startswith("<GraphModel 'small': ") and "\n" not in repr(loaded)
     assert np.array_equal(eie.reference(loaded, x), eie.reference(model, x))
     data = (tmp_path / "g.eie").read_bytes()
     for length in (0, 20, len(data) // 2, len(data) - 1):

@@ -192,8 +192,9 @@ class EmulatedDevice:
 
     def _decode(self, words: NDArray[np.uint64], position: int) -> Decoded | None:
         instruction, values, length, error = self._header(int(words[position]))
-        if error is ErrorCode.NONE and position + 1 + length > len(words):
+        if error is ErrorCode.NONE and instruction is not None and position + 1 + length > len(words):
             error = ErrorCode.TRUNCATED
+            self.machine.load_part(instruction, values, words[position + 1 :], length)
         if error is not ErrorCode.NONE or instruction is None:
             self._fail(error)
             return None

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from eie.contract import isa
 from eie.contract.bits import unpack_fields
-from eie.contract.config import ACCUMULATOR_BITS, CODEBOOK_SIZE, PRE_SHIFTS, ArrayConfig
+from eie.contract.config import ACCUMULATOR_BITS, CODEBOOK_SIZE, PRE_SHIFTS, WORD_BYTES, ArrayConfig
 from eie.contract.fixed_point import finish, finish_scaled
 from eie.devices.emulation.tile_matrix import TileMatrix, decode_tile
 
@@ -113,6 +113,34 @@ class Machine:
     ) -> None:
         """Carry out a load, a COMPUTE or a STORE or FORMAT; a READ changes nothing here (`read`)."""
         _EXECUTE[instruction.name](self, payload, state, **values)
+
+    def load_part(
+        self, instruction: isa.Instruction, values: dict[str, int], words: NDArray[np.uint64], length: int
+    ) -> None:
+        """Carry out a load of `length` words of which only the first came: hardware writes beat after beat.
+
+        Of activations, the group in which it was cut is undefined in hardware; here it stays as it was.
+        """
+        config = self.config
+        memories = {
+            isa.CODEBOOK.name: (self.codebooks, WORD_BYTES),
+            isa.POINTERS.name: (self.pointers, config.beat_bytes),
+            isa.ENTRIES.name: (self.entries, config.beat_bytes),
+            isa.BIAS.name: (self.biases, WORD_BYTES),
+            isa.SCALE.name: (self.scales, WORD_BYTES),
+            isa.ACTIVATIONS.name: (self.state.activations, config.words_per_group * WORD_BYTES),
+        }
+        memory, beat = memories[instruction.name]
+        before, came = memory.copy(), words.nbytes // beat * beat
+        payload, ones = np.zeros((2, 1, length), np.uint64)
+        payload[0, : len(words)] = words
+        ones.view(np.uint8)[0, :came] = 0xFF
+        # Where ones arrive, so does the payload.
+        memory[:] = 0
+        self.execute(instruction, values, ones, self.state)
+        arrived = memory != 0
+        self.execute(instruction, values, payload, self.state)
+        memory[:] = np.where(arrived, memory, before)
 
     def read(self, state: State, address: int, count: int) -> NDArray[np.int16]:
         """Return a copy of activation groups, shape (B, count * lanes)."""

@@ -70,6 +70,19 @@ def test_a_transfer_that_ends_inside_an_instruction_is_truncated(payload):
     assert len(device.receive(8)) == 8
 
 
+def test_of_a_load_that_is_cut_short_stays_what_came_whole():
+    device = eie.EmulatedDevice(CONFIG)
+    ones = [0xFFFF_FFFF_FFFF_FFFF]
+    device.send(words(isa.CODEBOOK.encode(slot=0), ones * 4))
+    device.send(words(isa.CODEBOOK.encode(slot=0), [0] * 2))
+    assert status(device) is ErrorCode.TRUNCATED
+    assert device.machine.codebooks[0].tolist() == [0] * 8 + [-1] * 8
+    device.write_register(registers.offset("control"), registers.CONTROL_SOFT_RESET)
+    device.send(words(isa.ENTRIES.encode(bank=0, pe=1, address=2, count=8), ones * 1))
+    whole = 8 // CONFIG.beat_bytes
+    assert device.machine.entries[0, 1, 2 : 2 + whole].all() and not device.machine.entries[0, 1, 2 + whole :].any()
+
+
 def test_a_transfer_of_broken_words_is_refused():
     with pytest.raises(DeviceError, match="12 bytes is not a multiple of 8"):
         eie.EmulatedDevice(CONFIG).send(np.zeros(12, np.uint8))
