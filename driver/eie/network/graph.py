@@ -119,7 +119,7 @@ class Graph:
         object.__setattr__(self, "name", name)
         object.__setattr__(self, "shapes", dict(shapes or {}))
         known = {value.name for value in self.inputs} | set(self.constants) | set(outer) | {ABSENT}
-        object.__setattr__(self, "nodes", tuple(_ordered([_checked(node) for node in nodes], known)))
+        object.__setattr__(self, "nodes", tuple(ordered([_checked(node) for node in nodes], known)))
         made = known | {output for node in self.nodes for output in node.outputs}
         for value in self.outputs:
             if value.name not in made:
@@ -193,8 +193,8 @@ def find_operator(name: str) -> Operator:
     return OPERATORS[name]
 
 
-def _ordered(nodes: list[Node], known: set[str]) -> list[Node]:
-    """Return nodes so that each comes after those that it reads (Kahn's algorithm)."""
+def ordered(nodes: list[Node], known: set[str]) -> list[Node]:
+    """Return nodes so that each comes after those that it reads (Kahn's algorithm), or raise `NetworkError`."""
     makers: dict[str, int] = {}
     for i, node in enumerate(nodes):
         for name in node.outputs:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from eie.errors import MissingExtraError, NetworkError
-from eie.network.graph import ABSENT, CONDITIONAL, DEPTH_LIMIT, Graph, Node, Value
+from eie.network.graph import ABSENT, CONDITIONAL, DEPTH_LIMIT, Graph, Node, Value, ordered
 from eie.network.onnx_versions import modernise
 from eie.network.operators import OPERATORS
 from eie.network.operators.elementwise import dtype_of
@@ -104,11 +104,8 @@ def _name_qonnx(model: Any) -> None:
 
 def _check_order(graph: Any) -> None:
     """Say which nodes form a cycle; onnx's checker says no more than that the order is wrong."""
-    Graph(
-        [Node(CONDITIONAL, tuple(n.input), tuple(n.output), name=f"{n.op_type} {n.name}") for n in graph.node],
-        [Value(name) for name in {v.name for v in graph.input} | {t.name for t in graph.initializer}],
-        [Value(v.name) for v in graph.output],
-    )
+    known = {value.name for value in graph.input} | {tensor.name for tensor in graph.initializer} | {ABSENT}
+    ordered([Node(n.op_type, tuple(_reads(n)), tuple(n.output), name=n.name) for n in graph.node], known)
 
 
 def _expanded(model: Any) -> Any:
