@@ -105,7 +105,7 @@ def _name_qonnx(model: Any) -> None:
 def _check_order(graph: Any) -> None:
     """Say which nodes form a cycle; onnx's checker says no more than that the order is wrong."""
     known = {value.name for value in graph.input} | {tensor.name for tensor in graph.initializer} | {ABSENT}
-    ordered([Node(n.op_type, tuple(_reads(n)), tuple(n.output), name=n.name) for n in graph.node], known)
+    ordered([Node(n.op_type, tuple(n.input), tuple(n.output), name=n.name) for n in graph.node], known)
 
 
 def _expanded(model: Any) -> Any:

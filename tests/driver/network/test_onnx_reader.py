@@ -319,3 +319,25 @@ def test_recurrent_layers_of_which_only_the_last_state_is_wanted_are_told_apart(
     assert len(compressed.layers) == 4
     with eie.Accelerator(eie.EmulatedDevice(eie.ArrayConfig(num_pes=4))) as accelerator:
         np.testing.assert_allclose(accelerator.run(x, verify=True, model=compressed), want, atol=0.1)
+
+
+def test_a_branch_may_read_what_it_makes_and_what_is_outside():
+    def branch(*nodes):
+        return helper.make_graph(nodes, "b", [], [helper.make_tensor_value_info("z", TensorProto.FLOAT, None)])
+
+    add, relu, absolute = (
+        helper.make_node(*n) for n in (("Add", ["v", "x"], ["a"]), ("Neg", ["a"], ["z"]), ("Abs", ["v"], ["z"]))
+    )
+    nodes = [
+        helper.make_node("Mul", ["x", "x"], ["v"]),
+        helper.make_node("If", ["c"], ["y"], then_branch=branch(add, relu), else_branch=branch(absolute)),
+    ]
+    inputs = [
+        helper.make_tensor_value_info("x", TensorProto.FLOAT, [3]),
+        helper.make_tensor_value_info("c", TensorProto.BOOL, []),
+    ]
+    graph = helper.make_graph(nodes, "g", inputs, [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    x = np.array([1, -2, 3], np.float32)
+    for condition, want in ((True, -(x * x + x)), (False, x * x)):
+        assert np.array_equal(evaluate(read_graph(model), {"x": x, "c": np.array(condition)})["y"], want)
