@@ -5,40 +5,22 @@ from __future__ import annotations
 from myhdl import ConcatSignal, always, always_comb, block
 
 from eie.contract.config import ACTIVATION_BITS, ACTIVATIONS_PER_WORD, ArrayConfig
+from eie_hw.parts.array_interfaces import ActivationPort, ActivationWrite
 from eie_hw.parts.interfaces import bit, vector
 from eie_hw.parts.memories import lut_ram
 
 
 @block
-def activation_memory(
-    clk,
-    load_write,
-    load_data,
-    load_nonzero,
-    store_write,
-    store_data,
-    write_group,
-    nonzero,
-    read_group,
-    word,
-    mask_group,
-    mask,
-    config: ArrayConfig,
-):
+def activation_memory(clk, write: ActivationWrite, store_data, port: ActivationPort, config: ArrayConfig):
     """Hold four lanes of every activation group.
 
     **Ports**
 
-    ============ === =========================================================================
-    load_write   in  write all lanes of `write_group`: `load_data`
-    load_nonzero in  with `load_data`: the lanes that are not zero
-    store_write  in  a bit a lane: write `store_data` there; 0 while `load_write`
-    nonzero      out a non-zero was written in the cycle before
-    read_group   in
-    word         out its four lanes, one cycle later
-    mask_group   in
-    mask         out its non-zero lanes, in the same cycle
-    ============ === =========================================================================
+    ========== === =================================================================
+    write      in  what to write where; a bit a lane of `store` takes `store_data`
+    store_data in  the output unit's result
+    port           two ports to read
+    ========== === =================================================================
 
     **Timing**: what is written in cycle t is read from cycle t + 1 on.
     """
@@ -57,16 +39,16 @@ def activation_memory(
     memories = [
         activation_lane(
             clk,
-            load_write,
-            load_data((lane + 1) * bits, lane * bits),
-            load_nonzero(lane),
-            store_write(lane),
+            write.load,
+            write.data((lane + 1) * bits, lane * bits),
+            write.nonzero(lane),
+            write.store(lane),
             store_data,
             data_nonzero,
-            write_group,
-            read_group,
+            write.group,
+            port.read_group,
             stored[lane],
-            mask_group,
+            port.mask_group,
             masks[lane],
         )
         for lane in lanes
@@ -74,12 +56,12 @@ def activation_memory(
 
     @always_comb
     def mask_out():
-        mask.next = mask_together
+        port.mask.next = mask_together
 
     @always(clk.posedge)
     def hold():
-        word.next = together
-        nonzero.next = (load_write and load_nonzero != 0) or (store_write != 0 and data_nonzero)
+        port.word.next = together
+        port.nonzero.next = (write.load and write.nonzero != 0) or (write.store != 0 and data_nonzero)
 
     return look, memories, mask_out, hold
 

@@ -6,30 +6,14 @@ from myhdl import always, always_comb, block, concat
 
 from eie.contract.config import ACTIVATION_BITS, ACTIVATIONS_PER_WORD, STREAM_BITS, ArrayConfig
 from eie.contract.pipeline import STORE_WRITE
+from eie_hw.parts.array_interfaces import ActivationWrite, GroupSummary, OutputStep
 from eie_hw.parts.delay_line import delay_line
-from eie_hw.parts.interfaces import bit, vector
+from eie_hw.parts.interfaces import LoadBus, bit, vector
 
 
 @block
 def activation_write(
-    clk,
-    load,
-    load_group,
-    load_word,
-    load_data,
-    store,
-    store_lane,
-    store_group,
-    nonzero,
-    load_write,
-    write_data,
-    write_nonzero,
-    store_write,
-    write_group,
-    summary_write,
-    summary_group,
-    summary_nonzero,
-    config: ArrayConfig,
+    clk, load: LoadBus, step: OutputStep, nonzero, write: ActivationWrite, summary: GroupSummary, config: ArrayConfig
 ):
     """Time loads such that they meet no output of a STORE, and keep account of groups with a non-zero.
 
@@ -38,21 +22,18 @@ def activation_write(
 
     **Ports**
 
-    ================= === ==============================================================================
-    load              in  write `load_data`, four activations, as word `load_word` of `load_group`; the
-                          words of a group come in order
-    store, store_lane, store_group  in  see `store_control`
-    load_write        out a bit for each word: write `write_data` and `write_nonzero` to it
-    store_write       out a bit for each lane of a word: write the output unit's result to it
-    write_group       out with both
-    nonzero           in  a bit for each word, one cycle later: a non-zero was written
-    summary_write, summary_group, summary_nonzero  out for `nonzero_groups`
-    ================= === ==============================================================================
+    ======= === ==============================================================================
+    load    in  loads of activations, four at a time; the words of a group come in order
+    step    in  see `store_control`
+    nonzero in  a bit for each word, one cycle after `write`: a non-zero was written
+    write   out for all words
+    summary out for `nonzero_groups`
+    ======= === ==============================================================================
 
-    **Timing**: `load` in cycle t is written in t + STORE_WRITE + 1 and `summary_write` comes two cycles later.
+    **Timing**: a load in cycle t is written in t + STORE_WRITE + 1 and `summary.write` comes two cycles later.
     """
     words = config.words_per_group
-    group_bits = len(write_group)
+    group_bits = len(write.group)
     word_bits = max(1, (words - 1).bit_length())
     request_bits = 1 + group_bits + word_bits + STREAM_BITS
     top = request_bits - 1
@@ -66,7 +47,9 @@ def activation_write(
 
     @always_comb
     def gather():
-        request.next = concat(load, load_group[group_bits:], load_word[word_bits:], load_data[STREAM_BITS:])
+        request.next = concat(
+            load.activation_write, load.address[group_bits:], load.pe[word_bits:], load.data[STREAM_BITS:]
+        )
 
     delay_load = delay_line(clk, request, due, STORE_WRITE)
 
@@ -75,25 +58,25 @@ def activation_write(
         due_load.next = due[top]
         due_word.next = due[STREAM_BITS + word_bits : STREAM_BITS]
         due_first.next = due[STREAM_BITS + word_bits : STREAM_BITS] == 0
-        store_first.next = store_lane == 0
+        store_first.next = step.lane == 0
 
     @always(clk.posedge)
-    def write():
+    def to_memory():
         for i in range(words):
-            load_write.next[i] = due_load and due_word == i
+            write.load.next[i] = due_load and due_word == i
         for i in range(ACTIVATIONS_PER_WORD):
-            store_write.next[i] = store and store_lane == i
-        write_data.next = due[STREAM_BITS:]
-        write_nonzero.next[0] = due[bits:] != 0
-        write_nonzero.next[1] = due[2 * bits : bits] != 0
-        write_nonzero.next[2] = due[3 * bits : 2 * bits] != 0
-        write_nonzero.next[3] = due[4 * bits : 3 * bits] != 0
+            write.store.next[i] = step.write and step.lane == i
+        write.data.next = due[STREAM_BITS:]
+        write.nonzero.next[0] = due[bits:] != 0
+        write.nonzero.next[1] = due[2 * bits : bits] != 0
+        write.nonzero.next[2] = due[3 * bits : 2 * bits] != 0
+        write.nonzero.next[3] = due[4 * bits : 3 * bits] != 0
         if due_load:
-            write_group.next = due[top : STREAM_BITS + word_bits]
-            about.next = concat(due_load, store, due_first, due[top : STREAM_BITS + word_bits])
+            write.group.next = due[top : STREAM_BITS + word_bits]
+            about.next = concat(due_load, step.write, due_first, due[top : STREAM_BITS + word_bits])
         else:
-            write_group.next = store_group
-            about.next = concat(due_load, store, store_first, store_group)
+            write.group.next = step.group
+            about.next = concat(due_load, step.write, store_first, step.group)
 
     delay_about = delay_line(clk, about, about_in_time, 2)
 
@@ -103,18 +86,18 @@ def activation_write(
 
     @always_comb
     def summarise():
-        summary_write.next = about_in_time[group_bits + 2] or about_in_time[group_bits + 1]
-        summary_group.next = about_in_time[group_bits:]
+        summary.write.next = about_in_time[group_bits + 2] or about_in_time[group_bits + 1]
+        summary.group.next = about_in_time[group_bits:]
         if about_in_time[group_bits + 2]:
-            summary_nonzero.next = found or (load_found and not about_in_time[group_bits])
+            summary.nonzero.next = found or (load_found and not about_in_time[group_bits])
         else:
-            summary_nonzero.next = found or (store_found and not about_in_time[group_bits])
+            summary.nonzero.next = found or (store_found and not about_in_time[group_bits])
 
     @always(clk.posedge)
     def remember():
         if about_in_time[group_bits + 2]:
-            load_found.next = summary_nonzero
+            load_found.next = summary.nonzero
         if about_in_time[group_bits + 1]:
-            store_found.next = summary_nonzero
+            store_found.next = summary.nonzero
 
-    return gather, delay_load, split, write, delay_about, collect, summarise, remember
+    return gather, delay_load, split, to_memory, delay_about, collect, summarise, remember

@@ -30,8 +30,11 @@ from eie_hw.parts.array_interfaces import (
     CodebookCopy,
     ColumnBus,
     CounterControl,
+    GroupSummary,
     OutputFormat,
     OutputSelect,
+    OutputStep,
+    Pick,
     group_address_bits,
     share,
 )
@@ -64,21 +67,21 @@ def array(clk, reset, load, compute, store, form, read, counters, status, config
     words = [vector(STREAM_BITS) for _ in range(clusters)]
     masks = [vector(ACTIVATIONS_PER_WORD) for _ in range(clusters)]
     nonzeros = [bit() for _ in range(clusters)]
-    summary_write, summary_group, summary_nonzero = bit(), vector(group_bits), bit()
+    summary = GroupSummary(config)
 
     # Broadcast
     walk, walked, finished, holding = bit(), bit(), bit(), bit()
     found_valid, found_ready, found = bit(), bit(), vector(group_bits)
-    pick_valid, pick_ready, pick = bit(), bit(), vector(group_bits + 2 * levels)
+    pick = Pick(config)
     mask = vector(leaves)
-    column, weights = ColumnBus(config), CodebookCopy()
+    column, weights = share(ColumnBus(config), bank=compute.bank), CodebookCopy()
     fulls, busys = [bit() for _ in range(clusters)], [bit() for _ in range(clusters)]
     busy = bit()
 
     # Outputs
     steps, select = AccumulatorSteps(ACTIVATIONS_PER_WORD), OutputSelect(config)
     output = share(OutputFormat(), shift=store.shift, relu=store.relu, scaled=store.scaled)
-    output_write, output_lane, output_group = bit(), vector(2), vector(group_bits)
+    output_step = OutputStep(config)
 
     # Counters
     events, visit = CounterControl(), vector((config.num_pes - 1).bit_length())
@@ -109,18 +112,15 @@ def array(clk, reset, load, compute, store, form, read, counters, status, config
         )
     )  # fmt: skip
     groups = entity(
-        nonzero_groups(
-            clk, reset, summary_write, summary_group, summary_nonzero, walk, compute.address, compute.count,
-            found_valid, found, found_ready, finished, config,
-        )
-    )  # fmt: skip
+        nonzero_groups(clk, reset, summary, walk, compute, found_valid, found, found_ready, finished, config)
+    )
 
     @always_comb
     def pad():
         mask.next = all_masks
 
     lanes = entity(
-        leading_nonzero(clk, reset, found_valid, mask, found, found_ready, pick_valid, pick, pick_ready, holding)
+        leading_nonzero(clk, reset, found_valid, mask, found, found_ready, pick.valid, pick.lane, pick.ready, holding)
     )
 
     @always_comb
@@ -133,34 +133,21 @@ def array(clk, reset, load, compute, store, form, read, counters, status, config
 
     sender = entity(
         broadcast(
-            clk, reset, pick_valid, pick, pick_ready, full_vector, compute.pointers, compute.address, compute.bank,
-            column.valid, column.odd, column.even_address, column.odd_address, column.activation,
-            events.waiting, status.broadcast,
-            read.enable, read.group, read.word, read.valid, read.data, read_group, word_vector, config,
+            clk, reset, pick, full_vector, compute, column, events.waiting, status.broadcast, read, read_group,
+            word_vector, config,
         )
     )  # fmt: skip
 
     stores = entity(
-        store_control(
-            clk, reset, store.start, store.done, store.bias, store.address, store.count, store.scaled,
-            load.activation_write, status.clearing, steps.begin, steps.advance, steps.clear,
-            select.element, select.bias_row,
-            output_write, output_lane, output_group, config,
-        )
-    )  # fmt: skip
+        store_control(clk, reset, store, load.activation_write, status.clearing, steps, select, output_step, config)
+    )
     formats = entity(
         format_register(
             clk, reset, form.start, form.done, form.pre_shift, form.low, form.high,
             output.pre_shift, output.low, output.high,
         )
     )  # fmt: skip
-    writer = entity(
-        activation_write(
-            clk, load.activation_write, load.address, load.pe, load.data, output_write, output_lane, output_group,
-            nonzero_vector, write.load, write.data, write.nonzero, write.store, write.group,
-            summary_write, summary_group, summary_nonzero, config,
-        )
-    )  # fmt: skip
+    writer = entity(activation_write(clk, load, output_step, nonzero_vector, write, summary, config))
 
     cluster_loads = [
         share(
@@ -182,7 +169,7 @@ def array(clk, reset, load, compute, store, form, read, counters, status, config
     members = [
         entity(
             cluster(
-                clk, reset, cluster_loads[i], weights, share(column, bank=compute.bank), steps, select, output,
+                clk, reset, cluster_loads[i], weights, column, steps, select, output,
                 share(write, load=write.load(i)), ports[i], events, visit, fulls[i], busys[i], all_counts[i], config,
             )
         )

@@ -6,8 +6,9 @@ from myhdl import Signal, always, always_comb, block, concat, intbv, modbv
 
 from eie.contract import pipeline
 from eie.contract.config import ACTIVATION_BITS, ACTIVATIONS_PER_WORD, STREAM_BITS, ArrayConfig
+from eie_hw.parts.array_interfaces import ColumnBus, Pick
 from eie_hw.parts.delay_line import delay_line
-from eie_hw.parts.interfaces import ADDRESS_BITS, bit, vector
+from eie_hw.parts.interfaces import ADDRESS_BITS, ActivationRead, ComputeCommand, bit, vector
 from eie_hw.parts.multiplexer import multiplexer
 from eie_hw.parts.word_level import word_level
 
@@ -18,25 +19,13 @@ WORD_LANE_BITS = (ACTIVATIONS_PER_WORD - 1).bit_length()
 def broadcast(
     clk,
     reset,
-    pick_valid,
-    pick,
-    pick_ready,
+    pick: Pick,
     full,
-    pointers,
-    address,
-    bank,
-    column_valid,
-    column_odd,
-    even_address,
-    odd_address,
-    activation,
+    compute: ComputeCommand,
+    column: ColumnBus,
     waiting,
     broadcasting,
-    read_enable,
-    read_group,
-    read_word,
-    read_valid,
-    read_data,
+    read: ActivationRead,
     group_address,
     words,
     config: ArrayConfig,
@@ -45,25 +34,21 @@ def broadcast(
 
     **Ports**
 
-    ================= === =============================================================================
-    pick_valid        in  a non-zero activation is to be broadcast
-    pick              in  its (group, lane)
-    pick_ready        out it is taken
-    full              in  some PE's queue is full, a bit for each cluster of PEs
-    pointers, address in  of the COMPUTE: pointer pair of column 0, first group
-    bank              in  of the COMPUTE
-    column_valid, column_odd, even_address, odd_address  out, see `pointer_read`
-    activation        out the value, two cycles after `column_valid`
-    waiting           out in the cycle before, an activation was there and was held back
-    broadcasting      out in the cycle before, an activation was taken
-    read_enable, read_group, read_word  in, read_valid, read_data out: `eie_hw.parts.interfaces.ActivationRead`
-    group_address     out to be read from the activation memory
-    words             in  all its words, one cycle later
-    ================= === =============================================================================
+    ============= === =============================================================================
+    pick              a non-zero activation to broadcast; `ready` is out
+    full          in  some PE's queue is full, a bit for each cluster of PEs
+    compute       in  the COMPUTE: pointer pair of column 0, first group, bank
+    column        out but for its bank
+    waiting       out in the cycle before, an activation was there and was held back
+    broadcasting  out in the cycle before, an activation was taken
+    read              READ's port
+    group_address out to be read from the activation memory
+    words         in  all its words, one cycle later
+    ============= === =============================================================================
 
     **Timing**: a pick taken in cycle t is pushed into the queues in cycle t + `pipeline.broadcast_latency`. `full` in
     cycle t holds back picks from cycle t + 1 on. READ data come `pipeline.read_latency` cycles after
-    `read_enable`.
+    `read.enable`.
     """
     lane_bits = (config.lanes - 1).bit_length()
     tree_bits = 2 * pipeline.lane_levels(config)
@@ -79,7 +64,7 @@ def broadcast(
     lanes = [vector(lane_bits) for _ in range(word_latency + 2)]
     lane = lanes[0]
     offset, pair, next_pair = (Signal(modbv(0)[pair_bits:]) for _ in range(3))
-    column, base = vector(ADDRESS_BITS + lane_bits), vector(ADDRESS_BITS + lane_bits)
+    number, base = vector(ADDRESS_BITS + lane_bits), vector(ADDRESS_BITS + lane_bits)
     lookup, lookup_in_time = vector(2 * pair_bits + 2), vector(2 * pair_bits + 2)
     request, request_in_time = vector(request_bits), vector(request_bits)
     reading_word, delivering = vector(1), vector(1)
@@ -89,69 +74,69 @@ def broadcast(
 
     @always_comb
     def handshake():
-        pick_ready.next = free
-        request.next = concat(read_enable, read_group, read_word)
+        pick.ready.next = free
+        request.next = concat(read.enable, read.group, read.word)
 
     delay_request = delay_line(clk, request, request_in_time, pipeline.READ_DELAY)
 
     @always(clk.posedge)
     def take():
         free.next = full == 0
-        taken.next = pick_valid and free and not reset
-        waiting.next = pick_valid and not free
+        taken.next = pick.valid and free and not reset
+        waiting.next = pick.valid and not free
         reading.next = request_in_time[ADDRESS_BITS + 8]
         if request_in_time[ADDRESS_BITS + 8]:
             group_address.next = request_in_time[group_bits + 8 : 8]
         else:
-            group_address.next = pick[tree_bits + group_bits : tree_bits]
+            group_address.next = pick.lane[tree_bits + group_bits : tree_bits]
 
     if word_bits:
 
         @always(clk.posedge)
         def take_lane():
             if request_in_time[ADDRESS_BITS + 8]:
-                lane.next = concat(request_in_time[word_bits:], pick[WORD_LANE_BITS:])
+                lane.next = concat(request_in_time[word_bits:], pick.lane[WORD_LANE_BITS:])
             else:
-                lane.next = pick[lane_bits:]
+                lane.next = pick.lane[lane_bits:]
     else:
 
         @always(clk.posedge)
         def take_lane():
-            lane.next = pick[lane_bits:]
+            lane.next = pick.lane[lane_bits:]
 
     # The pointer pair of column j is pointers + j // 2; j counts from lane 0 of the first group.
     @always_comb
     def locate():
         broadcasting.next = taken
-        column.next = concat(group_address, lane)
-        base.next = concat(address, intbv(0)[lane_bits:])
-        pair.next = column[pair_bits + 1 : 1] + offset
+        number.next = concat(group_address, lane)
+        base.next = concat(compute.address, intbv(0)[lane_bits:])
+        pair.next = number[pair_bits + 1 : 1] + offset
         next_pair.next = pair + lane[0]
 
     @always(clk.posedge)
     def look_up():
-        offset.next = pointers[pair_bits:] - base[pair_bits + 1 : 1]
+        offset.next = compute.pointers[pair_bits:] - base[pair_bits + 1 : 1]
         lookup.next = concat(taken, lane[0], next_pair, pair)
 
     delay_lookup = delay_line(clk, lookup, lookup_in_time, word_latency - 1)
 
     @always_comb
     def pointer_ports():
-        column_valid.next = lookup_in_time[2 * pair_bits + 1]
-        column_odd.next = lookup_in_time[2 * pair_bits]
+        column.valid.next = lookup_in_time[2 * pair_bits + 1]
+        column.odd.next = lookup_in_time[2 * pair_bits]
 
     if config.banks > 1:
 
         @always_comb
         def pointer_addresses():
-            even_address.next = concat(bank, lookup_in_time[2 * pair_bits : pair_bits])
-            odd_address.next = concat(bank, lookup_in_time[pair_bits:])
+            column.even_address.next = concat(compute.bank, lookup_in_time[2 * pair_bits : pair_bits])
+            column.odd_address.next = concat(compute.bank, lookup_in_time[pair_bits:])
     else:
 
         @always_comb
         def pointer_addresses():
-            even_address.next = lookup_in_time[2 * pair_bits : pair_bits]
-            odd_address.next = lookup_in_time[pair_bits:]
+            column.even_address.next = lookup_in_time[2 * pair_bits : pair_bits]
+            column.odd_address.next = lookup_in_time[pair_bits:]
 
     # The value follows two cycles behind its lane, through one registered 4-way level after another.
     delay_lanes = [delay_line(clk, lanes[i], lanes[i + 1], 1) for i in range(word_latency + 1)]
@@ -172,15 +157,15 @@ def broadcast(
         word.next = remaining
         last_lane.next = lane_in_time[WORD_LANE_BITS:]
         reading_word.next = reading
-        read_valid.next = delivering[0]
-        read_data.next = remaining
+        read.valid.next = delivering[0]
+        read.data.next = remaining
 
     delay_read = delay_line(clk, reading_word, delivering, word_latency + 1)
     choose = multiplexer(last_lane, word, value)
 
     @always(clk.posedge)
     def deliver():
-        activation.next = value
+        column.activation.next = value
 
     return (
         handshake, delay_request, take, take_lane, locate, look_up, delay_lookup, pointer_ports, pointer_addresses,

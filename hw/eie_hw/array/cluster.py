@@ -126,12 +126,7 @@ def cluster(
         )
     )
 
-    activations = entity(
-        activation_memory(
-            clk, write.load, write.data, write.nonzero, write.store, result, write.group, memory.nonzero,
-            memory.read_group, memory.word, memory.mask_group, memory.mask, config,
-        )
-    )  # fmt: skip
+    activations = entity(activation_memory(clk, write, result, memory, config))
 
     @always(clk.posedge)
     def collect():

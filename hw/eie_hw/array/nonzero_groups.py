@@ -7,8 +7,9 @@ from myhdl import ConcatSignal, Signal, always, always_comb, block, modbv
 from eie.contract import pipeline
 from eie.contract.config import ArrayConfig
 from eie_hw.array.leading_nonzero import leading_nonzero
+from eie_hw.parts.array_interfaces import GroupSummary
 from eie_hw.parts.entity import entity
-from eie_hw.parts.interfaces import ADDRESS_BITS, bit, vector
+from eie_hw.parts.interfaces import ADDRESS_BITS, ComputeCommand, bit, vector
 from eie_hw.parts.memories import lut_ram
 from eie_hw.parts.register_slice import register_slice
 
@@ -21,12 +22,9 @@ ALL_GROUPS = (1 << CHUNK) - 1
 def nonzero_groups(
     clk,
     reset,
-    write,
-    write_group,
-    write_nonzero,
+    summary: GroupSummary,
     start,
-    address,
-    count,
+    compute: ComputeCommand,
     group_valid,
     found_group,
     group_ready,
@@ -37,14 +35,15 @@ def nonzero_groups(
 
     **Ports**
 
-    =============== === ==============================================================
-    write           in  `write_group` has a non-zero activation, or has none
-    start           in  one cycle; `address` and `count` hold until `finished`
-    group_valid     out a group is offered
-    found_group     out its number
-    group_ready     in  it is taken
-    finished        out no group is offered and none will be
-    =============== === ==============================================================
+    =========== === ==============================================================
+    summary     in  a group has a non-zero activation, or has none
+    start       in  one cycle; the fields of `compute` hold until `finished`
+    compute     in  first group, as `address`, and `count`
+    group_valid out a group is offered
+    found_group out its number
+    group_ready in  it is taken
+    finished    out no group is offered and none will be
+    =========== === ==============================================================
 
     **Timing**: `start` in cycle t looks at the first 16 groups (those with the same number // 16) in cycle t + 2 and
     offers the first group in cycle t + 5; then one a cycle. 16 groups without a non-zero cost one cycle.
@@ -56,7 +55,7 @@ def nonzero_groups(
     strobes = [bit() for _ in range(CHUNK)]
     write_chunk = vector(chunk_bits)
     write_bit, chunk_words = vector(1), [vector(1) for _ in range(CHUNK)]
-    summary = ConcatSignal(*reversed(chunk_words))
+    nonzeros = ConcatSignal(*reversed(chunk_words))
     chunk = Signal(modbv(0)[chunk_bits:])
     low, high, window = vector(CHUNK), vector(CHUNK), vector(CHUNK)
     low_next, high_next = vector(CHUNK), vector(CHUNK)
@@ -71,17 +70,17 @@ def nonzero_groups(
 
     @always_comb
     def aim():
-        write_position.next = write_group
-        first_position.next = address
+        write_position.next = summary.group
+        first_position.next = compute.address
         last_position.next = last_group
 
     @always_comb
     def spread():
         write_chunk.next = write_position[chunk_bits + _CHUNK_BITS : _CHUNK_BITS]
-        write_bit.next = write_nonzero
+        write_bit.next = summary.nonzero
 
     memories = [
-        summary_bit(clk, write, write_position, write_chunk, write_bit, chunk, chunk_words[i], strobes[i], i)
+        summary_bit(clk, summary.write, write_position, write_chunk, write_bit, chunk, chunk_words[i], strobes[i], i)
         for i in range(CHUNK)
     ]
 
@@ -94,9 +93,9 @@ def nonzero_groups(
     @always_comb
     def limit():
         if chunk == last_chunk:
-            window.next = summary & low & high
+            window.next = nonzeros & low & high
         else:
-            window.next = summary & low
+            window.next = nonzeros & low
 
     @always(clk.posedge)
     def scan():
@@ -110,7 +109,7 @@ def nonzero_groups(
             elif scanning and window_ready and chunk == last_chunk:
                 scanning.next = False
         if start:
-            last_group.next = address + count - 1
+            last_group.next = compute.address + compute.count - 1
             low.next = low_next
             chunk.next = first_position[chunk_bits + _CHUNK_BITS : _CHUNK_BITS]
         elif scanning and window_ready:

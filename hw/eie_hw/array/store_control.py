@@ -6,47 +6,37 @@ from myhdl import Signal, always, always_comb, block, concat, enum, intbv, modbv
 
 from eie.contract.config import ACTIVATIONS_PER_WORD, ArrayConfig
 from eie.contract.pipeline import SCALE_LATENCY, STORE_END, STORE_SELECT, STORE_WRITE
+from eie_hw.parts.array_interfaces import AccumulatorSteps, OutputSelect, OutputStep
 from eie_hw.parts.delay_line import delay_line
-from eie_hw.parts.interfaces import ADDRESS_BITS, bit, vector
+from eie_hw.parts.interfaces import ADDRESS_BITS, StoreCommand, bit, vector
 
 
 @block
 def store_control(
     clk,
     reset,
-    start,
-    done,
-    bias,
-    address,
-    count,
-    scaled,
+    store: StoreCommand,
     hold,
     clearing,
-    store_begin,
-    advance,
-    clear,
-    output_element,
-    bias_row,
-    write,
-    lane,
-    output_group,
+    steps: AccumulatorSteps,
+    select: OutputSelect,
+    output: OutputStep,
     config: ArrayConfig,
 ):
     """Step through the accumulators: for each local row, one PE of each cluster after another.
 
     **Ports**
 
-    ============================== === ======================================================================
-    start, done, bias, address, count, scaled  fields of `eie_hw.parts.interfaces.StoreCommand`
-    hold                           in  no step in this cycle: its write would meet that of a load
-    clearing                       out the sweep after reset is in progress
-    store_begin                    out to all PEs, see `arithmetic_unit`
-    advance, clear                 out a bit for each PE of a cluster
-    output_element, bias_row       out the PE whose accumulator is next at the output units, its row of the biases
-    write, lane, output_group      out where the output goes that the output units have one cycle later
-    ============================== === ======================================================================
+    ======== === ======================================================================================
+    store    in  the STORE; `done` is out
+    hold     in  no step in this cycle: its write would meet that of a load
+    clearing out the sweep after reset is in progress
+    steps    out to all PEs, with a bit for each PE of a cluster
+    select   out the PE whose accumulator is next at the output units, its row of the biases
+    output   out where the output goes that the output units have one cycle later
+    ======== === ======================================================================================
 
-    **Timing**: a step in cycle t has `advance` in t + 1, `output_element` in t + STORE_SELECT, `write` in
+    **Timing**: a step in cycle t has `steps.advance` in t + 1, `select` in t + STORE_SELECT, `output` in
     t + STORE_WRITE. One step a cycle; a PE's next step is at least two cycles later.
     `done` comes STORE_END cycles after the last step. Of a scaled STORE, both come SCALE_LATENCY later, and no
     load of an activation while it runs. The sweep takes `rows` + 8 cycles from reset.
@@ -55,8 +45,8 @@ def store_control(
     last_element = elements - 1
     last_lane = ACTIVATIONS_PER_WORD - 1
     rest_needed = elements == 1
-    row_bits = len(bias_row)
-    group_bits = len(output_group)
+    row_bits = len(select.bias_row)
+    group_bits = len(output.group)
     rows = config.rows
     all_elements = (1 << ACTIVATIONS_PER_WORD) - 1
     end_delay = STORE_END - 2
@@ -77,22 +67,22 @@ def store_control(
     @always_comb
     def decide():
         step.next = state == state_type.steps and not hold and not resting
-        plain_step.next = state == state_type.steps and not hold and not resting and not scaled
-        late_step.next = state == state_type.steps and not hold and not resting and scaled
+        plain_step.next = state == state_type.steps and not hold and not resting and not store.scaled
+        late_step.next = state == state_type.steps and not hold and not resting and store.scaled
         clearing.next = reset or sweeping
 
     @always(clk.posedge)
     def advance_state():
-        store_begin.next = False
-        done.next = False
+        steps.begin.next = False
+        store.done.next = False
         if timer != 0:
             timer.next = timer - 1
 
         if state == state_type.idle:
-            if start:
+            if store.start:
                 state.next = state_type.begin_rows
         elif state == state_type.sweep_begin:
-            store_begin.next = True
+            steps.begin.next = True
             timer.next = rows
             state.next = state_type.sweep
         elif state == state_type.sweep:
@@ -104,12 +94,12 @@ def store_control(
                 sweeping.next = False
                 state.next = state_type.idle
         elif state == state_type.begin_rows:
-            store_begin.next = True
+            steps.begin.next = True
             row.next = 0
-            last_row.next = count - 1
+            last_row.next = store.count - 1
             element.next = 0
             step_lane.next = 0
-            step_group.next = address
+            step_group.next = store.address
             state.next = state_type.steps
         elif state == state_type.steps:
             if step:
@@ -122,7 +112,7 @@ def store_control(
                     element.next = 0
                     row.next = row + 1
                     if row == last_row:
-                        if scaled:
+                        if store.scaled:
                             timer.next = late_end_delay
                         else:
                             timer.next = end_delay
@@ -130,29 +120,29 @@ def store_control(
                 else:
                     element.next = element + 1
         elif timer == 0:
-            done.next = True
+            store.done.next = True
             state.next = state_type.idle
 
         if reset:
             state.next = state_type.sweep_begin
             sweeping.next = True
-            done.next = False
+            store.done.next = False
 
     @always(clk.posedge)
     def strobes():
         resting.next = step and rest_needed
         if state == state_type.sweep:
-            advance.next = all_elements
-            clear.next = all_elements
+            steps.advance.next = all_elements
+            steps.clear.next = all_elements
         else:
-            clear.next = advance
-            advance.next = 0
+            steps.clear.next = steps.advance
+            steps.advance.next = 0
             if step:
-                advance.next[element] = True
+                steps.advance.next[element] = True
 
     @always_comb
     def gather():
-        biased_row.next = row[row_bits:] + bias[row_bits:]
+        biased_row.next = row[row_bits:] + store.bias[row_bits:]
         path.next = concat(late_step, plain_step, element, step_lane, step_group[group_bits:], biased_row)
 
     delay_select = delay_line(clk, path, path_selected, STORE_SELECT)
@@ -162,15 +152,15 @@ def store_control(
 
     @always_comb
     def outputs():
-        output_element.next = path_selected[group_end + 4 : group_end + 2]
-        bias_row.next = path_selected[row_bits:]
+        select.element.next = path_selected[group_end + 4 : group_end + 2]
+        select.bias_row.next = path_selected[row_bits:]
         # Whether a step is of a plain or of a scaled STORE goes with it: both kinds may be on their way.
-        write.next = path_written[group_end + 4] or path_late[group_end + 5]
+        output.write.next = path_written[group_end + 4] or path_late[group_end + 5]
         if path_late[group_end + 5]:
-            lane.next = path_late[group_end + 2 : group_end]
-            output_group.next = path_late[group_end:row_bits]
+            output.lane.next = path_late[group_end + 2 : group_end]
+            output.group.next = path_late[group_end:row_bits]
         else:
-            lane.next = path_written[group_end + 2 : group_end]
-            output_group.next = path_written[group_end:row_bits]
+            output.lane.next = path_written[group_end + 2 : group_end]
+            output.group.next = path_written[group_end:row_bits]
 
     return decide, advance_state, strobes, gather, delay_select, delay_write, delay_late, outputs

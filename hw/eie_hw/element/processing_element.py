@@ -5,13 +5,21 @@ from __future__ import annotations
 from myhdl import always, always_comb, block, concat
 
 from eie.contract import pipeline
-from eie.contract.config import ACTIVATION_BITS, CODE_BITS, ArrayConfig
+from eie.contract.config import ACTIVATION_BITS, ArrayConfig
 from eie_hw.element.activation_queue import activation_queue
 from eie_hw.element.arithmetic_unit import arithmetic_unit
 from eie_hw.element.element_counters import element_counters
 from eie_hw.element.pointer_read import pointer_read
 from eie_hw.element.sparse_matrix_read import sparse_matrix_read
-from eie_hw.parts.array_interfaces import AccumulatorSteps, CodebookCopy, ColumnBus, CounterControl, ElementLoads
+from eie_hw.parts.array_interfaces import (
+    AccumulatorSteps,
+    CodebookCopy,
+    ColumnBus,
+    CounterControl,
+    ElementLoads,
+    Entry,
+    QueuedColumn,
+)
 from eie_hw.parts.entity import entity
 from eie_hw.parts.interfaces import bit, vector
 
@@ -52,19 +60,14 @@ def processing_element(
     issued; that entry is in the accumulator 5 cycles after `busy` fell.
     """
     start_bits = config.start_bits
-    row_bits = max(1, config.row_bits)
     column_bits = config.pointer_bits + start_bits
     first_row = config.first_row
     queue_bits = column_bits + ACTIVATION_BITS + 1
 
-    push, pop, queue_valid = bit(), bit(), bit()
-    looked_up, single, head_single = vector(column_bits), bit(), bit()
+    push = bit()
+    waiting, entry = QueuedColumn(config), Entry(config)
+    looked_up, single = vector(column_bits), bit()
     push_data, head = vector(queue_bits), vector(queue_bits)
-    start, finish = vector(start_bits), vector(start_bits)
-    row, entry_row = vector(row_bits), vector(row_bits)
-    head_activation, entry_activation = vector(ACTIVATION_BITS), vector(ACTIVATION_BITS)
-    entry_valid, entry_first = bit(), bit()
-    code, index = vector(CODE_BITS), vector(config.index_bits)
 
     pointers = entity(
         pointer_read(
@@ -79,45 +82,35 @@ def processing_element(
 
     queue = entity(
         activation_queue(
-            clk, reset, push, push_data, pop, queue_valid, head, full,
+            clk, reset, push, push_data, waiting.pop, waiting.valid, head, full,
             pipeline.queue_slots(config), pipeline.queue_high_water(config),
         )
     )  # fmt: skip
 
     @always_comb
     def split():
-        start.next = head[start_bits:]
-        finish.next = head[2 * start_bits : start_bits]
-        head_activation.next = head[queue_bits - 1 : column_bits]
-        head_single.next = head[queue_bits - 1]
+        waiting.start.next = head[start_bits:]
+        waiting.finish.next = head[2 * start_bits : start_bits]
+        waiting.activation.next = head[queue_bits - 1 : column_bits]
+        waiting.single.next = head[queue_bits - 1]
 
     if first_row and config.row_bits:
 
         @always_comb
         def split_row():
-            row.next = head[column_bits : 2 * start_bits]
+            waiting.first_row.next = head[column_bits : 2 * start_bits]
     else:
 
         @always(clk.posedge)
         def split_row():
-            row.next = 0
+            waiting.first_row.next = 0
 
-    entries = entity(
-        sparse_matrix_read(
-            clk, reset, loads.entry_write, loads.entry_address, loads.entry_data, column.bank,
-            queue_valid, start, finish, head_single, row, head_activation, pop, busy,
-            entry_valid, code, index, entry_first, entry_row, entry_activation, config,
-        )
-    )  # fmt: skip
+    entries = entity(sparse_matrix_read(clk, reset, loads, column.bank, waiting, busy, entry, config))
 
-    arithmetic = entity(
-        arithmetic_unit(
-            clk, codebook.write, codebook.index, codebook.weight,
-            entry_valid, code, index, entry_first, entry_row, entry_activation,
-            steps.begin, steps.advance, steps.clear, accumulator, config,
-        )
-    )  # fmt: skip
+    arithmetic = entity(arithmetic_unit(clk, codebook, entry, steps, accumulator, config))
 
-    events = entity(element_counters(clk, counters.reset, entry_valid, code, full, counters.waiting, counts, config))
+    events = entity(
+        element_counters(clk, counters.reset, entry.valid, entry.code, full, counters.waiting, counts, config)
+    )
 
     return pointers, join, queue, split, split_row, entries, arithmetic, events

@@ -10,6 +10,7 @@ from typing import TypeVar
 
 from myhdl._Signal import _Signal
 
+from eie.contract import pipeline
 from eie.contract.config import (
     ACTIVATION_BITS,
     ACTIVATIONS_PER_WORD,
@@ -129,6 +130,60 @@ class ColumnBus:
         self.activation = vector(ACTIVATION_BITS)
 
 
+class Pick:
+    """A non-zero activation to broadcast: (group, lane) as `lane`, taken in a cycle with `valid` and `ready`."""
+
+    def __init__(self, config: ArrayConfig) -> None:
+        self.valid = bit()
+        self.lane = vector(group_address_bits(config) + 2 * pipeline.lane_levels(config))
+        self.ready = bit()
+
+
+class QueuedColumn:
+    """The column at the head of a PE's queue, its fields combinational.
+
+    ============= =======================================================================
+    valid         there is one:
+    start, finish its first entry, and the one after its last; equal if it is empty,
+                  which with `skip_empty` no column here is
+    single        it has just one entry
+    first_row     row before which its relative indices count
+    activation    to be multiplied with its entries
+    pop           in  it is taken
+    ============= =======================================================================
+    """
+
+    def __init__(self, config: ArrayConfig) -> None:
+        self.valid = bit()
+        self.start = vector(config.start_bits)
+        self.finish = vector(config.start_bits)
+        self.single = bit()
+        self.first_row = vector(config.row_bits)
+        self.activation = vector(ACTIVATION_BITS)
+        self.pop = bit()
+
+
+class Entry:
+    """An entry to accumulate.
+
+    =========== =======================================================================
+    valid       there is one
+    code, index its code and relative index; 0 while there is none, like `first`
+    first       it is its column's first
+    row         row before the first entry of its column
+    activation  to be multiplied with its weight
+    =========== =======================================================================
+    """
+
+    def __init__(self, config: ArrayConfig) -> None:
+        self.valid = bit()
+        self.code = vector(CODE_BITS)
+        self.index = vector(config.index_bits)
+        self.first = bit()
+        self.row = vector(config.row_bits)
+        self.activation = vector(ACTIVATION_BITS)
+
+
 class AccumulatorSteps:
     """The walk of a STORE over the accumulators, see `arithmetic_unit`; for several PEs, `advance` and `clear` have a
     bit for each."""
@@ -156,6 +211,25 @@ class OutputFormat:
         self.shift = vector(STORE.field("shift").width)
         for field in FORMAT.fields:
             setattr(self, field.name, vector(field.width))
+
+
+class OutputStep:
+    """A step of a STORE on its way to the activation memory: `write` the output units' results to `lane` of each word
+    of `group`. They come one cycle later."""
+
+    def __init__(self, config: ArrayConfig) -> None:
+        self.write = bit()
+        self.lane = vector(2)
+        self.group = vector(group_address_bits(config))
+
+
+class GroupSummary:
+    """What is known of a `group` after a write: whether it has a non-zero activation."""
+
+    def __init__(self, config: ArrayConfig) -> None:
+        self.write = bit()
+        self.group = vector(group_address_bits(config))
+        self.nonzero = bit()
 
 
 class ActivationWrite:

@@ -6,6 +6,7 @@ from unit_bench import run_unit
 
 from eie import ArrayConfig
 from eie_hw.array.activation_memory import activation_memory
+from eie_hw.parts.array_interfaces import ActivationPort, ActivationWrite, share
 from eie_hw.parts.interfaces import bit, vector
 
 CONFIG = ArrayConfig(num_pes=4, entries=64, pointers=16, rows=8, activations=32)
@@ -51,10 +52,14 @@ def test_words_and_masks_are_those_written_last():
                 memory[write_group][lane] = int(store_data)
 
     def build(clk):
-        return activation_memory(
-            clk, load_write, load_data, load_nonzero, store_write, store_data, write_group, nonzero,
-            read_group, word, mask_group, mask, CONFIG,
+        write = share(
+            ActivationWrite(CONFIG), load=load_write, data=load_data, nonzero=load_nonzero, store=store_write,
+            group=write_group,
         )  # fmt: skip
+        port = share(
+            ActivationPort(CONFIG), read_group=read_group, word=word, mask_group=mask_group, mask=mask, nonzero=nonzero
+        )
+        return activation_memory(clk, write, store_data, port, CONFIG)
 
     run_unit(build, drive, look, 600)
     assert min(written.values()) > 100

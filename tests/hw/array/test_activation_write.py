@@ -7,7 +7,8 @@ from unit_bench import run_unit
 from eie.contract.config import ACTIVATIONS_PER_WORD, STREAM_BITS, ArrayConfig
 from eie.contract.pipeline import STORE_WRITE
 from eie_hw.array.activation_write import activation_write
-from eie_hw.parts.interfaces import bit, vector
+from eie_hw.parts.array_interfaces import ActivationWrite, GroupSummary, OutputStep, share
+from eie_hw.parts.interfaces import LoadBus, bit, vector
 
 CONFIG = ArrayConfig(num_pes=16, activations=512)
 WORDS = CONFIG.words_per_group
@@ -85,24 +86,16 @@ def test_loads_and_outputs_are_written_in_their_places_and_summed_up():
     def build(clk):
         return activation_write(
             clk,
-            load,
-            load_group,
-            load_word,
-            load_data,
-            store,
-            store_lane,
-            store_group,
+            share(LoadBus(CONFIG), activation_write=load, address=load_group, pe=load_word, data=load_data),
+            share(OutputStep(CONFIG), write=store, lane=store_lane, group=store_group),
             nonzero,
-            load_write,
-            write_data,
-            write_nonzero,
-            store_write,
-            write_group,
-            summary_write,
-            summary_group,
-            summary_nonzero,
+            share(
+                ActivationWrite(CONFIG, WORDS), load=load_write, data=write_data, nonzero=write_nonzero,
+                store=store_write, group=write_group,
+            ),
+            share(GroupSummary(CONFIG), write=summary_write, group=summary_group, nonzero=summary_nonzero),
             CONFIG,
-        )
+        )  # fmt: skip
 
     run_unit(build, drive, look, CYCLES)
     assert min(seen.values()) > 100

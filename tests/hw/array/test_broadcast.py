@@ -8,7 +8,8 @@ from unit_bench import run_unit
 from eie import ArrayConfig
 from eie.contract import pipeline
 from eie_hw.array.broadcast import broadcast
-from eie_hw.parts.interfaces import bit, vector
+from eie_hw.parts.array_interfaces import ColumnBus, Pick, share
+from eie_hw.parts.interfaces import ActivationRead, ComputeCommand, bit, vector
 
 CONFIGS = {
     "1 PE": ArrayConfig(num_pes=1, entries=64, pointers=32, rows=8, activations=32, banks=1),
@@ -92,9 +93,21 @@ def test_every_pick_is_looked_up_and_its_value_follows_in_time(name, full_rate):
 
     def build(clk):
         return broadcast(
-            clk, reset, pick_valid, pick, pick_ready, full, pointers, address, bank, column_valid, column_odd,
-            even, odd, activation, waiting, sent, enable, read_group, read_word, valid, read_data, group_address,
-            words, config,
+            clk,
+            reset,
+            share(Pick(config), valid=pick_valid, lane=pick, ready=pick_ready),
+            full,
+            share(ComputeCommand(), pointers=pointers, address=address, bank=bank),
+            share(
+                ColumnBus(config), valid=column_valid, odd=column_odd, even_address=even, odd_address=odd,
+                activation=activation,
+            ),
+            waiting,
+            sent,
+            share(ActivationRead(), enable=enable, group=read_group, word=read_word, valid=valid, data=read_data),
+            group_address,
+            words,
+            config,
         )  # fmt: skip
 
     run_unit(build, drive, look, 600)

@@ -7,7 +7,8 @@ from unit_bench import run_unit
 
 from eie import ArrayConfig
 from eie_hw.array.nonzero_groups import nonzero_groups
-from eie_hw.parts.interfaces import bit, vector
+from eie_hw.parts.array_interfaces import GroupSummary, share
+from eie_hw.parts.interfaces import ComputeCommand, bit, vector
 
 CONFIG = ArrayConfig(num_pes=4, entries=64, pointers=16, rows=8, activations=400 // 25 * 32)
 
@@ -62,9 +63,9 @@ def test_groups_come_once_in_order(ready_rate):
             state.update(phase="write", left=20)
 
     def build(clk):
-        return nonzero_groups(
-            clk, reset, write, write_group, write_nonzero, start, address, count, valid, group, ready, finished, CONFIG
-        )
+        summary = share(GroupSummary(CONFIG), write=write, group=write_group, nonzero=write_nonzero)
+        compute = share(ComputeCommand(), address=address, count=count)
+        return nonzero_groups(clk, reset, summary, start, compute, valid, group, ready, finished, CONFIG)
 
     run_unit(build, drive, look, 1500)
     assert len(lengths) > 8

@@ -8,7 +8,8 @@ from unit_bench import run_unit
 from eie import ArrayConfig
 from eie.contract.pipeline import SCALE_LATENCY, STORE_SELECT, STORE_WRITE
 from eie_hw.array.store_control import store_control
-from eie_hw.parts.interfaces import bit, vector
+from eie_hw.parts.array_interfaces import AccumulatorSteps, OutputSelect, OutputStep, share
+from eie_hw.parts.interfaces import StoreCommand, bit, vector
 
 
 @pytest.mark.parametrize("pes", [1, 2, 4, 16])
@@ -77,10 +78,11 @@ def test_every_output_is_selected_and_written_once_in_order_and_never_with_a_loa
             assert steps == list(range(steps[0], steps[0] + distance * len(steps), distance))
 
     def build(clk):
-        return store_control(
-            clk, reset, start, done, bias, address, count, scaled, hold, clearing, begin, advance, clear, element,
-            bias_row, write, lane, group, config,
-        )  # fmt: skip
+        store = share(StoreCommand(), start=start, done=done, bias=bias, address=address, count=count, scaled=scaled)
+        steps = share(AccumulatorSteps(4), begin=begin, advance=advance, clear=clear)
+        select = share(OutputSelect(config), element=element, bias_row=bias_row)
+        output = share(OutputStep(config), write=write, lane=lane, group=group)
+        return store_control(clk, reset, store, hold, clearing, steps, select, output, config)
 
     run_unit(build, drive, look, 900)
     assert state["stores"] > 5

@@ -7,6 +7,7 @@ from unit_bench import run_unit
 
 from eie import ArrayConfig
 from eie_hw.element.arithmetic_unit import arithmetic_unit
+from eie_hw.parts.array_interfaces import AccumulatorSteps, CodebookCopy, Entry, share
 from eie_hw.parts.interfaces import bit, vector
 
 WRAP = 1 << 48
@@ -77,10 +78,10 @@ def test_accumulators_hold_the_exact_sums(rows, first_row, index_bits):
             state["row"] = 0
 
     def build(clk):
-        return arithmetic_unit(
-            clk, codebook_write, codebook_index, weight, valid, code, index, first, row, activation,
-            begin, advance, clear, accumulator, config,
-        )  # fmt: skip
+        codebook = share(CodebookCopy(), write=codebook_write, index=codebook_index, weight=weight)
+        entry = share(Entry(config), valid=valid, code=code, index=index, first=first, row=row, activation=activation)
+        steps = share(AccumulatorSteps(), begin=begin, advance=advance, clear=clear)
+        return arithmetic_unit(clk, codebook, entry, steps, accumulator, config)
 
     def drive_known(cycle):
         # After accumulators were handed out, the row register stands at the last one.

@@ -7,6 +7,7 @@ from unit_bench import run_unit
 
 from eie import ArrayConfig
 from eie_hw.element.sparse_matrix_read import sparse_matrix_read
+from eie_hw.parts.array_interfaces import ElementLoads, Entry, QueuedColumn, share
 from eie_hw.parts.interfaces import bit, vector
 
 CONFIGS = {
@@ -84,10 +85,16 @@ def test_entries_of_all_columns_in_order(name, pause):
         assert busy or not waiting or not valid
 
     def build(clk):
-        return sparse_matrix_read(
-            clk, reset, write, write_address, write_data, bank, valid, start, finish, single, row, activation, pop,
-            busy, entry_valid, code, index, first, entry_row, entry_activation, config,
+        loads = share(ElementLoads(config), entry_write=write, entry_address=write_address, entry_data=write_data)
+        head = share(
+            QueuedColumn(config), valid=valid, start=start, finish=finish, single=single, first_row=row,
+            activation=activation, pop=pop,
         )  # fmt: skip
+        entry = share(
+            Entry(config), valid=entry_valid, code=code, index=index, first=first, row=entry_row,
+            activation=entry_activation,
+        )  # fmt: skip
+        return sparse_matrix_read(clk, reset, loads, bank, head, busy, entry, config)
 
     run_unit(build, drive, look, len(words) + 300)
     assert not waiting

