@@ -80,7 +80,7 @@ class TimedDevice(EmulatedDevice):
 
     def _time_compute(self, decoded: Decoded, state: State) -> None:
         values = decoded.values
-        tile = self.machine.tile(values["bank"], values["pointers"], values["count"])
+        tile = self.machine.tiles.tile(values["bank"], values["pointers"], values["count"])
         groups = slice(values["address"], values["address"] + values["count"])
         vector = state.activations[0, groups].ravel()
         entries = tile.work + tile.padding

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +13,7 @@ from eie.contract import isa
 from eie.contract.bits import unpack_fields
 from eie.contract.config import ACCUMULATOR_BITS, CODEBOOK_SIZE, PRE_SHIFTS, WORD_BYTES, ArrayConfig
 from eie.contract.fixed_point import finish, finish_scaled
-from eie.devices.emulation.tile_matrix import TileMatrix, decode_tile
+from eie.devices.emulation.tile_cache import TileCache
 
 
 @dataclass
@@ -66,6 +67,8 @@ class Machine:
         Whether something was used since `begin_unit` that had been left from before.
     dirty_rows : int
         Local rows whose accumulators may not be 0.
+    tiles : TileCache
+        What pointers and entries make.
     broadcasts : int
         Activations broadcast since `clear_counts`.
     """
@@ -78,9 +81,8 @@ class Machine:
         self.biases = np.zeros((config.rows, 2 * config.pe_pairs), np.int32)
         self.scales = np.zeros((config.rows, 2 * config.pe_pairs), np.int16)
         self.state = State.zeros(config, 1)
-        self._tiles: list[dict[tuple[int, int], TileMatrix]] = [{} for _ in range(config.banks)]
+        self.tiles = TileCache(config, self.pointers, self.entries)
         self.broadcasts = 0
-        self._work = np.zeros((2, config.num_pes), np.int64)
         self.dirty_rows = 0
         self.output_format = (0, 0, 0)
         self.begin_unit()
@@ -98,14 +100,11 @@ class Machine:
 
     def work(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Return the work and padding entries of each PE since `clear_counts`, shape (N,)."""
-        for tile in (tile for kept in self._tiles for tile in kept.values()):
-            self._work += tile.take_counts()
-        return self._work[0], self._work[1]
+        return self.tiles.work()
 
     def clear_counts(self) -> None:
         """Start counting again from 0."""
-        self.work()
-        self._work[:] = 0
+        self.tiles.clear_work()
         self.broadcasts = 0
 
     def execute(
@@ -122,7 +121,7 @@ class Machine:
         Of activations, the group in which it was cut is undefined in hardware; here it stays as it was.
         """
         config = self.config
-        memories = {
+        memories: dict[str, tuple[NDArray[Any], int]] = {
             isa.CODEBOOK.name: (self.codebooks, WORD_BYTES),
             isa.POINTERS.name: (self.pointers, config.beat_bytes),
             isa.ENTRIES.name: (self.entries, config.beat_bytes),
@@ -147,21 +146,6 @@ class Machine:
         self.stale |= not self.written[address : address + count].all()
         return state.activations[:, address : address + count].reshape(len(state.activations), -1).copy()
 
-    def tile(self, bank: int, pointers: int, count: int) -> TileMatrix:
-        """Return the decoded tile that a COMPUTE names; it is kept until its bank is written."""
-        kept = self._tiles[bank]
-        if (pointers, count) not in kept:
-            columns = count * self.config.lanes
-            words = self.pointers[bank, 2 * pointers : 2 * pointers + columns + 1, : self.config.num_pes]
-            kept[pointers, count] = decode_tile(words, self.entries[bank], self.config)
-        return kept[pointers, count]
-
-    def forget_tiles(self, bank: int) -> None:
-        """Note that a bank's pointers or entries have changed."""
-        if self._tiles[bank]:
-            self.work()
-            self._tiles[bank].clear()
-
     # The instructions.
 
     def _codebook(self, payload: NDArray[np.uint64], state: State, slot: int) -> None:
@@ -173,11 +157,11 @@ class Machine:
         words = unpack_fields(self._beats(payload[0], count * config.pe_pairs), config.pointer_bits, 4)
         by_pair = words.reshape(count, config.pe_pairs, 2, 2).transpose(0, 3, 1, 2)
         self.pointers[bank, 2 * address : 2 * (address + count)] = by_pair.reshape(2 * count, -1)
-        self.forget_tiles(bank)
+        self.tiles.forget(bank)
 
     def _entries(self, payload: NDArray[np.uint64], state: State, bank: int, pe: int, address: int, count: int) -> None:
         self.entries[bank, pe, address : address + count] = self._beats(payload[0], count)
-        self.forget_tiles(bank)
+        self.tiles.forget(bank)
 
     def _beats(self, words: NDArray[np.uint64], beats: int) -> NDArray[np.uint8]:
         data = words.view(np.uint8)[: beats * self.config.beat_bytes]
@@ -204,15 +188,14 @@ class Machine:
         self, payload: NDArray[np.uint64], state: State, bank: int, slot: int, pointers: int, address: int, count: int
     ) -> None:
         self.stale |= not self.written[address : address + count].all()
-        tile = self.tile(bank, pointers, count)
         activations = state.activations[:, address : address + count].reshape(len(payload), -1)
-        tile.accumulate(activations, self.codebooks[slot], state.accumulators)
-        self.dirty_rows = max(self.dirty_rows, tile.size // self.config.num_pes)
-
-        # What a PE did follows from how often each of its columns was broadcast: added up when somebody asks.
         active = (activations != 0).view(np.uint8).sum(axis=0, dtype=np.uint32)
         self.broadcasts += int(active.sum())
-        tile.broadcasts += active
+        for columns, tile in self.tiles.parts(bank, pointers, count, active > 0):
+            tile.accumulate(activations[:, columns], self.codebooks[slot], state.accumulators)
+            # What a PE did follows from how often each of its columns was broadcast: added up when somebody asks.
+            tile.broadcasts += active[columns]
+            self.dirty_rows = max(self.dirty_rows, tile.size // self.config.num_pes)
 
     def _store(
         self,

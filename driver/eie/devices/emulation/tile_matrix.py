@@ -155,27 +155,36 @@ def _weights(entries: NDArray[np.int64]) -> NDArray[np.int16]:
     return entries.astype(np.int16)
 
 
-def decode_tile(pointers: NDArray[np.uint32], words: NDArray[np.uint8], config: ArrayConfig) -> TileMatrix:
-    """Decode a tile.
+def run_lengths(pointers: NDArray[np.uint32], config: ArrayConfig) -> NDArray[np.intp]:
+    """Return how many entries each PE has of each column: pointer words, shape (columns + 1, N) -> (columns, N)."""
+    addresses = (pointers & np.uint32(config.entries - 1)).astype(np.intp)
+    return (addresses[1:] - addresses[:-1]) % config.entries
+
+
+def decode_columns(
+    begin: NDArray[np.uint32], end: NDArray[np.uint32], words: NDArray[np.uint8], config: ArrayConfig
+) -> TileMatrix:
+    """Decode columns.
 
     Parameters
     ----------
-    pointers : ndarray, shape (columns + 1, N), uint32
-        Pointer words.
+    begin, end : ndarray, shape (columns, N), uint32
+        Pointer words of each column, and of the one behind it.
     words : ndarray, shape (N, entry_words, beat_bytes), uint8
         Sparse-matrix memory of a bank, as loaded.
     config : ArrayConfig
     """
-    columns = len(pointers) - 1
-    addresses = (pointers & np.uint32(config.entries - 1)).astype(np.intp)
-    lengths = ((addresses[1:] - addresses[:-1]) % config.entries).ravel()
+    columns = len(begin)
+    mask = np.uint32(config.entries - 1)
+    addresses = (begin & mask).astype(np.intp)
+    lengths = (((end & mask).astype(np.intp) - addresses) % config.entries).ravel()
     total = int(lengths.sum())
     ends = np.cumsum(lengths)
     begins = ends - lengths
     run = np.repeat(np.arange(columns * config.num_pes), lengths)
     pe = run % config.num_pes
 
-    position = (addresses[:-1].ravel()[run] + np.arange(total) - begins[run]) % config.entries
+    position = (addresses.ravel()[run] + np.arange(total) - begins[run]) % config.entries
     values = _read_entries(words, pe, position, config)
     codes = values & (CODEBOOK_SIZE - 1)
 
@@ -183,7 +192,7 @@ def decode_tile(pointers: NDArray[np.uint32], words: NDArray[np.uint8], config: 
     steps = np.concatenate(([0], np.cumsum((values >> CODE_BITS) + 1)))
     local = steps[1:] - steps[begins][run] - 1
     if config.first_row:
-        local += (pointers[:-1].ravel() >> np.uint32(config.start_bits)).astype(np.intp)[run]
+        local += (begin.ravel() >> np.uint32(config.start_bits)).astype(np.intp)[run]
     local %= config.rows
 
     real = codes != 0

@@ -1,0 +1,101 @@
+"""The tiles that COMPUTEs name, decoded once and kept until their bank is written, as far as there is room."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eie.contract.config import ArrayConfig
+from eie.devices.emulation.tile_matrix import TileMatrix, decode_columns, run_lengths
+
+_ROOM = 2
+"""Entries and columns kept of a bank, at most, in times what the bank holds; more only where tiles overlap."""
+_PART_ENTRIES = 1 << 18
+"""Entries decoded at a time of a tile whose ranges overlap."""
+
+
+class TileCache:
+    """Decoded tiles, and what the PEs did with them.
+
+    Parameters
+    ----------
+    config : ArrayConfig
+    pointers, entries : ndarray
+        The memories, as in `Machine`; `forget` tells of their changes.
+    """
+
+    def __init__(self, config: ArrayConfig, pointers: NDArray[np.uint32], entries: NDArray[np.uint8]) -> None:
+        self.config, self.pointers, self.entries = config, pointers, entries
+        self._kept: list[dict[tuple[int, int], TileMatrix]] = [{} for _ in range(config.banks)]
+        self._work = np.zeros((2, config.num_pes), np.int64)
+
+    def tile(self, bank: int, pointers: int, count: int) -> TileMatrix:
+        """Return the tile of `count` activation groups whose column 0 has the pointer pair `pointers`."""
+        kept, config = self._kept[bank], self.config
+        key = pointers, count
+        if key not in kept:
+            words = self._words(bank, pointers, count)
+            tile = decode_columns(words[:-1], words[1:], self.entries[bank], config)
+            if not self._fits(tile, kept):
+                self.forget(bank)
+            kept[key] = tile
+        return kept[key]
+
+    def parts(
+        self, bank: int, pointers: int, count: int, active: NDArray[np.bool_]
+    ) -> Iterator[tuple[slice | NDArray[np.intp], TileMatrix]]:
+        """Yield which columns of a tile, and their entries; in the end these are all columns that are active.
+
+        Pointers may give every column all of the memory: such a tile is never decoded as a whole.
+        """
+        if (pointers, count) not in self._kept[bank]:
+            words = self._words(bank, pointers, count)
+            lengths = run_lengths(words, self.config).sum(axis=1)
+            if int(lengths.sum()) > _ROOM * self.config.num_pes * self.config.entries:
+                for columns in _in_parts(np.flatnonzero(active), lengths):
+                    part = decode_columns(words[columns], words[columns + 1], self.entries[bank], self.config)
+                    yield columns, part
+                    self._work += part.take_counts()
+                return
+        if active.any():
+            yield slice(None), self.tile(bank, pointers, count)
+
+    def forget(self, bank: int) -> None:
+        """Note that a bank's pointers or entries have changed."""
+        if self._kept[bank]:
+            self.work()
+            self._kept[bank].clear()
+
+    def work(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return the work and padding entries of each PE since `clear_work`, shape (N,)."""
+        for tile in (tile for kept in self._kept for tile in kept.values()):
+            self._work += tile.take_counts()
+        return self._work[0], self._work[1]
+
+    def clear_work(self) -> None:
+        """Start counting again from 0."""
+        self.work()
+        self._work[:] = 0
+
+    def _words(self, bank: int, pointers: int, count: int) -> NDArray[np.uint32]:
+        columns = count * self.config.lanes
+        return self.pointers[bank, 2 * pointers : 2 * pointers + columns + 1, : self.config.num_pes]
+
+    def _fits(self, tile: TileMatrix, kept: dict[tuple[int, int], TileMatrix]) -> bool:
+        tiles = [tile, *kept.values()]
+        entries, columns = sum(len(t.entries) for t in tiles), sum(len(t.broadcasts) for t in tiles)
+        config = self.config
+        return entries <= _ROOM * config.num_pes * config.entries and columns <= _ROOM * config.pointers
+
+
+def _in_parts(columns: NDArray[np.intp], lengths: NDArray[np.intp]) -> Iterator[NDArray[np.intp]]:
+    """Cut columns into parts of at most `_PART_ENTRIES` entries, but of one column at least."""
+    first = 0
+    ends = np.cumsum(lengths[columns])
+    while first < len(columns):
+        before = int(ends[first - 1]) if first else 0
+        last = max(first + 1, int(np.searchsorted(ends, before + _PART_ENTRIES, side="right")))
+        yield columns[first:last]
+        first = last
