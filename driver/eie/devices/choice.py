@@ -19,6 +19,17 @@ _MARKER = Path("/proc/device-tree/chosen/pynq_board")
 """Where a PYNQ image states its board; a login shell also has it in the variable BOARD."""
 
 
+def as_device(device: Device | str) -> Device:
+    """Return a device, opened if its name is given (`device_by_name`); `DeviceError` says that it is none."""
+    if isinstance(device, str):
+        device = device_by_name(device)
+    if not isinstance(getattr(device, "config", None), ArrayConfig):
+        raise DeviceError(
+            f"device is {device!r}; it must be a device such as eie.EmulatedDevice(config), or the name of one"
+        )
+    return device
+
+
 def device_by_name(name: str, config: ArrayConfig | None = None) -> Device:
     """Return a device.
 

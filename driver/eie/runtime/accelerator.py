@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,22 +14,22 @@ from numpy.typing import ArrayLike, NDArray
 
 from eie.arguments import real_array, require_type
 from eie.contract import registers
-from eie.contract.config import ArrayConfig
 from eie.contract.fixed_point import as_activations, dequantise, quantise
+from eie.devices.choice import as_device
 from eie.devices.interface import Device, check_identity
-from eie.errors import AccuracyWarning, DeviceError, PackError, VerificationError
+from eie.errors import DeviceError, PackError, VerificationError
 from eie.network.graph import Array
 from eie.network.graph_model import GraphModel, unnamed
 from eie.network.model import Model
 from eie.program.packing import PackedModel
+from eie.runtime.chains import ChainRunner, Source, rows_of
 from eie.runtime.counters import Counters, read_counters
 from eie.runtime.graphs import Around, GraphRunner
 from eie.runtime.ownership import Ownership
 from eie.runtime.placing import Placing
-from eie.runtime.saturation import Saturation, at_the_ends, saturated_outputs
+from eie.runtime.saturation import Saturation
 from eie.runtime.streams import Stream
 from eie.runtime.transfers import Transfers
-from eie.runtime.verification import verify
 
 _Result = TypeVar("_Result")
 
@@ -73,30 +71,21 @@ class Accelerator:
     """
 
     def __init__(self, device: Device | str, *, retry: bool = False) -> None:
-        if isinstance(device, str):
-            from eie.devices.choice import device_by_name
-
-            device = device_by_name(device)
-        if not isinstance(getattr(device, "config", None), ArrayConfig):
-            raise DeviceError(
-                f"device is {device!r}; it must be a device such as eie.EmulatedDevice(config), or the name of one"
-            )
-        self.device = device
+        self.device = device = as_device(device)
         self.config = device.config
         self.retry = retry
         check_identity(device)
         self._transfers = Transfers(device)
         self.times = self._transfers.times
+        self._chains = ChainRunner(self._transfers)
         self._placing = Placing(self.config)
         self._current: Model | GraphModel | None = None
         self._graphs: dict[GraphModel, GraphRunner] = {}
         self._failed = False
-        self._scratch = np.empty(0, np.int16)
         self._lock = RLock()
         self._closed = False
         self._ownership = Ownership(device)
         self.saturation = Saturation(0, ())
-        self._warned: set[Model] = set()
         self.soft_reset()
 
     def __enter__(self) -> Accelerator:
@@ -176,17 +165,14 @@ class Accelerator:
             return unnamed(self.run_graph(chosen, x, verify))
         model = self._choose(chosen)
         x = real_array(x, "x", PackError)
-        single = x.shape == (model.columns,)
-        if not single and (x.ndim < 2 or math.prod(x.shape[1:]) != model.columns):
-            raise PackError(f"x has shape {x.shape}; model {model.name!r} takes (batch, {model.columns})")
-        rows, bits = x.reshape(-1, model.columns), model.input_fraction_bits
+        rows, bits = rows_of(model, x), model.input_fraction_bits
         with self._lock:
-            outputs = self._run(model, lambda part: self._quantise(rows[part], bits), len(rows))
+            outputs = self._run(model, lambda part: self._chains.quantise(rows[part], bits), len(rows))
             quantised = quantise(rows, bits) if verify else None
             self._check(model, quantised, outputs)
             with self.times.stage("unpack"):
                 y = dequantise(outputs, model.output_fraction_bits)
-        return y[0] if single else y
+        return y[0] if x.ndim == 1 else y
 
     def run_graph(
         self, model: GraphModel, inputs: Any, verify: bool = False, around: Around | None = None
@@ -202,17 +188,7 @@ class Accelerator:
         states: Mapping[str, str] | None = None,
         initial: Mapping[str, ArrayLike] | None = None,
     ) -> Stream:
-        """Return a network to be fed piece by piece, of which recurrent layers remember what was before.
-
-        Parameters
-        ----------
-        model : GraphModel, optional
-            Default: the one loaded last.
-        states : mapping of str to str, optional
-            Inputs that are to take what an output gave for the piece before: ``{"state": "stateN"}``. Layers whose
-            states are no inputs of the network keep them by themselves.
-        initial : mapping of str to array_like, optional
-            First values of such inputs; default: zeros.
+        """Return a network, by default the one loaded last, to be fed piece by piece; see `Stream`.
 
         Examples
         --------
@@ -265,31 +241,16 @@ class Accelerator:
         require_type(chosen, Model, "model", "an eie.Model", PackError)
         return chosen
 
-    def _run(self, model: Model, source: Callable[[slice], NDArray[np.int16]], batch: int) -> NDArray[np.int16]:
+    def _run(self, model: Model, source: Source, batch: int) -> NDArray[np.int16]:
         """Run a batch whose activations `source` gives slice by slice."""
 
-        def counted(part: slice) -> NDArray[np.int16]:
-            activations = source(part)
-            self._saturated_inputs += at_the_ends(activations)
-            return activations
-
         def run() -> NDArray[np.int16]:
-            first, *others = self._load(model).segments
-            self._saturated_inputs = 0
-            outputs = self._transfers.run(first, counted, batch)
-            for segment in others:
-                outputs = self._transfers.run(segment, outputs.__getitem__, batch)
+            outputs = self._chains.run(self._load(model), source, batch)
             if not self._ownership.holds():
                 raise DeviceError("somebody else has taken the array in mid-run; run again to take it back")
             return outputs
 
         return self._attempt(run)
-
-    def _quantise(self, x: NDArray[Any], fraction_bits: int) -> NDArray[np.int16]:
-        """Quantise into memory that is used again for the next transfer: getting fresh memory takes as long."""
-        if self._scratch.size < x.size:
-            self._scratch = np.empty(x.size, np.int16)
-        return quantise(x, fraction_bits, self._scratch[: x.size].reshape(x.shape))
 
     def _attempt(self, action: Callable[[], _Result]) -> _Result:
         """Do something with the device; if it failed before, recover first; if it fails now, try again if asked to."""
@@ -329,24 +290,10 @@ class Accelerator:
         return packed
 
     def _check(self, model: Model, inputs: NDArray[np.int16] | None, outputs: NDArray[np.int16]) -> None:
-        """Compare with the reference, if inputs are given; count what saturated, and warn of a model's first."""
-        if inputs is not None:
-            self._verify(model, inputs, outputs)
-        self.saturation = Saturation(self._saturated_inputs, saturated_outputs(model, inputs, outputs))
-        if self.saturation.known and model not in self._warned:
-            self._warned.add(model)
-            text = self.saturation.text([layer.name for layer in model.layers])
-            warnings.warn(
-                f"model {model.name!r}: {text}, of {len(outputs)} vectors; what saturates is lost: calibrate with "
-                "typical inputs, scale the inputs, or compress with more headroom",
-                AccuracyWarning,
-                stacklevel=3,
-            )
-
-    def _verify(self, model: Model, activations: NDArray[np.int16], outputs: NDArray[np.int16]) -> None:
+        """Compare with the reference, if inputs are given; count what saturated."""
         packed = self._placing.loaded[model]
         try:
-            verify(packed, activations, outputs, lambda layer, a: self.run_raw(a, model=layer))
+            self.saturation = self._chains.check(packed, inputs, outputs, lambda layer, a: self.run_raw(a, model=layer))
         except VerificationError:
             # What is on the device may be damaged: the next run loads it again.
             self._failed = True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -9,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eie.contract.fixed_point import ACTIVATION_MAX, ACTIVATION_MIN
+from eie.errors import AccuracyWarning
 from eie.network.model import Model
 from eie.network.reference import reference_layer
 
@@ -48,6 +50,17 @@ class Saturation:
             if count
         ]
         return f"saturated: {', '.join(parts)}" if parts else ""
+
+
+def warn_of(saturation: Saturation, model: Model, vectors: int) -> None:
+    """Warn of a run of so many vectors in which values saturated."""
+    text = saturation.text([layer.name for layer in model.layers])
+    warnings.warn(
+        f"model {model.name!r}: {text}, of {vectors} vectors; what saturates is lost: calibrate with typical inputs, "
+        "scale the inputs, or compress with more headroom",
+        AccuracyWarning,
+        stacklevel=5,
+    )
 
 
 def saturated_outputs(

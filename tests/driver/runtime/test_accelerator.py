@@ -224,7 +224,7 @@ def test_the_host_fills_a_buffer_while_the_device_works_on_the_other(monkeypatch
     acc = eie.Accelerator(Recorder(CONFIG))
     m = acc.load(model())
     monkeypatch.setattr(
-        "eie.runtime.accelerator.quantise", lambda x, bits, *out: (events.append(("quantise", len(x))), x)[1]
+        "eie.runtime.chains.quantise", lambda x, bits, *out: (events.append(("quantise", len(x))), x)[1]
     )
     a = activations(m, 60, 0)
     for _ in range(3):

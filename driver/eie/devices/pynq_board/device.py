@@ -26,14 +26,12 @@ from eie.devices.pynq_board.overlay import (
     read_config,
     run_clock,
 )
+from eie.devices.pynq_board.reply import ReplyBuffer
 from eie.errors import DeviceError
 from eie.program.packets import split_program
 
 DEADLINE_SECONDS = 2.0
 """Longest wait for a transfer unless the caller sets another."""
-
-_UNTOUCHED = np.uint64(0x9E37_79B9_7F4A_7C15)
-"""What the reply buffer is filled with, so that it shows how far a reply came that has no end."""
 
 _LAST_WORDS_POLLS = 100
 """Polls that words still in the DMA get to arrive after the array has stopped."""
@@ -84,7 +82,7 @@ class PynqDevice:
         self._memory = hwh_memory(files.with_suffix(".hwh"), engine)
         self._packet_words = self.dma.buffer_max_size // WORD_BYTES
         self._buffers: dict[int, PynqBuffer] = {}
-        self._reply: PynqBuffer | None = None
+        self._reply = ReplyBuffer(self._allocate)
         self._expected = self._sent = 0
         self._packets: list[PynqBuffer] = []
         self._source: NDArray[np.uint8] = np.zeros(0, np.uint8)
@@ -123,7 +121,12 @@ class PynqDevice:
             raise DeviceError(f"a transfer of {buffer.nbytes} bytes is not a multiple of {WORD_BYTES}")
         if self._under_way:
             raise DeviceError("a transfer is under way; receive its reply first, or soft-reset if it failed")
-        reply = self._fresh_reply(reply_bytes) if reply_bytes else None
+        if reply_bytes > self.dma.buffer_max_size:
+            raise DeviceError(
+                f"a reply of {reply_bytes} bytes exceeds the {self.dma.buffer_max_size} of a DMA transfer: run smaller "
+                "batches, or build the overlay with a larger dma_length_bits (26 is the most)"
+            )
+        reply = self._reply.fresh(reply_bytes) if reply_bytes else None
         self._source = buffer
         self._packets = self._cut(buffer)
         self._sent, self._expected = buffer.nbytes // WORD_BYTES, reply_bytes // WORD_BYTES
@@ -147,7 +150,7 @@ class PynqDevice:
         while not self._finished():
             if time.monotonic() > end:
                 # The process may have been stopped while all came: a last look.
-                if self._finishes_yet():
+                if any(self._finished() for _ in range(_LAST_WORDS_POLLS)):
                     break
                 raise DeviceError(self._diagnosis(f"no end after {self.deadline:g} s"))
         received = 0
@@ -157,7 +160,7 @@ class PynqDevice:
                 raise DeviceError(self._diagnosis("the reply is too short"))
             self._settle(end)
         self._under_way = False
-        return np.array(self._received(received))
+        return self._reply.received(received)
 
     def read_register(self, offset: int) -> int:
         """Read a register of the array."""
@@ -184,9 +187,7 @@ class PynqDevice:
             self._reset_dma()
         while self._buffers:
             self._buffers.popitem()[1].freebuffer()
-        if self._reply is not None:
-            self._reply.freebuffer()
-        self._reply = None
+        self._reply.free()
         self._closed = True
 
     def _require_open(self) -> None:
@@ -212,28 +213,6 @@ class PynqDevice:
                 "only: give contiguous memory that place, for example with cma=512M@0-2G in the boot arguments"
             )
         return buffer
-
-    def _fresh_reply(self, nbytes: int) -> PynqBuffer:
-        """Return a reply buffer that holds nothing but `_UNTOUCHED`, for the DMA too."""
-        if nbytes > self.dma.buffer_max_size:
-            raise DeviceError(
-                f"a reply of {nbytes} bytes exceeds the {self.dma.buffer_max_size} of a DMA transfer: run smaller "
-                "batches, or build the overlay with a larger dma_length_bits (26 is the most)"
-            )
-        if self._reply is None or self._reply.nbytes < nbytes:
-            if self._reply is not None:
-                self._reply.freebuffer()
-            self._reply = None  # also if there is no memory for a larger one
-            self._reply = self._allocate(nbytes)
-        reply = self._reply[:nbytes]
-        np.asarray(reply).view(np.uint64)[:] = _UNTOUCHED
-        # Also so that no line of it is written back over what the DMA writes.
-        reply.flush()
-        return reply
-
-    def _received(self, nbytes: int) -> NDArray[np.uint8]:
-        """Return the beginning of the reply buffer, as a plain array."""
-        return np.zeros(0, np.uint8) if self._reply is None else np.asarray(self._reply)[:nbytes]
 
     def _cut(self, buffer: PynqBuffer) -> list[PynqBuffer]:
         if buffer.nbytes <= self.dma.buffer_max_size:
@@ -281,27 +260,19 @@ class PynqDevice:
             if late:
                 raise DeviceError(self._diagnosis(f"the array is not idle after {self.deadline:g} s"))
 
-    def _finishes_yet(self) -> bool:
-        return any(self._finished() for _ in range(_LAST_WORDS_POLLS))
-
     def _comes_yet(self) -> bool:
         return any(self._receiving.status().idle for _ in range(_LAST_WORDS_POLLS))
 
-    # Recovery.
-
     def _reset_dma(self) -> None:
         """Reset the DMA, both channels, whatever they are doing."""
-        self._under_way = False
-        self._packets = []
+        self._under_way, self._packets = False, []
         self._sending.reset(self.deadline)
-
-    # What happened.
 
     def _diagnosis(self, what: str) -> str:
         """Return one sentence on the state of both DMA channels and the array."""
         parts = [what, self._send_state()]
-        if self._expected and self._reply is not None:
-            parts.append(self._receive_state(self._reply[: self._expected * WORD_BYTES]))
+        if self._expected:
+            parts.append(self._receive_state())
         error = error_text(self)
         status = self.read_register(registers.offset("status"))
         accepted = self.read_register(registers.offset("instructions"))
@@ -316,11 +287,9 @@ class PynqDevice:
         done = status.idle and not self._packets
         return f"sent {self._sent} words" if done else f"{self._sent} words not all sent"
 
-    def _receive_state(self, reply: PynqBuffer) -> str:
+    def _receive_state(self) -> str:
         status = self._receiving.status()
-        reply.invalidate()
-        written = np.flatnonzero(np.asarray(reply).view(np.uint64) != _UNTOUCHED)
-        count = int(written[-1]) + 1 if len(written) else 0
+        count = self._reply.words_written(self._expected * WORD_BYTES)
         text = f"received {count} of {self._expected} words"
         if status.stopped:
             return f"{text}, receive channel: {status.reason}"
