@@ -38,7 +38,7 @@ def add_parser(commands: Commands) -> None:
         help="compress a float network to a model file",
         description="Prune, share and encode a network of fully connected layers; print what it did to each layer.",
     )
-    parser.add_argument("network", metavar="NETWORK", type=Path, help=".npz, .safetensors or .onnx file")
+    parser.add_argument("network", metavar="NETWORK", type=Path, help=".npz, .safetensors, .onnx or .net file")
     parser.add_argument("-o", "--output", metavar="OUT.eie", type=Path, required=True, help="model file to write")
     pruning = parser.add_mutually_exclusive_group()
     pruning.add_argument(

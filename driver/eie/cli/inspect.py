@@ -26,7 +26,7 @@ def add_parser(commands: Commands) -> None:
         description="Show the operations of a network, in the order of computing: what runs on the array, what on the "
         "host, and its share of the multiplications, found by computing the network once.",
     )
-    parser.add_argument("network", metavar="NET", type=Path, help=".onnx, .npz, .safetensors or .eie")
+    parser.add_argument("network", metavar="NET", type=Path, help=".onnx, .npz, .safetensors, .net or .eie")
     parser.add_argument("--inputs", metavar="X.npy", type=Path, help="what to compute with (default: random)")
     add_graph_options(parser)
     add_json_option(parser)

@@ -72,7 +72,7 @@ def compress(
 
     Parameters
     ----------
-    network : sequence of Dense, Dense, path of a .npz, .safetensors or .onnx file, or a graph
+    network : sequence of Dense, Dense, path of a .npz, .safetensors, .onnx or .net file, or a graph
         See `eie.network.sources.read_any` for what a file may hold and what else may be given.
     density : float, sequence of float or None, mapping of layer names to float or None, or None
         Weights to keep over all weights, above 0 and at most 1, for the network or for each layer. None keeps the

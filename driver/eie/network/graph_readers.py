@@ -1,4 +1,4 @@
-"""Readers of graphs: ONNX files and models, PyTorch modules."""
+"""Readers of graphs: ONNX files and models, PyTorch modules, files of Deep Compression."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 from eie.errors import NetworkError
 from eie.network.batch import open_batch
 from eie.network.chain import as_chain
+from eie.network.deep_compression import read_net
 from eie.network.dense import Dense
 from eie.network.graph import Graph
 from eie.network.simplify import simplify
@@ -29,6 +30,8 @@ def read_graph(
     if isinstance(source, Graph):
         return open_batch(simplify(source))
     is_path = isinstance(source, (str, Path))
+    if is_path and Path(source).suffix.lower() == ".net":
+        return open_batch(simplify(read_net(Path(source))))
     if not (is_path and Path(source).suffix.lower() == ".onnx") and type(source).__name__ != "ModelProto":
         return None
     if is_path and not Path(source).is_file():

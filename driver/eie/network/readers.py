@@ -43,8 +43,9 @@ def read_network(
         .safetensors
             The same names. Such a file does not keep the order: it follows from numbers in the names (fc, fc2, fc10),
             else from the shapes; where several orders would do, `layers` must say which.
-        .onnx
+        .onnx, .net
             A graph that comes to one chain of fully connected layers; `eie.network.sources.read_any` reads others, too.
+            Of .net files see `eie.network.deep_compression`.
     hidden_activation, last_activation : {"relu", None}
         Activations of a .npz or .safetensors network, which holds none: after every layer but the last, and after
         the last. An .onnx file and `Dense` say it themselves.
@@ -79,15 +80,17 @@ def _read_file(
     if not path.is_file():
         raise NetworkError(f"{path}: no such file")
     suffix = path.suffix.lower()
-    if suffix == ".onnx":
+    if suffix in (".onnx", ".net"):
         from eie.network.graph_readers import read_chain
 
         if chosen is not None:
-            raise NetworkError(f"{path}: layers={list(chosen)!r} is given, but an .onnx file has an order of its own")
+            raise NetworkError(f"{path}: layers={list(chosen)!r} is given, but such a file has an order of its own")
         return read_chain(path)
     readers = {".npz": _read_npz, ".safetensors": _read_safetensors}
     if suffix not in readers:
-        raise NetworkError(f"{path}: its ending is {suffix!r}; networks are read from .npz, .safetensors and .onnx")
+        raise NetworkError(
+            f"{path}: its ending is {suffix!r}; networks are read from .npz, .safetensors, .onnx and .net"
+        )
     arrays, order = readers[suffix](path, chosen)
     activations = [hidden_activation] * (len(order) - 1) + [last_activation]
     return [

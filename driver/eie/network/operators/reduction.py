@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from eie.errors import NetworkError
-from eie.network.operators.table import Array, Shape, axis_of, operator, same
+from eie.network.operators.table import REQUIRED, Array, Shape, axis_of, operator, same
 
 
 def _axes(x: Array, axes: Array | None, noop: int) -> tuple[int, ...]:
@@ -153,6 +153,21 @@ def instance_normalization(x: Array, scale: Array, bias: Array, *, epsilon: floa
     low = x - x.mean(axis=over, keepdims=True)
     low = low / np.sqrt(np.square(low).mean(axis=over, keepdims=True) + x.dtype.type(epsilon))
     return low * along_channels(scale, x) + along_channels(bias, x)  # type: ignore[no-any-return]
+
+
+@operator("LRN", same, 3)
+def local_response_normalization(
+    x: Array, *, size: int = REQUIRED, alpha: float = 1e-4, beta: float = 0.75, bias: float = 1.0
+) -> Array:
+    if size < 1:
+        raise NetworkError(f"LRN has size {size}; it must be at least 1")
+    before, channels = (size - 1) // 2, x.shape[1]
+    sums = np.zeros((x.shape[0], channels + 1, *x.shape[2:]), np.float64)
+    np.cumsum(np.square(x, dtype=np.float64), axis=1, out=sums[:, 1:])
+    first = np.clip(np.arange(channels) - before, 0, channels)
+    last = np.clip(np.arange(channels) - before + size, 0, channels)
+    squares = np.take(sums, last, axis=1) - np.take(sums, first, axis=1)
+    return (x / (bias + alpha / size * squares) ** beta).astype(x.dtype)
 
 
 @operator("LpNormalization", same, 2)

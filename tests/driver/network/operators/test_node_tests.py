@@ -23,7 +23,7 @@ MODULES = {
     "recurrent": "lstm gru rnn",
     "pooling": "maxpool averagepool globalaveragepool globalmaxpool",
     "normalisation": "softmax logsoftmax layernormalization rmsnormalization batch_normalization "
-    "instance_normalization lpnormalization cumsum groupnormalization meanvariancenormalization",
+    "instance_normalization lpnormalization lrn cumsum groupnormalization meanvariancenormalization",
     "reduction": "reducemean reducesum reducemax reducemin reduceprod reducel1 reducel2 reducesumsquare argmax argmin "
     "reduce_log_sum reduce_log_sum_exp",
     "movement": "reshape flatten squeeze unsqueeze transpose concat split slice gather gatherelements pad expand tile "
