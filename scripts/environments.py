@@ -24,6 +24,13 @@ PARTS = ["pytest", "compress", "plots", "onnx", "safetensors", "fast", "explore"
 PARTS += ["hardware-test", "timing", "train"]
 # Program, and the Debian package that brings it.
 TOOLS = {"ghdl": "ghdl-mcode", "g++": "g++", "make": "make", "tclsh": "tcl"}
+# For the C runtime on the processors of boards.
+TOOLS |= {
+    "gcc": "gcc",
+    "arm-linux-gnueabihf-gcc": "gcc-arm-linux-gnueabihf libc6-dev-armhf-cross",
+    "aarch64-linux-gnu-gcc": "gcc-aarch64-linux-gnu libc6-dev-arm64-cross",
+    "qemu-arm-static": "qemu-user-static",
+}
 
 
 class SetUpError(Exception):
@@ -143,7 +150,7 @@ def run(command: list[str | Path], failure: str, log: Path | None = None) -> Non
 
 def install_tools() -> str:
     """Install the programs that tests of the hardware need: without them these would be skipped, and go unnoticed."""
-    packages = [package for program, package in TOOLS.items() if not shutil.which(program)]
+    packages = [p for program, needed in TOOLS.items() if not shutil.which(program) for p in needed.split()]
     # cocotb runs Python inside the simulator.
     if not runs(ENVIRONMENT / "bin/python", "import find_libpython as f; assert f.find_libpython()"):
         packages.append(f"libpython{version_of(ENVIRONMENT / 'bin/python')}")

@@ -15,8 +15,9 @@ from eie.boards.board import design_build_hash
 from eie.boards.overlay_files import hwh_clock, hwh_memory, overlay_design
 from eie.contract import registers
 from eie.contract.config import WORD_BYTES
+from eie.contract.dma_registers import RECEIVE, SEND
 from eie.devices.interface import checked_deadline, error_text
-from eie.devices.pynq_board.channel import RECEIVE, SEND, Channel
+from eie.devices.pynq_board.channel import Channel
 from eie.devices.pynq_board.overlay import (
     EieArray,
     driver_of,

@@ -9,19 +9,29 @@ from __future__ import annotations
 import numpy as np
 
 from eie.contract.config import WORD_BYTES
+from eie.contract.dma_registers import (
+    ADDRESS,
+    ADDRESS_HIGH,
+    COMPLETE_IRQ,
+    COMPLETE_IRQ_ENABLE,
+    CONTROL,
+    DECODE_ERROR,
+    ERROR_IRQ,
+    ERROR_IRQ_ENABLE,
+    ERRORS,
+    HALTED,
+    IDLE,
+    INTERNAL_ERROR,
+    LENGTH,
+    RESET,
+    RUN,
+    SLAVE_ERROR,
+    STATUS,
+)
+from eie.contract.dma_registers import RECEIVE as S2MM
 from eie.devices.virtual.fabric import Fabric
 from eie.devices.virtual.faults import RECEIVE, SEND, Faults
 from eie.devices.virtual.memory import DecodeError, Memory, VirtualBoardError
-
-CONTROL, STATUS, ADDRESS, ADDRESS_HIGH, LENGTH = 0x00, 0x04, 0x18, 0x1C, 0x28
-"""Registers of a channel; those of S2MM lie `S2MM` higher."""
-
-S2MM = 0x30
-
-RUN, RESET, COMPLETE_IRQ_ENABLE, ERROR_IRQ_ENABLE = 1 << 0, 1 << 2, 1 << 12, 1 << 14
-HALTED, IDLE, COMPLETE_IRQ, ERROR_IRQ = 1 << 0, 1 << 1, 1 << 12, 1 << 14
-INTERNAL_ERROR, SLAVE_ERROR, DECODE_ERROR = 1 << 4, 1 << 5, 1 << 6
-ERRORS = INTERNAL_ERROR | SLAVE_ERROR | DECODE_ERROR
 
 _CONTROL_RESET_VALUE = 1 << 16 | 1 << 1
 _BURST_WORDS = 8192
