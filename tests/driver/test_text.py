@@ -6,7 +6,7 @@ import pytest
 import eie
 from eie.cli import main
 from eie.errors import EieError
-from eie.text import printable, printable_lines
+from eie.text import columns, printable, printable_lines
 
 HOSTILE = "\x1b]0;owned\x07 \x9b2J \u202e\u2066 \u200b \ud800 \r"
 
@@ -32,3 +32,8 @@ def test_names_and_metadata_of_a_file_do_not_steer_the_terminal(tmp_path, monkey
     assert main(command.split()) == 0
     out, err = capsys.readouterr()
     assert out and (out + err).replace("\n", "").isprintable()
+
+
+def test_columns_are_as_wide_as_their_widest_cell_the_first_to_the_left():
+    assert columns([("layer", "size", ""), ("a", "1,000", "memory")]) == ["layer   size", "a      1,000  memory"]
+    assert columns([("a", "b"), ("long", "longer")], left=2) == ["a     b", "long  longer"]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from eie.cli.common import Commands, Progress, add_json_option, print_json
 from eie.cli.graphs import add_graph_options, bound_inputs, read_inputs, shapes_of
@@ -17,6 +16,7 @@ from eie.network.graph_readers import read_graph
 from eie.network.inspection import NodeReport, example_inputs, inspect_graph
 from eie.network.model import Dense, Model
 from eie.network.readers import read_network
+from eie.text import columns
 
 
 def add_parser(commands: Commands) -> None:
@@ -88,16 +88,12 @@ def chain_graph(layers: list[Dense]) -> Graph:
 
 def _text(graph: Graph, rows: list[NodeReport], total: int, on_array: int) -> list[str]:
     lines = [f"inputs   {', '.join(map(str, graph.inputs))}", f"outputs  {', '.join(map(str, graph.outputs))}", ""]
-    table: list[tuple[Any, ...]] = [("where", "operator", "name", "shape", "weights", "multiplications", "share")]
+    table: list[tuple[str, ...]] = [("where", "operator", "name", "shape", "weights", "multiplications", "share")]
     for row in rows:
         share = f"{row.multiplications / total:.1%}" if total and row.multiplications else ""
         shape = "x".join(map(str, row.shape)) or "scalar"
         counts = (f"{count:,}" if count else "" for count in (row.weights, row.multiplications))
         table.append((row.where, row.operator, row.name, shape, *counts, share))
-    widths = [max(len(cells[i]) for cells in table) for i in range(len(table[0]))]
-    for cells in table:
-        left = [cell.ljust(width) for cell, width in zip(cells[:4], widths[:4], strict=True)]
-        right = [cell.rjust(width) for cell, width in zip(cells[4:], widths[4:], strict=True)]
-        lines.append("  ".join(left + right).rstrip())
+    lines += columns(table, left=4)
     of_all = on_array / total if total else 0.0
     return [*lines, "", f"{on_array:,} of {total:,} multiplications ({of_all:.1%}) are the array's"]

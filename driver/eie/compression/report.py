@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike
 from eie.contract.config import BIAS_BITS, CODE_BITS, CODEBOOK_SIZE, WEIGHT_BITS, ArrayConfig
 from eie.network.model import Layer, Model
 from eie.program.tiling import tile_model
+from eie.text import columns
 
 _FLOAT_BYTES = 4
 
@@ -130,9 +131,7 @@ class CompressionReport:
             "pointers",
         )
         header += ("weights", "outputs", "pruning", "sharing", "fixed point")
-        lines = [header, *map(_cells, self.layers), self._total()]
-        widths = [max(len(line[i]) for line in lines) for i in range(len(header))]
-        return "\n".join("  ".join([line[0].ljust(widths[0]), *map(str.rjust, line[1:], widths[1:])]) for line in lines)
+        return "\n".join(columns([header, *map(_cells, self.layers), self._total()]))
 
     def _total(self) -> tuple[str, ...]:
         stored = sum(row.nonzeros for row in self.layers)

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from eie.contract.config import ArrayConfig
+from eie.text import columns
 
 BOUNDS = ("DMA", "broadcast", "arithmetic", "output", "start-up")
 """What can bound a layer: words of the stream; one non-zero activation a cycle; the entries of the PE that has most;
@@ -118,30 +119,29 @@ class Estimate:
         where = f"{self.board}: " if self.board else ""
         stay = "resident" if self.resident else "streamed with every inference"
         loading = f", loaded once in {self.load_cycles / self.clock_mhz:,.0f} us" if self.resident else ""
-        width = max(5, *(len(layer.name) for layer in self.layers))
-        lines = [
-            f"{self.model!r} on {where}{self.config.num_pes} PEs at {self.clock_mhz:g} MHz, DMA of "
-            f"{self.bytes_per_cycle:g} bytes a cycle; weights {stay}{loading}",
-            "",
-            f"{'layer':<{width}}{'size':>14}{'tiles':>7}{'latency':>13}{'in a batch':>13}{'a second':>12}   bound by",
-        ]
-        for layer in self.layers:
-            lines.append(self._line(layer.name, width, layer.alone, layer.cycles, layer))
-        lines.append(self._line("total", width, self.latency_cycles, self.cycles))
-        lines += [
-            "",
-            f"Cycles an inference in a batch of {self.batch}, in {self.transfers} transfer"
-            f"{'s' if self.transfers > 1 else ''}; what the host does between transfers comes on top:",
-            f"{'layer':<{width}}" + "".join(f"{name:>12}" for name in ("DMA", "broadcast", "arithmetic", "output"))
-            + f"{'computing':>12}{'all':>12}",
+        head = ("layer", "size", "tiles", "latency", "in a batch", "a second", "bound by")
+        rows = [self._times(layer.name, layer.alone, layer.cycles, layer) for layer in self.layers]
+        parts = ("DMA", "broadcast", "arithmetic", "output", "computing", "all")
+        cycles = [
+            (part.name, *(f"{n:,.0f}" for n in (part.dma, part.broadcast, part.arithmetic, part.output)),
+             f"{part.compute:,.0f}", f"{part.cycles:,.0f}")
+            for part in self.layers
         ]  # fmt: skip
-        for layer in self.layers:
-            parts = (layer.dma, layer.broadcast, layer.arithmetic, layer.output, layer.compute, layer.cycles)
-            lines.append(f"{layer.name:<{width}}" + "".join(f"{part:>12,.0f}" for part in parts))
-        return "\n".join(lines)
+        return "\n".join(
+            [
+                f"{self.model!r} on {where}{self.config.num_pes} PEs at {self.clock_mhz:g} MHz, DMA of "
+                f"{self.bytes_per_cycle:g} bytes a cycle; weights {stay}{loading}",
+                "",
+                *columns([head, *rows, self._times("total", self.latency_cycles, self.cycles)]),
+                "",
+                f"Cycles an inference in a batch of {self.batch}, in {self.transfers} transfer"
+                f"{'s' if self.transfers > 1 else ''}; what the host does between transfers comes on top:",
+                *columns([("layer", *parts), *cycles]),
+            ]
+        )
 
-    def _line(self, name: str, width: int, alone: float, cycles: float, layer: LayerEstimate | None = None) -> str:
-        size = f"{layer.rows} x {layer.columns}" if layer else ""
-        line = f"{name:<{width}}{size:>14}{layer.tiles if layer else '':>7}{alone / self.clock_mhz:>10,.1f} us"
-        line += f"{cycles / self.clock_mhz:>10,.1f} us{1e6 * self.clock_mhz / cycles:>12,.0f}"
-        return f"{line}   {layer.bound}" if layer else line
+    def _times(self, name: str, alone: float, cycles: float, layer: LayerEstimate | None = None) -> tuple[str, ...]:
+        """Return a line of the first table."""
+        where = (f"{layer.rows} x {layer.columns}", str(layer.tiles)) if layer else ("", "")
+        times = (f"{alone / self.clock_mhz:,.1f} us", f"{cycles / self.clock_mhz:,.1f} us")
+        return (name, *where, *times, f"{1e6 * self.clock_mhz / cycles:,.0f}", layer.bound if layer else "")

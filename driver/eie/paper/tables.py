@@ -11,6 +11,7 @@ from typing import Any
 
 from eie.paper import energy, published
 from eie.paper.benchmarks import BENCHMARKS, CLOCK_MHZ, PES, Benchmark
+from eie.text import columns
 
 THEORETICAL_LIMIT, ACTUAL_LIMIT = 0.12, 0.15
 """Largest deviations from Table IV that need no explanation."""
@@ -59,12 +60,7 @@ class Table:
 
     def text(self) -> str:
         """Return the table in columns."""
-        cells = [list(self.header), *self.cells()]
-        widths = [max(len(row[i]) for row in cells) for i in range(len(self.header))]
-        return "\n".join(
-            "  ".join(c.rjust(w) if i else c.ljust(w) for i, (c, w) in enumerate(zip(row, widths, strict=True)))
-            for row in cells
-        )
+        return "\n".join(columns([self.header, *self.cells()]))
 
 
 def tables(result: Result) -> list[Table]:
