@@ -12,7 +12,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from eie.contract.config import ArrayConfig
+from eie.contract.config import WORD_BYTES, ArrayConfig
 from eie.network.model import Layer
 from eie.network.operators.windows import Geometry, Ints
 
@@ -73,10 +73,10 @@ def patch_layer(layer: Layer, geometry: Geometry, patch: Ints) -> Layer:
 
 
 def choose_patch(layer: Layer, geometry: Geometry, config: ArrayConfig) -> Ints:
-    """Return the patch with which an array takes the fewest cycles for the whole output, by a simple estimate.
+    """Return the patch with which an array takes the fewest cycles for one picture, by a simple estimate.
 
-    A patch must fit one row tile, and its matrix a bank; of those, the cycles of a vector are the broadcasts or the
-    busiest PE's entries, whichever are more.
+    Larger patches find more work for a broadcast and need fewer of them, but their matrix takes longer to load, and
+    what does not fit the array's memories has to be loaded for every vector. A patch must fit one row tile.
     """
     sides = [[s for s in _SIDES if s <= n or s == 1] for n in geometry.outputs]
     channels = layer.columns // math.prod(geometry.kernel)
@@ -84,15 +84,14 @@ def choose_patch(layer: Layer, geometry: Geometry, config: ArrayConfig) -> Ints:
     def cost(patch: Ints) -> tuple[float, int]:
         pixels = math.prod(patch)
         window = channels * math.prod(map(len, geometry.taps(patch)))
-        entries = layer.nonzeros * pixels / config.num_pes * _IMBALANCE
-        if pixels > 1 and (
-            layer.rows * pixels > config.rows * config.num_pes
-            or entries > config.entries
-            or window * 2 > config.activations
-        ):
+        if pixels > 1 and (layer.rows * pixels > config.rows * config.num_pes or window * 2 > config.activations):
             return math.inf, pixels
-        work = entries * (_TYPICAL_ACTIVATIONS if pixels else 1)
-        cycles = max(window * _TYPICAL_ACTIVATIONS, work) + _PATCH_CYCLES
-        return cycles * math.prod(geometry.patches(patch)), pixels
+        entries = layer.nonzeros * pixels / config.num_pes * _IMBALANCE
+        vector = max(window, entries) * _TYPICAL_ACTIVATIONS + _PATCH_CYCLES
+        bits = window * config.pointer_bits + entries * config.entry_bits
+        load = bits * config.num_pes / (8 * WORD_BYTES)
+        stays = entries <= config.entries and window <= config.tile_columns * config.banks
+        vectors = math.prod(geometry.patches(patch))
+        return load + vectors * vector if stays else vectors * max(load, vector), pixels
 
     return min(itertools.product(*sides), key=cost)

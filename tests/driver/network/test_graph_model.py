@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import eie
+from eie.boards.board import board
 from eie.errors import EieError, ModelFileError, NetworkError, PackError, VerificationError
 from eie.network.evaluation import evaluate
 from eie.network.graph import Graph, Node, Value
@@ -228,6 +229,20 @@ def test_a_patch_of_both_directions_serves_a_small_convolution_best():
     geometry = Geometry((3, 3), (1, 1), (1, 1), (1, 1), (32, 32))
     patch = choose_patch(layer, geometry, eie.ArrayConfig(num_pes=64))
     assert min(patch) >= 3
+
+
+@pytest.mark.parametrize("groups", [1, 32])
+def test_a_patch_s_matrix_stays_on_the_array_rather_than_come_with_every_vector(groups):
+    rng = np.random.default_rng(0)
+    codes = np.where(rng.random((32, 32 * 9)) < 0.25, rng.integers(1, 16, (32, 32 * 9)), 0)
+    if groups > 1:
+        codes *= np.kron(np.eye(32, dtype=int), np.ones((1, 9), int))
+    layer = eie.Layer.from_dense_codes(codes, np.arange(16))
+    geometry = Geometry((3, 3), (1, 1), (1, 1), (1, 1), (25, 25))
+    config = board("pynq-z2").config
+    patch = choose_patch(layer, geometry, config)
+    assert max(patch) > 1
+    assert eie.pack(eie.Model([patch_layer(layer, geometry, patch)]), config).resident
 
 
 @pytest.mark.skipif(not KWS.is_dir(), reason=f"{KWS} is not there")
