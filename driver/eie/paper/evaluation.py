@@ -21,7 +21,7 @@ from eie.data import mnist
 from eie.errors import ConfigError
 from eie.network.model import Layer, Model
 from eie.paper import machines, precision
-from eie.paper.benchmarks import BENCHMARKS, CLOCK_MHZ, PES, Benchmark
+from eie.paper.benchmarks import AUTHORS_ALEX_8, BENCHMARKS, CLOCK_MHZ, PES, Benchmark
 from eie.paper.layer_work import LayerWork
 from eie.paper.real_layers import compare_with_random, padding_share
 from eie.program.packing import pack
@@ -122,6 +122,7 @@ def evaluate(plan: Plan | None = None, progress: Progress | None = None) -> dict
         _Task("precision", measure_precision, (plan,)),
         *(_Task(b.name, measure_benchmark, (b, plan)) for b in chosen),
         _Task("trained network", measure_trained, (plan,)),
+        _Task("the authors' Alex-8", measure_authors, (plan,)),
     ]
     if plan.network:
         tasks.insert(0, _Task("own network", _compare, (*plan.network, (PES,), plan.seed)))
@@ -145,6 +146,7 @@ def evaluate(plan: Plan | None = None, progress: Progress | None = None) -> dict
         "benchmarks": measured,
         "precision": results["precision"],
         "trained_network": results["trained network"],
+        "authors_alex_8": results["the authors' Alex-8"],
         **own,
         "times": {"model": times, "total_seconds": time.perf_counter() - started},
     }
@@ -189,6 +191,11 @@ def measure_benchmark(benchmark: Benchmark, plan: Plan) -> dict[str, Any]:
         "pes": [_measure_pes(layer, activations, pes) for pes in plan.pes],
         "times": {**_measure_times(layer, activations), "timing_seconds": _fastest(paper.cycles)},
     }
+
+
+def measure_authors(plan: Plan) -> dict[str, Any]:
+    """Return what a random layer costs on the paper's machine at the densities that the authors' own Alex-8 has."""
+    return _measure(*AUTHORS_ALEX_8.random_layer(plan.seed), machines.paper_machine())
 
 
 def _measure(layer: Layer, activations: NDArray[np.int16], config: ArrayConfig) -> dict[str, Any]:

@@ -15,7 +15,16 @@ import eie
 from eie.cli import main
 from eie.errors import ConfigError, EieError
 from eie.paper import BENCHMARKS, docs, published
-from eie.paper.evaluation import QUICK, Plan, evaluate, measure_benchmark, measure_precision, measure_trained
+from eie.paper.benchmarks import AUTHORS_ALEX_8
+from eie.paper.evaluation import (
+    QUICK,
+    Plan,
+    evaluate,
+    measure_authors,
+    measure_benchmark,
+    measure_precision,
+    measure_trained,
+)
 from eie.paper.figures import figures
 from eie.paper.findings import deviations, findings, summary
 from eie.paper.real_layers import compare_with_random
@@ -166,6 +175,18 @@ def test_the_papers_own_numbers_disagree_where_the_report_says_so():
     ratio = published.FRAMES_PER_SECOND[256] / published.FRAMES_PER_SECOND[64]
     assert f"{ratio:.2f}" in text and f"{ratio * 800 / published.CLOCK_256_MHZ:.2f} times" in text
     assert sum(published.PE_POWER_MW.values()) == pytest.approx(published.PE_TOTAL_MW, abs=0.01)
+
+
+def test_the_authors_vector_of_alex_8_explains_table_iv(published_result):
+    alex8 = next(b for b in BENCHMARKS if b.name == "Alex-8")
+    own = AUTHORS_ALEX_8
+    assert own.products == pytest.approx(published.AUTHORS_ALEX_8_ENTRIES / published.AUTHORS_ALEX_8_PRODUCTS, rel=1e-3)
+    assert own.theoretical_us == pytest.approx(published.AUTHORS_ALEX_8_ENTRIES / 64 / 800, abs=5e-3)
+    assert (round(own.theoretical_us, 1), round(own.actual_us, 1)) == (alex8.theoretical_us, alex8.actual_us)
+    measured = measure_authors(Plan())
+    assert measured == published_result["authors_alex_8"], "run: python scripts/paper.py --docs"
+    assert measured["entries"] == pytest.approx(published.AUTHORS_ALEX_8_ENTRIES, rel=0.02)
+    assert measured["cycles"] / 800 == pytest.approx(own.actual_us, rel=0.10)
 
 
 def test_a_trained_layer_is_compared_with_a_random_one_of_its_density():
