@@ -42,7 +42,7 @@ def run(model: eie.Model, x: np.ndarray) -> np.ndarray:
     """Compute a model in its integers, floats in and out; equal to `eie.reference`, faster for a large batch."""
     a = quantise(x, model.input_fraction_bits)
     for layer in model.layers:
-        a = forward_integer(a, layer.dense_codes(), layer)
+        a = forward_integer(a, layer.dense_integers(), layer)
     return dequantise(a, model.output_fraction_bits)
 
 

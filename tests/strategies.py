@@ -57,7 +57,18 @@ def layers(draw, rows=None, columns=None, max_size=90):
         shift=draw(st.sampled_from((0, 1, 7, 15, 16, 30, 47))),
         relu=draw(st.booleans()),
         scaling=draw(scalings(rows)) if draw(st.booleans()) else None,
+        second=draw(terms(rows, columns)) if draw(st.booleans()) else None,
     )
+
+
+@st.composite
+def terms(draw, rows, columns):
+    """Second terms of a layer: where the first has no weight, too."""
+    rng = np.random.default_rng(draw(st.integers(0, 2**32)))
+    codes = rng.integers(1, 16, (rows, columns)) * (
+        rng.random((rows, columns)) < draw(st.sampled_from((0.0, 0.1, 1.0)))
+    )
+    return eie.Term.from_dense_codes(codes, np.r_[0, rng.integers(-32768, 32768, 15)])
 
 
 @st.composite

@@ -11,6 +11,7 @@ from eie.model_file.container import load, save
 from eie.network.model import Dense, Layer, Model
 from eie.network.reference import reference
 from eie.network.scaling import Scaling
+from eie.network.term import Term
 from eie.program.packing import pack
 from eie.runtime.accelerator import Accelerator, Counters
 from eie.version import __version__ as __version__
@@ -34,6 +35,7 @@ __all__ = [
     "PynqDevice",
     "RtlDevice",
     "Scaling",
+    "Term",
     "compress",
     "cycles",
     "estimate",

@@ -168,3 +168,23 @@ def test_a_payload_that_never_comes_is_an_error_in_time():
     device.write_register(registers.offset("control"), registers.CONTROL_SOFT_RESET)
     assert device.read_register(registers.offset("status")) & registers.STATUS_IDLE
     device.close()
+
+
+@pytest.mark.parametrize("entries", [512, 32], ids=["resident", "streamed"])
+def test_layers_of_two_terms_give_the_reference(entries):
+    config = ArrayConfig(num_pes=4, entries=entries, pointers=64, rows=32, activations=128, codebooks=3)
+    rng = np.random.default_rng(5)
+    tables = rng.integers(-3000, 3000, (2, 16)) * (np.arange(16) > 0)
+
+    def codes(rows, columns):
+        return rng.integers(0, 16, (rows, columns)) * (rng.random((rows, columns)) < 0.5)
+
+    def layer(rows, columns):
+        second = eie.Term.from_dense_codes(codes(rows, columns), tables[1])
+        return eie.Layer.from_dense_codes(codes(rows, columns), tables[0], shift=12, relu=True, second=second)
+
+    model = eie.Model([layer(24, 20), layer(9, 24)])
+    a = rng.integers(-2000, 2000, (6, 20)) * (rng.random((6, 20)) < 0.7)
+    with RtlDevice(config, source_pause=0.2, sink_pause=0.2, seed=1) as device, eie.Accelerator(device) as accelerator:
+        assert np.array_equal(accelerator.run_raw(a, model=model), eie.reference(model, a))
+        assert eie.pack(model, config).resident == (entries == 512)

@@ -8,10 +8,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from eie.compression.codebooks import codes_of_terms, share_among, values_of
 from eie.compression.least_squares import LeastSquares
 from eie.compression.obs import prune_rows, share_rows
-from eie.compression.sharing import share
 from eie.compression.sweep import Sweep
+from eie.contract.config import CODE_BITS, CODEBOOK_SIZE
 
 EFFORTS = ("auto", "fast", "thorough")
 
@@ -33,17 +34,23 @@ class Compensated:
         That goes with it.
     mask : ndarray, shape (R, C), bool
     codes : ndarray, shape (R, C), uint8
-    centroids : ndarray, shape (16,), float64
+        See `eie.compression.codebooks`.
+    codebooks : ndarray, shape (terms, 16), float64
     shared_bias : ndarray, shape (R,), float32
-        That goes with codes and centroids.
+        That goes with codes and codebooks.
     """
 
     weight: NDArray[np.float32]
     bias: NDArray[np.float32]
     mask: NDArray[np.bool_]
     codes: NDArray[np.uint8]
-    centroids: NDArray[np.float64]
+    codebooks: NDArray[np.float64]
     shared_bias: NDArray[np.float32]
+
+    @property
+    def centroids(self) -> NDArray[np.float64]:
+        """The value of every code."""
+        return values_of(self.codebooks)
 
 
 def compensate(
@@ -53,6 +60,7 @@ def compensate(
     sharing: str,
     effort: str,
     tell: Callable[[str], None],
+    terms: int = 1,
 ) -> Compensated:
     """Prune a layer to so many weights (None: where it has them) and share values among them.
 
@@ -65,6 +73,8 @@ def compensate(
     sharing : {"kmeans", "linear"}
     effort : {"auto", "fast", "thorough"}
     tell : callable (stage)
+    terms : int
+        Codebooks whose sums the weights are.
     """
     task = _without_constant_inputs(task, keep)
     allowed = int(np.count_nonzero(task.allowed))
@@ -82,18 +92,20 @@ def compensate(
         pruned, mask = sweep.prune(keep)
     tell("share")
     if not mask.any():
-        codes, centroids = np.zeros(mask.shape, np.uint8), np.zeros(16)
+        codes, codebooks = np.zeros(mask.shape, np.uint8), np.zeros((terms, CODEBOOK_SIZE))
     else:
         mass = task.importance[:, None] * task.hessian.matrix.diagonal()
-        centroids, _ = share(pruned[mask].astype(np.float32), sharing, mass[mask])
-        codes, centroids = share_rows(task, rows, centroids) if exact else sweep.share(mask, centroids)
-        codes, centroids = _no_worse_than_plain(task, weight, mask, codes, centroids, sharing)
+        codebooks, _ = share_among(pruned[mask].astype(np.float32), sharing, terms, mass[mask])
+        codes, codebooks = share_rows(task, rows, codebooks) if exact else sweep.share(mask, codebooks)
+        codes, codebooks = _no_worse_than_plain(task, weight, mask, codes, codebooks, sharing)
+    codes, codebooks = _ascending(codes, codebooks)
     return Compensated(
         pruned.astype(np.float32),
         task.bias_of(pruned).astype(np.float32),
         mask,
-        *_ascending(codes, centroids),
-        task.bias_of(centroids[codes]).astype(np.float32),
+        codes,
+        codebooks,
+        task.bias_of(values_of(codebooks)[codes]).astype(np.float32),
     )
 
 
@@ -117,30 +129,33 @@ def _no_worse_than_plain(
     weight: NDArray[np.float32],
     mask: NDArray[np.bool_],
     codes: NDArray[np.uint8],
-    centroids: NDArray[np.float64],
+    codebooks: NDArray[np.float64],
     sharing: str,
 ) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
-    """Return codes and values, or those of the given weights shared as they are in the rare case that these do better.
+    """Return codes and codebooks, or those of the given weights shared as they are where these, rarely, do better.
 
     Compensation is greedy, and damped; on a handful of inputs it may lose.
     """
     kept = np.where(mask, weight, np.float32(0))
-    values, of_values = share(kept[mask], sharing)
+    values, of_values = share_among(kept[mask], sharing, len(codebooks))
     plain = np.zeros_like(codes)
     plain[mask] = of_values
-    if task.loss(values[plain]) < task.loss(centroids[codes]):
+    if task.loss(values_of(values)[plain]) < task.loss(values_of(codebooks)[codes]):
         return plain, values
-    return codes, centroids
+    return codes, codebooks
 
 
 def _ascending(
-    codes: NDArray[np.uint8], centroids: NDArray[np.float64]
+    codes: NDArray[np.uint8], codebooks: NDArray[np.float64]
 ) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
-    """Number the values that are used in ascending order, as `eie.compression.sharing.share` does."""
-    used = np.unique(codes[codes > 0])
-    order = used[np.argsort(centroids[used], kind="stable")]
-    renamed = np.zeros(len(centroids), np.uint8)
-    renamed[order] = np.arange(1, len(order) + 1)
-    values = np.zeros_like(centroids)
-    values[1 : len(order) + 1] = centroids[order]
-    return renamed[codes], values
+    """Number the entries that are used in ascending order, as `eie.compression.sharing.share` does."""
+    values = np.zeros_like(codebooks)
+    renamed = np.zeros_like(codes)
+    for term, part in enumerate(codes_of_terms(codes, len(codebooks))):
+        used = np.unique(part[part > 0])
+        order = used[np.argsort(codebooks[term, used], kind="stable")]
+        names = np.zeros(CODEBOOK_SIZE, np.uint8)
+        names[order] = np.arange(1, len(order) + 1)
+        values[term, 1 : len(order) + 1] = codebooks[term, order]
+        renamed = renamed << np.uint8(CODE_BITS) | names[part]
+    return renamed, values

@@ -5,35 +5,29 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict
-from functools import partial
 from pathlib import Path
 from typing import Any, overload
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from eie.compression.allocation import Density, LossCurve, checked, given_counts, is_number, loss_curves, spread
-from eie.compression.calibration import calibration_inputs, split
-from eie.compression.compensation import Compensated, compensate
+from eie.compression.allocation import Density, is_number
+from eie.compression.calibration import calibration_inputs
+from eie.compression.chains import ChainJob
 from eie.compression.graphs import compress_graph
-from eie.compression.layers import by_magnitude, fixed_point, is_exact, plain_density, weight_sqnr
-from eie.compression.least_squares import least_squares
-from eie.compression.recipe import Recipe
-from eie.compression.report import CompressionReport, LayerReport, layer_report
-from eie.compression.scaling import activation_fraction_bits
-from eie.compression.sensitivity import importances
+from eie.compression.layers import plain_density
+from eie.compression.recipe import DEFAULT_DENSITY, Recipe
+from eie.compression.report import CompressionReport
 from eie.compression.target import largest_density, smallest_density
-from eie.compression.trace import Trace
+from eie.compression.terms import Terms
 from eie.compression.warning import accuracy_warnings
 from eie.contract.config import ArrayConfig
 from eie.errors import AccuracyWarning, NetworkError
 from eie.model_file.container import file_size
 from eie.network.graph import Graph
 from eie.network.limits import fitting_name
-from eie.network.model import Dense, Layer, Model
+from eie.network.model import Dense, Model
 from eie.network.sources import read_any
-
-DEFAULT_DENSITY = 0.09
 
 STAGES = ("prune", "share", "scale", "measure")
 """Stages of a layer in the order in which `progress` hears of them; before them all, "allocate" where losses decide."""
@@ -60,6 +54,7 @@ def compress(
     allocation: str | None = None,
     effort: str = "auto",
     sharing: str = "kmeans",
+    terms: Terms = 1,
     headroom: float = 2.0,
     hidden_activation: str | None = "relu",
     last_activation: str | None = None,
@@ -104,6 +99,10 @@ def compress(
         Of compensation: exact for every row, one inverse for all rows of a layer, or the former where a layer is small.
     sharing : {"kmeans", "linear"}
         How the 15 shared weights of a layer are found; see `eie.compression.sharing.share`.
+    terms : {1, 2, "loss"}, sequence of int, or mapping of layer names to int
+        2: a layer's weights are sums of two sets of 15 shared values (`eie.Term`), 255 in all, for up to twice the
+        work; a layer that 15 values serve has one all the same. "loss": 2 for those layers whose sharing costs most, as
+        many as leave at most twice the loss that 2 everywhere would.
     headroom : float
         Factor, at least 1, by which an activation may exceed the largest of the calibration without saturating. Each
         doubling costs 6 dB of some 75 dB, weight sharing alone leaves some 30; one saturated output costs far more.
@@ -148,12 +147,14 @@ def compress(
     if isinstance(found, Graph):
         if targets:
             raise NetworkError(f"{next(iter(targets))} is for chains of layers; give a graph a density")
-        recipe = Recipe.of(density, calibration is not None, method, allocation or "uniform", effort, sharing, headroom)
+        recipe = Recipe.of(
+            density, calibration is not None, method, allocation or "uniform", effort, sharing, terms, headroom
+        )
         return compress_graph(found, density, calibration, recipe, config or ArrayConfig(), name, progress)
     floats = _named(found)
-    recipe = Recipe.of(density, calibration is not None, method, allocation, effort, sharing, headroom)
+    recipe = Recipe.of(density, calibration is not None, method, allocation, effort, sharing, terms, headroom)
     data = calibration_inputs(calibration, floats[0].weight.shape[1])
-    job = _Job(floats, recipe, data, config or ArrayConfig(), progress or (lambda layer, stage: None))
+    job = ChainJob(floats, recipe, data, config or ArrayConfig(), progress or (lambda layer, stage: None))
     about = {
         "density": None if targets else plain_density(density),
         **targets,
@@ -182,78 +183,6 @@ def compress(
     return model
 
 
-class _Job:
-    """A network and all that its compression needs, whatever number of weights its layers keep."""
-
-    def __init__(
-        self,
-        layers: list[Dense],
-        recipe: Recipe,
-        inputs: NDArray[np.float32],
-        config: ArrayConfig,
-        tell: Callable[[int, str], None],
-    ) -> None:
-        self.layers, self.recipe, self.inputs, self.config, self.tell = layers, recipe, inputs, config, tell
-        self.compensated = recipe.method == "compensated"
-        self.fitted, self.measured = split(len(inputs), self.compensated)
-        self.importances = importances(layers, inputs[self.fitted]) if self.compensated else []
-        self._curves: list[LossCurve] = []
-
-    def counts(self, density: Density) -> list[int | None]:
-        """Return how many weights each layer keeps."""
-        weights, names = [layer.weight for layer in self.layers], [layer.name for layer in self.layers]
-        if self.recipe.allocation != "loss":
-            return given_counts(weights, density, self.recipe.allocation, names)
-        share = checked(density, "the network")
-        if len(weights) == 1 or share == 1:
-            return given_counts(weights, share, "uniform", names)
-        if not self._curves:
-            inputs, least = self.inputs[self.fitted], min(share, DEFAULT_DENSITY)
-            self._curves = loss_curves(self.layers, inputs, self.importances, least, self.recipe.effort, self.tell)
-        return list(spread(self._curves, round(share * sum(weight.size for weight in weights))))
-
-    def run(self, counts: list[int | None]) -> tuple[list[Layer], CompressionReport]:
-        """Compress the layers, one after another."""
-        bits = activation_fraction_bits(_peak(self.inputs) * self.recipe.headroom)
-        trace = Trace.start(self.inputs, bits, self.measured)
-        compressed, rows = [], []
-        for i, dense in enumerate(self.layers):
-            tell = partial(self.tell, i)
-            chosen = self._choose(i, counts[i], trace, tell)
-            layer, row = self._finish(dense, chosen, trace, tell)
-            compressed.append(layer)
-            rows.append(row)
-        return compressed, CompressionReport(tuple(rows))
-
-    def _choose(self, index: int, count: int | None, trace: Trace, tell: Callable[[str], None]) -> Compensated:
-        """Choose a layer's weights, shared values and biases."""
-        tell("prune")
-        dense = self.layers[index]
-        if not self.compensated or is_exact(dense.weight, count):
-            return by_magnitude(dense, count, self.recipe.sharing, tell)
-        given, inputs = trace.given[self.fitted], trace.inputs()
-        inputs = given if inputs is trace.given else inputs[self.fitted]
-        task = least_squares(dense.weight, dense.bias, given, inputs, self.importances[index])
-        return compensate(task, dense.weight, count, self.recipe.sharing, self.recipe.effort, tell)
-
-    def _finish(
-        self, dense: Dense, chosen: Compensated, trace: Trace, tell: Callable[[str], None]
-    ) -> tuple[Layer, LayerReport]:
-        """Give a layer its fixed point, and move the trace behind it."""
-        tell("scale")
-        trace.prune(dense, chosen)
-        peak = _peak(trace.pruned)
-        if not np.isfinite(peak):
-            raise NetworkError(
-                f"layer {dense.name!r}: the calibration inputs overflow float32 here; scale the network down"
-            )
-        relu, peak = dense.activation == "relu", peak * self.recipe.headroom
-        layer = fixed_point(chosen, relu, trace.fraction_bits, peak, dense.name)
-        tell("measure")
-        ratios = {"weight_sqnr_db": weight_sqnr(chosen, layer), **trace.finish(layer, chosen)}
-        return layer, layer_report(layer, self.config, **ratios)
-
-
 def _targets(density: Density, target_sqnr: float | None, target_size: int | None) -> dict[str, float]:
     """Return the target that takes the place of a density, or none, or raise `NetworkError` if there are two."""
     given = {"target_sqnr": target_sqnr, "target_size": target_size}
@@ -272,7 +201,3 @@ def _named(layers: Sequence[Dense]) -> list[Dense]:
         layer if layer.name else Dense(layer.weight, layer.bias, layer.activation, f"layer{i}")
         for i, layer in enumerate(layers)
     ]
-
-
-def _peak(activations: NDArray[np.float32]) -> float:
-    return max(float(activations.max()), -float(activations.min()))

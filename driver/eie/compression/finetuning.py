@@ -74,6 +74,9 @@ def shared_weights(module: torch.nn.Module, model: Model | GraphModel) -> Iterat
     wanted = [(layer.rows, layer.columns) for layer in model.layers]
     if shapes != wanted:
         raise NetworkError(f"the module has layers of shapes {shapes}, the model has {wanted}; they must agree")
+    double = [layer.name for layer in model.layers if layer.second is not None]
+    if double:
+        raise NetworkError(f"layer {double[0]!r} has two terms; only layers of one can be fine-tuned: use terms=1")
     for (name, held), layer in zip(found, model.layers, strict=True):
         _hold(name, held, layer)
     try:

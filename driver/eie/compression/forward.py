@@ -40,14 +40,13 @@ def forward_shared(
     return _finish_float(_product(x, dense_codes.shape, lambda rows: values[dense_codes[rows]]), bias, relu)
 
 
-def forward_integer(a: NDArray[np.int16], dense_codes: NDArray[np.uint8], layer: Layer) -> NDArray[np.int16]:
+def forward_integer(a: NDArray[np.int16], weights: NDArray[np.int32], layer: Layer) -> NDArray[np.int16]:
     """Compute a compressed layer, equal to `reference_layer`: int16, shape (B, C) -> int16, shape (B, R).
 
-    A float64 holds every integer up to 2**53, and no partial sum of the 48-bit accumulator exceeds 2**47, so the
-    products of float64 matrices are exact in any order.
+    The weights are `Layer.dense_integers`. A float64 holds every integer up to 2**53, and no partial sum of the 48-bit
+    accumulator exceeds 2**47, so the products of float64 matrices are exact in any order.
     """
-    values = layer.codebook.astype(np.float64)
-    sums = _product(a.astype(np.float64), dense_codes.shape, lambda rows: values[dense_codes[rows]])
+    sums = _product(a.astype(np.float64), weights.shape, lambda rows: weights[rows].astype(np.float64))
     return layer.finish(sums.astype(np.int64) + layer.bias)
 
 

@@ -20,6 +20,7 @@ from eie.compression.least_squares import least_squares
 from eie.compression.recipe import Recipe
 from eie.compression.report import CompressionReport, LayerReport, layer_report, sqnr_db
 from eie.compression.scaling import fraction_bits
+from eie.compression.terms import given_terms
 from eie.compression.warning import USEFUL_DB
 from eie.contract.config import ArrayConfig
 from eie.errors import AccuracyWarning, NetworkError
@@ -144,6 +145,7 @@ class _Job:
         compact = [_compact(matrix) for linear in nodes.values() for matrix in linear.matrices]
         names = [name for linear in nodes.values() for name in linear.names]
         self.counts = dict(zip(names, given_counts(compact, density, recipe.allocation, names), strict=True))
+        self.terms = dict(zip(names, given_terms(recipe.terms, names), strict=True))
         self.places = {name: i for i, name in enumerate(names)}
 
     def record(self, node: Node, values: list[Array | None]) -> list[Array] | None:
@@ -208,14 +210,14 @@ class _Job:
         tell("prune")
         weight = np.asarray(matrix.weight, np.float32)
         bias = None if matrix.bias is None else np.asarray(matrix.bias, np.float32)
-        count = self.counts[name]
-        few = weight.shape[1] > COMPENSATED_COLUMNS or is_exact(weight, count)
+        count, terms = self.counts[name], self.terms[name]
+        few = weight.shape[1] > COMPENSATED_COLUMNS or is_exact(weight, count, terms)
         if few or self.recipe.method != "compensated":
-            return by_magnitude(Dense(weight, bias, name=name), count, self.recipe.sharing, tell)
+            return by_magnitude(Dense(weight, bias, name=name), count, self.recipe.sharing, tell, terms)
         before, inputs = given.samples()[0], seen.samples()[0]
         inputs = before if np.array_equal(before, inputs) else inputs
         task = least_squares(weight, bias, before, inputs, np.ones(len(weight)))
-        return compensate(task, weight, count, self.recipe.sharing, self.recipe.effort, tell)
+        return compensate(task, weight, count, self.recipe.sharing, self.recipe.effort, tell, terms)
 
     def _report(self, product: ArrayProduct, i: int, key: str, matrix: Matrix, seen: _Recorder) -> LayerReport:
         (layer,) = product.model.layers
@@ -264,12 +266,12 @@ class _FastProduct(Product):
 
     def __init__(self, product: ArrayProduct) -> None:
         self.product = product
-        self.codes = [layer.dense_codes() for layer in product.model.layers]
+        self.weights = [layer.dense_integers() for layer in product.model.layers]
 
     def __call__(self, vectors: Array) -> Array:
         integers = self.product.to_integers(vectors)
-        for layer, codes in zip(self.product.model.layers, self.codes, strict=True):
-            integers = forward_integer(integers, codes, layer)
+        for layer, weights in zip(self.product.model.layers, self.weights, strict=True):
+            integers = forward_integer(integers, weights, layer)
         return self.product.to_floats(integers)
 
 

@@ -9,23 +9,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eie.compression.allocation import Density
+from eie.compression.codebooks import codes_of_terms, holds, share_among
 from eie.compression.compensation import Compensated
 from eie.compression.pruning import keep_count
 from eie.compression.report import sqnr_db
 from eie.compression.scaling import choose_scales
-from eie.compression.sharing import SHARED_VALUES, share
 from eie.network.dense import Dense
 from eie.network.model import Layer
+from eie.network.term import Term
 
 
 def fixed_point(chosen: Compensated, relu: bool, input_fraction_bits: int, output_peak: float, name: str) -> Layer:
     """Return the layer whose weights, shared values and biases were chosen, in fixed point."""
     rows, columns = np.nonzero(chosen.codes)
     codes, bias = chosen.codes[rows, columns], chosen.shared_bias
-    scales = choose_scales(chosen.centroids, codes, rows.astype(np.int32), bias, input_fraction_bits, output_peak, name)
+    scales = choose_scales(chosen.codebooks, codes, rows.astype(np.int32), bias, input_fraction_bits, output_peak, name)
+    stored = [scales.codebook(codebook) for codebook in chosen.codebooks]
+    parts = codes_of_terms(chosen.codes, len(stored))
     return Layer.from_dense_codes(
-        chosen.codes,
-        scales.codebook(chosen.centroids),
+        parts[0],
+        stored[0],
         scales.bias(bias),
         scales.shift,
         relu,
@@ -33,30 +36,32 @@ def fixed_point(chosen: Compensated, relu: bool, input_fraction_bits: int, outpu
         output_fraction_bits=scales.output_fraction_bits,
         weight_fraction_bits=scales.weight_fraction_bits,
         name=name,
+        second=Term.from_dense_codes(parts[1], stored[1]) if len(parts) > 1 and parts[1].any() else None,
     )
 
 
-def is_exact(weight: NDArray[np.float32], count: int | None) -> bool:
-    """Tell whether a layer loses nothing: all its weights stay, and a codebook holds their values."""
+def is_exact(weight: NDArray[np.float32], count: int | None, terms: int = 1) -> bool:
+    """Tell whether a layer loses nothing: all its weights stay, and so many codebooks hold their values."""
     kept = weight[weight != 0]
-    return (count is None or count >= len(kept)) and len(np.unique(kept)) <= SHARED_VALUES
+    return (count is None or count >= len(kept)) and holds(kept, terms)
 
 
-def by_magnitude(dense: Dense, count: int | None, sharing: str, tell: Callable[[str], None]) -> Compensated:
+def by_magnitude(
+    dense: Dense, count: int | None, sharing: str, tell: Callable[[str], None], terms: int = 1
+) -> Compensated:
     """Keep the largest weights as they are, and share values among them."""
     mask = dense.weight != 0 if count is None else keep_count([dense.weight], count)[0]
     tell("share")
     codes = np.zeros(mask.shape, np.uint8)
-    centroids, codes[mask] = share(dense.weight[mask], sharing)
+    codebooks, codes[mask] = share_among(dense.weight[mask], sharing, terms)
     bias = np.zeros(len(mask), np.float32) if dense.bias is None else dense.bias
-    return Compensated(dense.weight, bias, mask, codes, centroids, bias)
+    return Compensated(dense.weight, bias, mask, codes, codebooks, bias)
 
 
 def weight_sqnr(chosen: Compensated, layer: Layer) -> float | None:
     """Absent weights are exact, so only the stored ones count."""
     values = chosen.weight[chosen.mask]
-    stored = np.ldexp(layer.codebook.astype(np.float64), -layer.weight_fraction_bits)[chosen.codes[chosen.mask]]
-    return sqnr_db(values, stored)
+    return sqnr_db(values, layer.dense_weights()[chosen.mask])
 
 
 def plain_density(density: Density) -> Any:

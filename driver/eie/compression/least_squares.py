@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from eie.compression.codebooks import codes_of_terms, selection, values_of
 from eie.compression.hessian import Hessian, hessian
 
 _BLOCK = 1 << 22
@@ -59,39 +60,44 @@ class LeastSquares:
             self.weight[rows], self.hessian, self.importance[rows], self.allowed[rows], self.inputs, self.bias[rows]
         )
 
-    def refit(self, codes: NDArray[np.uint8], centroids: NDArray[np.float64], rows: int = 1 << 30) -> NDArray:
-        """Return the shared values that are best for given codes, from so many rows evenly spread.
+    def refit(self, codes: NDArray[np.uint8], codebooks: NDArray[np.float64], rows: int = 1 << 30) -> NDArray:
+        """Return the codebooks, shape (terms, 16), that are best for given codes, from so many rows evenly spread.
 
         Values that nothing uses, or that the inputs do not tell apart, stay as they are.
         """
         chosen = np.unique(np.linspace(0, len(codes) - 1, min(rows, len(codes))).astype(np.intp))
-        used = np.unique(codes)
-        used = used[used > 0]
+        entries = [
+            (term, int(entry))
+            for term, part in enumerate(codes_of_terms(codes, len(codebooks)))
+            for entry in np.unique(part[part > 0])
+        ]
+        if not entries:
+            return codebooks
+        values, count = values_of(codebooks), len(entries)
+        selected = selection(len(codebooks))[:, [term * len(codebooks[0]) + entry for term, entry in entries]]
         # In units that float32 holds the squares of, whatever those of the network.
         unit = float(np.sqrt(self.hessian.matrix.diagonal().mean()))
         centred, scale = self._centred() / np.float32(unit), np.sqrt(self.importance / self.importance.max())
-        normal, right = np.zeros((len(used), len(used))), np.zeros(len(used))
+        normal, right = np.zeros((count, count)), np.zeros(count)
         damping = self.hessian.damping / unit**2 * len(centred)
-        step = max(1, _BLOCK // (len(centred) * max(1, len(used))))
+        step = max(1, _BLOCK // (len(centred) * count))
         for start in range(0, len(chosen), step):
             block = chosen[start : start + step]
-            old = centroids[codes[block]]
-            error = (self.weight[block] - old).astype(np.float32) @ centred.T
-            error *= scale[block, None].astype(np.float32)
-            parts = np.empty((len(used), error.size), np.float32)
-            for i, code in enumerate(used):
-                product = (codes[block] == code).astype(np.float32) @ centred.T
-                parts[i] = (product * scale[block, None].astype(np.float32)).ravel()
+            off = self.weight[block] - values[codes[block]]
+            factor = scale[block, None].astype(np.float32)
+            error = (off.astype(np.float32) @ centred.T) * factor
+            parts = np.empty((count, error.size), np.float32)
+            of_terms = codes_of_terms(codes[block], len(codebooks))
+            for i, (term, entry) in enumerate(entries):
+                parts[i] = (((of_terms[term] == entry).astype(np.float32) @ centred.T) * factor).ravel()
             normal += self.hessian.trust * (parts @ parts.T)
             right += self.hessian.trust * (parts @ error.ravel())
-            for i, code in enumerate(used):
-                member = (codes[block] == code) * (damping * scale[block, None] ** 2)
-                normal[i, i] += member.sum()
-                right[i] += float(np.vdot(member, self.weight[block] - centroids[code]))
-        if not len(used):
-            return centroids
-        moved = centroids.copy()
-        moved[used] += np.linalg.lstsq(normal, right, rcond=1e-12)[0]
+            damped = np.broadcast_to(damping * scale[block, None] ** 2, off.shape).ravel()
+            at = codes[block].ravel()
+            normal += selected.T @ (np.bincount(at, damped, len(values))[:, None] * selected)
+            right += selected.T @ np.bincount(at, damped * off.ravel(), len(values))
+        moved = codebooks.copy()
+        moved[tuple(np.transpose(entries))] += np.linalg.lstsq(normal, right, rcond=1e-12)[0]
         return moved
 
     def _centred(self) -> NDArray[np.float32]:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from eie.compression.codebooks import values_of
 from eie.compression.hessian import inverse_factor
 from eie.compression.least_squares import LeastSquares
 
@@ -77,24 +78,24 @@ def prune_rows(task: LeastSquares, keep: int, step: float = STEP) -> Iterator[tu
 
 
 def share_rows(
-    task: LeastSquares, rows: list[Row], centroids: NDArray[np.float64]
+    task: LeastSquares, rows: list[Row], codebooks: NDArray[np.float64]
 ) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
-    """Give every weight of the rows one of the shared values, and return codes, shape (R, C), and the values.
+    """Give every weight of the rows one of the shared values, and return codes, shape (R, C), and the codebooks.
 
     A row's weights are fixed in turn, those first that matter most, and what is not yet fixed makes up for it.
     Then values are refitted for the codes, and codes changed one at a time where that helps, in turn.
     """
     codes = np.zeros(task.weight.shape, np.uint8)
-    importance = task.hessian.matrix.diagonal()
+    importance, centroids = task.hessian.matrix.diagonal(), values_of(codebooks)
     for r, row in enumerate(rows):
         order = np.argsort(-importance[row.columns], kind="stable")
         factor = np.linalg.cholesky(row.inverse[np.ix_(order, order)]).T if len(order) else row.inverse
         codes[r, row.columns[order]] = _fix_in_turn(row.values[order], factor.astype(np.float64, copy=False), centroids)
     for _ in range(_PASSES):
-        centroids = task.refit(codes, centroids)
-        if not _improve(task, codes, centroids):
+        codebooks = task.refit(codes, codebooks)
+        if not _improve(task, codes, values_of(codebooks)):
             break
-    return codes, centroids
+    return codes, codebooks
 
 
 def _allowed_rows(task: LeastSquares) -> tuple[list[Row], NDArray[np.float64], float]:

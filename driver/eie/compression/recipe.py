@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from eie.compression.allocation import ALLOCATIONS, Density, is_number
 from eie.compression.compensation import EFFORTS
+from eie.compression.terms import Terms, plain_terms
 from eie.errors import NetworkError
 
 METHODS = ("compensated", "magnitude")
+
+DEFAULT_DENSITY = 0.09
 
 
 @dataclass(frozen=True)
@@ -21,6 +25,7 @@ class Recipe:
     allocation: str
     effort: str
     sharing: str
+    terms: Any
     headroom: float
 
     @classmethod
@@ -32,6 +37,7 @@ class Recipe:
         allocation: str | None,
         effort: str,
         sharing: str,
+        terms: Terms,
         headroom: float,
     ) -> Recipe:
         """Check what a caller asks for, and fill in the defaults."""
@@ -51,4 +57,6 @@ class Recipe:
             raise NetworkError('method="compensated" needs calibration inputs: what is pruned is made up for on them')
         if allocation == "loss" and (method != "compensated" or not is_number(density)):
             raise NetworkError('allocation="loss" takes one density for the network, and method="compensated"')
-        return cls(method, allocation, effort, sharing, float(headroom))
+        if terms == "loss" and method != "compensated":
+            raise NetworkError('terms="loss" needs method="compensated", and calibration inputs to measure the loss on')
+        return cls(method, allocation, effort, sharing, plain_terms(terms), float(headroom))

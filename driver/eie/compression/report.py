@@ -27,7 +27,7 @@ class LayerReport:
     name : str
     rows, columns : int
     nonzeros : int
-        Stored weights.
+        Stored codes, of all terms.
     code_bits, index_bits : int
         Bits of an entry's code and relative index.
     padding_entries : int
@@ -53,6 +53,10 @@ class LayerReport:
         Integers against the float network with shared weights: the part that the fixed-point scales cause.
     pruned_sqnr_db : float, optional
         Integers against the pruned float network: sharing and fixed point together.
+    terms : int
+        Codes that a weight may be the sum of, 1 or 2.
+    kept : int, optional
+        Weights with a code; None, as in files of earlier releases, if every code is one.
     """
 
     name: str
@@ -75,11 +79,18 @@ class LayerReport:
     sharing_sqnr_db: float | None = None
     fixed_point_sqnr_db: float | None = None
     pruned_sqnr_db: float | None = None
+    terms: int = 1
+    kept: int | None = None
+
+    @property
+    def weights(self) -> int:
+        """Weights with a code."""
+        return self.nonzeros if self.kept is None else self.kept
 
     @property
     def density(self) -> float:
-        """Stored weights over rows times columns."""
-        return self.nonzeros / (self.rows * self.columns)
+        """Weights kept over rows times columns."""
+        return self.weights / (self.rows * self.columns)
 
     @property
     def padding(self) -> float:
@@ -138,7 +149,7 @@ class CompressionReport:
         padding = sum(row.padding_entries for row in self.layers)
         before = sum(row.float_bytes for row in self.layers)
         after = sum(row.compressed_bytes for row in self.layers)
-        kept = stored / sum(row.rows * row.columns for row in self.layers)
+        kept = sum(row.weights for row in self.layers) / sum(row.rows * row.columns for row in self.layers)
         padded = padding / max(1, stored + padding)
         pointers = sum(row.pointer_bytes for row in self.layers)
         sizes = (_bytes(before), _bytes(after), f"{before / after:.1f}", _bytes(pointers))
@@ -188,8 +199,9 @@ _RATIOS = (*_SHOWN, "pruned_sqnr_db")
 
 def layer_report(layer: Layer, config: ArrayConfig, **ratios: float | None) -> LayerReport:
     """Return the figures of one layer; `ratios` are those in dB."""
-    padding = sum(tile.tiles[0].encoded.padding for tile in tile_model(Model([layer]), config).row_tiles[0])
-    bits = (layer.nonzeros + padding) * config.entry_bits + CODEBOOK_SIZE * WEIGHT_BITS + layer.rows * BIAS_BITS
+    padding = sum(row_tile.padding for row_tile in tile_model(Model([layer]), config).row_tiles[0])
+    terms = len(layer.terms)
+    bits = (layer.nonzeros + padding) * config.entry_bits + terms * CODEBOOK_SIZE * WEIGHT_BITS + layer.rows * BIAS_BITS
     return LayerReport(
         name=layer.name,
         rows=layer.rows,
@@ -200,11 +212,13 @@ def layer_report(layer: Layer, config: ArrayConfig, **ratios: float | None) -> L
         padding_entries=padding,
         float_bytes=(layer.rows * layer.columns + layer.rows) * _FLOAT_BYTES,
         compressed_bytes=-(-bits // 8),
-        pointer_bytes=-(-(layer.columns + 1) * config.num_pes * config.pointer_bits // 8),
+        pointer_bytes=-(-terms * (layer.columns + 1) * config.num_pes * config.pointer_bits // 8),
         input_fraction_bits=layer.input_fraction_bits,
         weight_fraction_bits=layer.weight_fraction_bits,
         output_fraction_bits=layer.output_fraction_bits,
         shift=layer.shift,
+        terms=terms,
+        kept=layer.kept,
         **ratios,
     )
 
@@ -229,7 +243,7 @@ def _cells(row: LayerReport) -> tuple[str, ...]:
         row.name,
         f"{row.rows} x {row.columns}",
         f"{row.density:.2%}",
-        f"{row.code_bits}+{row.index_bits}",
+        f"{f'{row.terms} x ' if row.terms > 1 else ''}{row.code_bits}+{row.index_bits}",
         f"{row.padding:.2%}",
         _bytes(row.float_bytes),
         _bytes(row.compressed_bytes),

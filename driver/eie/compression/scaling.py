@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from eie.compression.codebooks import values_of
 from eie.contract.config import ACCUMULATOR_BITS, BIAS_BITS, SHIFT_LIMIT
 from eie.contract.fixed_point import ACTIVATION_MAX, ACTIVATION_MIN
 from eie.errors import LayerError
@@ -64,7 +65,7 @@ def activation_fraction_bits(peak: float) -> int:
 
 
 def choose_scales(
-    centroids: NDArray[np.float64],
+    codebooks: NDArray[np.float64],
     codes: NDArray[np.uint8],
     row_indices: NDArray[np.int32],
     bias: NDArray[np.float32],
@@ -79,9 +80,9 @@ def choose_scales(
 
     Parameters
     ----------
-    centroids : ndarray, shape (16,), float64
+    codebooks : ndarray, shape (16,) or (terms, 16), float64
     codes, row_indices : ndarray, shape (nnz,)
-        The layer's stored weights.
+        The layer's weights; see `eie.compression.codebooks`.
     bias : ndarray, shape (R,), float32
     input_fraction_bits : int
     output_peak : float
@@ -94,21 +95,22 @@ def choose_scales(
     LayerError
         If so few weight bits are left that every shared weight would become 0.
     """
-    weight_peak = float(np.abs(centroids).max())
+    codebooks = np.atleast_2d(codebooks)
+    weight_peak = float(np.abs(codebooks).max())
     bias_peak = float(np.abs(bias).max(initial=0))
     output_bits = activation_fraction_bits(output_peak)
     weight_bits = fraction_bits(weight_peak, WEIGHT_MAX) if weight_peak else output_bits - input_fraction_bits
     weight_bits = min(weight_bits, SHIFT_LIMIT + output_bits - input_fraction_bits)
     if bias_peak:
         weight_bits = min(weight_bits, fraction_bits(bias_peak, _BIAS_MAX) - input_fraction_bits)
-    heaviest = _heaviest_row(centroids, codes, row_indices)
+    heaviest = _heaviest_row(codebooks, codes, row_indices)
     while True:
         bits = input_fraction_bits + weight_bits
         scales = Scales(input_fraction_bits, min(output_bits, bits), weight_bits)
         if _accumulator_limit(scales, *heaviest, bias_peak) <= _ACCUMULATOR_MAX:
             break
         weight_bits -= 1
-    if weight_peak and not scales.codebook(centroids).any():
+    if weight_peak and not scales.codebook(codebooks).any():
         raise LayerError(
             f"layer {name!r}: with inputs of {input_fraction_bits} fraction bits, a bias of {bias_peak:.3g} in "
             f"{BIAS_BITS} bits leaves {weight_bits} fraction bits for weights up to {weight_peak:.3g}: all would be 0; "
@@ -118,13 +120,13 @@ def choose_scales(
 
 
 def _heaviest_row(
-    centroids: NDArray[np.float64], codes: NDArray[np.uint8], row_indices: NDArray[np.int32]
+    codebooks: NDArray[np.float64], codes: NDArray[np.uint8], row_indices: NDArray[np.int32]
 ) -> tuple[float, int]:
-    """Return the largest sum of magnitudes and the largest number of stored weights of any row."""
+    """Return the largest sum of magnitudes and the largest number of stored codes of any row."""
     if len(codes) == 0:
         return 0.0, 0
-    sums = np.bincount(row_indices, weights=np.abs(centroids)[codes])
-    return float(sums.max()), int(np.bincount(row_indices).max())
+    sums = np.bincount(row_indices, weights=values_of(np.abs(codebooks))[codes])
+    return float(sums.max()), len(codebooks) * int(np.bincount(row_indices).max())
 
 
 def _accumulator_limit(scales: Scales, magnitude: float, stored: int, bias_peak: float) -> float:

@@ -12,6 +12,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from eie.compression.codebooks import values_of
 from eie.compression.hessian import inverse_factor
 from eie.compression.least_squares import LeastSquares
 
@@ -42,34 +43,33 @@ class Sweep:
         they cost when their turn comes.
         """
         quota = self._quota(keep)
-        weight = self.task.weight[:, self.order]
-        allowed = self.task.allowed[:, self.order]
+        weight, allowed = self._columns(self.task.weight), self._columns(self.task.allowed)
         mask = np.zeros(weight.shape, bool)
-        scale = self.task.importance[:, None]
         for block, left in quota:
-            score = np.where(allowed[:, block], scale * (weight[:, block] / self.factor.diagonal()[block]) ** 2, -1.0)
-            _keep_best(score, left, mask[:, block])
-            self._take(weight, block, lambda j, column: np.where(mask[:, j], column, 0.0))
+            cost = weight[block] / self.factor.diagonal()[block, None]
+            score = np.where(allowed[block], self.task.importance * cost**2, -1.0)
+            _keep_best(score, left, mask[block])
+            self._take(weight, block, lambda j, column: np.where(mask[j], column, 0.0))
         return self._restore(weight), self._restore(mask)
 
     def share(
-        self, mask: NDArray[np.bool_], centroids: NDArray[np.float64]
+        self, mask: NDArray[np.bool_], codebooks: NDArray[np.float64]
     ) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
-        """Give the weights of a mask shared values in turn; return codes, shape (R, C), and the values, refitted."""
-        mask = mask[:, self.order]
-        weight = self.task.weight[:, self.order]
+        """Give the weights of a mask shared values in turn; return codes, shape (R, C), and codebooks, refitted."""
+        centroids = values_of(codebooks)
+        mask, weight = self._columns(mask), self._columns(self.task.weight)
         codes = np.zeros(weight.shape, np.uint8)
         ascending = (np.argsort(centroids[1:], kind="stable") + 1).astype(np.uint8)
         middle = (centroids[ascending[1:]] + centroids[ascending[:-1]]) / 2
 
         def fix(j: int, column: NDArray[np.float64]) -> NDArray[np.float64]:
-            codes[:, j] = np.where(mask[:, j], ascending[np.searchsorted(middle, column)], 0)
-            return centroids[codes[:, j]]
+            codes[j] = np.where(mask[j], ascending[np.searchsorted(middle, column)], 0)
+            return centroids[codes[j]]
 
-        for start in range(0, weight.shape[1], _BLOCK):
-            self._take(weight, slice(start, min(start + _BLOCK, weight.shape[1])), fix)
+        for start in range(0, len(weight), _BLOCK):
+            self._take(weight, slice(start, min(start + _BLOCK, len(weight))), fix)
         codes = self._restore(codes)
-        return codes, self.task.refit(codes, centroids, _REFIT_ROWS)
+        return codes, self.task.refit(codes, codebooks, _REFIT_ROWS)
 
     def _quota(self, keep: int) -> list[tuple[slice, int]]:
         """Return the blocks of columns, and how many weights each keeps."""
@@ -92,19 +92,23 @@ class Sweep:
     ) -> None:
         """Fix a block's columns in turn, each to what `fix` makes of it, and move those after them."""
         factor = self.factor[block, block]
-        errors = np.empty((len(weight), block.stop - block.start))
-        for j in range(block.stop - block.start):
-            column = weight[:, block.start + j]
+        errors = np.empty((block.stop - block.start, weight.shape[1]))
+        for j in range(len(errors)):
+            column = weight[block.start + j]
+            column -= factor[:j, j] @ errors[:j]
             fixed = fix(block.start + j, column)
-            errors[:, j] = (column - fixed) / factor[j, j]
-            weight[:, block.start + j : block.stop] -= errors[:, j, None] * factor[j, j:]
-            weight[:, block.start + j] = fixed
-        weight[:, block.stop :] -= errors @ self.factor[block, block.stop :]
+            errors[j] = (column - fixed) / factor[j, j]
+            column[:] = fixed
+        weight[block.stop :] -= self.factor[block, block.stop :].T @ errors
+
+    def _columns(self, matrix: NDArray) -> NDArray:
+        """Return the columns in the order in which they are taken, shape (C, R), each in one piece of memory."""
+        return np.ascontiguousarray(matrix.T[self.order])
 
     def _restore(self, columns: NDArray) -> NDArray:
-        """Return columns to the layer's own order."""
-        restored = np.empty_like(columns)
-        restored[:, self.order] = columns
+        """Return columns to the layer's own order, shape (R, C)."""
+        restored = np.empty(columns.shape[::-1], columns.dtype)
+        restored[:, self.order] = columns.T
         return restored
 
 
@@ -116,5 +120,5 @@ def _keep_best(score: NDArray[np.floating], keep: int, mask: NDArray[np.bool_]) 
     threshold = np.partition(score, score.size - keep, axis=None)[score.size - keep]
     mask[:] = score > threshold
     missing = keep - int(np.count_nonzero(mask))
-    row, column = np.nonzero(score == threshold)
-    mask[row[:missing], column[:missing]] = True
+    tied = np.nonzero(score == threshold)
+    mask[tuple(index[:missing] for index in tied)] = True

@@ -62,9 +62,8 @@ class Trace:
 
     def finish(self, layer: Layer, chosen: Compensated) -> dict[str, float | None]:
         """Move the rest behind it, and return the ratios of signal to error of the report."""
-        codes = layer.dense_codes()
-        self.shared = forward_shared(self.shared, codes, chosen.centroids, chosen.shared_bias, layer.relu)
-        self.integer = forward_integer(self.integer, codes, layer)
+        self.shared = forward_shared(self.shared, chosen.codes, chosen.centroids, chosen.shared_bias, layer.relu)
+        self.integer = forward_integer(self.integer, layer.dense_integers(), layer)
         self.fraction_bits = layer.output_fraction_bits
         outputs = dequantise(self.integer[self.measured], self.fraction_bits)
         given, pruned = self.given[self.measured], self.pruned[self.measured]

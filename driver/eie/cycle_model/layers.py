@@ -183,7 +183,7 @@ def _layer_cycles(
         name=layer.name,
         cycles=cycles,
         broadcasts=broadcasts,
-        useful=int(np.count_nonzero(activations, axis=0) @ np.diff(layer.column_starts)),
+        useful=sum(int(np.count_nonzero(activations, axis=0) @ np.diff(term.column_starts)) for term in layer.terms),
         work=work,
         padding=padding,
         starved=cycles - work - padding,

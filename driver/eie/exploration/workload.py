@@ -117,7 +117,10 @@ def _digest(model: Model, activations: NDArray[np.int16]) -> str:
         if layer.scaling:
             digest.update(f"{layer.scaling.pre_shift} {layer.scaling.low} {layer.scaling.high};".encode())
             digest.update(layer.scaling.scale.tobytes())
-        for array in (layer.column_starts, layer.row_indices, layer.codes, layer.codebook, layer.bias):
+        arrays: list[NDArray[Any]] = [layer.bias]
+        for term in layer.terms:
+            arrays += [term.column_starts, term.row_indices, term.codes, term.codebook]
+        for array in arrays:
             digest.update(f"{array.dtype.str} {array.shape};".encode() + np.ascontiguousarray(array).tobytes())
     digest.update(f"{activations.shape};".encode() + np.ascontiguousarray(activations).tobytes())
     return digest.hexdigest()[:16]

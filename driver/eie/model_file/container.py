@@ -23,9 +23,9 @@ from eie.network.model import Model
 
 ENDING = ".eie"
 MAGIC = b"\x89EIE"
-VERSION = 3
+VERSION = 4
 """Newest version. A chain of layers is written as version 1, which any release reads; a graph needs version 2,
-layers with row scales version 3."""
+layers with row scales version 3, layers of two terms version 4."""
 _PREFIX = struct.Struct("<4sBII")
 """Magic, version, CRC-32 of the body, bytes of the body."""
 
@@ -221,6 +221,8 @@ def _read_header(body: Reader, version: int) -> tuple[str, dict[str, Any], list[
 
 
 def _version(model: Model | GraphModel) -> int:
+    if any(layer.second for layer in model.layers):
+        return 4
     if any(layer.scaling for layer in model.layers):
         return 3
     return 2 if isinstance(model, GraphModel) else 1

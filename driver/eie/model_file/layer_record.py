@@ -26,6 +26,7 @@ from eie.model_file.sections import (
 )
 from eie.network.limits import ACTIVATION_FRACTION_BITS, LINES_LIMIT, NONZEROS_LIMIT, WEIGHT_FRACTION_BITS
 from eie.network.model import Layer
+from eie.network.term import Term
 
 _LINE_BITS = LINES_LIMIT.bit_length()
 _BLOCK = 1 << 16
@@ -50,6 +51,8 @@ _LIMITS = {
 _SECTIONS = ("empty", "positions", "codes", "codebook", "bias")
 SCALING = "scaling"
 """A section of format version 3: empty, or the row scales and the range of the outputs."""
+SECOND = "second"
+"""A section of format version 4: empty, or the second term as the record, of version 1, of a layer without biases."""
 
 
 @dataclass
@@ -84,9 +87,8 @@ class LayerRecord:
             scans.append((1, side))
         layouts = (cls._lay_out(layer, *scan, 0, True) for scan in scans)
         best = min(layouts, key=lambda record: len(record.sections["empty"]) + len(record.sections["positions"]))
-        return min(
-            best, cls._lay_out(layer, best.by_row, best.width, 1, True), key=lambda record: len(record.to_bytes())
-        )
+        informed = cls._lay_out(layer, best.by_row, best.width, 1, True)
+        return min(best, informed, key=lambda record: len(record.to_bytes()))
 
     @classmethod
     def _lay_out(cls, layer: Layer, by_row: int, width: int, informed: int, huffman: bool) -> LayerRecord:
@@ -97,7 +99,7 @@ class LayerRecord:
             name=layer.name,
             rows=layer.rows,
             columns=layer.columns,
-            nonzeros=layer.nonzeros,
+            nonzeros=len(layer.codes),
             shift=layer.shift,
             relu=int(layer.relu),
             input_fraction_bits=layer.input_fraction_bits,
@@ -115,6 +117,7 @@ class LayerRecord:
                 .tobytes(),
                 "bias": encode_bias(layer.bias, huffman),
                 SCALING: encode_scaling(layer.scaling),
+                SECOND: b"" if layer.second is None else _encode_term(layer, huffman),
             },
         )
 
@@ -171,7 +174,19 @@ class LayerRecord:
             weight_fraction_bits=self.weight_fraction_bits,
             name=self.name,
             scaling=decode_scaling(self.sections.get(SCALING, b""), self.rows),
+            second=self._second(),
         )
+
+    def _second(self) -> Term | None:
+        data = self.sections.get(SECOND, b"")
+        if not len(data):
+            return None
+        record = LayerRecord.parse(data)
+        if (record.rows, record.columns) != (self.rows, self.columns):
+            raise ModelFileError(
+                f"layer {self.name!r}: its second term has {record.rows} rows and {record.columns} columns"
+            )
+        return record.decode().terms[0]
 
     def _by_column(
         self, positions: Positions, kept: Positions, codes: NDArray[np.uint8]
@@ -200,7 +215,16 @@ class LayerRecord:
 
 
 def _sections(version: int) -> tuple[str, ...]:
-    return _SECTIONS if version < 3 else (*_SECTIONS, SCALING)
+    return (*_SECTIONS, SCALING, SECOND)[: len(_SECTIONS) + max(0, version - 2)]
+
+
+def _encode_term(layer: Layer, huffman: bool) -> bytes:
+    """Encode a layer's second term."""
+    term = layer.second
+    assert term is not None
+    parts = (term.column_starts, term.row_indices, term.codes, term.codebook)
+    alone = Layer(layer.rows, layer.columns, *parts, np.zeros(layer.rows, np.int64), 0, False)
+    return LayerRecord.encode(alone, huffman).to_bytes()
 
 
 def _scan(layer: Layer, by_row: int, width: int) -> tuple[Positions, Positions, Positions]:

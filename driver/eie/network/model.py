@@ -10,8 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from eie.arguments import real_array, require_type, whole_number
-from eie.contract.config import CODEBOOK_SIZE
+from eie.arguments import require_type, whole_number
 from eie.contract.fixed_point import finish
 from eie.errors import LayerError
 from eie.network.dense import Dense as Dense
@@ -19,6 +18,7 @@ from eie.network.layer_check import accumulator_bound as accumulator_bound
 from eie.network.layer_check import check_layer
 from eie.network.limits import ALL_LINES_LIMIT, LAYERS_LIMIT, check_name, metadata_text
 from eie.network.scaling import Scaling
+from eie.network.term import Term, frozen_integers
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -44,6 +44,8 @@ class Layer:
     relu : bool
     scaling : Scaling, optional
         A scale for each row, and the range of the outputs; by default, outputs are the sums shifted.
+    second : Term, optional
+        Weights of the same shape that are added to those above, in the same scale, from a codebook of their own.
     input_fraction_bits, output_fraction_bits, weight_fraction_bits : int
         A stored integer i stands for i / 2**fraction_bits.
     name : str
@@ -69,6 +71,7 @@ class Layer:
     weight_fraction_bits: int = 0
     name: str = ""
     scaling: Scaling | None = None
+    second: Term | None = None
 
     def __post_init__(self) -> None:
         check_name(self.name, "name of a layer")
@@ -79,14 +82,8 @@ class Layer:
             raise LayerError(f"layer {self.name!r}: relu is {self.relu!r}; it must be True or False")
         object.__setattr__(self, "relu", bool(self.relu))
         for name, dtype in _ARRAYS.items():
-            array = np.asarray(getattr(self, name))
-            if array.dtype.kind not in "iu":
-                raise LayerError(f"layer {self.name!r}: {name} is {array.dtype}; it must hold integers")
-            converted = array.astype(dtype)
-            if array.dtype != dtype and not np.array_equal(converted, array):
-                raise LayerError(f"layer {self.name!r}: {name} has values outside {np.dtype(dtype)}")
-            converted.flags.writeable = False
-            object.__setattr__(self, name, converted)
+            what = f"layer {self.name!r}: {name}"
+            object.__setattr__(self, name, frozen_integers(getattr(self, name), dtype, what))
         check_layer(self)
 
     @classmethod
@@ -100,24 +97,15 @@ class Layer:
         **scales: Any,
     ) -> Layer:
         """Return a layer from codes, shape (R, C), uint8 0 to 15; ``scales`` are the other fields."""
-        given = real_array(dense_codes, "dense_codes", LayerError)
-        if given.ndim != 2:
-            raise LayerError(f"dense_codes has shape {given.shape}; it must be (rows, columns)")
-        dense = given.astype(np.uint8)
-        if not np.array_equal(dense, given):
-            raise LayerError(f"dense_codes has values other than 0 to {CODEBOOK_SIZE - 1}")
-        rows, columns = dense.shape
-        by_column = np.ascontiguousarray(dense.T)
-        flat = np.flatnonzero(by_column)
-        starts = np.zeros(columns + 1, np.intp)
-        np.cumsum(np.count_nonzero(by_column, axis=1), out=starts[1:])
+        term = Term.from_dense_codes(dense_codes, codebook)
+        rows, columns = np.shape(dense_codes)
         return cls(
             rows=rows,
             columns=columns,
-            column_starts=starts,
-            row_indices=(flat % rows).astype(np.int32),
-            codes=by_column.ravel()[flat],
-            codebook=np.asarray(codebook),
+            column_starts=term.column_starts,
+            row_indices=term.row_indices,
+            codes=term.codes,
+            codebook=term.codebook,
             bias=np.zeros(rows, np.int64) if bias is None else np.asarray(bias),
             shift=shift,
             relu=relu,
@@ -142,28 +130,49 @@ class Layer:
         return finish(sums, self.shift, self.relu)
 
     @property
+    def terms(self) -> tuple[Term, ...]:
+        """The matrices that the weights are the sum of: one, or two."""
+        first = Term(self.column_starts, self.row_indices, self.codes, self.codebook)
+        return (first,) if self.second is None else (first, self.second)
+
+    @property
     def nonzeros(self) -> int:
-        """Stored weights."""
-        return len(self.codes)
+        """Stored codes of all terms: the array's work if no input is 0."""
+        return len(self.codes) + (0 if self.second is None else len(self.second.codes))
+
+    @property
+    def kept(self) -> int:
+        """Weights for which a code is stored."""
+        if self.second is None:
+            return len(self.codes)
+        cells = (term.column_indices().astype(np.int64) * self.rows + term.row_indices for term in self.terms)
+        return len(np.unique(np.concatenate(list(cells))))
 
     @property
     def density(self) -> float:
-        """Stored weights over rows times columns."""
-        return self.nonzeros / (self.rows * self.columns)
+        """Weights kept over rows times columns."""
+        return self.kept / (self.rows * self.columns)
 
     def dense_codes(self) -> NDArray[np.uint8]:
-        """Return the codes as a matrix, shape (R, C), uint8; 0 is an absent weight."""
+        """Return the codes of the first term as a matrix, shape (R, C), uint8; 0 is an absent weight."""
         dense = np.zeros((self.rows, self.columns), np.uint8)
         dense[self.row_indices, self.column_indices()] = self.codes
         return dense
 
     def column_indices(self) -> NDArray[np.intp]:
-        """Return the column of every non-zero, shape (nnz,), intp."""
+        """Return the column of every non-zero of the first term, shape (nnz,), intp."""
         return np.repeat(np.arange(self.columns), np.diff(self.column_starts))
+
+    def dense_integers(self, dtype: type = np.int32) -> NDArray[Any]:
+        """Return the weights as the array multiplies with them, shape (R, C), all terms added up."""
+        dense: NDArray[Any] = np.zeros((self.rows, self.columns), dtype)
+        for term in self.terms:
+            dense[term.row_indices, term.column_indices()] += term.weights.astype(dtype)
+        return dense
 
     def dense_weights(self) -> NDArray[np.float64]:
         """Return the weights that the codes stand for, shape (R, C), float64, in the units of the network."""
-        return self.codebook.astype(np.float64)[self.dense_codes()] * 2.0**-self.weight_fraction_bits
+        return self.dense_integers(np.float64) * 2.0**-self.weight_fraction_bits
 
     def to_dense(self) -> Dense:
         """Return the layer in floating point, as training may go on from it."""

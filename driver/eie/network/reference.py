@@ -48,11 +48,12 @@ def reference(model: Model | GraphModel, activations: Any) -> Any:
 def reference_layer(layer: Layer, activations: NDArray[np.int16]) -> NDArray[np.int16]:
     """Compute one layer: int16, shape (B, C) -> int16, shape (B, R)."""
     a = activations.astype(np.int64)
-    weights = layer.codebook.astype(np.int64)[layer.codes]
     accumulators = np.zeros((len(a), layer.rows), np.int64)
-    for column in range(layer.columns):
-        span = slice(layer.column_starts[column], layer.column_starts[column + 1])
-        accumulators[:, layer.row_indices[span]] += a[:, column, None] * weights[span]
+    for term in layer.terms:
+        weights = term.weights
+        for column in range(layer.columns):
+            span = slice(term.column_starts[column], term.column_starts[column + 1])
+            accumulators[:, term.row_indices[span]] += a[:, column, None] * weights[span]
     return layer.finish(accumulators + layer.bias)
 
 

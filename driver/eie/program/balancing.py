@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eie.network.model import Layer, Model
+from eie.network.term import Term
 
 _EXCHANGES = 1000
 _CLOSE_ENOUGH = 0.001
@@ -43,7 +44,7 @@ def balance(model: Model, blocks: list[list[int]], num_pes: int) -> tuple[Model,
     places: list[NDArray[np.intp]] = []
     columns = np.arange(model.columns)
     for layer, sizes in zip(model.layers, blocks, strict=True):
-        counts = np.bincount(layer.row_indices, minlength=layer.rows)
+        counts = np.sum([np.bincount(term.row_indices, minlength=layer.rows) for term in layer.terms], axis=0)
         order = assign_rows(counts, sizes, num_pes)
         place = np.empty_like(order)
         place[order] = np.arange(layer.rows)
@@ -129,18 +130,24 @@ def _exchange(table: NDArray[np.intp], counts: NDArray[np.intp]) -> None:
 
 def _reorder(layer: Layer, columns: NDArray[np.intp], place: NDArray[np.intp], order: NDArray[np.intp]) -> Layer:
     """Return a layer whose column j is column `columns[j]`, and whose row `place[r]` is row r."""
-    lengths = np.diff(layer.column_starts)[columns]
-    starts = np.concatenate(([0], np.cumsum(lengths)))
-    source = np.arange(starts[-1]) + np.repeat(layer.column_starts[:-1][columns] - starts[:-1], lengths)
-    rows = place[layer.row_indices[source]]
-    # A cell's number may be larger than an index of a 32-bit processor.
-    cells = np.repeat(np.arange(len(columns), dtype=np.int64) * layer.rows, lengths) + rows
-    within = np.argsort(cells)
+    first, *others = (_reorder_term(term, columns, place) for term in layer.terms)
     return replace(
         layer,
-        column_starts=starts,
-        row_indices=rows[within],
-        codes=layer.codes[source[within]],
+        column_starts=first.column_starts,
+        row_indices=first.row_indices,
+        codes=first.codes,
         bias=layer.bias[order],
         scaling=layer.scaling and layer.scaling.reordered(order),
+        second=others[0] if others else None,
     )
+
+
+def _reorder_term(term: Term, columns: NDArray[np.intp], place: NDArray[np.intp]) -> Term:
+    lengths = np.diff(term.column_starts)[columns]
+    starts = np.concatenate(([0], np.cumsum(lengths)))
+    source = np.arange(starts[-1]) + np.repeat(term.column_starts[:-1][columns] - starts[:-1], lengths)
+    rows = place[term.row_indices[source]]
+    # A cell's number may be larger than an index of a 32-bit processor.
+    cells = np.repeat(np.arange(len(columns), dtype=np.int64) * len(place), lengths) + rows
+    within = np.argsort(cells)
+    return Term(starts, rows[within], term.codes[source[within]], term.codebook)

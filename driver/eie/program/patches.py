@@ -8,13 +8,17 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from eie.contract.config import WORD_BYTES, ArrayConfig
 from eie.network.model import Layer
 from eie.network.operators.windows import Geometry, Ints
+from eie.network.term import Term
 
 _SIDES = (1, 2, 3, 4, 5, 6, 8, 12, 16)
 _TYPICAL_ACTIVATIONS = 0.6
@@ -49,27 +53,36 @@ def patch_layer(layer: Layer, geometry: Geometry, patch: Ints) -> Layer:
         np.searchsorted(tap, np.arange(p)[:, None] * s + np.arange(k) * d)
         for tap, p, k, s, d in zip(taps, patch, kernel, geometry.strides, geometry.dilations, strict=True)
     ]
-    channel, *at = np.unravel_index(layer.column_indices(), (channels, *kernel))
-    shape = (channels, *map(len, taps))
-    rows, columns = [], []
-    for pixel, position in enumerate(itertools.product(*map(range, patch))):
-        moved = (place[p][k] for place, p, k in zip(places, position, at, strict=True))
-        columns.append(np.ravel_multi_index((channel, *moved), shape))
-        rows.append(pixel * layer.rows + layer.row_indices)
-    row, column = np.concatenate(rows), np.concatenate(columns)
-    order = np.lexsort((row, column))
     count = math.prod(patch)
-    starts = np.zeros(math.prod(shape) + 1, np.intp)
-    np.cumsum(np.bincount(column, minlength=math.prod(shape)), out=starts[1:])
+    first, *others = (_patch_term(term, layer.rows, channels, geometry, places, taps) for term in layer.terms)
     return replace(
         layer,
         rows=count * layer.rows,
-        columns=math.prod(shape),
-        column_starts=starts,
-        row_indices=row[order],
-        codes=np.tile(layer.codes, count)[order],
+        columns=channels * math.prod(map(len, taps)),
+        column_starts=first.column_starts,
+        row_indices=first.row_indices,
+        codes=first.codes,
         bias=np.tile(layer.bias, count),
+        second=others[0] if others else None,
     )
+
+
+def _patch_term(
+    term: Term, pixel_rows: int, channels: int, geometry: Geometry, places: list[NDArray[np.intp]], taps: Sequence[Any]
+) -> Term:
+    """Return the term of a patch, given where each pixel of it has its taps along every axis."""
+    channel, *at = np.unravel_index(term.column_indices(), (channels, *geometry.kernel))
+    shape = (channels, *map(len, taps))
+    rows, columns = [], []
+    for pixel, position in enumerate(itertools.product(*(range(len(place)) for place in places))):
+        moved = (place[p][k] for place, p, k in zip(places, position, at, strict=True))
+        columns.append(np.ravel_multi_index((channel, *moved), shape))
+        rows.append(pixel * pixel_rows + term.row_indices)
+    row, column = np.concatenate(rows), np.concatenate(columns)
+    order = np.lexsort((row, column))
+    starts = np.zeros(math.prod(shape) + 1, np.intp)
+    np.cumsum(np.bincount(column, minlength=math.prod(shape)), out=starts[1:])
+    return Term(starts, row[order], np.tile(term.codes, len(rows))[order], term.codebook)
 
 
 def choose_patch(layer: Layer, geometry: Geometry, config: ArrayConfig) -> Ints:

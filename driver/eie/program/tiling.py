@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from eie.contract.bits import pack_fields
 from eie.contract.config import ArrayConfig
 from eie.network.model import Layer, Model
+from eie.network.term import Term
 from eie.program.balancing import balance
 from eie.program.encoding import EncodedRows, encode_rows
 
@@ -27,12 +28,15 @@ class Tile:
     encoded : EncodedRows
         Of the block of rows; shared by its tiles.
     config : ArrayConfig
+    term : int
+        Of the layer: which codebook the codes are of.
     """
 
     first_group: int
     groups: int
     encoded: EncodedRows
     config: ArrayConfig
+    term: int = 0
 
     @property
     def pairs(self) -> int:
@@ -102,11 +106,16 @@ class Tile:
 
 @dataclass(frozen=True, eq=False)
 class RowTile:
-    """A block of rows that the accumulators hold at once, cut into tiles of columns."""
+    """A block of rows that the accumulators hold at once, cut into tiles of columns, term after term."""
 
     first_local_row: int
     local_rows: int
     tiles: tuple[Tile, ...]
+
+    @property
+    def padding(self) -> int:
+        """Padding entries."""
+        return sum({id(tile.encoded): tile.encoded.padding for tile in self.tiles}.values())
 
 
 class TiledModel(NamedTuple):
@@ -164,12 +173,10 @@ def tile_layer(
     first = 0
     while first < total:
         local_rows = _next_local_rows(total - first, limit, step)
-        encoded = _encode_block(layer, config, first, local_rows)
-        tiles = _cut_columns(encoded, config, max_groups)
+        tiles = _cut_block(layer, config, first, local_rows, max_groups)
         while tiles is None:
             limit = local_rows = _round_up(local_rows // 2, step)
-            encoded = _encode_block(layer, config, first, local_rows)
-            tiles = _cut_columns(encoded, config, max_groups)
+            tiles = _cut_block(layer, config, first, local_rows, max_groups)
         row_tiles.append(RowTile(first, local_rows, tiles))
         first += local_rows
     return tuple(row_tiles)
@@ -199,21 +206,36 @@ def _round_up(value: int, step: int) -> int:
     return max(step, -(-value // step) * step)
 
 
-def _encode_block(layer: Layer, config: ArrayConfig, first_local_row: int, local_rows: int) -> EncodedRows:
-    """Encode a block of rows of a layer, its columns padded with empty ones to whole groups."""
+def _cut_block(
+    layer: Layer, config: ArrayConfig, first_local_row: int, local_rows: int, max_groups: int
+) -> tuple[Tile, ...] | None:
+    """Cut a block of rows of every term into tiles; None if it is too large."""
+    tiles: tuple[Tile, ...] = ()
+    for number, term in enumerate(layer.terms):
+        encoded = _encode_block(term, layer.rows, config, first_local_row, local_rows)
+        cut = _cut_columns(encoded, config, max_groups, number)
+        if cut is None:
+            return None
+        tiles += cut
+    return tiles
+
+
+def _encode_block(term: Term, all_rows: int, config: ArrayConfig, first_local_row: int, local_rows: int) -> EncodedRows:
+    """Encode a block of rows of a term, its columns padded with empty ones to whole groups."""
     low = first_local_row * config.num_pes
     high = low + local_rows * config.num_pes
-    padded = -(-layer.columns // config.lanes) * config.lanes
-    starts, rows, codes = layer.column_starts, layer.row_indices, layer.codes
-    if low > 0 or high < layer.rows:
+    starts, rows, codes = term.column_starts, term.row_indices, term.codes
+    columns = len(starts) - 1
+    padded = -(-columns // config.lanes) * config.lanes
+    if low > 0 or high < all_rows:
         inside = (rows >= low) & (rows < high)
         starts = np.concatenate(([0], np.cumsum(inside, dtype=np.intp)))[starts]
         rows, codes = rows[inside] - low, codes[inside]
-    starts = np.concatenate((starts, np.full(padded - layer.columns, starts[-1])))
+    starts = np.concatenate((starts, np.full(padded - columns, starts[-1])))
     return encode_rows(starts, rows, codes, config)
 
 
-def _cut_columns(encoded: EncodedRows, config: ArrayConfig, max_groups: int) -> tuple[Tile, ...] | None:
+def _cut_columns(encoded: EncodedRows, config: ArrayConfig, max_groups: int, term: int) -> tuple[Tile, ...] | None:
     """Cut a block of rows into the fewest tiles whose entries fit a bank; None if a single group does not."""
     if (np.diff(encoded.starts, axis=1) >= config.entries).any():
         return None  # a column's length is stored modulo the depth
@@ -226,6 +248,6 @@ def _cut_columns(encoded: EncodedRows, config: ArrayConfig, max_groups: int) -> 
         groups = int((reach.max(axis=0) <= config.entries).sum())
         if groups == 0:
             return None
-        tiles.append(Tile(first, groups, encoded, config))
+        tiles.append(Tile(first, groups, encoded, config, term))
         first += groups
     return tuple(tiles)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -36,11 +37,9 @@ class Resident:
             program.load_biases(layer, row_tile, self.biases[row_tile], self.memory.config)
         return self.biases[row_tile]
 
-    def codebook(self, program: Program, layer: Layer, index: int) -> int:
-        slot = self.first_slot + index % self.slots
-        if not self.codebooks_loaded:
-            program.emit(isa.CODEBOOK, layer.codebook, slot=slot)
-        return slot
+    def slot(self, number: int) -> int:
+        """Return where the codebook of this number, counted over the terms of all layers, lies or is to lie."""
+        return self.first_slot + number % self.slots
 
 
 def make_resident(
@@ -59,15 +58,17 @@ def make_resident(
         resident.places[tile] = place
         program.load_tile(tile, place)
 
-    resident.slots = min(len(model.layers), config.codebooks - memory.slot)
-    resident.codebooks_loaded = resident.slots == len(model.layers)
+    codebooks = sum(len(layer.terms) for layer in model.layers)
+    resident.slots = min(codebooks, config.codebooks - memory.slot)
+    resident.codebooks_loaded = resident.slots == codebooks
     needed = [row_tile.local_rows for layer in row_tiles for row_tile in layer]
     resident.biases_loaded = memory.bias + sum(needed) <= config.rows
     if resident.slots == 0 or (not resident.biases_loaded and memory.bias + max(needed) > config.rows):
         return None
-    for index, (layer, tiles) in enumerate(zip(model.layers, row_tiles, strict=True)):
-        if resident.codebooks_loaded:
-            program.emit(isa.CODEBOOK, layer.codebook, slot=memory.slot + index)
+    numbers = itertools.count(memory.slot)
+    for layer, tiles in zip(model.layers, row_tiles, strict=True):
+        for term in layer.terms if resident.codebooks_loaded else ():
+            program.emit(isa.CODEBOOK, term.codebook, slot=next(numbers))
         for row_tile in tiles:
             resident.biases[row_tile] = memory.bias
             if resident.biases_loaded:
@@ -82,6 +83,8 @@ def make_resident(
 
 class Streamed:
     """Weights that travel with every inference through alternating banks."""
+
+    codebooks_loaded = False
 
     def __init__(self, config: ArrayConfig) -> None:
         self.memory = Memory(config)
@@ -98,7 +101,5 @@ class Streamed:
         program.load_biases(layer, row_tile, 0, self.config)
         return 0
 
-    def codebook(self, program: Program, layer: Layer, index: int) -> int:
-        slot = index % self.config.codebooks
-        program.emit(isa.CODEBOOK, layer.codebook, slot=slot)
-        return slot
+    def slot(self, number: int) -> int:
+        return number % self.config.codebooks

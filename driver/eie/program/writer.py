@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 
 from eie.contract import isa
@@ -36,6 +38,9 @@ class Writer:
         self.inference = 0
         self.compute_addresses: list[list[int]] = [[] for _ in range(self.inferences)]
         self.chunks = 0
+        self.codebooks = [[term.codebook for term in layer.terms] for layer in model.layers]
+        self.first_codebook = list(itertools.accumulate(map(len, self.codebooks), initial=0))
+        self.held: dict[int, int] = {}
 
     def segment(self) -> Segment:
         ends = []
@@ -59,6 +64,7 @@ class Writer:
 
     def write_inference(self) -> None:
         plan, layers = self.plan, self.model.layers
+        self.held.clear()
         address = None
         if not plan.chunk:
             address = plan.places[0][self.inference]
@@ -66,11 +72,11 @@ class Writer:
         read = self.program.length
         for position, index in enumerate(plan.layers):
             target = plan.places[position + 1][0]
-            slot = self.source.codebook(self.program, layers[index], index)
+            self.codebook(index, 0)
             self.set_format(layers[index])
             for row_tile in self.row_tiles[index]:
                 for tile in row_tile.tiles:
-                    self.compute(tile, slot, address)
+                    self.compute(tile, self.codebook(index, tile.term), address)
                 local = 0 if plan.read_by_row_tile else row_tile.first_local_row
                 output = target + local // self.config.rows_per_group
                 self.store(layers[index], row_tile, output)
@@ -81,6 +87,15 @@ class Writer:
             rows = layers[plan.layers.stop - 1].rows
             read = self.read(plan.places[-1][0], -(-rows // self.config.lanes))
         self.last_reads.append(read)
+
+    def codebook(self, index: int, term: int) -> int:
+        """Return the slot of a term's codebook, loaded unless it is there."""
+        number = self.first_codebook[index] + term
+        slot = self.source.slot(number)
+        if not self.source.codebooks_loaded and self.held.get(slot) != number:
+            self.program.emit(isa.CODEBOOK, self.codebooks[index][term], slot=slot)
+            self.held[slot] = number
+        return slot
 
     def set_format(self, layer: Layer) -> None:
         """Tell how the STOREs of a layer make their outputs: the inference before may have told otherwise."""

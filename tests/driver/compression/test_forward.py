@@ -6,6 +6,7 @@ import pytest
 from eie.compression import forward
 from eie.network.model import Layer
 from eie.network.reference import reference_layer
+from eie.network.term import Term
 
 
 @pytest.fixture(params=[1, 50, 1 << 21])
@@ -13,14 +14,16 @@ def block(request, monkeypatch):
     monkeypatch.setattr(forward, "_BLOCK", request.param)
 
 
+@pytest.mark.parametrize("terms", [1, 2])
 @pytest.mark.parametrize("relu", [False, True])
-def test_the_integer_pass_equals_the_reference(block, relu):
+def test_the_integer_pass_equals_the_reference(block, relu, terms):
     rng = np.random.default_rng(1)
     codes = rng.integers(0, 16, (23, 17)).astype(np.uint8)
     codebook = np.append(0, rng.integers(-(2**15), 2**15, 15))
-    layer = Layer.from_dense_codes(codes, codebook, rng.integers(-(2**31), 2**31, 23), 17, relu)
+    second = Term.from_dense_codes(rng.integers(0, 16, (23, 17)), codebook) if terms == 2 else None
+    layer = Layer.from_dense_codes(codes, codebook, rng.integers(-(2**31), 2**31, 23), 17, relu, second=second)
     a = rng.integers(-(2**15), 2**15, (9, 17)).astype(np.int16)
-    assert np.array_equal(forward.forward_integer(a, codes, layer), reference_layer(layer, a))
+    assert np.array_equal(forward.forward_integer(a, layer.dense_integers(), layer), reference_layer(layer, a))
 
 
 @pytest.mark.parametrize("relu", [False, True])

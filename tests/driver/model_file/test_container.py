@@ -21,6 +21,7 @@ from eie.model_file.container import describe, load, save
 from eie.model_file.fields import Writer
 from eie.model_file.layer_record import LayerRecord
 from eie.network.limits import ALL_LINES_LIMIT, METADATA_LIMIT
+from tests.strategies import models
 
 PREFIX = struct.Struct("<4sBII")
 
@@ -211,10 +212,10 @@ def test_swapped_layers_are_refused(tmp_path):
         load(path)
 
 
-@pytest.mark.parametrize("version", [0, 4, 255])
+@pytest.mark.parametrize("version", [0, 5, 255])
 def test_other_versions_are_named(tmp_path, version):
     forge(tmp_path / "x.eie", b"", version=version)
-    with pytest.raises(ModelFileError, match=f"version {version}.*reads versions 1 to 3"):
+    with pytest.raises(ModelFileError, match=f"version {version}.*reads versions 1 to 4"):
         load(tmp_path / "x.eie")
 
 
@@ -430,3 +431,25 @@ def test_same_model_gives_the_same_bytes(tmp_path):
     save(random_model(), tmp_path / "a.eie")
     save(load(tmp_path / "a.eie"), tmp_path / "b.eie")
     assert (tmp_path / "a.eie").read_bytes() == (tmp_path / "b.eie").read_bytes()
+
+
+@settings(max_examples=60, deadline=None)
+@given(models(max_layers=2, max_size=20), st.booleans())
+def test_round_trip_of_any_layers_is_exact(tmp_path_factory, model, huffman):
+    path = tmp_path_factory.mktemp("file") / "x.eie"
+    assert save(model, path, huffman) == path.stat().st_size
+    assert_equal(load(path), model)
+    wanted = (
+        4 if any(layer.second for layer in model.layers) else 3 if any(layer.scaling for layer in model.layers) else 1
+    )
+    assert describe(path)["version"] == wanted
+
+
+def test_a_second_term_of_another_shape_is_refused(tmp_path):
+    rng = np.random.default_rng(0)
+    layer = replace(random_layer(rng, 6, 5, 0.5), second=eie.Term.from_dense_codes(np.ones((6, 5)), np.arange(16)))
+    record = LayerRecord.encode(layer, True)
+    record.sections["second"] = LayerRecord.encode(random_layer(rng, 5, 6, 0.5), True).to_bytes()
+    forge(tmp_path / "x.eie", forged_model(record.to_bytes(4)) + b"\x00", version=4)
+    with pytest.raises(ModelFileError, match="second term has 5 rows and 6 columns"):
+        load(tmp_path / "x.eie")

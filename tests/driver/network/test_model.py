@@ -1,5 +1,7 @@
 """`Dense`, `Layer` and `Model`: what they hold and what they refuse."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -114,3 +116,33 @@ def test_layers_of_a_model_must_fit_together():
     square = layer(columns=3, column_starts=[0, 1, 2, 3], row_indices=[0, 1, 2], input_fraction_bits=4)
     with pytest.raises(LayerError, match="fraction bits"):
         eie.Model([layer(output_fraction_bits=3), square])
+
+
+def test_the_weights_of_a_layer_of_two_terms_are_their_sums():
+    first, second = np.array([[1, 0, 2], [0, 0, 3]]), np.array([[1, 4, 0], [0, 0, 5]])
+    low, high = np.arange(16) * 16, np.arange(16)
+    sums = eie.Layer.from_dense_codes(
+        first, low, second=eie.Term.from_dense_codes(second, high), weight_fraction_bits=3
+    )
+    wanted = [[17, 4, 32], [0, 0, 53]]
+    assert sums.dense_integers().tolist() == wanted
+    assert (sums.dense_weights() * 8).tolist() == wanted
+    assert (sums.nonzeros, sums.kept, sums.density) == (6, 4, 4 / 6)
+    assert [term.codes.tolist() for term in sums.terms] == [[1, 2, 3], [1, 4, 5]]
+
+
+def test_a_second_term_is_checked_as_the_first_is():
+    single = eie.Layer.from_dense_codes(np.ones((2, 3)), np.arange(16), name="fc")
+    with pytest.raises(LayerError, match=r"'fc'.*second term: column_starts has shape"):
+        dataclasses.replace(single, second=eie.Term.from_dense_codes(np.ones((2, 4)), np.arange(16)))
+    with pytest.raises(LayerError, match=r"'fc'.*second term: row indices 0..2"):
+        dataclasses.replace(single, second=eie.Term.from_dense_codes(np.ones((3, 3)), np.arange(16)))
+    with pytest.raises(LayerError, match="entry 0 is 7"):
+        dataclasses.replace(single, second=eie.Term.from_dense_codes(np.ones((2, 3)), np.arange(7, 23)))
+
+
+def test_both_terms_count_towards_the_accumulators_bound():
+    columns = 1 << 17
+    single = eie.Layer.from_dense_codes(np.ones((1, columns)), np.r_[0, np.full(15, 32767)])
+    with pytest.raises(LayerError, match="beyond 48 bits"):
+        dataclasses.replace(single, second=single.terms[0])

@@ -15,10 +15,10 @@ def by_hand(model, a):
     """The arithmetic contract, one Python integer at a time."""
     values = [int(v) for v in a]
     for layer in model.layers:
-        codes, codebook = layer.dense_codes(), [int(w) for w in layer.codebook]
+        weights = layer.dense_integers(np.int64).tolist()
         outputs = []
         for row in range(layer.rows):
-            total = sum(codebook[c] * v for c, v in zip(codes[row], values, strict=True)) + int(layer.bias[row])
+            total = sum(w * v for w, v in zip(weights[row], values, strict=True)) + int(layer.bias[row])
             if layer.scaling:
                 limit = 1 << 24
                 total = max(-limit, min(limit - 1, total >> layer.scaling.pre_shift)) * int(layer.scaling.scale[row])

@@ -31,7 +31,7 @@ def test_walking_over_the_entries_gives_the_matrix_back(layer, config):
         if code:
             dense[row * config.num_pes + pe, column] = code
     assert np.array_equal(dense, layer.dense_codes())
-    assert len(encoded.entries) == layer.nonzeros + encoded.padding
+    assert len(encoded.entries) == len(layer.codes) + encoded.padding
     assert encoded.starts[0, 0] == 0
     assert encoded.starts[-1, -1] == len(encoded.entries)
 
@@ -84,5 +84,5 @@ def test_padding_falls_with_the_width_of_the_index():
         config = eie.ArrayConfig(num_pes=4, index_bits=bits, first_row=False)
         padding.append(encode_rows(layer.column_starts, layer.row_indices, layer.codes, config).padding)
     assert padding == sorted(padding, reverse=True)
-    assert padding[0] > layer.nonzeros
+    assert padding[0] > len(layer.codes)
     assert padding[-1] == 0

@@ -19,8 +19,11 @@ def check_tiles(layer, config):
         assert 0 < row_tile.local_rows <= config.rows
         assert row_tile.local_rows % config.rows_per_group == 0
         next_row += row_tile.local_rows
-        next_group = 0
+        next_group = term = 0
         for tile in row_tile.tiles:
+            if tile.term != term:
+                assert (next_group, tile.term) == (groups, term + 1)
+                next_group, term = 0, tile.term
             assert tile.first_group == next_group
             next_group += tile.groups
             assert tile.pairs <= config.pointer_pairs
@@ -29,7 +32,7 @@ def check_tiles(layer, config):
             for pe in range(config.num_pes):
                 entries = tile.encoded.entries[tile.starts[pe, 0] : tile.starts[pe, -1]]
                 nonzeros += np.count_nonzero(entries & 15)
-        assert next_group == groups
+        assert (next_group, term + 1) == (groups, len(layer.terms))
     assert next_row == -(-layer.rows // config.lanes) * config.rows_per_group
     assert nonzeros == layer.nonzeros
     return row_tiles

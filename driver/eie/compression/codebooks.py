@@ -1,0 +1,143 @@
+"""The values that codes stand for: those of a codebook, or the sums of two (`eie.network.term.Term`).
+
+Of two codebooks, a code has eight bits: the first term's code in the upper four, the second's in the lower. Either may
+be 0, and then adds nothing, so 255 sums are to be had; all of an 8-bit integer grid are among them.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eie.compression.sharing import EXACT_LIMIT, SHARED_VALUES, share
+from eie.contract.config import CODE_BITS, CODEBOOK_SIZE
+
+TERMS = (1, 2)
+
+_ROUNDS = 60
+_ENOUGH = 1e-6
+_GRID_STEPS = CODEBOOK_SIZE**2 - 1
+
+
+def values_of(codebooks: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the value of every code, shape (16,) or (256,), of codebooks of shape (terms, 16)."""
+    return codebooks[0] if len(codebooks) == 1 else np.add.outer(codebooks[0], codebooks[1]).ravel()
+
+
+def codes_of_terms(codes: NDArray[np.uint8], terms: int) -> tuple[NDArray[np.uint8], ...]:
+    """Return each term's codes, 0 to 15."""
+    if terms == 1:
+        return (codes,)
+    return (codes >> np.uint8(CODE_BITS)).astype(np.uint8), (codes & np.uint8(CODEBOOK_SIZE - 1)).astype(np.uint8)
+
+
+def selection(terms: int) -> NDArray[np.float64]:
+    """Return the matrix that makes the values of all codes of all codebook entries: shape (codes, terms * 16)."""
+    codes = np.arange(CODEBOOK_SIZE**terms, dtype=np.uint8)
+    parts = codes_of_terms(codes, terms)
+    found = np.concatenate([np.eye(CODEBOOK_SIZE)[part] for part in parts], axis=1)
+    found[:, ::CODEBOOK_SIZE] = 0  # entry 0 stays 0
+    return found
+
+
+def share_among(
+    values: NDArray[np.float32], method: str, terms: int = 1, mass: NDArray[np.floating] | None = None
+) -> tuple[NDArray[np.float64], NDArray[np.uint8]]:
+    """Choose the codebooks of a layer, shape (terms, 16), and give every weight its code; see `sharing.share`.
+
+    Two codebooks are found in turns, as additive quantisers are (Babenko and Lempitsky, 2014): weights take the nearest
+    sums, then the entries are the least-squares ones for these. They begin as the shared values and those of what these
+    leave over, and as an even grid; the better one is taken.
+    """
+    if terms == 1 or len(np.unique(values)) <= SHARED_VALUES:
+        codebook, codes = share(values, method, mass)
+        if terms == 1:
+            return codebook[None], codes
+        return np.stack([codebook, np.zeros_like(codebook)]), codes << np.uint8(CODE_BITS)
+    points, weights = _groups(values.astype(np.float64), mass)
+    starts = [grid_of(values)]
+    first, codes = share(points.astype(np.float32), method, weights)
+    second, _ = share((points - first[codes]).astype(np.float32), method, weights)
+    starts.append(np.stack([first, second]))
+    fitted = [_alternate(points, weights, start) for start in starts]
+    codebooks, _ = min(fitted, key=lambda found: found[1])
+    return codebooks, nearest(values, values_of(codebooks))
+
+
+def holds(values: NDArray[np.float32], terms: int) -> bool:
+    """Tell whether so many codebooks hold all values: at most 15, or of two the integers of an 8-bit range."""
+    distinct = np.unique(values)
+    if len(distinct) <= SHARED_VALUES:
+        return True
+    if terms == 1 or len(distinct) > _GRID_STEPS:
+        return False
+    table = values_of(grid_of(distinct))
+    error = np.abs(table[nearest(distinct, table)] - distinct).max()
+    return bool(error <= np.finfo(np.float32).eps * np.abs(distinct).max())
+
+
+def grid_of(values: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Return two codebooks whose sums are evenly spaced from the least value, or 0, to the largest.
+
+    The step is that of the values where they are integers of an 8-bit range times a number.
+    """
+    distinct = np.unique(np.append(values, np.float32(0))).astype(np.float64)
+    low, high = distinct[0], distinct[-1]
+    step = (high - low) / _GRID_STEPS
+    finest = float(np.diff(distinct).min())
+    if (high - low) / finest < _GRID_STEPS + 0.5:
+        # The step of the whole range, which rounding has changed least.
+        step = (high - low) / max(1, round((high - low) / finest))
+    lowest = round(low / step)
+    coarse, rest = lowest // CODEBOOK_SIZE, lowest % CODEBOOK_SIZE
+    fine = np.arange(CODEBOOK_SIZE) + (rest - CODEBOOK_SIZE if rest else 0)
+    coarse += 1 if rest else 0
+    multiples = np.arange(coarse, coarse + CODEBOOK_SIZE) * CODEBOOK_SIZE
+    return step * np.stack([_zero_first(multiples), _zero_first(fine)])
+
+
+def nearest(values: NDArray[np.floating], table: NDArray[np.float64]) -> NDArray[np.uint8]:
+    """Return the code, from 1 on, whose value is nearest to each of the values."""
+    order = np.argsort(table[1:], kind="stable") + 1
+    middle = ((table[order[1:]] + table[order[:-1]]) / 2).astype(values.dtype)
+    return order.astype(np.uint8)[np.searchsorted(middle, values)]
+
+
+def _zero_first(values: NDArray[np.integer]) -> NDArray[np.float64]:
+    return np.append(0.0, values[values != 0])
+
+
+def _groups(
+    values: NDArray[np.float64], mass: NDArray[np.floating] | None
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return weights and what they count, many of them averaged in groups of neighbours."""
+    masses = np.ones(len(values)) if mass is None else np.maximum(mass.astype(np.float64), np.finfo(np.float64).tiny)
+    if len(values) <= EXACT_LIMIT:
+        return values, masses
+    order = np.argsort(values, kind="stable")
+    edges = np.arange(EXACT_LIMIT) * len(values) // EXACT_LIMIT
+    sums = np.add.reduceat(masses[order], edges)
+    return np.add.reduceat((masses * values)[order], edges) / sums, sums
+
+
+def _alternate(
+    points: NDArray[np.float64], masses: NDArray[np.float64], codebooks: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], float]:
+    """Take the nearest sums and refit the entries, in turn; return codebooks and the squared error."""
+    chosen = selection(len(codebooks))
+    best, least = codebooks, np.inf
+    for _ in range(_ROUNDS):
+        table = values_of(codebooks)
+        codes = nearest(points, table)
+        error = points - table[codes]
+        loss = float(masses @ error**2)
+        if loss < least:
+            best = codebooks
+        if not loss < least * (1 - _ENOUGH):
+            break
+        least = loss
+        counts = np.bincount(codes, masses, len(table))
+        residual = np.bincount(codes, masses * error, len(table))
+        moved = np.linalg.lstsq(chosen.T @ (counts[:, None] * chosen), chosen.T @ residual, rcond=1e-10)[0]
+        codebooks = codebooks + moved.reshape(codebooks.shape)
+    return best, least
