@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import time
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -14,10 +15,11 @@ from numpy.typing import NDArray
 
 from eie.atomic import replacing
 from eie.cli.common import read_array
-from eie.errors import NetworkError, PackError
+from eie.errors import AccuracyWarning, NetworkError, PackError
 from eie.network.graph import Graph
 from eie.network.graph_model import GraphModel
 from eie.runtime.accelerator import Accelerator
+from eie.runtime.saturation import Saturation
 
 
 def add_graph_options(parser: argparse.ArgumentParser) -> None:
@@ -87,11 +89,13 @@ def run_graph(
     accelerator: Accelerator, model: GraphModel, inputs: Mapping[str, NDArray[Any]], verify: bool
 ) -> tuple[Any, dict[str, Any]]:
     """Run a graph once; return its outputs and the figures to tell."""
-    accelerator.load(model)
-    accelerator.clear_counters()
-    started = time.perf_counter()
-    outputs = accelerator.run(dict(inputs), verify=verify)
-    seconds = time.perf_counter() - started
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", AccuracyWarning)  # the figures say it
+        accelerator.load(model)
+        accelerator.clear_counters()
+        started = time.perf_counter()
+        outputs = accelerator.run(dict(inputs), verify=verify)
+        seconds = time.perf_counter() - started
     named = outputs if isinstance(outputs, dict) else {model.graph.outputs[0].name: outputs}
     figures = {
         "model": model.name,
@@ -99,6 +103,7 @@ def run_graph(
         "inputs": {name: list(np.shape(array)) for name, array in inputs.items()},
         "outputs": {name: list(array.shape) for name, array in named.items()},
         "verified": verify,
+        "saturated": {"inputs": accelerator.saturation.inputs, "outputs": list(accelerator.saturation.outputs)},
         "run_seconds": seconds,
         "counters": asdict(accelerator.counters),
     }
@@ -121,8 +126,8 @@ def write_outputs(path: Path, outputs: Any) -> None:
             np.save(partial, outputs, allow_pickle=False)
 
 
-def graph_text(figures: Mapping[str, Any], device: str) -> str:
-    """Describe a run."""
+def graph_text(figures: Mapping[str, Any], device: str, names: Sequence[str]) -> str:
+    """Describe a run; `names` are those of the layers."""
     counters = figures["counters"]
     work, padding = int(counters["work"].sum()), int(counters["padding"].sum())
     shapes = ", ".join(f"{name} {'x'.join(map(str, shape)) or 'scalar'}" for name, shape in figures["outputs"].items())
@@ -134,4 +139,7 @@ def graph_text(figures: Mapping[str, Any], device: str) -> str:
     ]
     if figures["verified"]:
         lines.append("every result of the array equals the integer reference")
+    saturated = Saturation(figures["saturated"]["inputs"], tuple(figures["saturated"]["outputs"]))
+    if saturated.known:
+        lines.append(saturated.text(names))
     return "\n".join(lines)

@@ -123,7 +123,7 @@ def _run_graph(args: argparse.Namespace, model: GraphModel) -> None:
     if args.json:
         print_json({**figures, "device": args.device, "output": args.output})
     else:
-        print_text(graph_text(figures, args.device))
+        print_text(graph_text(figures, args.device, [layer.name for layer in model.layers]))
 
 
 def run_in_steps(

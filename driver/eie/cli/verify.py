@@ -93,7 +93,7 @@ def _verify_graph(args: argparse.Namespace, model: GraphModel) -> None:
     if args.json:
         print_json({**figures, "device": args.device})
     else:
-        print(graph_text(figures, args.device))
+        print(graph_text(figures, args.device, [layer.name for layer in model.layers]))
 
 
 def _cases(

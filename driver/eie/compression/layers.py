@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from eie.compression.allocation import Density
+from eie.compression.allocation import Density, is_number
 from eie.compression.codebooks import codes_of_terms, holds, share_among
 from eie.compression.compensation import Compensated
 from eie.compression.pruning import keep_count
 from eie.compression.report import sqnr_db
 from eie.compression.scaling import choose_scales
+from eie.errors import NetworkError
 from eie.network.dense import Dense
 from eie.network.model import Layer
 from eie.network.term import Term
@@ -68,6 +69,10 @@ def plain_density(density: Density) -> Any:
     """Return a density without numpy's types, for JSON."""
     if isinstance(density, Mapping):
         return {name: plain_density(share) for name, share in density.items()}
-    if density is None or isinstance(density, (Sequence, np.ndarray)):
-        return None if density is None else [plain_density(share) for share in density]
+    if density is None:
+        return None
+    if isinstance(density, (Sequence, np.ndarray)) and not isinstance(density, str):
+        return [plain_density(share) for share in density]
+    if not is_number(density):
+        raise NetworkError(f"density holds {density!r}; it must be numbers above 0 and at most 1")
     return float(density)

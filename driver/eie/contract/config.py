@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field, fields
 
+import numpy as np
+
+from eie.arguments import whole_number
 from eie.errors import ConfigError
 
 CODE_BITS = 4
@@ -113,9 +116,12 @@ class ArrayConfig:
     def __post_init__(self) -> None:
         for parameter in fields(self):
             name, value = parameter.name, getattr(self, parameter.name)
-            kind = bool if parameter.type == "bool" else int
-            if type(value) is not kind:
-                raise ConfigError(f"{name} is {value!r}, a {type(value).__name__}; it must be {kind.__name__}")
+            if parameter.type != "bool":
+                object.__setattr__(self, name, whole_number(value, name, ConfigError))
+            elif isinstance(value, (bool, np.bool_)):
+                object.__setattr__(self, name, bool(value))
+            else:
+                raise ConfigError(f"{name} is {value!r}, a {type(value).__name__}; it must be a bool")
         self._require_power("num_pes", 1, _MAX_PES)
         self._require_power("queue_depth", 1, 256)
         self._require_range("index_bits", 1, 12)

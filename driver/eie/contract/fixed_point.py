@@ -7,6 +7,7 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from eie.arguments import real_array
 from eie.contract.config import ACTIVATION_BITS, SCALED_BITS
 from eie.errors import PackError
 
@@ -57,7 +58,7 @@ def finish_scaled(
 
 def as_activations(activations: ArrayLike, columns: int) -> NDArray[np.int16]:
     """Return a batch of activations as contiguous int16, shape (B, columns), or raise `PackError`."""
-    a = np.asarray(activations)
+    a = real_array(activations, "raw activations", PackError)
     if a.dtype != np.int16:
         raise PackError(f"raw activations are {a.dtype}; they must be int16 (use `run` for floats)")
     if a.ndim != 2 or a.shape[1] != columns:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from eie.arguments import real_array, require_type
 from eie.contract.config import ArrayConfig
 from eie.contract.fixed_point import as_activations
 from eie.errors import PackError
@@ -101,6 +102,8 @@ def cycles(
     PackError
         If a packed model does not fit `config`.
     """
+    require_type(model, (Model, Layer, PackedModel), "model", "an eie.Model, eie.Layer or packed model", PackError)
+    require_type(config, (ArrayConfig, type(None)), "config", "an eie.ArrayConfig", PackError)
     if not isinstance(model, PackedModel):
         model = pack(Model([model]) if isinstance(model, Layer) else model, config or ArrayConfig())
     return packed_cycles(model, layer_inputs(model.model, activations), config or model.config)
@@ -108,7 +111,7 @@ def cycles(
 
 def layer_inputs(model: Model, activations: ArrayLike) -> tuple[NDArray[np.int16], ...]:
     """Return what each layer is given: int16, shape (B, C), for a model's input, shape (B, C) or (C,)."""
-    batch = np.asarray(activations)
+    batch = real_array(activations, "raw activations", PackError)
     inputs = [as_activations(batch[None] if batch.ndim == 1 else batch, model.columns)]
     for layer in model.layers[:-1]:
         inputs.append(reference_layer(layer, inputs[-1]))

@@ -6,9 +6,12 @@ The packed program runs on `TimedDevice`, whose cycles are those of the hardware
 
 from __future__ import annotations
 
+import numbers
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from eie.arguments import real_array, require_type, whole_number
 from eie.boards.board import Board
 from eie.boards.board import board as board_by_name
 from eie.contract import isa
@@ -76,6 +79,8 @@ def estimate(
     --------
     >>> print(eie.estimate(eie.load("lenet.eie"), "pynq-z2").table())
     """
+    require_type(model, (Model, Layer), "model", "an eie.Model or eie.Layer", PackError)
+    require_type(board, (str, Board, ArrayConfig), "board", "a board, its name or an eie.ArrayConfig", ConfigError)
     model = Model([model], name=model.name) if isinstance(model, Layer) else model
     board = board_by_name(board) if isinstance(board, str) else board
     config = board if isinstance(board, ArrayConfig) else board.config
@@ -86,7 +91,7 @@ def estimate(
     _require("clock_mhz", clock_mhz, 0, 10_000)
     _require("bytes_per_cycle", bytes_per_cycle, 0, WORD_BYTES)
     _require("density", density, 0, 1)
-    if batch is not None and batch < 1:
+    if batch is not None and whole_number(batch, "batch", ConfigError) < 1:
         raise ConfigError(f"batch is {batch}; it must be 1 or more")
     packed = pack(model, config)
     if activations is None:
@@ -121,7 +126,7 @@ def estimate(
 
 
 def _require(name: str, value: float, above: float, limit: float) -> None:
-    if not above < value <= limit:
+    if not isinstance(value, numbers.Real) or not above < value <= limit:
         raise ConfigError(f"{name} is {value}; it must lie above {above} and at most at {limit}")
 
 
@@ -134,7 +139,7 @@ def _random_activations(model: Model, density: float, batch: int, seed: int) -> 
 
 
 def _given_activations(model: Model, activations: ArrayLike) -> NDArray[np.int16]:
-    given = np.asarray(activations)
+    given = real_array(activations, "activations", PackError)
     given = given[None] if given.ndim == 1 else given
     if given.ndim != 2 or given.shape[1] != model.columns or not len(given):
         raise PackError(

@@ -9,6 +9,7 @@ from dataclasses import dataclass, fields
 from math import prod
 from typing import Any
 
+from eie.arguments import require_type, whole_number
 from eie.contract.config import ArrayConfig
 from eie.errors import ConfigError
 
@@ -61,6 +62,8 @@ def space(axes: Mapping[str, Values], base: ArrayConfig | None = None) -> Space:
     ConfigError
         If a parameter or value is not understood, or no combination is left.
     """
+    require_type(axes, Mapping, "axes", "a mapping of parameters to values", ConfigError)
+    require_type(base, (ArrayConfig, type(None)), "base", "an eie.ArrayConfig", ConfigError)
     base = base or ArrayConfig()
     values = {name: _values(name, given) for name, given in axes.items()}
     count = prod(len(v) for v in values.values())
@@ -105,8 +108,14 @@ def parse_values(name: str, text: str) -> tuple[Value, ...]:
 def _values(name: str, given: Values) -> tuple[Value, ...]:
     if isinstance(given, str):
         return parse_values(name, given)
-    _kind(name)
-    values = tuple(dict.fromkeys([given] if isinstance(given, int) else given))
+    kind = _kind(name)
+    listed = list(given) if isinstance(given, Iterable) else [given]
+    values = tuple(
+        dict.fromkeys(
+            value if kind is bool and isinstance(value, bool) else whole_number(value, name, ConfigError)
+            for value in listed
+        )
+    )
     if not values:
         raise ConfigError(f"{name} is given no value to explore")
     return values

@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from eie.arguments import require_type
 from eie.contract.config import ArrayConfig
 from eie.cycle_model.layers import TIMING_ONLY, LayerCycles, layer_inputs, packed_cycles
-from eie.errors import EieError
+from eie.errors import EieError, PackError
 from eie.network.model import Layer, Model
 from eie.program.packing import pack
 from eie.version import code_version
@@ -40,6 +41,7 @@ class Workload:
     @classmethod
     def of(cls, model: Model | Layer, activations: ArrayLike) -> Workload:
         """Return a model with its input, int16, shape (B, C) or (C,)."""
+        require_type(model, (Model, Layer), "model", "an eie.Model or eie.Layer", PackError)
         model = Model([model], name=model.name or "layer") if isinstance(model, Layer) else model
         inputs = layer_inputs(model, activations)
         if not len(inputs[0]):

@@ -7,7 +7,9 @@ from typing import Any, overload
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from eie.arguments import require_type
 from eie.contract.fixed_point import as_activations
+from eie.errors import PackError
 from eie.network.evaluation import evaluate
 from eie.network.graph import Array, Node
 from eie.network.graph_model import ArrayProduct, GraphModel, named_inputs, run_products, unnamed
@@ -39,6 +41,7 @@ def reference(model: Model | GraphModel, activations: Any) -> Any:
     """
     if isinstance(model, GraphModel):
         return _reference_graph(model, activations)
+    require_type(model, Model, "model", "an eie.Model or eie.GraphModel", PackError)
     a = as_activations(activations, model.columns)
     for layer in model.layers:
         a = reference_layer(layer, a)

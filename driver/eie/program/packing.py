@@ -16,7 +16,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from eie.arguments import require_type
 from eie.contract.config import ArrayConfig
+from eie.errors import PackError
 from eie.network.model import Model
 from eie.program.memory import Memory
 from eie.program.plan import plan_segments
@@ -68,7 +70,14 @@ def pack(model: Model, config: ArrayConfig, memory: Memory | None = None) -> Pac
     Returns
     -------
     PackedModel
+
+    Raises
+    ------
+    PackError
+        If the model does not fit the array, or either is not what it must be.
     """
+    require_type(model, Model, "model", "an eie.Model", PackError)
+    require_type(config, ArrayConfig, "config", "an eie.ArrayConfig", PackError)
     plans = plan_segments(model, config)
     limits = [(plan.max_local_rows, plan.max_groups) for plan in plans for _ in plan.layers]
     ordered, places, row_tiles = tile_model(model, config, limits)

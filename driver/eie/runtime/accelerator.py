@@ -27,7 +27,7 @@ from eie.runtime.counters import Counters, read_counters
 from eie.runtime.graphs import Around, GraphRunner
 from eie.runtime.ownership import Ownership
 from eie.runtime.placing import Placing
-from eie.runtime.saturation import Saturation
+from eie.runtime.saturation import Saturation, warn_of
 from eie.runtime.streams import Stream
 from eie.runtime.transfers import Transfers
 
@@ -56,7 +56,8 @@ class Accelerator:
     times : StageTimes
         Where the host's time went, per stage.
     saturation : Saturation
-        Values of the last run at the ends of their range. The first of a model come with an `AccuracyWarning`.
+        Values of the last run at the ends of their range, of a graph all of its layers'. The first of a model come with
+        an `AccuracyWarning`.
 
     Raises
     ------
@@ -86,6 +87,7 @@ class Accelerator:
         self._closed = False
         self._ownership = Ownership(device)
         self.saturation = Saturation(0, ())
+        self._warned: set[Model | GraphModel] = set()
         self.soft_reset()
 
     def __enter__(self) -> Accelerator:
@@ -170,6 +172,7 @@ class Accelerator:
             outputs = self._run(model, lambda part: self._chains.quantise(rows[part], bits), len(rows))
             quantised = quantise(rows, bits) if verify else None
             self._check(model, quantised, outputs)
+            self._warn(model, len(outputs))
             with self.times.stage("unpack"):
                 y = dequantise(outputs, model.output_fraction_bits)
         return y[0] if x.ndim == 1 else y
@@ -180,7 +183,11 @@ class Accelerator:
         """Run a compressed graph; see `eie.runtime.graphs.GraphRunner.run`."""
         with self._lock:
             self._require_open()
-            return self.graph_runner(model).run(inputs, verify, around)
+            runner = self.graph_runner(model)
+            outputs = runner.run(inputs, verify, around)
+            self.saturation = runner.saturation
+            self._warn(model, runner.vectors)
+            return outputs
 
     def stream(
         self,
@@ -201,6 +208,13 @@ class Accelerator:
 
     def run_raw(self, a: ArrayLike, *, verify: bool = False, model: Model | None = None) -> NDArray[np.int16]:
         """Run a batch of int16 inputs in the model's fixed point: shape (B, C) -> int16, shape (B, R)."""
+        with self._lock:
+            outputs = self.run_layers(a, verify=verify, model=model)
+            self._warn(self._choose(model), len(outputs))
+        return outputs
+
+    def run_layers(self, a: ArrayLike, *, verify: bool = False, model: Model | None = None) -> NDArray[np.int16]:
+        """Do what `run_raw` does, but warn of nothing: for layers that are a part of more."""
         model = self._choose(model)
         activations = as_activations(a, model.columns)
         with self._lock:
@@ -288,6 +302,12 @@ class Accelerator:
             if len(packed.weights):
                 self._transfers.send_program(packed.weights)
         return packed
+
+    def _warn(self, model: Model | GraphModel, vectors: int) -> None:
+        """Warn of what saturated in the last run, of each model once."""
+        if self.saturation.known and model not in self._warned:
+            self._warned.add(model)
+            warn_of(self.saturation, model, vectors)
 
     def _check(self, model: Model, inputs: NDArray[np.int16] | None, outputs: NDArray[np.int16]) -> None:
         """Compare with the reference, if inputs are given; count what saturated."""

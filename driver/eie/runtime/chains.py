@@ -13,7 +13,7 @@ from eie.contract.fixed_point import quantise
 from eie.errors import PackError
 from eie.network.model import Model
 from eie.program.packing import PackedModel
-from eie.runtime.saturation import Saturation, at_the_ends, saturated_outputs, warn_of
+from eie.runtime.saturation import Saturation, at_the_ends, saturated_outputs
 from eie.runtime.transfers import Transfers
 from eie.runtime.verification import verify
 
@@ -33,7 +33,6 @@ class ChainRunner:
         self._transfers = transfers
         self._scratch = np.empty(0, np.int16)
         self._saturated_inputs = 0
-        self._warned: set[Model] = set()
 
     def run(self, packed: PackedModel, source: Source, batch: int) -> NDArray[np.int16]:
         """Run a batch through all segments."""
@@ -63,18 +62,11 @@ class ChainRunner:
         outputs: NDArray[np.int16],
         run_again: Callable[[Model, NDArray[np.int16]], NDArray[np.int16]],
     ) -> Saturation:
-        """Compare the last run with the reference, if its inputs are given; count what saturated.
-
-        The first run of a model in which something did comes with a warning.
-        """
+        """Compare the last run with the reference, if its inputs are given; count what saturated."""
         model = packed.model
         if inputs is not None:
             verify(packed, inputs, outputs, run_again)
-        saturation = Saturation(self._saturated_inputs, saturated_outputs(model, inputs, outputs))
-        if saturation.known and model not in self._warned:
-            self._warned.add(model)
-            warn_of(saturation, model, len(outputs))
-        return saturation
+        return Saturation(self._saturated_inputs, saturated_outputs(model, inputs, outputs))
 
 
 def rows_of(model: Model, x: NDArray[Any]) -> NDArray[Any]:

@@ -19,14 +19,16 @@ from eie.network.operators.recurrent import RECURRENT
 from eie.network.operators.windows import Geometry, Ints
 from eie.network.reference import IntegerProduct
 from eie.program.patches import choose_patch, patch_layer
+from eie.runtime.saturation import Saturation
 
 
 class Runs(Protocol):
     """What runs layers: an `eie.Accelerator`."""
 
     config: ArrayConfig
+    saturation: Saturation
 
-    def run_raw(self, a: Any, *, verify: bool = False, model: Model | None = None) -> NDArray[np.int16]: ...
+    def run_layers(self, a: Any, *, verify: bool = False, model: Model | None = None) -> NDArray[np.int16]: ...
 
 
 Around = tuple[Callable[[Node, "list[Array | None]"], "list[Array | None]"], Callable[[Node, "list[Array]"], None]]
@@ -45,11 +47,17 @@ class GraphRunner:
     ----------
     models : dict
         What was sent to the array, by node, matrix and patch.
+    saturation : Saturation
+        Values of the last run at the ends of their range, of all layers.
+    vectors : int
+        Most vectors that a layer was given in the last run.
     """
 
     def __init__(self, accelerator: Runs, model: GraphModel) -> None:
         self.accelerator, self.model = accelerator, model
         self.models: dict[tuple[str, int, Ints], Model] = {}
+        self.saturation, self.vectors = Saturation(0, ()), 0
+        self._counted: dict[tuple[str, int], Saturation] = {}
         self._patches: dict[tuple[str, int, Geometry], Ints] = {}
 
     def run(self, inputs: Any, verify: bool = False, around: Around | None = None) -> dict[str, Array]:
@@ -67,12 +75,25 @@ class GraphRunner:
             around[1](node, outputs)
             return outputs
 
-        return evaluate(self.model.graph, named_inputs(self.model.graph, inputs), hook)
+        self._counted, self.vectors = {}, 0
+        found = evaluate(self.model.graph, named_inputs(self.model.graph, inputs), hook)
+        self.saturation = self._all_counted()
+        return found
 
     def _run(self, node: Node, values: list[Array | None], verify: bool) -> list[Array]:
         outputs = run_products(node, values, self._products(node.outputs[0]))
         if verify:
             self._verify(node, values, outputs)
+        return outputs
+
+    def run_product(
+        self, key: str, index: int, vectors: NDArray[np.int16], geometry: Geometry | None, verify: bool
+    ) -> NDArray[np.int16]:
+        """Run vectors through a matrix, and count what saturates."""
+        outputs = self.accelerator.run_layers(vectors, verify=verify, model=self.on_array(key, index, geometry))
+        found, before = self.accelerator.saturation, self._counted.get((key, index))
+        self._counted[key, index] = found if before is None else before + found
+        self.vectors = max(self.vectors, len(vectors))
         return outputs
 
     def on_array(self, key: str, index: int, geometry: Geometry | None) -> Model:
@@ -93,6 +114,15 @@ class GraphRunner:
             layer = self.model.products[key][index].model.layers[0]
             self._patches[key, index, geometry] = choose_patch(layer, geometry, self.accelerator.config)
         return self._patches[key, index, geometry]
+
+    def _all_counted(self) -> Saturation:
+        """Return all counts, layer by layer in the model's order; what did not run has none."""
+        outputs: list[int | None] = []
+        for node in self.model.graph.walk():
+            for index, product in enumerate(self.model.products.get(node.outputs[0], ())):
+                found = self._counted.get((node.outputs[0], index))
+                outputs += found.outputs if found else [0] * len(product.model.layers)
+        return Saturation(sum(found.inputs for found in self._counted.values()), tuple(outputs))
 
     def _products(self, key: str, verify: bool = False) -> list[Product]:
         return [_DeviceProduct(self, key, i, verify) for i in range(len(self.model.products[key]))]
@@ -132,6 +162,7 @@ class _DeviceProduct(Product):
         return self.runner.patch(self.key, self.index, geometry)
 
     def __call__(self, vectors: Array) -> Array:
-        model = self.runner.on_array(self.key, self.index, self.geometry)
-        integers: NDArray[np.int16] = self.product.to_integers(vectors)
-        return self.product.to_floats(self.runner.accelerator.run_raw(integers, verify=self.verify, model=model))
+        integers = self.product.to_integers(vectors)
+        return self.product.to_floats(
+            self.runner.run_product(self.key, self.index, integers, self.geometry, self.verify)
+        )

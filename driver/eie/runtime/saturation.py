@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from eie.contract.fixed_point import ACTIVATION_MAX, ACTIVATION_MIN
 from eie.errors import AccuracyWarning
+from eie.network.graph_model import GraphModel
 from eie.network.model import Model
 from eie.network.reference import reference_layer
 
@@ -52,14 +53,14 @@ class Saturation:
         return f"saturated: {', '.join(parts)}" if parts else ""
 
 
-def warn_of(saturation: Saturation, model: Model, vectors: int) -> None:
+def warn_of(saturation: Saturation, model: Model | GraphModel, vectors: int) -> None:
     """Warn of a run of so many vectors in which values saturated."""
     text = saturation.text([layer.name for layer in model.layers])
     warnings.warn(
         f"model {model.name!r}: {text}, of {vectors} vectors; what saturates is lost: calibrate with typical inputs, "
         "scale the inputs, or compress with more headroom",
         AccuracyWarning,
-        stacklevel=5,
+        stacklevel=4,
     )
 
 

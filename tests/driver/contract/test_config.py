@@ -42,7 +42,7 @@ def test_a_group_holds_whole_local_rows_and_whole_stream_words(num_pes):
         ({"num_pes": 3}, "num_pes=3 must be a power of two; 2 or 4 would do"),
         ({"num_pes": 512}, "num_pes=512 must lie in 1..256"),
         ({"num_pes": 0}, "num_pes=0 must lie in"),
-        ({"num_pes": 8.0}, "num_pes is 8.0, a float; it must be int"),
+        ({"num_pes": 8.0}, "num_pes is 8.0, a float; it must be an integer"),
         ({"num_pes": True}, "num_pes is True"),
         ({"queue_depth": 0}, "queue_depth=0"),
         ({"index_bits": 13}, "index_bits=13 must lie in 1..12"),

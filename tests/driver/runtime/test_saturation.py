@@ -7,6 +7,8 @@ import pytest
 
 import eie
 from eie.errors import AccuracyWarning
+from eie.network.graph import Graph, Node, Value
+from eie.runtime.saturation import Saturation
 
 
 def accelerator(network, calibration=None):
@@ -40,3 +42,32 @@ def test_layers_between_are_counted_where_they_are_verified():
         assert acc.saturation.outputs[0] == 4
         acc.run(np.full((1, 4), 50.0))
         assert acc.saturation.outputs[0] is None and acc.saturation.inputs == 4
+
+
+def test_all_layers_of_a_graph_are_counted_and_warned_of_once():
+    rng = np.random.default_rng(4)
+    constants = {
+        "w": rng.standard_normal((2, 1, 2, 2)).astype(np.float32),
+        "v": rng.standard_normal((18, 3)).astype(np.float32),
+    }
+    nodes = [
+        Node("Conv", ("x", "w"), ("c",), {}, "conv"),
+        Node("Sigmoid", ("c",), ("s",)),
+        Node("Mul", ("c", "s"), ("m",)),
+        Node("Flatten", ("m",), ("f",)),
+        Node("MatMul", ("f", "v"), ("y",), {}, "last"),
+    ]
+    graph = Graph(nodes, [Value("x", "float32", ("batch", 1, 4, 4))], [Value("y")], constants)
+    typical = rng.standard_normal((20, 1, 4, 4)).astype(np.float32)
+    model = eie.compress(graph, 1.0, typical)
+    accelerator = eie.Accelerator("emulated")
+    accelerator.load(model)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        accelerator.run(typical[:2])
+    assert accelerator.saturation == Saturation(0, (0, 0))
+    with pytest.warns(AccuracyWarning, match="of layer 'conv', .* of layer 'last'") as caught:
+        accelerator.run(typical[:2] * 1000)
+        accelerator.run(typical[:2] * 1000)
+    assert len(caught) == 1
+    assert accelerator.saturation.inputs > 0 and all(accelerator.saturation.outputs)

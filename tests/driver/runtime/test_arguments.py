@@ -1,0 +1,52 @@
+"""What public functions are given is checked at the door: the right answer, or an error of the package."""
+
+import numpy as np
+import pytest
+
+import eie
+from eie.errors import EieError
+
+MODEL = eie.Model([eie.Layer.from_dense_codes(np.ones((4, 4), int), np.arange(16))])
+ODD = [None, 3, "x", [[1, 2], [3]], object(), eie.ArrayConfig()]
+
+
+@pytest.mark.parametrize("what", ODD, ids=repr)
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda x: eie.pack(x, eie.ArrayConfig()),
+        lambda x: eie.pack(MODEL, x) if not isinstance(x, eie.ArrayConfig) else eie.pack(x, x),
+        lambda x: eie.reference(x, np.ones((1, 4), np.int16)),
+        lambda x: eie.reference(MODEL, x),
+        lambda x: eie.cycles(x, np.ones((1, 4), np.int16)),
+        lambda x: eie.cycles(MODEL, x),
+        lambda x: eie.estimate(x),
+        lambda x: eie.estimate(MODEL, x) if not isinstance(x, eie.ArrayConfig) else eie.estimate(x, x),
+        lambda x: eie.estimate(MODEL, activations=x if x is not None else "x"),
+        lambda x: eie.estimate(MODEL, batch=x if x not in (None, 3) else 0.5),
+        lambda x: eie.explore(x, np.ones((1, 4), np.int16), {"num_pes": 4}, jobs=1),
+        lambda x: eie.explore(MODEL, x, {"num_pes": 4}, jobs=1),
+        lambda x: eie.explore(MODEL, np.ones((1, 4), np.int16), x, jobs=1),
+        lambda x: eie.explore(MODEL, np.ones((1, 4), np.int16), {"num_pes": x}, jobs=1) if x != 3 else eie.load(x),
+        lambda x: eie.Accelerator("emulated").load(x),
+        lambda x: eie.Accelerator("emulated").run(x, model=MODEL),
+        lambda x: eie.Accelerator("emulated").run_raw(x, model=MODEL),
+        lambda x: eie.EmulatedDevice(x if x is not None and not isinstance(x, eie.ArrayConfig) else 64),
+        lambda x: eie.Accelerator(x),
+        lambda x: eie.compress(x),
+        lambda x: eie.compress([eie.Dense(np.ones((3, 3)))], x if x is not None else "a"),
+        lambda x: eie.Dense(x),
+        lambda x: eie.save(x, "never.eie"),
+        lambda x: eie.load(x),
+    ],
+)
+def test_what_is_of_another_kind_is_refused(call, what):
+    with pytest.raises(EieError):
+        call(what)
+
+
+def test_integers_of_numpy_are_integers():
+    config = eie.ArrayConfig(num_pes=np.int64(8), rows=np.uint16(32), balance_rows=np.bool_(False))
+    assert config == eie.ArrayConfig(num_pes=8, rows=32, balance_rows=False)
+    assert type(config.num_pes) is int and type(config.balance_rows) is bool
+    assert eie.estimate(MODEL, batch=np.int32(3)).batch == 3
