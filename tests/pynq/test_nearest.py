@@ -42,12 +42,11 @@ def test_a_closed_virtual_board_leaves_no_buffer_no_file_and_no_active_device():
     assert vars(pynq.Device).get("_active_device") is before
 
 
-@pytest.mark.parametrize("place", ["working directory", "installed"])
-def test_on_a_board_it_is_the_array_of_the_overlay_that_is_found(virtual, board_name, tmp_path, monkeypatch, place):
+def test_on_a_board_it_is_the_array_of_the_overlay_that_is_installed(virtual, board_name, tmp_path, monkeypatch):
     """A board as far as the driver can see: the variable is set, an overlay lies there, pynq's device takes it."""
     (tmp_path / "work").mkdir()
-    folder = tmp_path / ("work" if place == "working directory" else board_name)
-    folder.mkdir(exist_ok=True)
+    folder = tmp_path / board_name
+    folder.mkdir()
     for ending in (".bit", ".hwh"):
         shutil.copy(Path(virtual.bitfile).with_suffix(ending), folder)
     monkeypatch.chdir(tmp_path / "work")

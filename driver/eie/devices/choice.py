@@ -97,21 +97,20 @@ def this_board() -> str | None:
 
 
 def find_overlay(name: str) -> Path:
-    """Return the overlay of a board: eie-NAME.bit in the working directory, else the installed one.
+    """Return the installed overlay of a board, eie-NAME.bit; one of the working directory is the caller's to name.
 
     Raises
     ------
     DeviceError
         If there is none.
     """
-    places = [Path.cwd(), shipped_overlays() / name]
-    for place in places:
-        if (path := place / f"eie-{name}.bit").exists():
-            return path
-    known = ", ".join(board_names())
+    file, place = f"eie-{name}.bit", shipped_overlays() / name
+    if (place / file).exists():
+        return place / file
+    here = f'; the one of the working directory is eie.Accelerator("{file}")' if Path(file).exists() else ""
     raise DeviceError(
-        f"there is no eie-{name}.bit in {' or '.join(map(str, places))}: build the overlay with "
-        f"scripts/build_overlay.py (boards: {known}) and copy its .bit and .hwh to one of these folders; "
+        f"there is no {file} in {place}{here}: build the overlay with scripts/build_overlay.py (boards: "
+        f"{', '.join(board_names())}) and copy its .bit and .hwh to that folder, or name its path; "
         'eie.Accelerator("emulated") works without'
     )
 

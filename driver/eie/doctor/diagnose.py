@@ -18,6 +18,7 @@ from eie.doctor.check import FAIL, Check, Findings
 from eie.doctor.environment import (
     check_board,
     check_board_version,
+    check_compiler,
     check_extras,
     check_numpy,
     check_pynq,
@@ -47,6 +48,7 @@ def diagnose(device: str = "auto", virtual_board: str | None = None) -> list[Che
     check_numpy(findings)
     usable = check_pynq(findings)
     check_extras(findings)
+    check_compiler(findings)
     described = check_board(findings, virtual_board)
     if described is not None and has_pynq():
         check_board_version(findings, described)

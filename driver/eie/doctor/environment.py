@@ -11,6 +11,8 @@ import numpy as np
 
 from eie.boards.board import Board, board, board_names
 from eie.boards.pynq_versions import PINS, PYTHON, requirement
+from eie.devices.emulation.just_in_time import cache_folder
+from eie.devices.emulation.tile_matrix import compiled_kernel
 from eie.doctor.check import FAIL, OK, SKIPPED, Findings
 from eie.errors import ConfigError
 
@@ -94,6 +96,20 @@ def check_extras(findings: Findings) -> None:
                 found,
                 f"if you need it: pip install '{_DISTRIBUTION}[{extra}]'",
             )
+
+
+def check_compiler(findings: Findings) -> None:
+    """Look whether what numba compiles is kept from one process to the next."""
+    kernel = compiled_kernel()
+    if kernel is None:
+        return
+    folder = cache_folder(kernel)
+    findings.add(
+        "compiled emulation",
+        SKIPPED if folder is None else OK,
+        "kept nowhere: compiled anew in every process" if folder is None else f"kept in {folder}",
+        "to start faster, set NUMBA_CACHE_DIR to a folder that may be written",
+    )
 
 
 def has_pynq() -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
 import tempfile
 from collections.abc import Callable
@@ -53,7 +54,7 @@ class Plan:
     @property
     def command(self) -> str:
         """The one command that builds the directory."""
-        return f"python {self.directory / RUNNER}"
+        return shlex.join(["python", str(self.directory / RUNNER)])
 
     def to_dict(self) -> dict[str, object]:
         """Return the plan as values that JSON can hold."""

@@ -44,16 +44,17 @@ def test_a_variable_of_other_software_makes_no_board_but_the_image_states_any(ma
     assert choice.this_board() == "genesys-zu"
 
 
-def test_the_overlay_of_the_working_directory_comes_before_the_installed_one(tmp_path, monkeypatch):
+def test_an_overlay_of_the_working_directory_is_taken_only_where_it_is_named(tmp_path, monkeypatch):
     installed, here = tmp_path / "installed", tmp_path / "here"
     for folder in (installed / "pynq-z2", here):
         folder.mkdir(parents=True)
     monkeypatch.setattr(choice, "shipped_overlays", lambda: installed)
     monkeypatch.chdir(here)
+    (here / "eie-pynq-z2.bit").touch()
+    with pytest.raises(DeviceError, match=r'the working directory is eie.Accelerator\("eie-pynq-z2.bit"\)'):
+        choice.find_overlay("pynq-z2")
     (installed / "pynq-z2" / "eie-pynq-z2.bit").touch()
     assert choice.find_overlay("pynq-z2") == installed / "pynq-z2" / "eie-pynq-z2.bit"
-    (here / "eie-pynq-z2.bit").touch()
-    assert choice.find_overlay("pynq-z2") == here / "eie-pynq-z2.bit"
 
 
 @pytest.mark.parametrize("name", [*board_names(), "genesys-zu"])

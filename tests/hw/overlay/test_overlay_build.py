@@ -1,8 +1,10 @@
 """The build of an overlay: whole or not at all, on this machine or on another."""
 
+import dataclasses
 import importlib.util
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -402,3 +404,19 @@ def test_the_files_that_are_estimated_are_the_files_that_are_built(monkeypatch, 
     slices = {"xc7": "multiply_accumulate_dsp48e1", "xcup": "multiply_accumulate_dsp48e2"}
     assert slices[device_of(board(name).part).family] in built[2]
     assert "multiply_accumulate" not in built[2]
+
+
+def test_the_command_is_one_of_a_shell_wherever_the_directory_lies(tmp_path):
+    directory = tmp_path / "a b; touch x"
+    assert shlex.split(Plan(board("pynq-z2"), directory).command) == ["python", str(directory / "build.py")]
+
+
+def test_a_title_of_a_board_is_text_and_never_a_command(vivado, tmp_path):
+    title = 'X\ntouch title_was_run\n[exec touch title_was_run] $x "'
+    prepare(Plan(dataclasses.replace(board("pynq-z2"), title=title), tmp_path / "out"), stub_converter)
+    run = subprocess.run(
+        [sys.executable, "build.py", "--vivado", str(vivado)], cwd=tmp_path / "out", capture_output=True, text=True
+    )
+    assert run.returncode == 0, run.stderr
+    assert not list(tmp_path.rglob("title_was_run"))
+    assert json.loads((tmp_path / "out" / "eie-pynq-z2.json").read_text())["board"] == title

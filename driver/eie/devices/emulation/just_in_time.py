@@ -20,3 +20,9 @@ def compiled(function: Callable[..., Any], **options: Any) -> Callable[..., Any]
         return numba.njit(cache=True, **options)(function)  # type: ignore[no-any-return]
     except RuntimeError:  # package and home are both read-only
         return numba.njit(**options)(function)  # type: ignore[no-any-return]
+
+
+def cache_folder(function: Callable[..., Any]) -> str | None:
+    """Return where a function of `compiled` is kept on disk, or None if it is not."""
+    path = getattr(getattr(function, "_cache", None), "cache_path", None)
+    return path if isinstance(path, str) else None

@@ -33,11 +33,14 @@ def build(config: ArrayConfig) -> Path:
     place = cache / f"rtl-{_build_key(config)}"
     if not (place / _LIBRARY).exists():
         cache.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=cache, prefix="building-") as scratch:
+        with (
+            tempfile.TemporaryDirectory(prefix="eie-rtl-") as scratch,
+            tempfile.TemporaryDirectory(dir=cache, prefix="building-") as beside,
+        ):
             _compile(config, Path(scratch))
-            finished = Path(scratch) / "finished"
+            finished = Path(beside) / "finished"
             finished.mkdir(mode=0o755)
-            os.replace(Path(scratch) / "object" / _LIBRARY, finished / _LIBRARY)
+            shutil.copy(Path(scratch) / "object" / _LIBRARY, finished)
             for path in (finished, finished / _LIBRARY):
                 path.chmod(0o755)
             try:
@@ -63,9 +66,14 @@ def _require_own(path: Path) -> None:
 def _compile(config: ArrayConfig, scratch: Path) -> None:
     from eie_hw.conversion.convert import TOP, convert
 
+    if len(str(scratch).split()) > 1:
+        raise DeviceError(
+            f"make cannot build in {str(scratch)!r}, a path with spaces: set TMPDIR to a folder without them"
+        )
     sources = convert(config, scratch / "verilog", "Verilog")
-    hints = scratch / "hints.vlt"
-    hints.write_text(verilator_hints.hints(sources))
+    (scratch / "hints.vlt").write_text(verilator_hints.hints(sources))
+    shutil.copy(Path(__file__).with_name("harness.cpp"), scratch)
+    # Paths are relative: those of this package and of the cache may have spaces, which make does not take.
     command = [
         *(
             _verilator(),
@@ -80,18 +88,18 @@ def _compile(config: ArrayConfig, scratch: Path) -> None:
             "-Wno-lint",
             "-Wno-style",
         ),
-        *("--top-module", TOP, "--prefix", "Veie_top", "--Mdir", scratch / "object", "-o", _LIBRARY),
+        *("--top-module", TOP, "--prefix", "Veie_top", "--Mdir", "object", "-o", _LIBRARY),
         *("--x-assign", "fast", "--x-initial", "fast", "--no-assert"),
         *verilator_hints.OPTIONS,
         *("-CFLAGS", "-fPIC", "-LDFLAGS", "-shared", "-j", str(os.cpu_count() or 1)),
         *("-MAKEFLAGS", "OPT_FAST=-O2", "-MAKEFLAGS", "OPT_SLOW=-O1", "-MAKEFLAGS", "OPT_GLOBAL=-O2"),
         *("-MAKEFLAGS", "CFG_CXXFLAGS_PCH_I=-include", "-MAKEFLAGS", "CFG_GCH_IF_CLANG="),
-        hints,
-        *sources,
-        Path(__file__).with_name("harness.cpp"),
+        "hints.vlt",
+        *(source.relative_to(scratch) for source in sources),
+        "../harness.cpp",
     ]
     environment = {k: v for k, v in os.environ.items() if k != "VERILATOR_ROOT"}
-    run = subprocess.run([str(part) for part in command], env=environment, capture_output=True, text=True)
+    run = subprocess.run([str(part) for part in command], cwd=scratch, env=environment, capture_output=True, text=True)
     if run.returncode:
         tail = "\n".join((run.stdout + run.stderr).strip().splitlines()[-20:])
         raise DeviceError(f"Verilator could not compile the array of {config}:\n{tail}")

@@ -26,6 +26,21 @@ def test_without_a_place_for_its_cache_a_function_is_compiled_all_the_same(tmp_p
     assert run.returncode == 0, run.stderr
 
 
+@pytest.mark.parametrize("place", [True, False])
+def test_the_doctor_says_where_compiled_code_is_kept_or_that_it_is_not(tmp_path, place):
+    code = (
+        f"import numba.core.caching as c; {'' if place else 'c.CacheImpl._locator_classes = []'}\n"
+        "from eie.doctor.check import Findings\n"
+        "from eie.doctor.environment import check_compiler\n"
+        "findings = Findings(); check_compiler(findings)\n"
+        "print(findings.checks[0].status, findings.checks[0].found)\n"
+    )
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
+    run = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
+    said = f"ok kept in {tmp_path}" if place else "skipped kept nowhere: compiled anew in every process"
+    assert run.stdout.lower().startswith(said.lower()), run.stderr
+
+
 def test_a_function_computes_what_python_computes():
     assert compiled(sum_of_squares)(10) == sum_of_squares(10) == 285
 
