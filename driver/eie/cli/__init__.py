@@ -19,7 +19,12 @@ _INTERRUPTED = 130
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code: 0; 1 if a command found something wrong with what it looked at; or
     2 with a line on stderr that says why it cannot be done."""
-    args = _parser().parse_args(arguments)
+    parser = _parser()
+    if "_ARGCOMPLETE" in os.environ:  # a shell asks what could follow
+        import argcomplete
+
+        argcomplete.autocomplete(parser)
+    args = parser.parse_args(arguments)
     try:
         status: int = args.command(args) or 0
         sys.stdout.flush()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import sys
 import time
 from pathlib import Path
@@ -89,12 +90,22 @@ def read_array(path: str | Path) -> NDArray[Any]:
 
 
 def read_batch(path: str | Path, model: Model) -> tuple[NDArray[Any], bool]:
-    """Read a model's inputs, shape (B, C), and say whether the file held a single one, shape (C,)."""
+    """Read a model's inputs, C numbers each in whatever shape; return them as (B, C), and whether it was one, (C,)."""
     array = read_array(path)
-    batch = array[None] if array.ndim == 1 else array
-    if batch.ndim != 2 or batch.shape[1] != model.columns or len(batch) == 0:
+    if array.shape != (model.columns,) and (array.ndim < 2 or math.prod(array.shape[1:]) != model.columns):
         raise PackError(f"{path}: shape {array.shape}; model {model.name!r} takes (at least 1, {model.columns})")
+    batch = array.reshape(-1, model.columns)
+    if not len(batch):
+        raise PackError(f"{path}: holds no input; at least one is needed")
     return batch, array.ndim == 1
+
+
+def read_labels(path: str | Path, count: int) -> NDArray[Any]:
+    """Read the classes of `count` inputs: integers, shape (count,)."""
+    labels = read_array(path)
+    if labels.dtype.kind not in "iu" or labels.shape != (count,):
+        raise PackError(f"{path}: holds {labels.dtype} of shape {labels.shape}; labels are integers, ({count},)")
+    return labels
 
 
 class Progress:

@@ -139,6 +139,8 @@ def graph_text(figures: Mapping[str, Any], device: str, names: Sequence[str]) ->
     ]
     if figures["verified"]:
         lines.append("every result of the array equals the integer reference")
+    if "correct" in figures:
+        lines.append(f"{figures['correct']:,} classes are right")
     saturated = Saturation(figures["saturated"]["inputs"], tuple(figures["saturated"]["outputs"]))
     if saturated.known:
         lines.append(saturated.text(names))

@@ -15,7 +15,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eie.atomic import replacing, require_output
-from eie.cli.common import Commands, Progress, add_device_option, add_json_option, print_json, print_text, read_batch
+from eie.cli.common import (
+    Commands,
+    Progress,
+    add_device_option,
+    add_json_option,
+    print_json,
+    print_text,
+    read_batch,
+    read_labels,
+)
 from eie.cli.graphs import graph_text, read_inputs, run_graph, write_outputs
 from eie.contract.array_options import add_array_options, array_config
 from eie.devices.choice import device_by_name
@@ -52,6 +61,9 @@ def add_parser(commands: Commands) -> None:
     )
     parser.add_argument("--raw", action="store_true", help="inputs and outputs are int16 in the model's fixed point")
     parser.add_argument("--verify", action="store_true", help="compare every output with the integer reference")
+    parser.add_argument(
+        "--labels", metavar="Y.npy", type=Path, help="classes of the inputs, integers: tells how many are found"
+    )
     add_device_option(parser)
     add_json_option(parser)
     add_array_options(parser)
@@ -70,6 +82,7 @@ def _run(args: argparse.Namespace) -> None:
         if args.output and args.output.suffix != ".npy":
             raise PackError(f"{args.output}: outputs are written as .npy; name the file so")
         batch, single = read_batch(args.input, model)
+        labels = read_labels(args.labels, len(batch)) if args.labels else None
         progress(f"preparing the {args.device} array")
         with warnings.catch_warnings(), Accelerator(device_by_name(args.device, config)) as accelerator:
             warnings.simplefilter("ignore", AccuracyWarning)  # the result says it
@@ -104,6 +117,8 @@ def _run(args: argparse.Namespace) -> None:
         "run_seconds": ended - loaded,
         "counters": counters,
     }
+    if labels is not None:
+        result["correct"] = int((outputs.argmax(axis=1) == labels).sum())
     if args.json:
         print_json(result)
         return
@@ -118,6 +133,10 @@ def _run_graph(args: argparse.Namespace, model: GraphModel) -> None:
     inputs = read_inputs(args.input, model.graph)
     with Accelerator(device_by_name(args.device, array_config(args))) as accelerator:
         outputs, figures = run_graph(accelerator, model, inputs, args.verify)
+    if args.labels:
+        if isinstance(outputs, dict) or outputs.ndim != 2:
+            raise PackError(f"{args.labels}: labels are for networks whose one output is (inputs, classes)")
+        figures["correct"] = int((outputs.argmax(axis=1) == read_labels(args.labels, len(outputs))).sum())
     if args.output:
         write_outputs(args.output, outputs)
     if args.json:
@@ -156,6 +175,8 @@ def _text(result: dict[str, Any], model: Model) -> str:
     ]
     if result["verified"]:
         lines.append(f"all {count * model.rows:,} outputs equal the integer reference")
+    if "correct" in result:
+        lines.append(f"{result['correct']:,} of {count:,} classes are right: {result['correct'] / count:.2%}")
     if result["output"]:
         lines.append(f"outputs: {result['output']}")
     return "\n".join(lines)

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from eie.arguments import real_array
 from eie.errors import LayerError, MissingExtraError, NetworkError
 from eie.network.dense import Dense
 from eie.network.layer_order import order_of_layers
@@ -24,7 +25,7 @@ _NAME = re.compile(r"(?P<prefix>|.*[._/-])(?P<kind>weights?|bias(?:es)?|w|b)(?P<
 
 
 def read_network(
-    network: Sequence[Dense] | Dense | str | Path,
+    network: Sequence[Dense] | Dense | Mapping[str, Any] | str | Path,
     hidden_activation: str | None = "relu",
     last_activation: str | None = None,
     layers: Sequence[str] | None = None,
@@ -33,8 +34,9 @@ def read_network(
 
     Parameters
     ----------
-    network : sequence of Dense, Dense, or path
-        A path's ending says what it is:
+    network : sequence of Dense, Dense, mapping, or path
+        A mapping of names to arrays, such as a state dict of PyTorch, is read as a .npz file is. A path's ending says
+        what it is:
 
         .npz
             Arrays named ``NAME.weight`` and ``NAME.bias``, or ``weight0`` and ``bias0``; "weights", "w", "biases" and
@@ -63,6 +65,8 @@ def read_network(
         network = [network]
     if isinstance(network, (str, Path)):
         read = _read_file(Path(network), hidden_activation, last_activation, layers)
+    elif isinstance(network, Mapping):
+        read = _read_mapping(network, hidden_activation, last_activation, layers)
     elif isinstance(network, Iterable):
         read = list(network)
         for i, layer in enumerate(read):
@@ -92,9 +96,29 @@ def _read_file(
             f"{path}: its ending is {suffix!r}; networks are read from .npz, .safetensors, .onnx and .net"
         )
     arrays, order = readers[suffix](path, chosen)
-    activations = [hidden_activation] * (len(order) - 1) + [last_activation]
+    return _layers(arrays, order, hidden_activation, last_activation, f"{path}")
+
+
+def _read_mapping(
+    network: Mapping[str, Any], hidden: str | None, last: str | None, chosen: Sequence[str] | None
+) -> list[Dense]:
+    what = "the mapping"
+    masked = sorted(str(name) for name in network if str(name).endswith(("_orig", "_mask")))
+    if masked:
+        raise NetworkError(f"{what}: {masked[0]!r} is of torch's pruning; call prune.remove on the module first")
+    arrays = {str(name): real_array(value, f"{what}: array {name!r}", NetworkError) for name, value in network.items()}
+    found = _pair({name: (array.shape, True, str(array.dtype)) for name, array in arrays.items()}, what)
+    order = list(found) if chosen is None else _named(found, chosen, what)
+    parts = {layer: {kind: arrays[name] for kind, name in found[layer].items()} for layer in order}
+    return _layers(parts, order, hidden, last, what)
+
+
+def _layers(
+    arrays: Mapping[str, _Parts], order: Sequence[str], hidden: str | None, last: str | None, source: str
+) -> list[Dense]:
+    activations = [hidden] * (len(order) - 1) + [last]
     return [
-        make_dense(arrays[layer]["weight"], arrays[layer].get("bias"), activation, layer, f"{path}")
+        make_dense(arrays[layer]["weight"], arrays[layer].get("bias"), activation, layer, source)
         for layer, activation in zip(order, activations, strict=False)
     ]
 
@@ -141,7 +165,7 @@ def _bfloat16(path: Path, name: str) -> NDArray[np.float32]:
     return (halves << 16).view(np.float32).reshape(tensor["shape"])
 
 
-def _pair(arrays: Mapping[str, tuple[tuple[int, ...], bool, str]], path: Path) -> dict[str, dict[str, str]]:
+def _pair(arrays: Mapping[str, tuple[tuple[int, ...], bool, str]], path: Path | str) -> dict[str, dict[str, str]]:
     """Pair weights with biases by their names, in the order of the weights; refuse by name, type and shape alone.
 
     `arrays` gives each array's shape, whether it holds real numbers, and its type; returned are the names of each
@@ -174,7 +198,7 @@ def _pair(arrays: Mapping[str, tuple[tuple[int, ...], bool, str]], path: Path) -
     return {layer: found[layer] for layer in order}
 
 
-def _named(found: Mapping[str, object], chosen: Sequence[str], path: Path) -> list[str]:
+def _named(found: Mapping[str, object], chosen: Sequence[str], path: Path | str) -> list[str]:
     """Return the layers that the caller chose, in that order."""
     if isinstance(chosen, str) or sorted(chosen) != sorted(found):
         raise NetworkError(f"{path}: layers={chosen!r} must name each of its layers once: {', '.join(found)}")

@@ -29,7 +29,8 @@ def read_any(
 
     Parameters
     ----------
-    network : path, sequence of Dense, Dense, Graph, onnx.ModelProto, torch.nn.Module or torch.export.ExportedProgram
+    network : path, sequence of Dense, Dense, mapping, Graph, onnx.ModelProto, torch.nn.Module, or ExportedProgram
+        A mapping is one of names to arrays, such as a state dict.
         Of a path, the ending says what it is: see `eie.network.readers.read_network`; an .onnx file may also hold a
         graph.
     hidden_activation, last_activation, layers

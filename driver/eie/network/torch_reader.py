@@ -54,7 +54,7 @@ def torch_to_onnx(source: Any, example: Any) -> Any:
 
 def _export_module(torch: Any, module: Any, example: Any, file: io.BytesIO) -> None:
     if example is None:
-        raise NetworkError("a PyTorch module is exported with example inputs: give calibration")
+        example = _plain_example(torch, module)
     named = example if isinstance(example, dict) else None
     given = list(example.values()) if named else list(example) if isinstance(example, tuple) else [example]
     tensors = tuple(torch.as_tensor(x)[:2] for x in given)
@@ -73,3 +73,13 @@ def _export_module(torch: Any, module: Any, example: Any, file: io.BytesIO) -> N
             )
     finally:
         module.train(mode)
+
+
+def _plain_example(torch: Any, module: Any) -> Any:
+    """Return inputs for a module that begins with a fully connected layer, whose size is known."""
+    leaves = [part for part in module.modules() if not list(part.children())]
+    shapeless = (torch.nn.Flatten, torch.nn.Dropout, torch.nn.Identity, torch.nn.ReLU)
+    first = next((part for part in leaves if not isinstance(part, shapeless)), None)
+    if not isinstance(first, torch.nn.Linear):
+        raise NetworkError("a PyTorch module is exported with example inputs: give calibration")
+    return torch.zeros(2, first.in_features, dtype=first.weight.dtype)

@@ -1,0 +1,61 @@
+"""`eie run`: labels, and inputs in the network's own shape; the shell completes the command."""
+
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import eie
+from eie.cli import main
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(20, 1, 4, 4)).astype(np.float32)
+    model = eie.compress([eie.Dense(rng.normal(size=(3, 16)))], 1.0, calibration=x)
+    eie.save(model, "net.eie")
+    np.save("x.npy", x)
+    accelerator = eie.Accelerator("emulated")
+    accelerator.load(model)
+    labels = accelerator.run(x).argmax(axis=1)
+    labels[:5] = (labels[:5] + 1) % 3
+    np.save("labels.npy", labels)
+    return tmp_path
+
+
+def test_labels_tell_how_many_classes_are_right(folder, capsys):
+    assert main(["run", "net.eie", "x.npy", "--labels", "labels.npy", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["correct"] == 15
+    assert main(["run", "net.eie", "x.npy", "--labels", "labels.npy"]) == 0
+    assert "15 of 20 classes are right: 75.00%" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("labels", [np.zeros(19, int), np.zeros(20), np.zeros((20, 1), int)])
+def test_labels_that_are_none_are_refused(folder, capsys, labels):
+    np.save("labels.npy", labels)
+    assert main(["run", "net.eie", "x.npy", "--labels", "labels.npy"]) == 2
+    assert "labels are integers, (20,)" in capsys.readouterr().err
+
+
+def test_inputs_come_in_the_networks_own_shape_or_flat(folder):
+    np.save("flat.npy", np.load("x.npy").reshape(20, 16))
+    for name in ("x", "flat"):
+        assert main(["run", "net.eie", f"{name}.npy", "-o", f"y_{name}.npy"]) == 0
+    assert np.array_equal(np.load("y_x.npy"), np.load("y_flat.npy"))
+
+
+def test_a_shell_is_told_what_could_follow(tmp_path):
+    pytest.importorskip("argcomplete")
+    answers = tmp_path / "answers"
+    environment = {
+        **os.environ,
+        **{"_ARGCOMPLETE": "1", "_ARGCOMPLETE_STDOUT_FILENAME": str(answers), "_ARGCOMPLETE_SUPPRESS_SPACE": "1"},
+        **{"COMP_LINE": "eie est", "COMP_POINT": "7", "COMP_TYPE": "9"},
+    }
+    run = subprocess.run([sys.executable, "-m", "eie"], env=environment, capture_output=True, text=True)
+    assert answers.read_text() == "estimate", run.stderr
