@@ -36,7 +36,7 @@ LIMIT = 3.0
 class NoDevice(eie.EmulatedDevice):
     """Takes what it is sent and gives zeros back, at once."""
 
-    def send(self, buffer: np.ndarray, reply_bytes: int = 0) -> None:
+    def send(self, buffer: np.ndarray, reply_bytes: int = 0, changed: object = None) -> None:
         self.reply = np.zeros(reply_bytes, np.uint8)
 
     def receive(self, nbytes: int) -> np.ndarray:
@@ -48,7 +48,7 @@ class InstantDevice(eie.EmulatedDevice):
 
     reply_bytes = 0
 
-    def send(self, buffer: np.ndarray, reply_bytes: int = 0) -> None:
+    def send(self, buffer: np.ndarray, reply_bytes: int = 0, changed: object = None) -> None:
         pass
 
     def receive(self, nbytes: int) -> np.ndarray:

@@ -150,6 +150,7 @@ def test_a_program_damaged_in_memory_is_written_again_by_the_recovery(virtual, a
         accelerator.run_raw(a)
     for block in virtual.memory._blocks.values():
         block.processor[0] ^= 0x80
+        block.fabric[0] = block.processor[0]
     with pytest.raises(DeviceError, match="BAD_OPCODE"):
         accelerator.run_raw(a)
     for _ in range(2):
@@ -174,8 +175,10 @@ def test_exhausted_memory_is_an_error_that_says_so_and_smaller_batches_still_run
         assert virtual.memory.allocations == 0
 
 
-@pytest.mark.parametrize("forgotten", ["flush", "invalidate"])
-@pytest.mark.parametrize("by", ["dma.py", "device.py"])
+@pytest.mark.parametrize(
+    ("by", "forgotten"),
+    [("dma.py", "flush"), ("dma.py", "invalidate"), ("reply.py", "flush"), ("reply.py", "invalidate")],
+)
 def test_a_forgotten_flush_or_invalidate_is_found_wherever_it_is_forgotten(
     virtual, accelerator, monkeypatch, forgotten, by
 ):

@@ -4,6 +4,7 @@ import dataclasses
 import gc
 import resource
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -65,7 +66,7 @@ def test_the_host_fills_a_buffer_while_the_board_works_on_the_other(virtual, acc
         busy.append(virtual.dma._send.active or virtual.dma._receive.active)
         return x.astype(np.int16)
 
-    monkeypatch.setattr("eie.runtime.accelerator.quantise", watch)
+    monkeypatch.setattr("eie.runtime.chains.quantise", watch)
     a = inputs(network, 100)
     assert np.array_equal(accelerator.run(a), eie.reference(network, a))
     assert len(busy) > 2
@@ -210,3 +211,57 @@ def test_ten_thousand_inferences_take_no_more_memory(virtual, accelerator):
 
 def resident_bytes():
     return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+
+
+def test_of_a_streamed_program_only_the_activations_are_flushed_again(virtual, accelerator, monkeypatch):
+    network = accelerator.load(streamed_model())
+    a = inputs(network, 6)
+    monkeypatch.setattr("eie.program.segment.SHORT_UNIT_WORDS", 0)
+    flushed = []
+    flush = virtual.memory.flush
+    monkeypatch.setattr(virtual.memory, "flush", lambda at, nbytes: (flushed.append(nbytes), flush(at, nbytes))[1])
+    costs = []
+    for i in range(4):
+        flushed.clear()
+        assert np.array_equal(accelerator.run_raw(a + i), eie.reference(network, a + i))
+        costs.append(sum(flushed))
+    assert costs[2] == costs[3] < costs[0] / 4, "each of the two buffers is flushed whole once"
+
+
+def test_a_part_of_a_buffer_is_flushed_by_its_size_and_place_in_xrts_buffer_object(virtual, monkeypatch):
+    """pyxrt is on boards only; what it is called with is what its Python binding takes: direction, size, offset."""
+    import pynq
+
+    from eie.devices.pynq_board import channel
+
+    calls = []
+
+    class BufferObject:
+        def sync(self, direction, size, offset):
+            calls.append((direction, size, offset))
+
+    directions = SimpleNamespace(XCL_BO_SYNC_BO_TO_DEVICE="to device")
+    monkeypatch.setattr(channel, "pyxrt", SimpleNamespace(bo=BufferObject, xclBOSyncDirection=directions))
+    buffer = pynq.allocate((4096,), np.uint8, target=virtual.device)
+    buffer.bo = BufferObject()
+    whole = channel.flushed(buffer, [slice(64, 128), slice(1024, 1032)])
+    assert calls == [("to device", 64, 64), ("to device", 8, 1024)]
+    assert whole.coherent and not buffer.coherent and whole.nbytes == buffer.nbytes
+    buffer.freebuffer()
+
+
+def test_a_program_that_was_filled_but_never_sent_is_flushed_whole(virtual, accelerator, monkeypatch):
+    network = accelerator.load(streamed_model())
+    monkeypatch.setattr("eie.program.segment.SHORT_UNIT_WORDS", 0)
+    a = inputs(network, 6)
+    send = type(accelerator.device).send
+
+    def interrupted(*args):
+        monkeypatch.setattr(type(accelerator.device), "send", send)
+        raise KeyboardInterrupt
+
+    for _ in range(3):
+        monkeypatch.setattr(type(accelerator.device), "send", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            accelerator.run_raw(a)
+        assert np.array_equal(accelerator.run_raw(a), eie.reference(network, a))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -39,7 +41,7 @@ class TimedDevice(EmulatedDevice):
         super().__init__(config)
         self._blocked = np.zeros(self.config.num_pes, np.int64)
 
-    def send(self, buffer: NDArray[np.uint8], reply_bytes: int = 0) -> None:
+    def send(self, buffer: NDArray[np.uint8], reply_bytes: int = 0, changed: Sequence[slice] | None = None) -> None:
         """Execute and time one packet of instructions."""
         self.programs.append(ProgramTiming(self.config, self.bytes_per_cycle))
         super().send(buffer, reply_bytes)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
@@ -31,11 +32,12 @@ class Device(Protocol):
         """Free a buffer of `allocate`."""
         ...
 
-    def send(self, buffer: NDArray[np.uint8], reply_bytes: int = 0) -> None:
+    def send(self, buffer: NDArray[np.uint8], reply_bytes: int = 0, changed: Sequence[slice] | None = None) -> None:
         """Start sending one packet of whole instructions (a multiple of 8 bytes).
 
         The device is first made ready for the packet of reply_bytes that it gives back; 0 if it gives none. The
-        buffer must not change before `receive` returns.
+        buffer must not change before `receive` returns. Where it was sent before, just as long, `changed` may name
+        the bytes that are new; None: all.
         """
         ...
 

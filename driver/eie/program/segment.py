@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 from eie.contract import isa
 from eie.contract.config import ACTIVATIONS_PER_WORD, WORD_BYTES
 
+SHORT_UNIT_WORDS = 1024
+"""Up to here, flushing a whole program costs less than flushing its inputs one by one."""
+
 
 @dataclass(frozen=True)
 class Input:
@@ -89,6 +92,18 @@ class Segment:
             whole[:, place] = activations[part.inference : in_units : self.inferences, columns]
             if part.inference < rest:
                 tail[place] = activations[in_units + part.inference, columns]
+
+    def changed(self, batch: int) -> list[slice] | None:
+        """Return the bytes that `write_activations` writes; None where the whole program is hardly more."""
+        if len(self.unit) <= SHORT_UNIT_WORDS:
+            return None
+        return [
+            slice(WORD_BYTES * first, WORD_BYTES * (first - (-part.count // ACTIVATIONS_PER_WORD)))
+            for inference in range(batch)
+            for part in self.inputs
+            if part.inference == inference % self.inferences
+            for first in [inference // self.inferences * len(self.unit) + part.offset]
+        ]
 
     def unpack(self, received: NDArray[np.uint8], batch: int) -> NDArray[np.int16]:
         """Return the outputs of a batch, int16 shape (B, rows), from the bytes received."""

@@ -104,8 +104,10 @@ class Transfers:
         self._counts: dict[tuple[int, int], tuple[Segment, int]] = {}
 
     def begin(self) -> None:
-        """Forget what was sent: the device begins anew."""
+        """Forget what was sent, and what the buffers hold: the device begins anew."""
         self._sent = 0
+        for slot in self._slots:
+            slot.segment = None
         self._counts.clear()
 
     def run(self, segment: Segment, source: Callable[[slice], NDArray[np.int16]], batch: int) -> NDArray[np.int16]:
@@ -131,11 +133,13 @@ class Transfers:
             with self.times.stage("quantise"):
                 activations = source(part)
             with self.times.stage("fill"):
-                buffer = self._fill(segment, activations)
+                buffer, changed = self._fill(segment, activations)
             if under_way:
                 self._collect(segment, outputs, under_way)
             with self.times.stage("send"):
-                self.device.send(buffer, size * segment.output_words * WORD_BYTES)
+                self.device.send(buffer, size * segment.output_words * WORD_BYTES, changed)
+            # Only now: what was filled and not sent has not left the processor's cache.
+            self._slots[1].segment, self._slots[1].batch = segment, size
             under_way = part
         if under_way:
             self._collect(segment, outputs, under_way)
@@ -155,7 +159,8 @@ class Transfers:
         for slot in self._slots:
             self._release(slot)
 
-    def _fill(self, segment: Segment, activations: NDArray[np.int16]) -> NDArray[np.uint8]:
+    def _fill(self, segment: Segment, activations: NDArray[np.int16]) -> tuple[NDArray[np.uint8], list[slice] | None]:
+        """Return the buffer whose turn it is, with the program of a batch, and its bytes that are new."""
         batch = len(activations)
         slot = self._slots[0]
         known = slot.segment is segment and slot.batch == batch
@@ -164,8 +169,7 @@ class Transfers:
         if not known:
             segment.write_program(batch, words)
         segment.write_activations(activations, words)
-        slot.segment, slot.batch = segment, batch
-        return buffer
+        return buffer, segment.changed(batch) if known else None
 
     def _take(self, nbytes: int) -> NDArray[np.uint8]:
         """Return the buffer whose turn it is; what it held is no longer known."""

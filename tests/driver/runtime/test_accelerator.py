@@ -96,7 +96,7 @@ def test_weights_of_a_resident_model_are_sent_once():
     sent = []
 
     class Recorder(eie.EmulatedDevice):
-        def send(self, buffer, reply_bytes=0):
+        def send(self, buffer, reply_bytes=0, changed=None):
             sent.append(len(buffer))
             super().send(buffer)
 
@@ -213,9 +213,9 @@ def test_the_host_fills_a_buffer_while_the_device_works_on_the_other(monkeypatch
         def release(self, buffer):
             events.append(("release", buffer.ctypes.data))
 
-        def send(self, buffer, reply_bytes=0):
+        def send(self, buffer, reply_bytes=0, changed=None):
             events.append(("send", buffer.ctypes.data))
-            super().send(buffer, reply_bytes)
+            super().send(buffer, reply_bytes, changed)
 
         def receive(self, nbytes):
             events.append(("receive", nbytes))

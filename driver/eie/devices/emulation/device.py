@@ -7,6 +7,7 @@ with other activations, as a batch does, all repetitions run at once.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -59,7 +60,7 @@ class EmulatedDevice:
     def release(self, buffer: NDArray[np.uint8]) -> None:
         """Nothing to free."""
 
-    def send(self, buffer: NDArray[np.uint8], reply_bytes: int = 0) -> None:
+    def send(self, buffer: NDArray[np.uint8], reply_bytes: int = 0, changed: Sequence[slice] | None = None) -> None:
         """Execute one packet of instructions."""
         self._require_open()
         data = np.ascontiguousarray(buffer).view(np.uint8).ravel()

@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from typing import Any
 
 from pynq.buffer import PynqBuffer
+
+try:
+    import pyxrt  # type: ignore[import-not-found]  # part of a board's image
+except ImportError:
+    pyxrt = None
 
 from eie.contract import dma_registers as dma
 from eie.errors import DeviceError
@@ -56,6 +62,23 @@ class Channel:
         while self._mmio.read(self._base + register) & bit:
             if time.monotonic() > end:
                 raise DeviceError(f"{failure} (waited {deadline:g} s)")
+
+
+def flushed(buffer: PynqBuffer, changed: Sequence[slice]) -> PynqBuffer:
+    """Flush the bytes of a buffer that changed; return a view of it all that pynq does not flush again."""
+    for part in changed:
+        _flush(buffer[part])
+    whole = buffer[:]
+    whole.coherent = True
+    return whole
+
+
+def _flush(part: PynqBuffer) -> None:
+    """Flush a part of a buffer: pynq 3.1 and 4.0 would have XRT flush all of it, however small the part."""
+    if pyxrt is not None and isinstance(part.bo, pyxrt.bo):
+        part.bo.sync(pyxrt.xclBOSyncDirection.XCL_BO_SYNC_BO_TO_DEVICE, part.nbytes, part.offset)
+    else:
+        part.flush()
 
 
 class Status(int):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ from eie.contract import registers
 from eie.contract.config import WORD_BYTES
 from eie.contract.dma_registers import RECEIVE, SEND
 from eie.devices.interface import checked_deadline, error_text
-from eie.devices.pynq_board.channel import Channel
+from eie.devices.pynq_board.channel import Channel, flushed
 from eie.devices.pynq_board.overlay import (
     EieArray,
     driver_of,
@@ -113,7 +114,7 @@ class PynqDevice:
             self._reset_dma()
         self._buffers.pop(id(buffer)).freebuffer()
 
-    def send(self, buffer: NDArray[np.uint8], reply_bytes: int = 0) -> None:
+    def send(self, buffer: NDArray[np.uint8], reply_bytes: int = 0, changed: Sequence[slice] | None = None) -> None:
         """Start sending one packet, after making the DMA ready for its reply."""
         self._require_open()
         if not isinstance(buffer, PynqBuffer):
@@ -129,7 +130,7 @@ class PynqDevice:
             )
         reply = self._reply.fresh(reply_bytes) if reply_bytes else None
         self._source = buffer
-        self._packets = self._cut(buffer)
+        self._packets = self._cut(buffer if changed is None else flushed(buffer, changed))
         self._sent, self._expected = buffer.nbytes // WORD_BYTES, reply_bytes // WORD_BYTES
         self._under_way = True
         if reply is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -72,7 +73,7 @@ class RtlDevice:
     def release(self, buffer: NDArray[np.uint8]) -> None:
         """Nothing to free."""
 
-    def send(self, buffer: NDArray[np.uint8], reply_bytes: int = 0) -> None:
+    def send(self, buffer: NDArray[np.uint8], reply_bytes: int = 0, changed: Sequence[slice] | None = None) -> None:
         """Queue one packet of instructions; it is played while anything is received or read."""
         data = np.ascontiguousarray(buffer).view(np.uint8).ravel()
         if len(data) % WORD_BYTES:

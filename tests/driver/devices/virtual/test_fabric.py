@@ -134,7 +134,7 @@ def test_an_emulated_array_is_not_idle_while_its_output_waits():
             super().__init__(CONFIG)
             self.replies = []
 
-        def send(self, buffer, reply_bytes=0):
+        def send(self, buffer, reply_bytes=0, changed=None):
             self.replies.append(np.array(buffer))
 
         def receive(self, nbytes):
