@@ -242,7 +242,7 @@ def test_a_part_of_a_buffer_is_flushed_by_its_size_and_place_in_xrts_buffer_obje
 
     directions = SimpleNamespace(XCL_BO_SYNC_BO_TO_DEVICE="to device")
     monkeypatch.setattr(channel, "pyxrt", SimpleNamespace(bo=BufferObject, xclBOSyncDirection=directions))
-    buffer = pynq.allocate((4096,), np.uint8, target=virtual.device)
+    buffer = pynq.allocate((4096,), np.uint8)
     buffer.bo = BufferObject()
     whole = channel.flushed(buffer, [slice(64, 128), slice(1024, 1032)])
     assert calls == [("to device", 64, 64), ("to device", 8, 1024)]
