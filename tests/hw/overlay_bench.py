@@ -4,6 +4,7 @@ import inspect
 import os
 import re
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -14,6 +15,10 @@ from eie_hw.shell.top import eie_top
 STUB = Path(__file__).with_name("vivado_stub.tcl")
 TCLSH = shutil.which("tclsh")
 needs_tclsh = pytest.mark.skipif(TCLSH is None, reason="needs tclsh (package tcl)")
+
+RESULTS = ["eie-pynq-z2.bit", "eie-pynq-z2.hwh", "eie-pynq-z2.json"]
+LEFT = {"build.py", "build.tcl", "vhdl"}
+RAN = {"ip", "reports", "reports.zip", "vivado", "vivado.log", "vivado_ip"}
 
 _OUTPUTS = re.compile(
     r"s_axis_tready|m_axis_t(data|keep|last|valid)|s_axi_(aw|w|ar)ready|s_axi_[br](resp|valid|data)|interrupt"
@@ -66,3 +71,19 @@ def environment(**changes):
     """Return the environment of this process with changes, and its Python first on PATH."""
     path = os.pathsep.join([os.path.dirname(sys.executable), os.environ["PATH"]])
     return {**os.environ, "PATH": path, **changes}
+
+
+def names(directory):
+    return {path.name for path in directory.iterdir()}
+
+
+def run_shell(directory, vivado=None, **changes):
+    path = os.pathsep.join([*([str(vivado.parent)] if vivado else []), "/usr/bin", "/bin"])
+    return subprocess.run(
+        [sys.executable, str(directory / "build.py")],
+        env={**os.environ, "PATH": path, **changes},
+        cwd="/",
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
