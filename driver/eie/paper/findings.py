@@ -84,8 +84,8 @@ def _reason(b: Benchmark, measured: Result, result: Result) -> str:
     text += (
         f", random ones with their padding {ours:,} entries. Tables III and IV do not fit each other here. Nor do they "
         f"for Alex-8, whose vector is denser than Table III says; with {needed:.1%} non-zeros in place of "
-        f"{b.activation_density:.1%} they would. Or the layer makes more products than its densities would if they were "
-        f"independent, as the LeNet below does (up to {ratio:.1f} times); Alex-8 does not."
+        f"{b.activation_density:.1%} they would. Or the layer makes more products than its densities would if they "
+        f"were independent, as the LeNet below does (up to {ratio:.1f} times); Alex-8 does not."
     )
     paper, ours = b.theoretical_us / b.actual_us, theoretical_us(measured) / actual_us(measured)
     if ours - paper > _LESS_BALANCED:
@@ -105,8 +105,8 @@ def _authors_vector(result: Result) -> str:
     entries, ratio = published.AUTHORS_ALEX_8_ENTRIES, published.AUTHORS_ALEX_8_PRODUCTS
     return (
         f". The vector that the authors measured has {b.activation_density:.1%} non-zeros, not Table III's 37.5%: its "
-        f"{entries:,} entries are {b.theoretical_us} us, and it takes {b.actual_us} us, as Table IV says. Products over "
-        f"densities are {ratio}: weights do not depend on how often an input is active. A random layer at these "
+        f"{entries:,} entries are {b.theoretical_us} us, and it takes {b.actual_us} us, as Table IV says. Products "
+        f"over densities are {ratio}: weights do not depend on how often an input is active. A random layer at these "
         f"densities makes {ours['entries']:,} entries, {microseconds(ours['entries'] / PES):.2f} us, and takes "
         f"{microseconds(ours['cycles']):.2f} us here."
     )
