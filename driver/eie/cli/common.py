@@ -92,12 +92,10 @@ def read_array(path: str | Path) -> NDArray[Any]:
 def read_batch(path: str | Path, model: Model) -> tuple[NDArray[Any], bool]:
     """Read a model's inputs, C numbers each in whatever shape; return them as (B, C), and whether it was one, (C,)."""
     array = read_array(path)
-    if array.shape != (model.columns,) and (array.ndim < 2 or math.prod(array.shape[1:]) != model.columns):
+    fits = array.shape == (model.columns,) or (array.ndim > 1 and math.prod(array.shape[1:]) == model.columns)
+    if not fits or not len(array):
         raise PackError(f"{path}: shape {array.shape}; model {model.name!r} takes (at least 1, {model.columns})")
-    batch = array.reshape(-1, model.columns)
-    if not len(batch):
-        raise PackError(f"{path}: holds no input; at least one is needed")
-    return batch, array.ndim == 1
+    return array.reshape(-1, model.columns), array.ndim == 1
 
 
 def read_labels(path: str | Path, count: int) -> NDArray[Any]:

@@ -1,11 +1,6 @@
-"""Design-space exploration: the same results in one process, in several and on a cluster; nothing lost; the front."""
+"""Design-space exploration: what is explored, what is found, the front, the command."""
 
 import json
-import os
-import signal
-import subprocess
-import sys
-import threading
 from dataclasses import replace
 
 import numpy as np
@@ -16,42 +11,13 @@ from hypothesis import strategies as st
 import eie
 from eie import cli
 from eie.boards.board import board
-from eie.errors import ConfigError, EieError
-from eie.exploration import workers
+from eie.errors import ConfigError
 from eie.exploration.pareto import limit_of, not_dominated, time_us
 from eie.exploration.results import COLUMNS, read_results
 from eie.exploration.space import space
 from eie.exploration.workload import Workload, evaluate
+from tests.driver.exploration.workloads import AXES, SMALL, network
 from tests.strategies import activations, configs, models
-
-SMALL = eie.ArrayConfig(num_pes=4, entries=64, pointers=64, rows=64, activations=512)
-AXES = {"num_pes": "4:16", "queue_depth": "1:8", "index_bits": [3, 5], "skip_empty": "both"}
-
-
-def network(seed=0, shapes=((48, 40), (24, 48))):
-    rng = np.random.default_rng(seed)
-    return eie.Model(
-        [
-            eie.Layer.from_dense_codes(
-                rng.integers(1, 16, shape) * (rng.random(shape) < 0.2), np.r_[0, rng.integers(-99, 99, 15)], shift=4
-            )
-            for shape in shapes
-        ],
-        name="network",
-    )
-
-
-@pytest.fixture(scope="module")
-def work():
-    model = network()
-    return model, activations(model, 2, seed=1)
-
-
-@pytest.fixture(scope="module")
-def alone(work):
-    """The exploration in this process, which all others must equal."""
-    return eie.explore(*work, AXES, base=SMALL, jobs=1)
-
 
 # What is explored.
 
@@ -136,189 +102,6 @@ def test_large_arrays_do_not_fit_small_boards(work):
     assert "pynq-z2" in fits[0] and "pynq-z2" in fits[1]
     assert "pynq-z2" not in fits[2], "256 DSP slices are more than it has"
     assert all(row["num_pes"] < 256 for row in found.pareto("pynq-z2"))
-
-
-# Where it is computed.
-
-
-def test_two_processes_find_what_one_finds(work, alone):
-    assert eie.explore(*work, AXES, base=SMALL, jobs=2).rows == alone.rows
-
-
-def test_a_killed_process_loses_nothing(work, alone, monkeypatch, tmp_path):
-    once = tmp_path / "once"
-    monkeypatch.setattr(workers, "_numbered", DieOnce(str(once)))
-    assert eie.explore(*work, AXES, base=SMALL, jobs=2).rows == alone.rows
-    assert once.exists(), "a worker was killed"
-
-
-class DieOnce:
-    """The first worker to get the task in the middle is killed."""
-
-    def __init__(self, path):
-        self.path = path
-
-    def __call__(self, number, workload, task):
-        if number == 3:
-            try:
-                os.close(os.open(self.path, os.O_CREAT | os.O_EXCL))
-            except FileExistsError:
-                pass
-            else:
-                os.kill(os.getpid(), signal.SIGKILL)
-        return number, evaluate(workload, task)
-
-
-def test_workers_that_always_die_are_reported(work, monkeypatch):
-    monkeypatch.setattr(workers, "_numbered", die)
-    with pytest.raises(EieError, match="use fewer jobs"):
-        eie.explore(*work, {"index_bits": [4, 5]}, base=SMALL, jobs=2)
-
-
-def die(number, workload, task):
-    os.kill(os.getpid(), signal.SIGKILL)
-
-
-@pytest.fixture(scope="module")
-def cluster():
-    """A Dask scheduler and two worker processes."""
-    distributed = pytest.importorskip("distributed")
-    with distributed.LocalCluster(
-        n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None, silence_logs=50
-    ) as local:
-        yield local
-
-
-def test_a_cluster_finds_what_one_process_finds_though_its_workers_are_killed(work, alone, cluster, tmp_path):
-    victims = [nanny.pid for nanny in cluster.workers.values()]
-    assert len({*victims, os.getpid()}) == 3
-    counts = []
-
-    def kill_in_the_middle(done, total):
-        counts.append(done)
-        if len(counts) in (3, 8):
-            assert done < total
-            os.kill(victims.pop(), signal.SIGKILL)
-
-    found = eie.explore(
-        *work,
-        AXES,
-        base=SMALL,
-        scheduler=cluster.scheduler_address,
-        output=tmp_path / "r.csv",
-        progress=kill_in_the_middle,
-    )
-    assert found.rows == alone.rows == read_results(tmp_path / "r.csv")
-    assert (found.computed, counts[-1]) == (len(alone.rows), len(alone.rows))
-    assert not victims
-
-
-def test_a_scheduler_that_is_not_there_is_named(work):
-    dask = pytest.importorskip("dask")
-    soon = dask.config.set({"distributed.comm.timeouts.connect": "500ms"})
-    with soon, pytest.raises(EieError, match="cannot be reached"):
-        eie.explore(*work, {}, base=SMALL, scheduler="tcp://127.0.0.1:9")
-
-
-# Results on disk.
-
-
-@pytest.mark.parametrize("ending", [".csv", ".parquet"])
-def test_an_interrupted_exploration_goes_on_where_it_was(work, alone, tmp_path, ending):
-    path = tmp_path / f"results{ending}"
-
-    def interrupt(done, total):
-        if done >= total // 2:
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        eie.explore(*work, AXES, base=SMALL, jobs=1, output=path, progress=interrupt)
-    half = read_results(path)
-    assert len(alone.rows) // 2 <= len(half) < len(alone.rows)
-    found = eie.explore(*work, AXES, base=SMALL, jobs=1, output=path)
-    assert (found.known, found.computed) == (len(half), len(alone.rows) - len(half))
-    assert found.rows == alone.rows == read_results(path)
-    assert sorted(p.name for p in tmp_path.iterdir()) == [path.name]
-
-
-KILLED = """\
-import os, signal, sys
-import eie
-from tests.driver.exploration.test_explore import AXES, SMALL, activations, network
-def kill(done, total):
-    if done >= total // 2:
-        os.kill(os.getpid(), signal.SIGKILL)
-model = network()
-eie.explore(model, activations(model, 2, seed=1), AXES, base=SMALL, jobs=1, output=sys.argv[1], progress=kill)
-"""
-
-
-def test_a_killed_exploration_goes_on_where_it_was(work, alone, tmp_path):
-    path = tmp_path / "results.csv"
-    killed = subprocess.run([sys.executable, "-c", KILLED, path], cwd=os.path.dirname(__file__) + "/../../..")
-    assert killed.returncode == -signal.SIGKILL
-    journal = tmp_path / "results.csv.journal"
-    assert not path.exists() and journal.exists()
-    # What a crash of the machine may leave: a line that is cut short.
-    journal.write_text(journal.read_text() + '{"key": "0123')
-    found = eie.explore(*work, AXES, base=SMALL, jobs=1, output=path)
-    assert found.rows == alone.rows
-    assert found.known >= len(alone.rows) // 2
-    assert not journal.exists()
-
-
-def test_csv_and_parquet_hold_the_same(work, alone, tmp_path):
-    for ending in (".csv", ".parquet"):
-        eie.explore(*work, AXES, base=SMALL, jobs=1, output=tmp_path / f"r{ending}")
-    assert read_results(tmp_path / "r.csv") == read_results(tmp_path / "r.parquet") == alone.rows
-    pandas = pytest.importorskip("pandas")
-    csv, parquet = pandas.read_csv(tmp_path / "r.csv"), pandas.read_parquet(tmp_path / "r.parquet")
-    assert csv["cycles"].tolist() == parquet["cycles"].tolist() == [row["cycles"] for row in alone.rows]
-
-
-def test_a_file_keeps_the_points_of_other_explorations(work, alone, tmp_path):
-    path = tmp_path / "r.csv"
-    model, a = work
-    first = eie.explore(model, a, {"index_bits": "4:5"}, base=SMALL, jobs=1, output=path)
-    second = eie.explore(model, a[:1], {"index_bits": "4:6"}, base=SMALL, jobs=1, output=path)
-    third = eie.explore(model, a, {"index_bits": "5:7"}, base=SMALL, jobs=1, output=path)
-    assert (second.known, third.known, third.computed) == (0, 1, 2)
-    assert len(read_results(path)) == 2 + 3 + 2
-    assert {row["key"] for row in [*first.rows, *second.rows, *third.rows]} == {r["key"] for r in read_results(path)}
-
-
-def test_a_file_that_holds_something_else_is_left_alone(work, tmp_path):
-    for name, content in (("a.csv", b"my,own\n1,2\n"), ("b.csv", b"\xff\xfe"), ("c.parquet", b"PAR1 not")):
-        (tmp_path / name).write_bytes(content)
-        with pytest.raises(EieError, match=name):
-            eie.explore(*work, {}, base=SMALL, jobs=1, output=tmp_path / name)
-        assert (tmp_path / name).read_bytes() == content
-    assert len(list(tmp_path.iterdir())) == 3
-    with pytest.raises(EieError, match="name the file so"):
-        eie.explore(*work, {}, base=SMALL, jobs=1, output=tmp_path / "r.xlsx")
-
-
-def test_two_explorations_do_not_write_one_file(work, tmp_path):
-    inside, release, errors = threading.Event(), threading.Event(), []
-
-    def hold(done, total):
-        inside.set()
-        release.wait(20)
-
-    def first():
-        eie.explore(*work, {}, base=SMALL, jobs=1, output=tmp_path / "r.csv", progress=hold)
-
-    thread = threading.Thread(target=first)
-    thread.start()
-    assert inside.wait(20)
-    try:
-        eie.explore(*work, {}, base=SMALL, jobs=1, output=tmp_path / "r.csv")
-    except EieError as error:
-        errors.append(str(error))
-    release.set()
-    thread.join()
-    assert "another exploration is writing it" in errors[0]
-    assert len(read_results(tmp_path / "r.csv")) == 1
 
 
 # The front.
