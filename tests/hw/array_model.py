@@ -59,11 +59,11 @@ def array_model(seed: int = 0, slowest: int = 60, log: list | None = None):
                 guard("bank", bank)
                 fields = unpack_fields(beat, config.pointer_bits, 4)[0].reshape(2, 2).T
                 machine.pointers[bank, 2 * address : 2 * address + 2, 2 * pe : 2 * pe + 2] = fields
-                machine.forget_tiles(bank)
+                machine.tiles.forget(bank)
             if load.entry_write:
                 guard("bank", bank)
                 machine.entries[bank, pe, address] = beat[0]
-                machine.forget_tiles(bank)
+                machine.tiles.forget(bank)
             if load.codebook_write:
                 guard("slot", int(load.slot))
                 machine.codebooks[int(load.slot), 4 * address : 4 * address + 4] = words.view("<i2")
