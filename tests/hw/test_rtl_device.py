@@ -188,3 +188,26 @@ def test_layers_of_two_terms_give_the_reference(entries):
     with RtlDevice(config, source_pause=0.2, sink_pause=0.2, seed=1) as device, eie.Accelerator(device) as accelerator:
         assert np.array_equal(accelerator.run_raw(a, model=model), eie.reference(model, a))
         assert eie.pack(model, config).resident == (entries == 512)
+
+
+def test_a_network_with_convolutions_runs_on_the_hardware_as_on_the_emulation():
+    from eie.network.graph import Graph, Node, Value
+
+    rng = np.random.default_rng(0)
+    constants = {"w": rng.standard_normal((6, 2, 3, 3)) * 0.3, "v": rng.standard_normal((6, 5)) * 0.3}
+    nodes = [
+        Node("Conv", ("x", "w"), ("c",), {"pads": [1, 1, 1, 1]}, "conv"),
+        Node("Relu", ("c",), ("r",)),
+        Node("GlobalAveragePool", ("r",), ("p",)),
+        Node("Flatten", ("p",), ("f",)),
+        Node("MatMul", ("f", "v"), ("y",), {}, "last"),
+    ]
+    arrays = {name: array.astype(np.float32) for name, array in constants.items()}
+    graph = Graph(nodes, [Value("x", "float32", ("batch", 2, 6, 6))], [Value("y")], arrays)
+    x = rng.standard_normal((2, 2, 6, 6)).astype(np.float32)
+    model = eie.compress(graph, 0.9, x, method="magnitude")
+    with eie.Accelerator(RtlDevice(CONFIGS[4])) as hardware, eie.Accelerator(EmulatedDevice(CONFIGS[4])) as emulation:
+        y = hardware.run(x, verify=True, model=model)
+        assert np.array_equal(y, emulation.run(x, model=model))
+        assert np.array_equal(hardware.counters.work, emulation.counters.work)
+    assert np.array_equal(y, eie.reference(model, x))

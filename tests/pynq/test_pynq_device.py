@@ -265,3 +265,23 @@ def test_a_program_that_was_filled_but_never_sent_is_flushed_whole(virtual, acce
         with pytest.raises(KeyboardInterrupt):
             accelerator.run_raw(a)
         assert np.array_equal(accelerator.run_raw(a), eie.reference(network, a))
+
+
+def test_a_network_with_convolutions_runs_on_the_virtual_board_as_on_the_emulation(virtual):
+    from eie.network.graph import Graph, Node, Value
+
+    rng = np.random.default_rng(0)
+    constants = {"w": rng.standard_normal((6, 2, 3, 3)) * 0.3, "v": rng.standard_normal((6, 5)) * 0.3}
+    nodes = [
+        Node("Conv", ("x", "w"), ("c",), {"pads": [1, 1, 1, 1]}, "conv"),
+        Node("GlobalMaxPool", ("c",), ("p",)),
+        Node("Flatten", ("p",), ("f",)),
+        Node("MatMul", ("f", "v"), ("y",), {}, "last"),
+    ]
+    arrays = {name: array.astype(np.float32) for name, array in constants.items()}
+    graph = Graph(nodes, [Value("x", "float32", ("batch", 2, 6, 6))], [Value("y")], arrays)
+    x = rng.standard_normal((2, 2, 6, 6)).astype(np.float32)
+    network = eie.compress(graph, 0.9, x, method="magnitude", sharing="linear")
+    with eie.Accelerator(virtual.bitfile) as board:
+        y = board.run(x, verify=True, model=network)
+    assert np.array_equal(y, eie.reference(network, x))
