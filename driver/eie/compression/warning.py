@@ -14,6 +14,9 @@ from eie.network.model import Dense
 USEFUL_DB = 10.0
 """Output SQNR below which a network no longer computes what it did: the error has a tenth of the signal's power."""
 
+UNEVEN_COLUMNS = 100.0
+"""Factor between a layer's largest column and its usual ones from which the scales of its inputs are to blame."""
+
 QUANTISED_VALUES = 256
 """Distinct weights up to which a layer is taken for one of a quantised network, which its user may think is kept as it
 is. Of more, nobody will."""
@@ -47,12 +50,19 @@ def accuracy_warnings(
         inputs = "calibration inputs" if calibrated else "standard normal inputs, for there were no calibration inputs"
         found.append(
             f"the compressed network no longer computes what the given one did: its outputs have an SQNR of "
-            f"{last.output_sqnr_db:.1f} dB on {inputs} (below {USEFUL_DB:g}); {_cause(report, calibrated)}"
+            f"{last.output_sqnr_db:.1f} dB on {inputs} (below {USEFUL_DB:g}); {_cause(layers, report, calibrated)}"
+        )
+    elif lost := [row for row in report.layers if row.output_sqnr_db is not None and row.output_sqnr_db < USEFUL_DB]:
+        upto = CompressionReport(report.layers[: report.layers.index(lost[0]) + 1])
+        found.append(
+            f"layer {lost[0].name!r} no longer computes what it did: its outputs have an SQNR of "
+            f"{lost[0].output_sqnr_db:.1f} dB (below {USEFUL_DB:g}), though the network's keep more; "
+            f"{_cause(layers, upto, calibrated)}"
         )
     return found
 
 
-def _cause(report: CompressionReport, calibrated: bool) -> str:
+def _cause(layers: Sequence[Dense], report: CompressionReport, calibrated: bool) -> str:
     """Name the stage that costs most, the layer where it begins, and what helps."""
     last = report.layers[-1]
     stages = {"pruning": last.pruning_sqnr_db, "sharing": last.sharing_sqnr_db, "fixed point": last.fixed_point_sqnr_db}
@@ -64,7 +74,21 @@ def _cause(report: CompressionReport, calibrated: bool) -> str:
         + ("" if calibrated else "; calibration inputs would let the values make up for it"),
         "fixed point": "give calibration inputs like those that it will see, or less headroom",
     }[stage]
-    return f"{stage} costs most ({ratio:.1f} dB), from layer {_first(report.layers, stage).name!r} on: {remedy}"
+    first = _first(report.layers, stage)
+    column, factor = _largest_column(layers[report.layers.index(first)])
+    if stage != "pruning" and factor > UNEVEN_COLUMNS:
+        remedy = (
+            f"the weights of its column {column} are {factor:.2g} times as large as most columns': bring that input to "
+            "the scale of the others"
+        )
+    return f"{stage} costs most ({ratio:.1f} dB), from layer {first.name!r} on: {remedy}"
+
+
+def _largest_column(layer: Dense) -> tuple[int, float]:
+    """Return the column with the largest weight, and how large that is, in units of the median of all columns."""
+    peaks = np.abs(layer.weight).max(axis=0)
+    column, usual = int(peaks.argmax()), float(np.median(peaks))
+    return column, float(peaks[column]) / usual if usual else 1.0
 
 
 def _first(rows: Sequence[LayerReport], stage: str) -> LayerReport:

@@ -1,12 +1,14 @@
 """A user hears of a network that no longer computes what it did, and why."""
 
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 import eie
 from eie.compression.report import CompressionReport
+from eie.compression.warning import accuracy_warnings
 from eie.errors import AccuracyWarning
 
 RNG = np.random.default_rng(0)
@@ -43,3 +45,24 @@ def test_a_quantised_layer_of_more_values_than_a_codebook_holds_is_named():
 def test_without_calibration_the_warning_says_what_inputs_it_is_about():
     (text,) = said(lambda: eie.compress([eie.Dense(WEIGHT)], 0.1))
     assert "no calibration" in text
+
+
+def test_columns_of_another_scale_are_named_as_the_cause():
+    weight, x = WEIGHT.copy(), X.copy()
+    weight[:, 3] *= 1e5
+    x[:, 3] *= 1e-5
+    (text,) = said(lambda: eie.compress([eie.Dense(weight, name="fc")], 1.0, x))
+    assert "from layer 'fc' on" in text and "column 3 are 1e+05 times as large as most columns'" in text
+
+
+def test_a_layer_that_is_lost_is_named_though_the_outputs_hold():
+    wide = np.concatenate([WEIGHT[:4], WEIGHT[4:] * 1e-6])
+    last = np.zeros((3, 256), np.float32)
+    last[:, :4] = 1.0
+    report = CompressionReport.from_dict(
+        eie.compress([eie.Dense(wide), eie.Dense(last)], 1.0, X).metadata["compression"]
+    )
+    rows = [replace(report.layers[0], output_sqnr_db=4.0), report.layers[1]]
+    layers = [eie.Dense(wide), eie.Dense(last)]
+    (text,) = accuracy_warnings(layers, CompressionReport(tuple(rows)), False, True)
+    assert "layer 'layer0' no longer computes what it did" in text and "4.0 dB" in text
