@@ -13,7 +13,8 @@ from eie.network.reference import reference
 from eie.network.scaling import Scaling
 from eie.network.term import Term
 from eie.program.packing import pack
-from eie.runtime.accelerator import Accelerator, Counters
+from eie.runtime.accelerator import Accelerator
+from eie.runtime.counters import Counters
 from eie.version import __version__ as __version__
 
 if TYPE_CHECKING:

@@ -24,7 +24,8 @@ from eie.errors import NetworkError, VerificationError
 from eie.model_file.container import describe, save
 from eie.network.model import Dense, Model
 from eie.network.readers import read_network
-from eie.runtime.accelerator import Accelerator, Counters
+from eie.runtime.accelerator import Accelerator
+from eie.runtime.counters import Counters
 
 Progress = Callable[[str], None]
 

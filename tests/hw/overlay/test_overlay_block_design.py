@@ -6,7 +6,6 @@ import os
 import re
 import shutil
 import subprocess
-from pathlib import Path
 
 import pytest
 from tests.hw.overlay_bench import STUB, TCLSH, calls, needs_tclsh, ports, stub_converter
@@ -294,18 +293,3 @@ def assert_ghdl_accepts(directory, sources):
         run = subprocess.run(["ghdl", *step], cwd=directory, capture_output=True, text=True)
         assert run.returncode == 0, run.stderr
         assert "violates bounds" not in run.stderr, run.stderr
-
-
-@pytest.mark.parametrize("name", board_names())
-def test_the_documentation_states_the_facts_of_the_board(name):
-    described = board(name)
-    text = (Path(__file__).parents[3] / "docs" / "overlay.md").read_text()
-    row = next(line for line in text.splitlines() if line.startswith(f"| {name} |"))
-    facts = [described.title, described.part, str(described.config.num_pes), f"{described.clock_mhz:g} MHz"]
-    facts += [
-        f"0x{described.dma_address:08X}",
-        f"0x{described.array_address:08X}",
-        f"{described.memory_bytes >> 20} MiB",
-    ]
-    facts += [", ".join(described.pynq_versions), described.vivado_version]
-    assert [cell.strip() for cell in row.strip("|").split("|")] == [name, *facts]
