@@ -215,7 +215,7 @@ def test_a_patch_computes_what_its_pixels_do(case):
         def __call__(self, vectors):
             return reference_layer(self.layer, vectors)
 
-    from eie.network.operators.linear import convolve
+    from eie.network.operators.convolution import convolve
 
     one = convolve(x, geometry, Integers(layer, (1,) * rank))
     several = convolve(x, geometry, Integers(patch_layer(layer, geometry, patch), patch))

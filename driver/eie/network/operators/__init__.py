@@ -1,6 +1,15 @@
 """The operators of a graph, one module a family: `OPERATORS` holds all, `LINEAR` those that the array multiplies."""
 
-from eie.network.operators import elementwise, movement, pooling, quantisation, recurrent, reduction
+from eie.network.operators import (
+    convolution,
+    elementwise,
+    movement,
+    pooling,
+    quantisation,
+    recurrent,
+    reduction,
+    resizing,
+)
 from eie.network.operators.linear import LINEAR
 from eie.network.operators.table import OPERATORS, Operator
 
@@ -8,10 +17,12 @@ __all__ = [
     "LINEAR",
     "OPERATORS",
     "Operator",
+    "convolution",
     "elementwise",
     "movement",
     "pooling",
     "quantisation",
     "recurrent",
     "reduction",
+    "resizing",
 ]
