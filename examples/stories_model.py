@@ -21,6 +21,9 @@ _HEADER = struct.Struct("<7i")
 _EPSILON = 1e-5
 _ROTARY_BASE = 10_000.0
 
+Past = dict[int, tuple[np.ndarray, np.ndarray]]
+"""Keys and values of the tokens so far, by layer, each of shape (T, key heads, size)."""
+
 
 @dataclass
 class Llama:
@@ -48,11 +51,15 @@ class Llama:
     multiply: Callable[[str, np.ndarray], np.ndarray] | None = None
     layers: int = field(default=0)
 
-    def logits(self, tokens: np.ndarray) -> np.ndarray:
-        """Return what the model makes of every position: shape (T,) -> shape (T, vocabulary)."""
+    def logits(self, tokens: np.ndarray, past: Past | None = None) -> np.ndarray:
+        """Return what the model makes of every position: shape (T,) -> shape (T, vocabulary).
+
+        With `past`, the tokens follow those that it was given before, and it is told of these.
+        """
+        past = {} if past is None else past
         x = self.embedding[tokens]
         for layer in range(self.layers):
-            x = x + self._attend(layer, _rms_norm(x, self.norms[f"attention{layer}"]))
+            x = x + self._attend(layer, _rms_norm(x, self.norms[f"attention{layer}"]), past)
             normal = _rms_norm(x, self.norms[f"feed_forward{layer}"])
             gate = self._product(f"w1_{layer}", normal)
             hidden = gate / (1 + np.exp(-gate)) * self._product(f"w3_{layer}", normal)
@@ -62,16 +69,20 @@ class Llama:
     def _product(self, name: str, x: np.ndarray) -> np.ndarray:
         return x @ self.matrices[name].T if self.multiply is None else self.multiply(name, x)
 
-    def _attend(self, layer: int, x: np.ndarray) -> np.ndarray:
+    def _attend(self, layer: int, x: np.ndarray, past: Past) -> np.ndarray:
         length, width = x.shape
         size = width // self.heads
         q, k, v = (self._product(f"{name}{layer}", x).reshape(length, -1, size) for name in ("wq", "wk", "wv"))
-        q, k = _rotate(q), _rotate(k)
+        begin = len(past[layer][0]) if layer in past else 0
+        q, k = _rotate(q, begin), _rotate(k, begin)
+        if begin:
+            k, v = (np.concatenate(parts) for parts in zip(past[layer], (k, v), strict=True))
+        past[layer] = k, v
         repeats = self.heads // self.key_heads
         k, v = np.repeat(k, repeats, axis=1), np.repeat(v, repeats, axis=1)
         q, k, v = (np.swapaxes(part, 0, 1) for part in (q, k, v))  # (heads, T, size)
         scores = q @ np.swapaxes(k, 1, 2) / np.sqrt(np.float32(size))
-        scores[:, np.triu(np.ones((length, length), bool), 1)] = -np.inf
+        scores[:, np.triu(np.ones((length, begin + length), bool), 1 + begin)] = -np.inf
         mixed = np.swapaxes(_softmax(scores) @ v, 0, 1)
         return self._product(f"wo{layer}", mixed.reshape(length, width))
 
@@ -109,8 +120,9 @@ def sample(model: Llama, count: int, length: int, seed: int) -> np.ndarray:
     rng = np.random.default_rng(seed)
     texts = np.ones((count, length), np.int64)
     for text in texts:
+        past: Past = {}
         for end in range(1, length):
-            probabilities = _softmax(model.logits(text[:end])[-1].astype(np.float64))
+            probabilities = _softmax(model.logits(text[end - 1 : end], past)[-1].astype(np.float64))
             text[end] = rng.choice(len(probabilities), p=probabilities / probabilities.sum())
     return texts
 
@@ -128,10 +140,10 @@ def _rms_norm(x: np.ndarray, scale: np.ndarray) -> np.ndarray:
     return x / np.sqrt(np.mean(x * x, axis=-1, keepdims=True) + np.float32(_EPSILON)) * scale
 
 
-def _rotate(x: np.ndarray) -> np.ndarray:
-    """Turn pairs of neighbours by angles that grow with the position, shape (T, heads, size)."""
+def _rotate(x: np.ndarray, begin: int) -> np.ndarray:
+    """Turn pairs of neighbours by angles that grow with the position from `begin` on, shape (T, heads, size)."""
     length, _, size = x.shape
-    angles = np.arange(length)[:, None] * _ROTARY_BASE ** (-np.arange(0, size, 2) / size)
+    angles = np.arange(begin, begin + length)[:, None] * _ROTARY_BASE ** (-np.arange(0, size, 2) / size)
     cosine, sine = (f(angles)[:, None].astype(np.float32) for f in (np.cos, np.sin))
     first, second = x[..., ::2], x[..., 1::2]
     return np.stack((first * cosine - second * sine, first * sine + second * cosine), axis=-1).reshape(x.shape)

@@ -1174,16 +1174,16 @@ static bool quantise(const float *x, uint32_t count, float scale, int16_t *out, 
     uint32_t i, nans = 0, ends = 0;
 
     for (i = 0; i < count; i++) {
-        eie_float scaled;
+        float scaled = x[i] * scale;
+        int32_t value;
 
-        scaled.value = x[i] * scale;
-        nans |= (uint32_t)((scaled.bits & INT32_MAX) > INT32_C(0x7F800000));
-        scaled.value = scaled.value < highest ? scaled.value : highest;
-        scaled.value = scaled.value > lowest ? scaled.value : lowest;
-        /* From 2**23 on, floats are 1 apart: the sum is rounded, and its last bits are the integer. */
-        scaled.value += 12582912.0f;
-        out[i] = (int16_t)(scaled.bits - INT32_C(0x4B400000));
-        ends += (uint32_t)(out[i] == EIE_ACTIVATION_MAX) + (uint32_t)(out[i] == EIE_ACTIVATION_MIN);
+        nans |= (uint32_t)(!(scaled <= highest) && !(scaled >= lowest));
+        scaled = scaled < highest ? scaled : highest;
+        scaled = scaled > lowest ? scaled : lowest;
+        /* From 2**23 on, floats are 1 apart: the sum is rounded. */
+        value = (int32_t)((scaled + 12582912.0f) - 12582912.0f);
+        out[i] = (int16_t)value;
+        ends += (uint32_t)(value == EIE_ACTIVATION_MAX) + (uint32_t)(value == EIE_ACTIVATION_MIN);
     }
     *saturated += ends;
     return nans == 0u;

@@ -7,7 +7,21 @@ import os
 import sys
 from collections.abc import Sequence
 
-from eie.cli import compress, demo, doctor, estimate, explore, info, inspect, pack, paper, run, verify, virtual_board
+from eie.cli import (
+    compress,
+    demo,
+    doctor,
+    estimate,
+    explore,
+    field,
+    info,
+    inspect,
+    pack,
+    paper,
+    run,
+    verify,
+    virtual_board,
+)
 from eie.errors import EieError
 from eie.text import printable
 from eie.version import __version__
@@ -52,6 +66,20 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"eie {__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    for module in (compress, inspect, info, run, verify, pack, estimate, explore, demo, doctor, virtual_board, paper):
+    for module in (
+        compress,
+        inspect,
+        info,
+        run,
+        verify,
+        pack,
+        estimate,
+        explore,
+        demo,
+        doctor,
+        virtual_board,
+        paper,
+        field,
+    ):
         module.add_parser(commands)
     return parser

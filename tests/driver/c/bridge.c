@@ -11,7 +11,8 @@
 #include "eie.h"
 #include "mlperf_tiny.h"
 
-static uint64_t outside; /* nanoseconds spent in the platform's functions */
+/* Nanoseconds spent in the platform's functions, and what looking at the clock adds to each outside of them. */
+static uint64_t outside, clock_cost;
 
 static uint64_t nanoseconds(void)
 {
@@ -19,6 +20,18 @@ static uint64_t nanoseconds(void)
 
     (void)clock_gettime(CLOCK_MONOTONIC, &time);
     return (uint64_t)time.tv_sec * 1000000000u + (uint64_t)time.tv_nsec;
+}
+
+static void measure_clock(void)
+{
+    int i;
+
+    clock_cost = UINT64_MAX;
+    for (i = 0; i < 1000; i++) {
+        const uint64_t began = nanoseconds(), spent = nanoseconds() - began;
+
+        clock_cost = spent < clock_cost ? spent : clock_cost;
+    }
 }
 
 static void get(void *data, size_t bytes)
@@ -58,7 +71,7 @@ static uint32_t read_register(void *context, eie_port port, uint32_t offset)
     request('R', (uint32_t)port, offset, 0);
     (void)fflush(stdout);
     value = get_number();
-    outside += nanoseconds() - began;
+    outside += nanoseconds() - began + clock_cost;
     return value;
 }
 
@@ -68,7 +81,7 @@ static void write_register(void *context, eie_port port, uint32_t offset, uint32
 
     (void)context;
     request('W', (uint32_t)port, offset, value);
-    outside += nanoseconds() - began;
+    outside += nanoseconds() - began + clock_cost;
 }
 
 static void flush_memory(void *context, size_t offset, size_t bytes)
@@ -78,7 +91,7 @@ static void flush_memory(void *context, size_t offset, size_t bytes)
 
     request('F', (uint32_t)offset, (uint32_t)bytes, 0);
     put(platform->memory + offset, bytes);
-    outside += nanoseconds() - began;
+    outside += nanoseconds() - began + clock_cost;
 }
 
 static void invalidate_memory(void *context, size_t offset, size_t bytes)
@@ -89,7 +102,7 @@ static void invalidate_memory(void *context, size_t offset, size_t bytes)
     request('I', (uint32_t)offset, (uint32_t)bytes, 0);
     (void)fflush(stdout);
     get(platform->memory + offset, bytes);
-    outside += nanoseconds() - began;
+    outside += nanoseconds() - began + clock_cost;
 }
 
 static uint64_t microseconds(void *context)
@@ -244,6 +257,7 @@ int main(int count, char **arguments)
 
     if (count != 4)
         return 2;
+    measure_clock();
     platform.memory_bytes = (size_t)strtoull(arguments[1], NULL, 0);
     platform.address = strtoull(arguments[2], NULL, 0);
     platform.dma_limit = (uint32_t)strtoull(arguments[3], NULL, 0);

@@ -1,7 +1,5 @@
 """Integer stages have the levels of what they were made from, on every sum that can be reached, or say where not."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -10,8 +8,7 @@ from hypothesis import strategies as st
 import eie
 from eie.errors import LayerError
 from eie.network.thresholds import affine_thresholds, integer_stage, reachable_sums
-
-KEYWORDS = Path(__file__).parents[4] / "shared/data/kws_w3a3"
+from tests.keywords import KEYWORDS, keyword_network
 
 
 def levels_of(stage, sums):
@@ -70,49 +67,9 @@ def test_what_cannot_be_a_stage_is_refused(thresholds, sums, weight, message):
         integer_stage(thresholds, sums, weight)
 
 
-def _keyword_network():
-    """FINN's keyword network (3-bit weights and activations, BatchNorm) as a model whose integers are exact."""
-    onnx = pytest.importorskip("onnx")
-    graph = onnx.load(KEYWORDS / "model.qonnx.onnx").graph
-    value = {i.name: onnx.numpy_helper.to_array(i).astype(np.float64) for i in graph.initializer}
-    by_output = {node.output[0]: node for node in graph.node}
-    products = [node for node in graph.node if node.op_type == "MatMul"]
-    scale_in, low, high = float(value[graph.node[0].input[1]]), -128, 127
-    layers, proofs = [], []
-    for product in products:
-        weights = by_output[by_output[product.input[1]].input[0]]
-        weight, weight_scale = value[weights.input[0]], value[weights.input[1]]
-        integers = np.clip(np.rint(weight / weight_scale), -3, 3).astype(np.int64)
-        codes = np.where(integers >= 0, integers, 3 - integers)
-        codebook = np.r_[0, 1, 2, 3, -1, -2, -3, np.zeros(9, np.int64)]
-        follower = next((n for n in graph.node if product.output[0] in n.input), None)
-        if follower is None:
-            layers.append(eie.Layer.from_dense_codes(codes, codebook))
-            break
-        gamma, beta, mean, variance = (value[name] for name in follower.input[1:])
-        relu = next(n for n in graph.node if follower.output[0] in n.input)
-        quantiser = next(n for n in graph.node if relu.output[0] in n.input)
-        assert (relu.op_type, quantiser.op_type) == ("Relu", "Quant")
-        step = float(value[quantiser.input[1]])
-        slope = gamma / np.sqrt(variance + follower.attribute[0].f)
-        gain = scale_in * weight_scale.ravel() * slope / step
-        stage = integer_stage(
-            affine_thresholds(gain, (beta - mean * slope) / step, 0, 7),
-            reachable_sums(integers, low, high), 3, falling=gain < 0,
-        )  # fmt: skip
-        proofs.append(stage.exceptions)
-        layers.append(
-            eie.Layer.from_dense_codes(
-                codes, codebook * stage.factor, bias=stage.bias, shift=stage.shift, scaling=stage.scaling
-            )
-        )
-        scale_in, low, high = step, 0, 7
-    return eie.Model(layers, "keywords"), proofs
-
-
 @pytest.mark.skipif(not KEYWORDS.exists(), reason="needs ../shared/data/kws_w3a3")
 def test_the_keyword_network_gives_the_classes_of_hardware_that_nobody_here_built():
-    model, proofs = _keyword_network()
+    model, proofs = keyword_network()
     assert proofs == [()] * 3, "every row is proved equal"
     samples = np.load(KEYWORDS / "samples.npz")
     accelerator = eie.Accelerator(eie.EmulatedDevice())
@@ -124,7 +81,7 @@ def test_the_keyword_network_gives_the_classes_of_hardware_that_nobody_here_buil
 @pytest.mark.full
 @pytest.mark.skipif(not KEYWORDS.exists(), reason="needs ../shared/data/kws_w3a3")
 def test_the_keyword_network_gives_the_same_on_the_rtl():
-    model, _ = _keyword_network()
+    model, _ = keyword_network()
     samples = np.load(KEYWORDS / "samples.npz")
     inputs = samples["inputs"].astype(np.int16)
     with eie.Accelerator(eie.RtlDevice()) as accelerator:

@@ -1,0 +1,50 @@
+"""Our rows are computed, theirs have a source, and the page says which is which."""
+
+from pathlib import Path
+
+import pytest
+
+import eie
+from eie.boards.board import board
+from eie.field.comparison import BOARDS, REMARKS, TITLES, compute, markdown
+from eie.field.networks import ANOMALIES, SEED, TASKS, chain
+from eie.field.published import BOARD_WATTS, ROWS
+
+PAGE = Path(__file__).parents[3] / "docs/field.md"
+
+
+@pytest.fixture(scope="module")
+def rows():
+    return compute(tasks=[task for task in TASKS if task.network.startswith("hls4ml")])
+
+
+def test_a_row_is_what_the_estimate_says(rows):
+    assert [row.board for row in rows] == [board(name).title for name in BOARDS]
+    expected = eie.estimate(chain("AD08", ANOMALIES, 1.0), "pynq-z2", density=1.0, seed=SEED)
+    assert rows[0].rate == expected.frames_per_second
+    assert rows[0].latency_us == expected.latency_microseconds
+
+
+def test_energy_is_the_power_of_published_rows_over_the_rate(rows):
+    watts = sorted(BOARD_WATTS["PYNQ-Z2"])
+    assert 1.5 < watts[0] < watts[1] < 2.0
+    assert sorted(rows[0].microjoules) == pytest.approx([1e6 * power / rows[0].rate for power in watts])
+    assert rows[1].microjoules is None
+
+
+def test_every_task_has_rows_of_both_sides_and_a_remark():
+    assert {task.task for task in TASKS} == {row.task for row in ROWS} == set(TITLES) == set(REMARKS)
+    assert all(row.source for row in ROWS)
+
+
+def test_the_page_marks_what_is_simulated_and_names_every_source(rows):
+    page = PAGE.read_text(encoding="utf-8")
+    assert page.count("**EIE, simulated**") == len(TASKS) * len(BOARDS)
+    assert all(row.source in page for row in ROWS)
+    text = markdown(rows)
+    assert page.partition("## ")[0] == text.partition("## ")[0], "run: eie field -o docs/field.md"
+
+
+@pytest.mark.full
+def test_the_page_is_what_the_command_computes():
+    assert PAGE.read_text(encoding="utf-8") == markdown(compute()), "run: eie field -o docs/field.md"
