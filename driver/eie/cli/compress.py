@@ -20,6 +20,7 @@ from eie.network.graph import Graph
 from eie.network.limits import fitting_name
 from eie.network.linear_maps import linear_nodes
 from eie.network.sources import read_any
+from eie.network.unused import without_unused_rows
 
 _STAGES = {
     "allocate": "measuring what pruning costs",
@@ -104,6 +105,12 @@ def add_parser(commands: Commands) -> None:
         help="names of all layers of such a file in the order of computing, where names and shapes do not settle it",
     )
     add_graph_options(parser)
+    parser.add_argument(
+        "--drop-unused",
+        action="store_true",
+        help="of a chain of layers, leave out the hidden outputs that the next one does not read; the outputs of the "
+        "network stay the same",
+    )
     parser.add_argument("--huffman", action=argparse.BooleanOptionalAction, default=True, help="Huffman-code the file")
     parser.add_argument("--name", help="the model's name (default: the file's)")
     add_json_option(parser)
@@ -151,12 +158,24 @@ def _run(args: argparse.Namespace) -> None:
             name=args.name or fitting_name(args.network.stem),
             progress=show,
         )
+        unused = 0
+        if args.drop_unused:
+            whole, model = model, without_unused_rows(model)
+            unused = sum(layer.rows for layer in whole.layers) - sum(layer.rows for layer in model.layers)
         progress("writing the file")
         save(model, args.output, huffman=args.huffman)
     sizes = {name: describe(args.output)[name] for name in ("bytes", "plain_bytes", "float32_bytes")}
     compression: dict[str, Any] = model.metadata["compression"]
     if args.json:
-        print_json({"file": args.output, "huffman": args.huffman, **sizes, "compression": compression})
+        print_json(
+            {
+                "file": args.output,
+                "huffman": args.huffman,
+                **sizes,
+                "unused_rows": unused,
+                "compression": compression,
+            }
+        )
         return
     print_text(CompressionReport.from_dict(compression).table())
     ratio = sizes["float32_bytes"] / sizes["bytes"]
@@ -164,6 +183,8 @@ def _run(args: argparse.Namespace) -> None:
         f"\n{args.output}: {bytes_text(sizes['bytes'])}{' with Huffman coding' if args.huffman else ''}, "
         f"{ratio:.1f} times smaller than the weights in float32 ({bytes_text(sizes['float32_bytes'])})"
     )
+    if args.drop_unused:
+        print_text(f"Left out: {unused} hidden outputs that no layer reads; the table is of the network before that.")
     if calibration is None:
         print(
             "No calibration inputs were given: activations may saturate on inputs larger than standard normal values."

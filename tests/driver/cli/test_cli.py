@@ -61,6 +61,18 @@ def test_density_is_one_for_all_layers_or_one_for_each(folder, capsys, options, 
     assert [layer["nonzeros"] for layer in result["compression"]["layers"]] == kept
 
 
+def test_dropping_unused_outputs_leaves_the_answers_and_says_how_many_went(folder, capsys):
+    run_json(capsys, "compress", "net.npz", "-o", "whole.eie", "--density", "0.1")
+    result = run_json(capsys, "compress", "net.npz", "-o", "out.eie", "--density", "0.1", "--drop-unused")
+    whole, smaller = eie.load("whole.eie"), eie.load("out.eie")
+    assert result["unused_rows"] == whole.layers[0].rows - smaller.layers[0].rows > 0
+    assert (folder / "out.eie").stat().st_size < (folder / "whole.eie").stat().st_size
+    a = np.random.default_rng(1).integers(-999, 999, (5, 30)).astype(np.int16)
+    assert np.array_equal(eie.reference(smaller, a), eie.reference(whole, a))
+    assert main(["compress", "net.npz", "-o", "out.eie", "--density", "0.1", "--drop-unused"]) == 0
+    assert f"Left out: {result['unused_rows']} hidden outputs that no layer reads" in capsys.readouterr().out
+
+
 def test_without_huffman_the_file_has_the_plain_size(folder, capsys):
     coded = run_json(capsys, "compress", "net.npz", "-o", "out.eie", "--keep-zeros")
     plain = run_json(capsys, "compress", "net.npz", "-o", "plain.eie", "--keep-zeros", "--no-huffman")

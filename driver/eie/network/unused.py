@@ -1,0 +1,80 @@
+"""What nobody reads is not computed: hidden outputs whose column in the next layer is empty.
+
+Pruning empties columns. The rows of the layer before that end there change no output of the network: without them it
+has fewer weights, and fewer activations to store and to broadcast.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eie.arguments import require_type
+from eie.errors import LayerError
+from eie.network.model import Layer, Model
+from eie.network.term import Term
+
+
+def without_unused_rows(model: Model) -> Model:
+    """Return the same function without the hidden rows that the layer after them does not read.
+
+    From the last layer to the first, so that rows also go that only such rows read. Inputs and outputs stay as they
+    are; a layer of which nothing is read keeps its first row.
+
+    Parameters
+    ----------
+    model : Model
+
+    Returns
+    -------
+    Model
+        With the same name and metadata; the model itself if all its rows are read.
+
+    Raises
+    ------
+    LayerError
+        If `model` is no `Model`.
+
+    Examples
+    --------
+    >>> eie.save(without_unused_rows(eie.load("lenet.eie")), "smaller.eie")
+    """
+    require_type(model, Model, "model", "an eie.Model, a chain of layers", LayerError)
+    layers = list(model.layers)
+    changed = False
+    for index in range(len(layers) - 1, 0, -1):
+        used = np.any([np.diff(term.column_starts) > 0 for term in layers[index].terms], axis=0)
+        used[0] |= not used.any()
+        if not used.all():
+            layers[index] = _select(layers[index], np.ones(layers[index].rows, bool), used)
+            before = layers[index - 1]
+            layers[index - 1] = _select(before, used, np.ones(before.columns, bool))
+            changed = True
+    return Model(layers, model.name, model.metadata) if changed else model
+
+
+def _select(layer: Layer, rows: NDArray[np.bool_], columns: NDArray[np.bool_]) -> Layer:
+    """Return some rows and columns of a layer, given as masks of shape (R,) and (C,)."""
+    first, *others = (_select_of_term(term, rows, columns) for term in layer.terms)
+    return replace(
+        layer,
+        rows=int(rows.sum()),
+        columns=int(columns.sum()),
+        column_starts=first.column_starts,
+        row_indices=first.row_indices,
+        codes=first.codes,
+        bias=layer.bias[rows],
+        scaling=layer.scaling and layer.scaling.reordered(np.flatnonzero(rows)),
+        second=others[0] if others else None,
+    )
+
+
+def _select_of_term(term: Term, rows: NDArray[np.bool_], columns: NDArray[np.bool_]) -> Term:
+    column = term.column_indices()
+    kept = rows[term.row_indices] & columns[column]
+    number = np.cumsum(rows) - 1
+    counts = np.bincount(column[kept], minlength=len(columns))[columns]
+    starts = np.concatenate(([0], np.cumsum(counts, dtype=np.intp)))
+    return Term(starts, number[term.row_indices[kept]], term.codes[kept], term.codebook)
