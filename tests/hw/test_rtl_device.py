@@ -184,10 +184,10 @@ def test_layers_of_two_terms_give_the_reference(entries):
         return eie.Layer.from_dense_codes(codes(rows, columns), tables[0], shift=12, relu=True, second=second)
 
     model = eie.Model([layer(24, 20), layer(9, 24)])
-    a = rng.integers(-2000, 2000, (6, 20)) * (rng.random((6, 20)) < 0.7)
+    a = (rng.integers(-2000, 2000, (6, 20)) * (rng.random((6, 20)) < 0.7)).astype(np.int16)
     with RtlDevice(config, source_pause=0.2, sink_pause=0.2, seed=1) as device, eie.Accelerator(device) as accelerator:
         assert np.array_equal(accelerator.run_raw(a, model=model), eie.reference(model, a))
-        assert eie.pack(model, config).resident == (entries == 512)
+    assert eie.pack(model, config).resident == (entries == 512)
 
 
 def test_a_network_with_convolutions_runs_on_the_hardware_as_on_the_emulation():
