@@ -35,6 +35,8 @@ WAYS = {
     "fast": {"effort": "fast"},
     "default": {},
 }
+TERMS = {"two terms": {"terms": 2}}
+"""Of `stories` alone: the weights of a whole network are to stay there."""
 Row = dict[str, float | str]
 
 
@@ -191,7 +193,7 @@ def stories(densities: list[float] | None, seed: int, samples: int) -> Iterator[
     test = stories_model.sample(model, 12, 192, seed=1)
     yield {"network": "stories", "density": 1.0, "way": "float32", "perplexity": stories_model.perplexity(model, test)}
     for density in densities or [1.0, 0.7]:
-        for way in ("magnitude", "default"):
+        for way in ("magnitude", "default", "two terms"):
             compressed: dict[str, eie.Model] = {}
             started = time.process_time()
             for name in computing_order(model.layers):
@@ -199,7 +201,7 @@ def stories(densities: list[float] | None, seed: int, samples: int) -> Iterator[
                 with warnings.catch_warnings():
                     warnings.simplefilter("ignore", AccuracyWarning)
                     dense = eie.Dense(model.matrices[name], name=name)
-                    compressed[name] = eie.compress(dense, density, inputs, headroom=1.5, **WAYS[way])
+                    compressed[name] = eie.compress(dense, density, inputs, headroom=1.5, **{**WAYS, **TERMS}[way])
             model.multiply = lambda name, x: run(compressed[name], x)  # noqa: B023 - used before the next one is made
             found = stories_model.perplexity(model, test)
             model.multiply = None

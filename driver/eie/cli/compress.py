@@ -54,6 +54,9 @@ def add_parser(commands: Commands) -> None:
         "--target-sqnr", type=float, metavar="DB", help="keep as few weights as leave the outputs this SQNR, in dB"
     )
     pruning.add_argument(
+        "--max-loss", type=float, metavar="SHARE", help="the same as a share of the outputs' power: 0.01 is 20 dB"
+    )
+    pruning.add_argument(
         "--target-size", type=int, metavar="BYTES", help="keep as many weights as a Huffman-coded file so large holds"
     )
     pruning.add_argument("--keep-zeros", action="store_true", help="the network is pruned already: keep its zeros")
@@ -77,6 +80,14 @@ def add_parser(commands: Commands) -> None:
     )
     parser.add_argument(
         "--sharing", choices=("kmeans", "linear"), default="kmeans", help="how shared weights are found"
+    )
+    parser.add_argument(
+        "--terms",
+        type=_terms,
+        default=1,
+        metavar="N[,N...]",
+        help="2: weights are sums of two sets of 15 shared values, for up to twice the work; for all layers or one for "
+        "each; loss: 2 where sharing costs most (default: 1)",
     )
     parser.add_argument(
         "--calibration",
@@ -147,12 +158,14 @@ def _run(args: argparse.Namespace) -> None:
             network,
             None if args.keep_zeros else args.density,
             calibration,
+            max_loss=args.max_loss,
             target_sqnr=args.target_sqnr,
             target_size=args.target_size,
             method=args.method,
             allocation=args.allocation,
             effort=args.effort,
             sharing=args.sharing,
+            terms=args.terms,
             headroom=args.headroom,
             config=config,
             name=args.name or fitting_name(args.network.stem),
@@ -197,4 +210,13 @@ def _densities(text: str) -> float | list[float | None]:
     return parts[0] if len(parts) == 1 and parts[0] is not None else parts
 
 
+def _terms(text: str) -> int | str | list[int]:
+    """Parse 2, 1,2,1 or loss."""
+    if text == "loss":
+        return text
+    parts = [int(part) for part in text.split(",")]
+    return parts[0] if len(parts) == 1 else parts
+
+
+_terms.__name__ = "terms"
 _densities.__name__ = "density"  # argparse names the type in its message

@@ -76,12 +76,12 @@ def loss_curves(
     for i, layer in enumerate(layers):
         tell(i, "allocate")
         task = least_squares(layer.weight, layer.bias, inputs, inputs, importances[i])
-        curves.append(_loss_curve(task, density, effort))
+        curves.append(loss_curve(task, density, effort))
         inputs = forward_pruned(inputs, layer.weight, None, layer.bias, layer.activation == "relu")
     return curves
 
 
-def _loss_curve(task: LeastSquares, density: float, effort: str) -> LossCurve:
+def loss_curve(task: LeastSquares, density: float, effort: str) -> LossCurve:
     """Measure a layer, on rows drawn at random."""
     rows, columns = task.weight.shape
     chosen = np.sort(frozen_random(0).permutation(rows)[:_SAMPLED_ROWS]).astype(np.intp)

@@ -22,7 +22,7 @@ from eie.compression.terms import given_terms, terms_by_loss
 from eie.compression.trace import Trace
 from eie.contract.config import ArrayConfig
 from eie.errors import NetworkError
-from eie.network.model import Dense, Layer
+from eie.network.model import Dense, Layer, Model
 
 
 class ChainJob:
@@ -56,7 +56,12 @@ class ChainJob:
             self._curves = loss_curves(self.layers, inputs, self.importances, least, self.recipe.effort, self.tell)
         return list(spread(self._curves, round(share * sum(weight.size for weight in weights))))
 
-    def run(self, counts: list[int | None]) -> tuple[list[Layer], CompressionReport]:
+    @property
+    def samples(self) -> int:
+        """Calibration inputs."""
+        return len(self.inputs)
+
+    def run(self, counts: list[int | None], name: str, keep_integers: bool) -> tuple[Model, CompressionReport]:
         """Compress the layers, one after another, to so many weights each."""
         self._terms = self._choose_terms(counts)
         bits = activation_fraction_bits(_peak(self.inputs) * self.recipe.headroom)
@@ -68,7 +73,7 @@ class ChainJob:
             layer, row = self._finish(dense, chosen, trace, tell)
             compressed.append(layer)
             rows.append(row)
-        return compressed, CompressionReport(tuple(rows))
+        return Model(compressed, name), CompressionReport(tuple(rows))
 
     def _choose_terms(self, counts: list[int | None]) -> list[int]:
         if self.recipe.terms != "loss":

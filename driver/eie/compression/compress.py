@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, overload
 
@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 from eie.compression.allocation import Density, is_number
 from eie.compression.calibration import calibration_inputs
 from eie.compression.chains import ChainJob
-from eie.compression.graphs import compress_graph
+from eie.compression.graphs import GraphJob
 from eie.compression.layers import plain_density
 from eie.compression.recipe import DEFAULT_DENSITY, Recipe
 from eie.compression.report import CompressionReport
@@ -25,6 +25,7 @@ from eie.contract.config import ArrayConfig
 from eie.errors import AccuracyWarning, NetworkError
 from eie.model_file.container import file_size
 from eie.network.graph import Graph
+from eie.network.graph_model import GraphModel
 from eie.network.limits import fitting_name
 from eie.network.model import Dense, Model
 from eie.network.sources import read_any
@@ -46,6 +47,7 @@ def compress(
     density: Density = DEFAULT_DENSITY,
     calibration: Any = None,
     *,
+    max_loss: float | None = None,
     target_sqnr: float | None = None,
     target_size: int | None = None,
     outputs: Collection[str] | None = None,
@@ -79,10 +81,12 @@ def compress(
         of independent standard normal values stand in for the ranges of the activations, which suits inputs of about
         that size only, and there is no compensation. A graph takes its own shape; several inputs in a dict by
         name, or a tuple.
+    max_loss : float, optional
+        Instead of a density: keep as few weights as leave the outputs' squared error below this share of their power.
     target_sqnr : float, optional
-        Instead of a density: keep as few weights as leave the outputs this SQNR against the given network, in dB.
+        The same in dB: a loss of 0.01 is an SQNR of 20 dB.
     target_size : int, optional
-        Instead of a density: keep as many weights as a model file of so many bytes holds. Neither is for graphs.
+        Instead of a density: keep as many weights as a model file of so many bytes holds.
     outputs : collection of str, optional
         Tensors at which a graph is to end.
     inputs : mapping of str to array_like, optional
@@ -94,7 +98,7 @@ def compress(
         values stays as it is. "magnitude": the smallest weights go, the rest stays as it is.
     allocation : {"loss", "uniform", "magnitude"}, optional
         How a single density is spread over the layers: by what it costs at the network's output (the default with
-        compensation; of a graph: alike), alike, or by one threshold of magnitude.
+        compensation), alike, or by one threshold of magnitude.
     effort : {"auto", "fast", "thorough"}
         Of compensation: exact for every row, one inverse for all rows of a layer, or the former where a layer is small.
     sharing : {"kmeans", "linear"}
@@ -143,52 +147,60 @@ def compress(
     )
     if name is None:
         name = fitting_name(Path(network).stem) if isinstance(network, (str, Path)) else "model"
-    targets = _targets(density, target_sqnr, target_size)
-    if isinstance(found, Graph):
-        if targets:
-            raise NetworkError(f"{next(iter(targets))} is for chains of layers; give a graph a density")
-        recipe = Recipe.of(
-            density, calibration is not None, method, allocation or "uniform", effort, sharing, terms, headroom
-        )
-        return compress_graph(found, density, calibration, recipe, config or ArrayConfig(), name, progress)
-    floats = _named(found)
+    targets = _targets(density, max_loss=max_loss, target_sqnr=target_sqnr, target_size=target_size)
     recipe = Recipe.of(density, calibration is not None, method, allocation, effort, sharing, terms, headroom)
-    data = calibration_inputs(calibration, floats[0].weight.shape[1])
-    job = ChainJob(floats, recipe, data, config or ArrayConfig(), progress or (lambda layer, stage: None))
+    job = _job(found, calibration, recipe, config or ArrayConfig(), progress or (lambda layer, stage: None))
     about = {
         "density": None if targets else plain_density(density),
         **targets,
         **asdict(recipe),
-        "calibration": {
-            "samples": len(data),
-            "source": "given" if calibration is not None else "standard normal",
-            "measured": len(job.measured),
-            "held_out": len(job.fitted) < len(data),
-        },
+        "calibration": _about_calibration(job, calibration is not None),
         "array": job.config.to_dict(),
     }
 
-    def attempt(share: Density) -> tuple[Model, CompressionReport]:
-        made, report = job.run(job.counts(share))
-        return Model(made, name, {"compression": {**about, **report.to_dict()}}), report
+    def attempt(share: Density) -> tuple[Model | GraphModel, CompressionReport]:
+        made, report = job.run(job.counts(share), name, share is None)
+        return replace(made, metadata={"compression": {**about, **report.to_dict()}}), report
 
+    if max_loss is not None:
+        target_sqnr = -10 * np.log10(max_loss)
     if target_sqnr is not None:
         model, report = smallest_density(attempt, lambda tried: tried[1].output_sqnr_db, target_sqnr)
     elif target_size is not None:
         model, report = largest_density(attempt, lambda tried: file_size(tried[0]), target_size)
     else:
         model, report = attempt(density)
+    floats = job.layers if isinstance(job, ChainJob) else []
     for text in accuracy_warnings(floats, report, density is None, calibration is not None):
         warnings.warn(text, AccuracyWarning, stacklevel=2)
     return model
 
 
-def _targets(density: Density, target_sqnr: float | None, target_size: int | None) -> dict[str, float]:
+def _job(
+    found: Graph | Sequence[Dense],
+    calibration: Any,
+    recipe: Recipe,
+    config: ArrayConfig,
+    tell: Callable[[int, str], None],
+) -> ChainJob | GraphJob:
+    if isinstance(found, Graph):
+        return GraphJob(found, calibration, recipe, config, tell)
+    floats = _named(found)
+    return ChainJob(floats, recipe, calibration_inputs(calibration, floats[0].weight.shape[1]), config, tell)
+
+
+def _about_calibration(job: ChainJob | GraphJob, given: bool) -> dict[str, Any]:
+    about: dict[str, Any] = {"samples": job.samples, "source": "given" if given else "standard normal"}
+    if isinstance(job, ChainJob):
+        about |= {"measured": len(job.measured), "held_out": len(job.fitted) < job.samples}
+    return about
+
+
+def _targets(density: Density, **given: float | None) -> dict[str, float]:
     """Return the target that takes the place of a density, or none, or raise `NetworkError` if there are two."""
-    given = {"target_sqnr": target_sqnr, "target_size": target_size}
     found = {what: value for what, value in given.items() if value is not None}
     if len(found) > 1 or (found and (not is_number(density) or density != DEFAULT_DENSITY)):
-        raise NetworkError("give one of density, target_sqnr and target_size: each says how much to keep")
+        raise NetworkError(f"give one of density, {', '.join(given)}: each says how much to keep")
     for what, value in found.items():
         if not is_number(value) or not 0 < value < np.inf:
             raise NetworkError(f"{what} is {value!r}; it must be a number above 0")

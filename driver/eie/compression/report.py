@@ -105,19 +105,33 @@ class LayerReport:
 
 @dataclass(frozen=True)
 class CompressionReport:
-    """Figures of all layers for one array; see `LayerReport`."""
+    """Figures of all layers for one array.
+
+    Parameters
+    ----------
+    layers : tuple of LayerReport
+    end_sqnr_db : float, optional
+        Of a graph's outputs, behind what the host computes: the worst of them; None of a chain.
+    """
 
     layers: tuple[LayerReport, ...]
+    end_sqnr_db: float | None = None
 
     @property
     def output_sqnr_db(self) -> float:
         """Of the network's outputs against the given network's; infinite without an error or a signal."""
-        ratio = self.layers[-1].output_sqnr_db
+        ratio = self.layers[-1].output_sqnr_db if self.end_sqnr_db is None else self.end_sqnr_db
         return math.inf if ratio is None else ratio
 
     def to_dict(self) -> dict[str, Any]:
         """Return the figures for JSON; an infinite ratio is written as the string "inf"."""
-        return {"layers": [{k: "inf" if v == math.inf else v for k, v in asdict(row).items()} for row in self.layers]}
+        rows = [{k: "inf" if v == math.inf else v for k, v in asdict(row).items()} for row in self.layers]
+        end = (
+            {}
+            if self.end_sqnr_db is None
+            else {"end_sqnr_db": "inf" if self.end_sqnr_db == math.inf else self.end_sqnr_db}
+        )
+        return {"layers": rows, **end}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> CompressionReport:
@@ -126,7 +140,7 @@ class CompressionReport:
         rows: Any = (
             {k: math.inf if v == "inf" else v for k, v in row.items() if k in names} for row in values["layers"]
         )
-        return cls(tuple(LayerReport(**row) for row in rows))
+        return cls(tuple(LayerReport(**row) for row in rows), _ratio(values.get("end_sqnr_db")))
 
     def table(self) -> str:
         """Return the figures as text, one line a layer and a total."""

@@ -28,7 +28,7 @@ def smallest_density(attempt: Callable[[float], Result], figure: Callable[[Resul
     if figure(best) < target:
         raise NetworkError(
             f"target_sqnr is {target:g} dB; this network reaches {figure(best):.1f} dB with all of its weights: "
-            "15 shared values and 16 bits are what it then loses by; ask for less"
+            "15 shared values and 16 bits are what it then loses by; ask for less, or for terms=2"
         )
     return _halve(attempt, lambda result: figure(result) >= target, best, passing=1.0, failing=LOWEST)
 

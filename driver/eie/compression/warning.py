@@ -30,7 +30,7 @@ def accuracy_warnings(
     Parameters
     ----------
     layers : sequence of Dense
-        The given network.
+        The given network; none of a graph.
     report : CompressionReport
     kept_zeros : bool
         Whether the layers were to keep just their own zeros.
@@ -38,19 +38,18 @@ def accuracy_warnings(
         Whether there were calibration inputs.
     """
     found = []
-    for dense, row in zip(layers, report.layers, strict=True) if kept_zeros else ():
+    for dense, row in zip(layers, report.layers, strict=True) if kept_zeros and layers else ():
         distinct = len(np.unique(dense.weight[dense.weight != 0]))
-        if SHARED_VALUES < distinct <= QUANTISED_VALUES:
+        if row.terms == 1 and SHARED_VALUES < distinct <= QUANTISED_VALUES:
             found.append(
                 f"layer {row.name!r} has {distinct} distinct weights, a codebook holds {SHARED_VALUES}: sharing them "
-                f"leaves its weights an SQNR of {row.weight_sqnr_db:.1f} dB"
+                f"leaves its weights an SQNR of {row.weight_sqnr_db:.1f} dB; terms=2 has 255, for up to twice the work"
             )
-    last = report.layers[-1]
-    if last.output_sqnr_db is not None and last.output_sqnr_db < USEFUL_DB:
+    if report.output_sqnr_db < USEFUL_DB:
         inputs = "calibration inputs" if calibrated else "standard normal inputs, for there were no calibration inputs"
         found.append(
             f"the compressed network no longer computes what the given one did: its outputs have an SQNR of "
-            f"{last.output_sqnr_db:.1f} dB on {inputs} (below {USEFUL_DB:g}); {_cause(layers, report, calibrated)}"
+            f"{report.output_sqnr_db:.1f} dB on {inputs} (below {USEFUL_DB:g}); {_cause(layers, report, calibrated)}"
         )
     elif lost := [row for row in report.layers if row.output_sqnr_db is not None and row.output_sqnr_db < USEFUL_DB]:
         upto = CompressionReport(report.layers[: report.layers.index(lost[0]) + 1])
@@ -65,6 +64,8 @@ def accuracy_warnings(
 def _cause(layers: Sequence[Dense], report: CompressionReport, calibrated: bool) -> str:
     """Name the stage that costs most, the layer where it begins, and what helps."""
     last = report.layers[-1]
+    if last.pruning_sqnr_db is None:  # of a graph, layers tell no more than their outputs
+        return "keep more weights, or give more calibration inputs"
     stages = {"pruning": last.pruning_sqnr_db, "sharing": last.sharing_sqnr_db, "fixed point": last.fixed_point_sqnr_db}
     stage, ratio = min(stages.items(), key=lambda item: math.inf if item[1] is None else item[1])
     remedy = {

@@ -1,0 +1,127 @@
+"""What pruning and sharing of each linear map of a graph cost at the graph's outputs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from eie.compression.allocation import LossCurve, loss_curve, spread
+from eie.compression.graph_products import NoisyProduct, Recorder
+from eie.compression.least_squares import LeastSquares, least_squares
+from eie.compression.recipe import DEFAULT_DENSITY, Recipe
+from eie.compression.terms import terms_by_loss
+from eie.network.evaluation import evaluate
+from eie.network.graph import Array, Graph, Node
+from eie.network.graph_model import run_products
+from eie.network.linear_maps import LinearNode
+from eie.network.operators.linear import Matrix, Product
+
+COMPENSATED_COLUMNS = 4096
+"""Most columns that are compensated for: the effort grows with their cube."""
+
+_SAMPLES = 16
+"""Inputs on which a graph's answer to errors is measured."""
+
+
+class GraphLosses:
+    """The losses of a graph's linear maps, in the order of the nodes.
+
+    How much an error of a linear map matters is measured: its outputs in the given network are moved a little at
+    random, and the outputs of the graph are looked at. That holds for whatever operators follow.
+    """
+
+    def __init__(
+        self,
+        graph: Graph,
+        nodes: Mapping[str, LinearNode],
+        fused: set[str],
+        recorded: Mapping[str, list[Recorder]],
+        inputs: Mapping[str, Array],
+        recipe: Recipe,
+    ) -> None:
+        self.graph, self.nodes, self.fused, self.recorded, self.recipe = graph, nodes, fused, recorded, recipe
+        self.inputs = _some(graph, inputs)
+        self.places = [(key, i) for key, linear in nodes.items() for i in range(len(linear.matrices))]
+        self.wanted = self._outputs()
+        self._curves: dict[int, LossCurve] = {}
+        self._known: dict[int, float] = {}
+
+    def counts(self, share: float, sizes: Sequence[int], tell: Callable[[int, str], None]) -> list[int | None]:
+        """Return how many weights each linear map keeps so that the loss is least; the uncompensated ones all alike."""
+        compensated = [at for at in range(len(self.places)) if self._compensated(at)]
+        for at in compensated:
+            if at not in self._curves:
+                tell(at, "allocate")
+                self._curves[at] = loss_curve(self._task(at), min(share, DEFAULT_DENSITY), self.recipe.effort)
+        counts: list[int | None] = [max(1, round(share * size)) for size in sizes]
+        total = round(share * sum(sizes[at] for at in compensated))
+        found = spread([self._curves[at] for at in compensated], total) if compensated else []
+        for at, count in zip(compensated, found, strict=True):
+            counts[at] = count
+        return counts
+
+    def terms(self, counts: Sequence[int | None]) -> list[int]:
+        """Return how many terms each linear map has; see `eie.compression.terms.terms_by_loss`."""
+        terms = [1] * len(self.places)
+        compensated = [at for at in range(len(self.places)) if self._compensated(at)]
+        weights = [np.asarray(self._matrix(at).weight, np.float32) for at in compensated]
+        tasks = [self._task(at) for at in compensated]
+        found = terms_by_loss(tasks, weights, [counts[at] for at in compensated], self.recipe)
+        for at, number in zip(compensated, found, strict=True):
+            terms[at] = number
+        return terms
+
+    def _compensated(self, at: int) -> bool:
+        return self._matrix(at).weight.shape[1] <= COMPENSATED_COLUMNS
+
+    def _matrix(self, at: int) -> Matrix:
+        key, i = self.places[at]
+        return self.nodes[key].matrices[i]
+
+    def _task(self, at: int) -> LeastSquares:
+        key, i = self.places[at]
+        matrix, inputs = self._matrix(at), self.recorded[key][i].samples()[0]
+        weight = np.asarray(matrix.weight, np.float32)
+        bias = None if matrix.bias is None else np.asarray(matrix.bias, np.float32)
+        return least_squares(weight, bias, inputs, inputs, np.full(len(weight), self._sensitivity(at)))
+
+    def _sensitivity(self, at: int) -> float:
+        """Return the squared change of all outputs, each in units of its power, over that of one vector."""
+        if at not in self._known:
+            self._known[at] = self._measure(at)
+        return self._known[at]
+
+    def _outputs(self, noisy: tuple[int, NoisyProduct] | None = None) -> dict[str, Array]:
+        """Compute the given network, with one of its products as it is given here."""
+
+        def hook(node: Node, values: list[Array | None]) -> list[Array] | None:
+            key = node.outputs[0]
+            linear = self.nodes.get(key)
+            if linear is None:
+                return None
+            products: list[Product] = [Recorder(matrix, key in self.fused) for matrix in linear.matrices]
+            if noisy is not None and self.places[noisy[0]][0] == key:
+                products[self.places[noisy[0]][1]] = noisy[1]
+            data = [None if i in linear.weights else x for i, x in enumerate(values)]
+            return run_products(replace(linear.node, attributes=linear.attributes), data, products)
+
+        return evaluate(self.graph, self.inputs, hook)
+
+    def _measure(self, at: int) -> float:
+        noisy, change = NoisyProduct(self._matrix(at), self.places[at][0] in self.fused), 0.0
+        for name, found in self._outputs((at, noisy)).items():
+            wanted = self.wanted[name]
+            if found.dtype.kind == "f" and np.isfinite(wanted).all() and np.isfinite(found).all():
+                power = float(np.sum(np.square(wanted, dtype=np.float64))) or 1.0
+                change += float(np.sum(np.square(found.astype(np.float64) - wanted))) / power
+        if not noisy.power:
+            return 1e-30
+        return max(change / noisy.power, 1e-30)
+
+
+def _some(graph: Graph, inputs: Mapping[str, Array]) -> dict[str, Array]:
+    """Return some of the inputs, where the first axis of all is that of a batch of any size."""
+    batched = all(value.shape and not isinstance(value.shape[0], int) for value in graph.inputs)
+    return {name: array[:_SAMPLES] if batched else array for name, array in inputs.items()}

@@ -1,0 +1,99 @@
+"""Products that remember what goes through them, that are exact and fast, or that err on purpose."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eie.compression.forward import forward_integer
+from eie.data.frozen_random import frozen_random
+from eie.errors import NetworkError
+from eie.network.graph import Array
+from eie.network.graph_model import ArrayProduct
+from eie.network.operators.linear import FloatProduct, Matrix, Product
+
+SAMPLED_VECTORS = 4096
+"""Vectors of a linear map, spread over the calibration, that compensation and the report see; ranges come from all."""
+
+_NOISE = 0.01
+"""Standard deviation of errors on purpose, in units of the outputs' root mean square."""
+
+
+class Recorder(FloatProduct):
+    """A float product that remembers the range of what goes through it, and a sample."""
+
+    def __init__(self, matrix: Matrix, relu: bool) -> None:
+        super().__init__(matrix)
+        self.relu = relu
+        self.input_peak = self.output_peak = 0.0
+        self._inputs: list[Array] = []
+        self._outputs: list[Array] = []
+        self._kept = 0
+
+    def __call__(self, vectors: Array) -> Array:
+        outputs = super().__call__(vectors)
+        shown: Array = np.maximum(outputs, 0) if self.relu else outputs
+        if vectors.size:
+            self.input_peak = max(self.input_peak, float(np.abs(vectors).max()))
+            self.output_peak = max(self.output_peak, float(np.abs(shown).max()))
+        if self._kept < SAMPLED_VECTORS:
+            step = max(1, -(-len(vectors) // SAMPLED_VECTORS))
+            self._inputs.append(np.asarray(vectors[::step], np.float32))
+            self._outputs.append(np.asarray(shown[::step], np.float32))
+            self._kept += len(self._inputs[-1])
+        return shown
+
+    def samples(self) -> tuple[Array, Array]:
+        """Return inputs and outputs, shapes (n, C) and (n, R)."""
+        return np.concatenate(self._inputs), np.concatenate(self._outputs)
+
+    def check(self, name: str) -> None:
+        """Raise `NetworkError` if the calibration leaves float32 here."""
+        if not (np.isfinite(self.input_peak) and np.isfinite(self.output_peak)):
+            raise NetworkError(f"layer {name!r}: the calibration holds or causes infinity or NaN here")
+
+
+class NoisyProduct(FloatProduct):
+    """A float product whose outputs are a little off, before a ReLU; it remembers by how much."""
+
+    def __init__(self, matrix: Matrix, relu: bool) -> None:
+        super().__init__(matrix)
+        self.relu = relu
+        self._random = frozen_random(0)
+        self._squares, self._vectors = 0.0, 0
+
+    def __call__(self, vectors: Array) -> Array:
+        outputs = super().__call__(vectors)
+        size = _NOISE * float(np.sqrt(np.mean(np.square(outputs, dtype=np.float64)))) if outputs.size else 0.0
+        noise = (size * (self._random.random_sample(outputs.shape) * 2 - 1) * 3**0.5).astype(outputs.dtype)
+        self._squares += float(np.sum(np.square(noise, dtype=np.float64)))
+        self._vectors += len(outputs)
+        outputs = outputs + noise
+        return np.maximum(outputs, 0) if self.relu else outputs
+
+    @property
+    def power(self) -> float:
+        """Squared error of a vector, on the mean."""
+        return self._squares / max(1, self._vectors)
+
+
+class FastProduct(Product):
+    """An `IntegerProduct` that multiplies dense matrices: equal, and faster for many vectors."""
+
+    def __init__(self, product: ArrayProduct) -> None:
+        self.product = product
+        self.weights = [layer.dense_integers() for layer in product.model.layers]
+
+    def __call__(self, vectors: Array) -> Array:
+        integers = self.product.to_integers(vectors)
+        for layer, weights in zip(self.product.model.layers, self.weights, strict=True):
+            integers = forward_integer(integers, weights, layer)
+        return self.product.to_floats(integers)
+
+
+def compact(matrix: Matrix) -> NDArray[np.float32]:
+    """Return a matrix without the places where its operator has no weights: as many are left in every row."""
+    weight = np.asarray(matrix.weight, np.float32)
+    if not np.isfinite(weight).all():
+        raise NetworkError("a weight is NaN or infinite")
+    return weight if matrix.mask is None else weight[matrix.mask].reshape(len(weight), -1)

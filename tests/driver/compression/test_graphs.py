@@ -1,0 +1,79 @@
+"""Graphs: densities and terms by the loss at the outputs, and targets."""
+
+import numpy as np
+import pytest
+
+import eie
+from eie.compression.report import CompressionReport
+from eie.network.evaluation import evaluate
+from eie.network.graph import Graph, Node, Value
+
+pytestmark = pytest.mark.filterwarnings("ignore::eie.errors.AccuracyWarning")
+
+RNG = np.random.default_rng(0)
+
+
+def he(*shape):
+    return (RNG.standard_normal(shape) * np.sqrt(2 / np.prod(shape[1:]))).astype(np.float32)
+
+
+NODES = [
+    Node("Conv", ("x", "w1"), ("c1",), {"pads": [1, 1, 1, 1], "strides": [2, 2]}, "conv"),
+    Node("Relu", ("c1",), ("r1",)),
+    Node("Flatten", ("r1",), ("f",)),
+    Node("Gemm", ("f", "w2"), ("h",), {"transB": 1}, "hidden"),
+    Node("Tanh", ("h",), ("t",)),
+    Node("Gemm", ("t", "w3"), ("y",), {"transB": 1}, "last"),
+]
+WEIGHTS = {"w1": he(4, 1, 3, 3), "w2": he(20, 4 * 5 * 5), "w3": he(5, 20)}
+NETWORK = Graph(NODES, [Value("x", "float32", ("batch", 1, 10, 10))], [Value("y")], WEIGHTS)
+X = RNG.standard_normal((40, 1, 10, 10)).astype(np.float32)
+
+
+def report(model):
+    return CompressionReport.from_dict(model.metadata["compression"])
+
+
+def densities(model):
+    return {row.name: row.density for row in report(model).layers}
+
+
+def test_a_density_is_spread_by_the_loss_at_the_outputs():
+    model = eie.compress(NETWORK, 0.3, X)
+    found = densities(model)
+    assert found["conv"] > 0.5 > found["hidden"]  # few weights, each used 25 times
+    assert sum(layer.kept for layer in model.layers) == pytest.approx(0.3 * (36 + 2000 + 100), abs=3)
+    alike = eie.compress(NETWORK, 0.3, X, allocation="uniform")
+    assert report(model).output_sqnr_db >= report(alike).output_sqnr_db - 0.5
+
+
+def test_densities_by_name_are_kept():
+    found = densities(eie.compress(NETWORK, {"conv": 1.0, "hidden": 0.2, "last": 0.5}, X))
+    assert found == pytest.approx({"conv": 1.0, "hidden": 0.2, "last": 0.5})
+
+
+def test_targets_are_kept_by_graphs(tmp_path):
+    model = eie.compress(NETWORK, calibration=X, max_loss=0.02)
+    assert report(model).output_sqnr_db >= 10 * np.log10(1 / 0.02)
+    assert 0.1 < sum(layer.kept for layer in model.layers) / 2136 < 1
+    small = eie.compress(NETWORK, calibration=X, target_size=2500)
+    assert eie.save(small, tmp_path / "small.eie") <= 2500
+
+
+def test_the_end_to_end_ratio_is_that_of_the_graphs_outputs():
+    model = eie.compress(NETWORK, 0.5, X)
+    wanted, found = evaluate(NETWORK, {"x": X})["y"], eie.reference(model, X)
+    ratio = 10 * np.log10(np.sum(wanted**2) / np.sum((wanted - found) ** 2))
+    assert report(model).output_sqnr_db == pytest.approx(ratio, abs=0.1)
+
+
+@pytest.mark.parametrize("terms", [2, "loss"])
+def test_a_graph_of_two_terms_runs_and_is_kept_by_its_file(tmp_path, terms):
+    model = eie.compress(NETWORK, 1.0, X, terms=terms)
+    assert 2 in [len(layer.terms) for layer in model.layers]
+    assert report(model).output_sqnr_db > report(eie.compress(NETWORK, 1.0, X)).output_sqnr_db + 10
+    eie.save(model, tmp_path / "model.eie")
+    loaded = eie.load(tmp_path / "model.eie")
+    assert [*loaded.layers] == [*model.layers]
+    with eie.Accelerator(eie.EmulatedDevice(eie.ArrayConfig(num_pes=4))) as accelerator:
+        assert np.array_equal(accelerator.run(X[:3], model=loaded), eie.reference(model, X[:3]))
