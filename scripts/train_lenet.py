@@ -27,7 +27,7 @@ import eie
 from eie.atomic import make_folder, replacing
 from eie.compression import training as train
 from eie.compression.compress import compress
-from eie.compression.training import functional, torch
+from eie.compression.student import functional, torch
 from eie.contract.fixed_point import quantise
 from eie.data import mnist
 from eie.data.mnist import Digits

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from eie.compression.training import shared_values, torch
+from eie.compression.student import shared_values, torch
 from eie.errors import NetworkError
 from eie.network.graph_model import GraphModel
 from eie.network.model import Dense, Layer, Model
