@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
-import math
 import os
 import subprocess
 import sys
@@ -22,12 +21,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
+from lenet_augmentation import augmented
 
 import eie
 from eie.atomic import make_folder, replacing
 from eie.compression import training as train
 from eie.compression.compress import compress
-from eie.compression.student import functional, torch
+from eie.compression.student import torch
 from eie.contract.fixed_point import quantise
 from eie.data import mnist
 from eie.data.mnist import Digits
@@ -38,10 +38,6 @@ SIZES = (784, 300, 100, 10)
 NAME = "lenet-300-100"
 WEIGHTS = sum(rows * columns for columns, rows in itertools.pairwise(SIZES))
 CURVE_DENSITIES = (0.02, 0.03, 0.037, 0.045, 0.055, 0.08)
-DEEP_COMPRESSION = {"factor": 40, "error_percent": 1.58}
-"""LeNet-300-100 in Han, Mao and Dally, ICLR 2016, table 1."""
-TARGET = {"factor": 75, "error_percent": 1.30}
-REACH = {"factor": 100, "error_percent": 1.58}
 
 
 @dataclass(frozen=True)
@@ -150,6 +146,8 @@ def curve(
     result = {"recipe": asdict(recipe), "dense": baseline, "points": points}
     make_folder(figures)
     write_csv(points, figures / "lenet_tradeoff.csv")
+    from lenet_figure import draw
+
     draw(result, figures, shipped_point())
     return result
 
@@ -184,44 +182,6 @@ def prune_and_share(
         progress,
     )
     return pruned, shared
-
-
-def augmented(digits: Digits, recipe: Recipe) -> train.Data:
-    """Return training data that cycle through the images as they are and ``recipe.copies`` distorted copies."""
-    generator = torch.Generator().manual_seed(recipe.seed)
-    copies = [digits.images, *(distort(digits.images, recipe, generator) for _ in range(recipe.copies))]
-
-    def data(epoch: int) -> train.Arrays:
-        return Digits(copies[epoch % len(copies)], digits.labels).inputs(), digits.labels
-
-    return data
-
-
-def distort(images: np.ndarray, recipe: Recipe, generator: torch.Generator, chunk: int = 5000) -> np.ndarray:
-    """Rotate, scale, shear, shift and warp every image at random, a little."""
-
-    def uniform(*shape: int) -> torch.Tensor:
-        return torch.rand(*shape, generator=generator) * 2 - 1
-
-    result = np.empty_like(images)
-    for start in range(0, len(images), chunk):
-        pixels = torch.tensor(images[start : start + chunk], dtype=torch.float32).view(-1, 1, 28, 28)
-        count = len(pixels)
-        angle = uniform(count) * math.radians(recipe.rotation)
-        width, height = 1 + uniform(2, count) * recipe.scale
-        affine = torch.zeros(count, 2, 3)
-        affine[:, 0, 0], affine[:, 0, 1] = angle.cos() * width, uniform(count) * recipe.shear - angle.sin() * height
-        affine[:, 1, 0], affine[:, 1, 1] = angle.sin() * width, angle.cos() * height
-        affine[:, :, 2] = uniform(count, 2) * recipe.shift / 14  # the grid runs from -1 to 1 over 28 pixels
-        grid = functional.affine_grid(affine, list(pixels.shape), align_corners=False)
-        warp = torch.randn(count, 2, 5, 5, generator=generator) * recipe.elastic / 14
-        grid += functional.interpolate(warp, size=(28, 28), mode="bicubic", align_corners=True).permute(0, 2, 3, 1)
-        moved = functional.grid_sample(pixels, grid, align_corners=False).view(count, -1)
-        result[start : start + chunk] = moved.round().clamp(0, 255).to(torch.uint8).numpy()
-    return result
-
-
-# Measuring.
 
 
 def to_model(network: list[eie.Dense], calibration: Digits) -> eie.Model:
@@ -294,61 +254,6 @@ def shipped_point() -> dict | None:
         return None
     size = path.stat().st_size
     return {"factor": 4 * WEIGHTS / size, "test_error_percent": integer_error(load(path), mnist.test_digits())}
-
-
-def draw(result: dict, figures: Path, shipped: dict | None) -> None:
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
-    points = sorted(result["points"], key=lambda point: point["factor"])
-    factors = [point["factor"] for point in points]
-    figure, axes = pyplot.subplots(figsize=(8, 5.6), layout="constrained")
-    axes.plot(factors, [p["test_error_percent"] for p in points], "o-", label="test images, 16-bit integers")
-    axes.plot(factors, [p["validation_error_percent"] for p in points], "s--", alpha=0.6, label="validation images")
-    for point in points:
-        axes.annotate(
-            f"{point['kept_percent']:.1f} % kept\n{point['bytes'] / 1000:.1f} kB",
-            (point["factor"], point["test_error_percent"]),
-            xytext=(0, -28),
-            textcoords="offset points",
-            ha="center",
-            fontsize=7,
-        )
-    dense = result["dense"]["test_error_percent"]
-    axes.axhline(dense, color="grey", lw=1, ls=":", label=f"dense float32 network, test images: {dense:.2f} %")
-    axes.plot(*DEEP_COMPRESSION.values(), "k^", label="Deep Compression (Han et al., ICLR 2016): 40x, 1.58 %")
-    if shipped:
-        label = f"shipped model, trained on all 60,000: {shipped['factor']:.0f}x, {shipped['test_error_percent']:.2f} %"
-        axes.plot(shipped["factor"], shipped["test_error_percent"], "r*", ms=14, label=label)
-    left, right = axes.get_xlim()
-    bottom, top = axes.get_ylim()
-    bottom = max(0.0, bottom - 0.15)
-    axes.fill_between(
-        [TARGET["factor"], right],
-        bottom,
-        TARGET["error_percent"],
-        color="green",
-        alpha=0.08,
-        label="target: at least 75x, at most 1.30 %",
-    )
-    reach = "reached for: at least 100x, at most 1.58 %"
-    axes.plot(
-        [REACH["factor"], REACH["factor"], right], [bottom, *[REACH["error_percent"]] * 2], "g--", lw=1, label=reach
-    )
-    axes.set(
-        xlim=(left, right),
-        ylim=(bottom, top),
-        xlabel="compression: float32 weights (1,064,800 bytes) / model file with Huffman coding",
-        ylabel="error on 10,000 images (%)",
-        title="LeNet-300-100 on MNIST: size against error, 4-bit shared weights",
-    )
-    axes.grid(alpha=0.3)
-    figure.legend(fontsize=8, loc="outside lower center", ncols=2)
-    for suffix in ("png", "svg"):
-        with replacing(figures / f"lenet_tradeoff.{suffix}") as partial:
-            figure.savefig(partial, dpi=150, metadata={"Date": None} if suffix == "svg" else None)
 
 
 class Log:
