@@ -14,7 +14,7 @@
 
 /* Registers of the array (docs/registers.md). */
 #define EIE_IDENTITY 0x31454945u
-#define EIE_ARRAY_VERSION 0x202u
+#define EIE_ARRAY_VERSION 0x302u
 #define EIE_REGISTER_IDENTITY 0x0u
 #define EIE_REGISTER_VERSION 0x4u
 #define EIE_REGISTER_HASH 0x8u
@@ -62,7 +62,7 @@
     X(NONE, 0, "no error") \
     X(BAD_OPCODE, 1, "the opcode of a header is not one of the instruction set") \
     X(BAD_FIELD, 2, "a reserved bit of a header is set, a count is 0, or a field has a value that no array allows") \
-    X(OUT_OF_RANGE, 3, "a bank, PE, slot or address range lies outside this array's memories") \
+    X(OUT_OF_RANGE, 3, "a bank, PE, slot or address range lies outside this array's memories, or two ranges overlap that should not") \
     X(TRUNCATED, 4, "the transfer ended inside an instruction") \
     X(BAD_KEEP, 5, "a stream word with null bytes (tkeep not all ones)")
 

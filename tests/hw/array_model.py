@@ -22,7 +22,7 @@ def array_model(seed: int = 0, slowest: int = 60, log: list | None = None):
     """Return an `array` whose commands take a random time up to `slowest` cycles; `log` gets (cycle, event) pairs."""
 
     @block
-    def array(clk, reset, load, compute, store, form, read, counters, status, config):
+    def array(clk, reset, load, compute, store, form, element, read, counters, status, config):
         generator = random.Random(seed)
         machine = Machine(config)
         nothing = np.zeros((1, 0), np.uint64)
@@ -43,7 +43,8 @@ def array_model(seed: int = 0, slowest: int = 60, log: list | None = None):
                 "bank": name == "compute" and values["bank"] == where,
                 "slot": name == "compute" and values["slot"] == where,
                 "bias": name == "store",
-                "group": values.get("scaled")
+                "group": name == "element"
+                or values.get("scaled")
                 or values["address"] // group_shift
                 <= where // group_shift
                 <= (values["address"] + values["groups"] - 1) // group_shift,
@@ -95,6 +96,9 @@ def array_model(seed: int = 0, slowest: int = 60, log: list | None = None):
             if name == "compute":
                 machine.execute(isa.COMPUTE, values, nothing, machine.state)
                 compute.done.next = True
+            elif name == "element":
+                machine.execute(isa.ELEMENTWISE, values, nothing, machine.state)
+                element.done.next = True
             else:
                 machine.execute(isa.STORE, values, nothing, machine.state)
                 store.done.next = True
@@ -106,6 +110,7 @@ def array_model(seed: int = 0, slowest: int = 60, log: list | None = None):
             state["cycle"] += 1
             compute.done.next = False
             store.done.next = False
+            element.done.next = False
             form.done.next = form.start and not reset
             read.valid.next = False
             counters.ready.next = False
@@ -128,6 +133,8 @@ def array_model(seed: int = 0, slowest: int = 60, log: list | None = None):
             elif store.start:
                 values = fields(store)
                 start("store", values, values["count"] // config.rows_per_group)
+            elif element.start:
+                start("element", fields(element), int(element.count))
             elif form.start:
                 machine.execute(isa.FORMAT, fields(form), nothing, machine.state)
             elif state["command"] is not None:

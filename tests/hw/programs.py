@@ -19,10 +19,10 @@ def header(config: ArrayConfig, instruction: Instruction, generator: random.Rand
             high = (1 << f.width) - 1
             if f.name == "count":
                 high = min(high, generator.choice((1, 2, 4, 8, 64)))
-            elif f.name in ("address", "pointers", "bias"):
+            elif f.name in ("address", "pointers", "bias", "source"):
                 high = min(high, generator.choice((0, 8, 1 << 10)))
             elif f.name == "shift":
-                high = SHIFT_LIMIT
+                high = min(high, SHIFT_LIMIT)
             elif f.name == "pe":
                 high = config.num_pes - 1
             values[f.name] = given.get(f.name, generator.randint(0, high))

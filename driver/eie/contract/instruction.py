@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum
 from fractions import Fraction
+from itertools import combinations
 
 from eie.contract.config import STREAM_BITS, ArrayConfig
 
@@ -28,7 +29,9 @@ ERROR_TEXT = {
     ErrorCode.NONE: "no error",
     ErrorCode.BAD_OPCODE: "the opcode of a header is not one of the instruction set",
     ErrorCode.BAD_FIELD: "a reserved bit of a header is set, a count is 0, or a field has a value that no array allows",
-    ErrorCode.OUT_OF_RANGE: "a bank, PE, slot or address range lies outside this array's memories",
+    ErrorCode.OUT_OF_RANGE: (
+        "a bank, PE, slot or address range lies outside this array's memories, or two ranges overlap that should not"
+    ),
     ErrorCode.TRUNCATED: "the transfer ended inside an instruction",
     ErrorCode.BAD_KEEP: "a stream word with null bytes (tkeep not all ones)",
 }
@@ -91,8 +94,8 @@ class Span:
         Words of the memory for each thing that `count` counts, a power of two.
     extra : int
         Words beyond.
-    alone : str
-        A one-bit field that, if set, makes loads wait that write any word of the memory.
+    alone : str or bool
+        A one-bit field that, if set, makes loads wait that write any word of the memory; True: they always wait.
     """
 
     start: str
@@ -101,11 +104,24 @@ class Span:
     depth: Callable[[ArrayConfig], int]
     words: Callable[[ArrayConfig], Fraction] = lambda config: Fraction(1)
     extra: int = 0
-    alone: str = ""
+    alone: str | bool = ""
+
+    def is_alone(self, values: dict[str, int]) -> bool:
+        """Return whether loads wait that write any word of the memory, given the fields of a header."""
+        return self.alone is True or (isinstance(self.alone, str) and bool(values.get(self.alone)))
 
     def length(self, config: ArrayConfig, values: dict[str, int]) -> int:
         """Return the memory words that it covers, given the fields of a header."""
         return int(values[self.count] * self.words(config)) + self.extra
+
+    def overlaps(self, other: Span, config: ArrayConfig, values: dict[str, int]) -> bool:
+        """Return whether it shares words with another range without being the same."""
+        first, second = values[self.start], values[other.start]
+        return (
+            first != second
+            and first < second + other.length(config, values)
+            and second < first + self.length(config, values)
+        )
 
 
 @dataclass(frozen=True)
@@ -162,6 +178,11 @@ class Instruction:
             used |= field.mask
         return ((1 << STREAM_BITS) - 1) & ~used
 
+    @property
+    def rivals(self) -> list[tuple[Span, Span]]:
+        """Pairs of ranges of one memory, which must be the same or apart."""
+        return [pair for pair in combinations(self.spans, 2) if pair[0].memory == pair[1].memory]
+
     def payload_words(self, config: ArrayConfig, values: dict[str, int]) -> int:
         """Stream words of payload that follow a header with these fields."""
         return -(-self.payload_bytes(config, values.get("count", 0)) * 8 // STREAM_BITS)
@@ -173,4 +194,5 @@ class Instruction:
         if word & self.reserved_mask or ErrorCode.BAD_FIELD in faults:
             return ErrorCode.BAD_FIELD
         beyond = any(values[span.start] + span.length(config, values) > span.depth(config) for span in self.spans)
+        beyond |= any(span.overlaps(other, config, values) for span, other in self.rivals)
         return ErrorCode.OUT_OF_RANGE if beyond or ErrorCode.OUT_OF_RANGE in faults else ErrorCode.NONE

@@ -20,6 +20,16 @@ from eie.contract.config import (
     WEIGHT_BITS,
     ArrayConfig,
 )
+from eie.contract.functions import (
+    CURVE_OUTPUT_BITS,
+    CURVE_SHIFT,
+    OFFSETS,
+    OPERATION_TEXT,
+    SIGMOID_INPUT_BITS,
+    SLOPES,
+    TANH_INPUT_BITS,
+    Operation,
+)
 from eie.contract.instruction import (
     ERROR_TEXT,
     OPCODE_BITS,
@@ -32,7 +42,7 @@ from eie.contract.instruction import (
 
 __all__ = ["OPCODE_BITS", "OPCODE_MASK", "ErrorCode", "Field", "Instruction", "Span"]
 
-VERSION = 2
+VERSION = 3
 """Version of the instruction set; part of the build hash."""
 
 
@@ -52,7 +62,7 @@ def _count(text: str) -> Field:
     return Field("count", 48, 16, text, minimum=1)
 
 
-def _activations(words: Callable[[ArrayConfig], Fraction] = lambda config: Fraction(1), alone: str = "") -> Span:
+def _activations(words: Callable[[ArrayConfig], Fraction] = lambda config: Fraction(1), alone: str | bool = "") -> Span:
     return Span("address", "count", "activations", lambda config: config.activation_groups, words, alone=alone)
 
 
@@ -204,13 +214,38 @@ FORMAT = Instruction(
     ),
 )
 
-INSTRUCTIONS = (CODEBOOK, POINTERS, ENTRIES, BIAS, SCALE, ACTIVATIONS, COMPUTE, STORE, READ, FORMAT)
+ELEMENTWISE = Instruction(
+    "ELEMENTWISE",
+    0x14,
+    "Compute a function of activations, each of a group at `address` and of one at `source`; write the results to "
+    "`address`.",
+    (
+        Field(
+            "operation",
+            8,
+            3,
+            ", ".join(f"{operation.value} {operation.name}" for operation in Operation),
+            maximum=max(Operation),
+        ),
+        Field("shift", 11, 5, "rounding shift, 0 to 31"),
+        Field("source", 16, 16, "first activation group of b"),
+        _address("first activation group of a, and of the results"),
+        _count("groups"),
+    ),
+    spans=(
+        _activations(alone=True),
+        Span("source", "count", "activations", lambda config: config.activation_groups, alone=True),
+    ),
+)
+
+INSTRUCTIONS = (CODEBOOK, POINTERS, ENTRIES, BIAS, SCALE, ACTIVATIONS, COMPUTE, STORE, READ, FORMAT, ELEMENTWISE)
 BY_OPCODE = {instruction.opcode: instruction for instruction in INSTRUCTIONS}
 
 
 def layout() -> list:
-    """Return what a device's build depends on: opcodes and field positions, without prose."""
-    return [VERSION, *([i.name, i.opcode, *([f.name, f.offset, f.width] for f in i.fields)] for i in INSTRUCTIONS)]
+    """Return what a device's build depends on: opcodes, field positions and tables, without prose."""
+    instructions = ([i.name, i.opcode, *([f.name, f.offset, f.width] for f in i.fields)] for i in INSTRUCTIONS)
+    return [VERSION, *instructions, OFFSETS, SLOPES]
 
 
 def markdown() -> str:
@@ -233,6 +268,18 @@ def markdown() -> str:
         "  high, lowered to it, else, if below low, raised to that.",
         "",
         "sat16 is saturation to 16 bits, two's complement; >> rounds down.",
+        "",
+        "An ELEMENTWISE makes y = sat16((f + half) >> shift) of an activation a of a group at `address` and the one,",
+        "b, in the same place of a group at `source`. f is",
+        "",
+        *(
+            f"- {operation.name}: {OPERATION_TEXT[operation]}{';' if operation < max(Operation) else '.'}"
+            for operation in Operation
+        ),
+        "",
+        f"TANH takes b with {TANH_INPUT_BITS} fraction bits, SIGMOID with {SIGMOID_INPUT_BITS}; with shift "
+        f"{CURVE_SHIFT}, y has {CURVE_OUTPUT_BITS}.",
+        "The table is in `eie.contract.functions`. The two ranges must be the same or apart.",
         "",
     ]
     for instruction in INSTRUCTIONS:

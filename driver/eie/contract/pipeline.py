@@ -93,6 +93,9 @@ SCALE_LATENCY = 4
 STORE_END = 8
 """Cycles from the last step of a plain STORE to its end; of a scaled one, SCALE_LATENCY more."""
 
+ELEMENT_BEGIN = 5
+"""Cycles from the start of an ELEMENTWISE to its first step, so that activations loaded just before it are found."""
+
 FORMAT_CYCLES = 2
 """Cycles from the start of a FORMAT to its end, both included."""
 

@@ -1,8 +1,8 @@
 """The cycle model of a program: what the stream brings, beside the instructions that compute.
 
 As in the control unit (`hw/eie_hw/shell/control_unit.py`), the stream carries a word a cycle at most, and its
-instructions are taken in order. A load is carried out as its payload arrives; COMPUTE, STORE, READ and FORMAT go to
-the execute queue and run one after another. A load waits while a queued instruction still uses what it would overwrite.
+instructions are taken in order. A load is carried out as its payload arrives; all others go to the execute
+queue and run one after another. A load waits while a queued instruction still uses what it would overwrite.
 All times are cycles from the first word of a transfer.
 """
 
@@ -13,6 +13,7 @@ from math import ceil
 
 from eie.contract import isa, pipeline
 from eie.contract.config import ACTIVATIONS_PER_WORD, WORD_BYTES, ArrayConfig
+from eie.contract.functions import MULTIPLIED
 from eie.contract.isa import Instruction
 
 
@@ -34,9 +35,9 @@ class Step:
     busiest, broadcasts : int
         Of a COMPUTE: entries of the PE that has most, activations broadcast.
     length : int
-        Of a STORE its steps, of a READ its words.
+        Of a STORE or ELEMENTWISE its steps, of a READ its words.
     delay : int
-        Of a STORE: cycles that its outputs take longer than plain ones.
+        Of a STORE or ELEMENTWISE: cycles that its outputs take longer than plain ones.
     start, end : int
         First and last cycle; of a load, in which its words are taken.
     """
@@ -97,7 +98,7 @@ class ProgramTiming:
     def execute(
         self, instruction: Instruction, values: dict[str, int], cycles: int = 0, busiest: int = 0, broadcasts: int = 0
     ) -> Step:
-        """Add a COMPUTE, of which the caller knows how long it takes, a STORE, a READ or a FORMAT."""
+        """Add a COMPUTE, of which the caller knows how long it takes, or another of the execute queue."""
         decide = self._fetch() + pipeline.DECIDE_DELAY
         full = len(self._queued) - pipeline.EXECUTE_QUEUE
         push = max(decide, self._end(full) + 1) if full >= 0 else decide
@@ -106,7 +107,10 @@ class ProgramTiming:
             length = values["count"] * min(self.config.num_pes, ACTIVATIONS_PER_WORD)
         elif instruction is isa.READ:
             length = values["count"] * self.config.words_per_group
-        delay = pipeline.SCALE_LATENCY * values.get("scaled", 0)
+        elif instruction is isa.ELEMENTWISE:
+            length = values["count"] * ACTIVATIONS_PER_WORD
+        multiplied = values.get("scaled", 0) or values.get("operation", 0) in MULTIPLIED
+        delay = pipeline.SCALE_LATENCY if multiplied else 0
         step = Step(instruction, 1, push, push - decide, cycles, busiest, broadcasts, length, delay)
         for resource in _resources(instruction, values, self.config):
             self._holders[resource] = len(self._queued)
@@ -145,6 +149,9 @@ class ProgramTiming:
                 step.end = step.start + step.cycles - 1
             elif step.instruction is isa.STORE:
                 step.end = self._last_store_step(step) + pipeline.STORE_END + step.delay
+            elif step.instruction is isa.ELEMENTWISE:
+                # Loads of activations wait until it is done.
+                step.end = step.start + pipeline.ELEMENT_BEGIN + step.length - 1 + pipeline.STORE_END + step.delay
             elif step.instruction is isa.FORMAT:
                 step.end = step.start + pipeline.FORMAT_CYCLES - 1
             else:
@@ -179,7 +186,7 @@ def _resources(instruction: Instruction, values: dict[str, int], config: ArrayCo
         if span.memory == "biases":
             names.append(("biases", 0))
         elif span.memory == "activations":
-            if values.get(span.alone):
+            if span.is_alone(values):
                 names += [("activations", i) for i in range(pipeline.activation_segments(config))]
                 continue
             groups = config.activation_groups // pipeline.activation_segments(config)

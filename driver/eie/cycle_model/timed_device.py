@@ -75,10 +75,10 @@ class TimedDevice(EmulatedDevice):
         program, instruction, values = self.programs[-1], decoded.instruction, decoded.values
         if instruction is isa.COMPUTE:
             self._time_compute(decoded, state)
-        elif instruction in (isa.STORE, isa.READ, isa.FORMAT):
-            program.execute(instruction, values)
-        else:
+        elif instruction.payload_words(self.config, values):
             program.load(instruction, values, payload.shape[1])
+        else:
+            program.execute(instruction, values)
 
     def _time_compute(self, decoded: Decoded, state: State) -> None:
         values = decoded.values

@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eie.contract import isa
-from eie.contract.config import WORD_BYTES, ArrayConfig
+from eie.contract.config import PRE_SHIFTS, WORD_BYTES, ArrayConfig
 from eie.network.model import Layer
+from eie.network.scaling import Scaling
 from eie.program.memory import Place
 from eie.program.tiling import RowTile, Tile
 
@@ -35,6 +36,11 @@ class Program:
     def append(self, words: NDArray[np.uint64]) -> None:
         self.parts.append(words)
         self.length += len(words)
+
+    def set_format(self, scaling: Scaling) -> None:
+        """Tell how the scaled STOREs that follow make their outputs."""
+        low, high = np.array([scaling.low, scaling.high], np.int16).view(np.uint16).tolist()
+        self.emit(isa.FORMAT, pre_shift=PRE_SHIFTS.index(scaling.pre_shift), low=low, high=high)
 
     def load_tile(self, tile: Tile, place: Place) -> None:
         self.emit(isa.POINTERS, tile.pointer_beats(place.words), bank=place.bank, address=place.pair, count=tile.pairs)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 
 from eie.contract import isa
 from eie.contract.config import ArrayConfig
-from eie.network.model import Layer, Model
+from eie.network.model import Layer
 from eie.program.assembler import Program
 from eie.program.memory import Memory, Place
 from eie.program.tiling import RowTile, Tile
@@ -43,7 +44,7 @@ class Resident:
 
 
 def make_resident(
-    model: Model, config: ArrayConfig, row_tiles: tuple[tuple[RowTile, ...], ...], memory: Memory
+    layers: Sequence[Layer], config: ArrayConfig, row_tiles: tuple[tuple[RowTile, ...], ...], memory: Memory
 ) -> Resident | None:
     """Place a whole model in the free memory and write the program that loads it, or return None.
 
@@ -58,7 +59,7 @@ def make_resident(
         resident.places[tile] = place
         program.load_tile(tile, place)
 
-    codebooks = sum(len(layer.terms) for layer in model.layers)
+    codebooks = sum(len(layer.terms) for layer in layers)
     resident.slots = min(codebooks, config.codebooks - memory.slot)
     resident.codebooks_loaded = resident.slots == codebooks
     needed = [row_tile.local_rows for layer in row_tiles for row_tile in layer]
@@ -66,7 +67,7 @@ def make_resident(
     if resident.slots == 0 or (not resident.biases_loaded and memory.bias + max(needed) > config.rows):
         return None
     numbers = itertools.count(memory.slot)
-    for layer, tiles in zip(model.layers, row_tiles, strict=True):
+    for layer, tiles in zip(layers, row_tiles, strict=True):
         for term in layer.terms if resident.codebooks_loaded else ():
             program.emit(isa.CODEBOOK, term.codebook, slot=next(numbers))
         for row_tile in tiles:

@@ -7,7 +7,7 @@ import itertools
 import numpy as np
 
 from eie.contract import isa
-from eie.contract.config import PRE_SHIFTS, ArrayConfig
+from eie.contract.config import ArrayConfig
 from eie.network.model import Layer, Model
 from eie.program.assembler import Program
 from eie.program.plan import SegmentPlan
@@ -100,9 +100,7 @@ class Writer:
     def set_format(self, layer: Layer) -> None:
         """Tell how the STOREs of a layer make their outputs: the inference before may have told otherwise."""
         if layer.scaling is not None:
-            scaling = layer.scaling
-            low, high = np.array([scaling.low, scaling.high], np.int16).view(np.uint16).tolist()
-            self.program.emit(isa.FORMAT, pre_shift=PRE_SHIFTS.index(scaling.pre_shift), low=low, high=high)
+            self.program.set_format(layer.scaling)
 
     def load_activations(self, address: int, first_group: int, groups: int) -> None:
         config = self.config

@@ -31,6 +31,7 @@ from eie_hw.parts.array_interfaces import (
     ColumnBus,
     CounterControl,
     GroupSummary,
+    OperandRead,
     OutputFormat,
     OutputSelect,
     OutputStep,
@@ -43,15 +44,15 @@ from eie_hw.parts.interfaces import bit, vector
 
 
 @block
-def array(clk, reset, load, compute, store, form, read, counters, status, config: ArrayConfig):
+def array(clk, reset, load, compute, store, form, element, read, counters, status, config: ArrayConfig):
     """The EIE array without its control unit.
 
     **Ports**: `clk`; `reset`, synchronous, active high; bundles of `eie_hw.parts.interfaces`: `load` LoadBus, `compute`
-    ComputeCommand, `store` StoreCommand, `form` FormatCommand, `read` ActivationRead, `counters` CounterRead,
-    `status` Status.
+    ComputeCommand, `store` StoreCommand, `form` FormatCommand, `element` ElementwiseCommand, `read` ActivationRead,
+    `counters` CounterRead, `status` Status.
 
-    **Timing**: at most one of COMPUTE and STORE is in progress, and none while `status.clearing`. Loads may come at any
-    time; what was loaded in a cycle is seen by a COMPUTE, STORE or READ that starts in a later one.
+    **Timing**: at most one of COMPUTE, STORE and ELEMENTWISE is in progress, and none while `status.clearing`. Loads
+    may come at any time; what was loaded in a cycle is seen by a COMPUTE, STORE or READ that starts in a later one.
     """
     clusters = config.words_per_group
     group_bits = group_address_bits(config)
@@ -80,8 +81,8 @@ def array(clk, reset, load, compute, store, form, read, counters, status, config
 
     # Outputs
     steps, select = AccumulatorSteps(ACTIVATIONS_PER_WORD), OutputSelect(config)
-    output = share(OutputFormat(), shift=store.shift, relu=store.relu, scaled=store.scaled)
-    output_step = OutputStep(config)
+    output, output_step = OutputFormat(), OutputStep(config)
+    elementwise, operands = bit(), OperandRead(config)
 
     # Counters
     events, visit = CounterControl(), vector((config.num_pes - 1).bit_length())
@@ -133,20 +134,18 @@ def array(clk, reset, load, compute, store, form, read, counters, status, config
 
     sender = entity(
         broadcast(
-            clk, reset, pick, full_vector, compute, column, events.waiting, status.broadcast, read, read_group,
-            word_vector, config,
+            clk, reset, pick, full_vector, compute, column, events.waiting, status.broadcast, read, operands,
+            read_group, word_vector, config,
         )
     )  # fmt: skip
 
     stores = entity(
-        store_control(clk, reset, store, load.activation_write, status.clearing, steps, select, output_step, config)
-    )
-    formats = entity(
-        format_register(
-            clk, reset, form.start, form.done, form.pre_shift, form.low, form.high,
-            output.pre_shift, output.low, output.high,
+        store_control(
+            clk, reset, store, element, load.activation_write, status.clearing, elementwise, operands, steps, select,
+            output_step, config,
         )
     )  # fmt: skip
+    formats = entity(format_register(clk, reset, form, store, element, elementwise, output))
     writer = entity(activation_write(clk, load, output_step, nonzero_vector, write, summary, config))
 
     cluster_loads = [

@@ -6,7 +6,7 @@ from myhdl import Signal, always, always_comb, block, concat, intbv, modbv
 
 from eie.contract import pipeline
 from eie.contract.config import ACTIVATION_BITS, ACTIVATIONS_PER_WORD, STREAM_BITS, ArrayConfig
-from eie_hw.parts.array_interfaces import ColumnBus, Pick
+from eie_hw.parts.array_interfaces import ColumnBus, OperandRead, Pick
 from eie_hw.parts.delay_line import delay_line
 from eie_hw.parts.interfaces import ADDRESS_BITS, ActivationRead, ComputeCommand, bit, vector
 from eie_hw.parts.multiplexer import multiplexer
@@ -26,6 +26,7 @@ def broadcast(
     waiting,
     broadcasting,
     read: ActivationRead,
+    operands: OperandRead,
     group_address,
     words,
     config: ArrayConfig,
@@ -42,6 +43,7 @@ def broadcast(
     waiting       out in the cycle before, an activation was there and was held back
     broadcasting  out in the cycle before, an activation was taken
     read              READ's port
+    operands      in  what an ELEMENTWISE reads
     group_address out to be read from the activation memory
     words         in  all its words, one cycle later
     ============= === =============================================================================
@@ -85,7 +87,9 @@ def broadcast(
         taken.next = pick.valid and free and not reset
         waiting.next = pick.valid and not free
         reading.next = request_in_time[ADDRESS_BITS + 8]
-        if request_in_time[ADDRESS_BITS + 8]:
+        if operands.enable:
+            group_address.next = operands.group
+        elif request_in_time[ADDRESS_BITS + 8]:
             group_address.next = request_in_time[group_bits + 8 : 8]
         else:
             group_address.next = pick.lane[tree_bits + group_bits : tree_bits]

@@ -4,8 +4,16 @@ from __future__ import annotations
 
 from myhdl import ConcatSignal, always, always_comb, block
 
-from eie.contract.config import ACCUMULATOR_BITS, ACTIVATION_BITS, ACTIVATIONS_PER_WORD, ArrayConfig
+from eie.contract.config import (
+    ACCUMULATOR_BITS,
+    ACTIVATION_BITS,
+    ACTIVATIONS_PER_WORD,
+    BIAS_BITS,
+    SCALE_BITS,
+    ArrayConfig,
+)
 from eie_hw.array.activation_memory import activation_memory
+from eie_hw.array.operand_unit import operand_unit
 from eie_hw.array.output_unit import output_unit
 from eie_hw.element.element_counters import count_bits
 from eie_hw.element.processing_element import processing_element
@@ -79,6 +87,7 @@ def cluster(
     counts_together = ConcatSignal(*reversed(all_counts)) if count > 1 else all_counts[0]
     counts_now = vector(3 * count_bits(config))
     result = vector(ACTIVATION_BITS)
+    operand, addend, multiplier = vector(ACTIVATION_BITS), vector(BIAS_BITS), vector(SCALE_BITS)
     own_reset = bit()
     pair_low, pair_high = vector(pointer_bits), vector(pointer_bits)
     entry_data = vector(entry_bits)
@@ -120,11 +129,18 @@ def cluster(
         row=loads.bias_row,
         data=loads.data,
     )
+    operands = entity(
+        operand_unit(
+            clk, memory.word, select.take_first, select.take_second, select.element, form.operation, operand, addend,
+            multiplier,
+        )
+    )  # fmt: skip
     outputs = entity(
         output_unit(
-            clk, *(accumulators[i % count] for i in range(ACTIVATIONS_PER_WORD)), select, biases, form, result, config
+            clk, *(accumulators[i % count] for i in range(ACTIVATIONS_PER_WORD)), select, biases, form,
+            operand, addend, multiplier, result, config,
         )
-    )
+    )  # fmt: skip
 
     activations = entity(activation_memory(clk, write, result, memory, config))
 
@@ -151,4 +167,4 @@ def cluster(
 
         choice = (only,)
 
-    return split, elements, outputs, activations, collect, choice
+    return split, elements, operands, outputs, activations, collect, choice

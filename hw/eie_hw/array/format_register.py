@@ -1,34 +1,72 @@
-"""The output format: what the last FORMAT said."""
+"""The output format: what the last FORMAT said, and what the present STORE or ELEMENTWISE says."""
 
 from __future__ import annotations
 
-from myhdl import always, block
+from myhdl import always, always_comb, block, concat, intbv
+
+from eie.contract.fixed_point import ACTIVATION_MAX, ACTIVATION_MIN
+from eie.contract.functions import MULTIPLIED
+from eie_hw.parts.array_interfaces import OutputFormat
+from eie_hw.parts.interfaces import ElementwiseCommand, FormatCommand, StoreCommand, vector
+
+_LOWEST, _HIGHEST = ACTIVATION_MIN % (1 << 16), ACTIVATION_MAX
+_MULTIPLIED = min(MULTIPLIED)
 
 
 @block
-def format_register(clk, reset, start, done, new_pre_shift, new_low, new_high, pre_shift, low, high):
-    """Keep the fields of the last FORMAT.
+def format_register(
+    clk,
+    reset,
+    form: FormatCommand,
+    store: StoreCommand,
+    element: ElementwiseCommand,
+    elementwise,
+    output: OutputFormat,
+):
+    """Keep the fields of the last FORMAT, and tell the output units how the outputs of an instruction are made.
 
     **Ports**
 
-    ============================== === ==============================================================
-    start, done, new_pre_shift, new_low, new_high  of `eie_hw.parts.interfaces.FormatCommand`
-    pre_shift, low, high           out for the output units, see `OutputFormat`; 0 after reset
-    ============================== === ==============================================================
+    ======================= === ==============================================================
+    form                    in  the FORMAT; `done` is driven here
+    store, element          in  their fields
+    elementwise             in  an ELEMENTWISE is in progress
+    output                  out for the output units; of a FORMAT, 0 after reset
+    ======================= === ==============================================================
 
-    **Timing**: `done` comes one cycle after `start`, with the new fields.
+    **Timing**: `form.done` comes one cycle after `form.start`, with the new fields; all else in the same cycle.
     """
+    pre_shift, low, high = vector(len(form.pre_shift)), vector(len(form.low)), vector(len(form.high))
 
     @always(clk.posedge)
     def keep():
-        done.next = start and not reset
+        form.done.next = form.start and not reset
         if reset:
             pre_shift.next = 0
             low.next = 0
             high.next = 0
-        elif start:
-            pre_shift.next = new_pre_shift
-            low.next = new_low
-            high.next = new_high
+        elif form.start:
+            pre_shift.next = form.pre_shift
+            low.next = form.low
+            high.next = form.high
 
-    return keep
+    @always_comb
+    def tell():
+        output.elementwise.next = elementwise
+        output.operation.next = element.operation
+        if elementwise:
+            output.relu.next = False
+            output.scaled.next = element.operation >= _MULTIPLIED
+            output.shift.next = concat(intbv(0)[1:], element.shift)
+            output.pre_shift.next = 0
+            output.low.next = _LOWEST
+            output.high.next = _HIGHEST
+        else:
+            output.relu.next = store.relu
+            output.scaled.next = store.scaled
+            output.shift.next = store.shift
+            output.pre_shift.next = pre_shift
+            output.low.next = low
+            output.high.next = high
+
+    return keep, tell

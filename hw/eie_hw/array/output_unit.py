@@ -1,11 +1,12 @@
-"""The output unit of up to four PEs: bias, row scale, rounding, shift, saturation, ReLU, clip."""
+"""The output unit of up to four PEs: bias or second operand, row scale or product, rounding, saturation, ReLU, clip."""
 
 from __future__ import annotations
 
-from myhdl import Signal, always, always_comb, block, concat, intbv
+from myhdl import Signal, always, always_comb, block, concat, intbv, modbv
 
 from eie.contract.config import ACCUMULATOR_BITS, ACTIVATION_BITS, BIAS_BITS, SCALE_BITS, SCALED_BITS, ArrayConfig
-from eie.contract.fixed_point import ACTIVATION_MAX, ACTIVATION_MIN
+from eie.contract.functions import Operation
+from eie_hw.array.rounding_shift import rounding_shift
 from eie_hw.parts.array_interfaces import BiasLoad, OutputFormat, OutputSelect
 from eie_hw.parts.interfaces import bit, vector
 from eie_hw.parts.memories import block_ram, single_port_ram
@@ -13,9 +14,12 @@ from eie_hw.parts.memories import block_ram, single_port_ram
 PRODUCT_BITS = SCALED_BITS + SCALE_BITS
 _OPERAND_MAX = (1 << SCALED_BITS - 1) - 1
 _OPERAND_MIN = 1 << SCALED_BITS - 1
-_EXTENSION = (1 << 14) - 1
-_MAX = ACTIVATION_MAX
-_MIN = ACTIVATION_MIN & (1 << ACTIVATION_BITS) - 1
+_BIAS_EXTENSION = (1 << ACCUMULATOR_BITS + 1 - BIAS_BITS) - 1
+_SPARE = ACCUMULATOR_BITS - ACTIVATION_BITS
+_MAXIMUM = int(Operation.MAXIMUM)
+_SUBTRACT = int(Operation.SUBTRACT)
+_SIGMOID = int(Operation.SIGMOID)
+_HALF = 1 << ACTIVATION_BITS - 1
 
 
 @block
@@ -28,6 +32,9 @@ def output_unit(
     select: OutputSelect,
     biases: BiasLoad,
     form: OutputFormat,
+    operand_in,
+    addend,
+    multiplier,
     result,
     config: ArrayConfig,
 ):
@@ -35,6 +42,9 @@ def output_unit(
 
     Scaled, it is sat25(s >> pre_shift) * scale that is shifted, and the result is clipped to low..high. Rounding is
     done after the shift, by adding the last bit shifted out; that is the same number.
+
+    Of an ELEMENTWISE, s is the sum of `operand_in` and `addend`, and `multiplier` takes the place of the scale; of a
+    MAXIMUM it is the greater of the two.
 
     **Ports**
 
@@ -44,6 +54,7 @@ def output_unit(
                          the bias; not while a bias is written
     biases           in  biases and row scales to store
     form             in  holds from the first `select` to the last `result`
+    operand_in, addend, multiplier  in  of an ELEMENTWISE, see `operand_unit`; `operand_in` with the accumulator's time
     result           out
     ================ === ===================================================================================
 
@@ -65,22 +76,15 @@ def output_unit(
     product_held = Signal(intbv(0, min=-(1 << PRODUCT_BITS - 1), max=1 << PRODUCT_BITS - 1))
     accumulator = vector(ACCUMULATOR_BITS)
     bias = vector(BIAS_BITS)
-    unscaled, clipped = vector(ACTIVATION_BITS), vector(ACTIVATION_BITS)
-    total = Signal(intbv(0, min=-(1 << sum_bits - 1), max=1 << sum_bits - 1))
+    unscaled, clipped, halved = (vector(ACTIVATION_BITS) for _ in range(3))
+    not_negative = bit()
+    # A bit below the sum's lowest carries a one into it for a difference.
+    total_and_carry = Signal(modbv(0)[sum_bits + 1 :])
+    total = vector(sum_bits)
+    bias_extension = vector(sum_bits - BIAS_BITS)
+    carry = bit()
+    raised, lowered_again, kept = (vector(ACTIVATION_BITS) for _ in range(3))
     value = Signal(intbv(0, min=-(1 << sum_bits - 1), max=1 << sum_bits - 1))
-    # `widened` is the value with one bit below its point, which rounding looks at. What a stage of the shifter drops at
-    # the top must be copies of the sign, or the result is out of range.
-    widened = vector(sum_bits + 1)
-    extension = vector(14)
-    coarse = vector(32)
-    coarse_over, coarse_sign = bit(), bit()
-    middle = vector(20)
-    fine = vector(17)
-    fine_sign, fine_over = bit(), bit()
-    fine_next = vector(17)
-    middle_over, end_over = bit(), bit()
-    above = vector(4)
-    rounded = vector(ACTIVATION_BITS + 1)
 
     @always_comb
     def split():
@@ -106,7 +110,9 @@ def output_unit(
 
     @always(clk.posedge)
     def take():
-        if chosen[1]:
+        if form.elementwise:
+            accumulator.next = concat(intbv(0)[_SPARE:], raised)
+        elif chosen[1]:
             if chosen[0]:
                 accumulator.next = accumulator_3
             else:
@@ -116,19 +122,40 @@ def output_unit(
                 accumulator.next = accumulator_1
             else:
                 accumulator.next = accumulator_0
-        if chosen[0]:
+        if form.elementwise:
+            bias.next = addend
+        elif chosen[0]:
             bias.next = odd_bias
         else:
             bias.next = even_bias
 
+    @always_comb
+    def extend():
+        raised.next = operand_in ^ _HALF
+        lowered_again.next = accumulator[ACTIVATION_BITS:] ^ _HALF
+        carry.next = form.elementwise and (form.operation == _SUBTRACT or form.operation == _MAXIMUM)
+        if bias[BIAS_BITS - 1]:
+            bias_extension.next = _BIAS_EXTENSION
+        else:
+            bias_extension.next = 0
+
     @always(clk.posedge)
     def add_bias():
-        total.next = accumulator.signed() + bias.signed()
+        total_and_carry.next = concat(accumulator[ACCUMULATOR_BITS - 1], accumulator, carry) + concat(
+            bias_extension, bias, carry
+        )
+        kept.next = lowered_again
+
+    @always_comb
+    def drop_carry():
+        total.next = total_and_carry[sum_bits + 1 : 1]
 
     @always(clk.posedge)
     def take_factor():
         scale_odd.next = chosen[0]
-        if scale_odd:
+        if form.elementwise:
+            factor.next = multiplier
+        elif scale_odd:
             factor.next = scale_pair[2 * SCALE_BITS : SCALE_BITS]
         else:
             factor.next = scale_pair[SCALE_BITS:]
@@ -166,103 +193,15 @@ def output_unit(
     def choose():
         if form.scaled:
             value.next = product_held
-        else:
-            value.next = total
-
-    @always_comb
-    def widen():
-        widened.next = concat(value[sum_bits:], intbv(0)[1:])
-        if value[sum_bits - 1]:
-            extension.next = _EXTENSION
-        else:
-            extension.next = 0
-
-    @always(clk.posedge)
-    def shift_coarse():
-        coarse_sign.next = widened[sum_bits]
-        if form.shift[6:4] == 0:
-            coarse.next = widened[32:]
-            if widened[sum_bits]:
-                coarse_over.next = widened[sum_bits:32] != 0x1FFFF
+        elif form.elementwise and form.operation == _MAXIMUM:
+            if total[sum_bits - 1]:
+                value.next = factor.signed()
             else:
-                coarse_over.next = widened[sum_bits:32] != 0
-        elif form.shift[6:4] == 1:
-            coarse.next = widened[48:16]
-            coarse_over.next = widened[sum_bits] != widened[sum_bits - 1]
+                value.next = kept.signed()
         else:
-            coarse.next = concat(extension, widened[50:32])
-            coarse_over.next = False
+            value.next = total.signed()
 
-    @always_comb
-    def shift_middle():
-        middle_over.next = False
-        if form.shift[4:2] == 0:
-            middle.next = coarse[20:]
-            if coarse_sign:
-                middle_over.next = coarse[32:20] != 0xFFF
-            else:
-                middle_over.next = coarse[32:20] != 0
-        elif form.shift[4:2] == 1:
-            middle.next = coarse[24:4]
-            if coarse_sign:
-                middle_over.next = coarse[32:24] != 0xFF
-            else:
-                middle_over.next = coarse[32:24] != 0
-        elif form.shift[4:2] == 2:
-            middle.next = coarse[28:8]
-            if coarse_sign:
-                middle_over.next = coarse[32:28] != 0xF
-            else:
-                middle_over.next = coarse[32:28] != 0
-        else:
-            middle.next = coarse[32:12]
-
-    @always_comb
-    def flip():
-        # The bits above the result's sign; as they should be, they are now 0.
-        if coarse_sign:
-            above.next = middle[20:16] ^ 15
-        else:
-            above.next = middle[20:16]
-
-    @always_comb
-    def shift_fine():
-        if form.shift[2:] == 0:
-            fine_next.next = middle[17:]
-            end_over.next = above != 0
-        elif form.shift[2:] == 1:
-            fine_next.next = middle[18:1]
-            end_over.next = above[4:1] != 0
-        elif form.shift[2:] == 2:
-            fine_next.next = middle[19:2]
-            end_over.next = above[4:2] != 0
-        else:
-            fine_next.next = middle[20:3]
-            end_over.next = above[3]
-
-    @always(clk.posedge)
-    def hold_fine():
-        fine.next = fine_next
-        fine_sign.next = coarse_sign
-        fine_over.next = coarse_over or middle_over or end_over
-
-    @always_comb
-    def round_up():
-        rounded.next = concat(intbv(0)[1:], fine[17:1]) + fine[0]
-
-    @always(clk.posedge)
-    def finish():
-        if fine_sign:
-            if form.relu:
-                unscaled.next = 0
-            elif fine_over:
-                unscaled.next = _MIN
-            else:
-                unscaled.next = rounded[ACTIVATION_BITS:]
-        elif fine_over or rounded[ACTIVATION_BITS - 1]:
-            unscaled.next = _MAX
-        else:
-            unscaled.next = rounded[ACTIVATION_BITS:]
+    shifter = rounding_shift(clk, value, form.shift, form.relu, unscaled)
 
     @always(clk.posedge)
     def clip():
@@ -274,13 +213,23 @@ def output_unit(
             clipped.next = unscaled
 
     @always_comb
+    def halve():
+        halved.next = concat(intbv(0)[1:], not_negative, clipped[ACTIVATION_BITS - 1 : 1])
+
+    @always_comb
+    def sign():
+        not_negative.next = not clipped[ACTIVATION_BITS - 1]
+
+    @always_comb
     def deliver():
-        if form.scaled:
+        if form.elementwise and form.operation == _SIGMOID:
+            result.next = halved
+        elif form.scaled:
             result.next = clipped
         else:
             result.next = unscaled
 
     return (
-        split, bias_port, even_biases, odd_biases, scales, take, add_bias, take_factor, lower, multiply, choose, widen,
-        shift_coarse, shift_middle, flip, shift_fine, hold_fine, round_up, finish, clip, deliver,
+        split, bias_port, even_biases, odd_biases, scales, take, extend, add_bias, drop_carry, take_factor, lower,
+        multiply, choose, shifter, clip, sign, halve, deliver,
     )  # fmt: skip

@@ -1,14 +1,18 @@
-"""The course of a STORE: which accumulator each cycle, and where its output goes; and the sweep after reset."""
+"""The course of a STORE or ELEMENTWISE: which accumulator or lane each cycle, where its output goes; the sweep."""
 
 from __future__ import annotations
 
 from myhdl import Signal, always, always_comb, block, concat, enum, intbv, modbv
 
 from eie.contract.config import ACTIVATIONS_PER_WORD, ArrayConfig
-from eie.contract.pipeline import SCALE_LATENCY, STORE_END, STORE_SELECT, STORE_WRITE
-from eie_hw.parts.array_interfaces import AccumulatorSteps, OutputSelect, OutputStep
+from eie.contract.functions import MULTIPLIED, Operation
+from eie.contract.pipeline import ELEMENT_BEGIN, SCALE_LATENCY, STORE_BEGIN, STORE_END, STORE_SELECT, STORE_WRITE
+from eie_hw.parts.array_interfaces import AccumulatorSteps, OperandRead, OutputSelect, OutputStep
 from eie_hw.parts.delay_line import delay_line
-from eie_hw.parts.interfaces import ADDRESS_BITS, StoreCommand, bit, vector
+from eie_hw.parts.interfaces import ADDRESS_BITS, ElementwiseCommand, StoreCommand, bit, vector
+
+_COPY, _MULTIPLY = int(Operation.COPY), int(Operation.MULTIPLY)
+_MULTIPLIED = min(MULTIPLIED)
 
 
 @block
@@ -16,29 +20,38 @@ def store_control(
     clk,
     reset,
     store: StoreCommand,
+    command: ElementwiseCommand,
     hold,
     clearing,
+    elementwise,
+    operands: OperandRead,
     steps: AccumulatorSteps,
     select: OutputSelect,
     output: OutputStep,
     config: ArrayConfig,
 ):
-    """Step through the accumulators: for each local row, one PE of each cluster after another.
+    """Step through the accumulators: for each local row, one PE of each cluster after another. Of an ELEMENTWISE, step
+    through the lanes: for each group, one lane of each cluster after another.
 
     **Ports**
 
-    ======== === ======================================================================================
-    store    in  the STORE; `done` is out
-    hold     in  no step in this cycle: its write would meet that of a load
-    clearing out the sweep after reset is in progress
-    steps    out to all PEs, with a bit for each PE of a cluster
-    select   out the PE whose accumulator is next at the output units, its row of the biases
-    output   out where the output goes that the output units have one cycle later
-    ======== === ======================================================================================
+    =========== === ======================================================================================
+    store       in  the STORE; `done` is out
+    command     in  the ELEMENTWISE; `done` is out
+    hold        in  no step in this cycle: its write would meet that of a load
+    clearing    out the sweep after reset is in progress
+    elementwise out an ELEMENTWISE is in progress, or was the last of the two
+    operands    out the group to read; combinational
+    steps       out to all PEs, with a bit for each PE of a cluster
+    select      out the PE whose accumulator is next at the output units, its row of the biases; or the lane
+    output      out where the output goes that the output units have one cycle later
+    =========== === ======================================================================================
 
     **Timing**: a step in cycle t has `steps.advance` in t + 1, `select` in t + STORE_SELECT, `output` in
     t + STORE_WRITE. One step a cycle; a PE's next step is at least two cycles later.
     `done` comes STORE_END cycles after the last step. Of a scaled STORE, both come SCALE_LATENCY later, and no
+    load of an activation while it runs. An ELEMENTWISE reads the operands of a group in the cycles of the steps of its
+    lanes 0 and 1; its first step is ELEMENT_BEGIN after its start, and what it multiplies is late as what is scaled. No
     load of an activation while it runs. The sweep takes `rows` + 8 cycles from reset.
     """
     elements = min(config.num_pes, ACTIVATIONS_PER_WORD)
@@ -51,35 +64,70 @@ def store_control(
     all_elements = (1 << ACTIVATIONS_PER_WORD) - 1
     end_delay = STORE_END - 2
     late_end_delay = STORE_END + SCALE_LATENCY - 2
+    settle_delay = ELEMENT_BEGIN - STORE_BEGIN
     group_end = row_bits + group_bits
     path_bits = 2 + 2 + 2 + group_bits + row_bits
 
-    state_type = enum("idle", "sweep_begin", "sweep", "sweep_end", "begin_rows", "steps", "finish")
+    state_type = enum("idle", "sweep_begin", "sweep", "sweep_end", "settle", "begin_rows", "steps", "finish")
     state = Signal(state_type.idle)
     row, last_row = vector(ADDRESS_BITS), vector(ADDRESS_BITS)
     timer = Signal(intbv(0, min=0, max=max(rows, STORE_END + SCALE_LATENCY, 16) + 1))
     element, step_lane = vector(2), vector(2)
     step_group = vector(ADDRESS_BITS)
+    source_group = vector(ADDRESS_BITS)
     step, plain_step, late_step, resting, sweeping = (bit() for _ in range(5))
+    late, two_operands, row_end = bit(), bit(), bit()
     path, path_selected, path_written, path_late = (vector(path_bits) for _ in range(4))
     biased_row = Signal(modbv(0)[row_bits:])
 
     @always_comb
+    def kind():
+        two_operands.next = command.operation != _COPY and command.operation <= _MULTIPLY
+        if elementwise:
+            late.next = command.operation >= _MULTIPLIED
+            row_end.next = step_lane == last_lane
+        else:
+            late.next = store.scaled
+            row_end.next = element == last_element
+
+    @always_comb
+    def read_operands():
+        operands.enable.next = elementwise and state == state_type.steps and not step_lane[1]
+        if two_operands and not step_lane[0]:
+            operands.group.next = step_group[group_bits:]
+        else:
+            operands.group.next = source_group[group_bits:]
+
+    @always(clk.posedge)
+    def tell_operands():
+        select.take_first.next = elementwise and state == state_type.steps and step_lane == 0
+        select.take_second.next = select.take_first
+
+    @always_comb
     def decide():
         step.next = state == state_type.steps and not hold and not resting
-        plain_step.next = state == state_type.steps and not hold and not resting and not store.scaled
-        late_step.next = state == state_type.steps and not hold and not resting and store.scaled
+        plain_step.next = state == state_type.steps and not hold and not resting and not late
+        late_step.next = state == state_type.steps and not hold and not resting and late
         clearing.next = reset or sweeping
 
     @always(clk.posedge)
     def advance_state():
         steps.begin.next = False
         store.done.next = False
+        command.done.next = False
         if timer != 0:
             timer.next = timer - 1
 
         if state == state_type.idle:
             if store.start:
+                elementwise.next = False
+                state.next = state_type.begin_rows
+            elif command.start:
+                elementwise.next = True
+                timer.next = settle_delay
+                state.next = state_type.settle
+        elif state == state_type.settle:
+            if timer == 1:
                 state.next = state_type.begin_rows
         elif state == state_type.sweep_begin:
             steps.begin.next = True
@@ -94,25 +142,31 @@ def store_control(
                 sweeping.next = False
                 state.next = state_type.idle
         elif state == state_type.begin_rows:
-            steps.begin.next = True
             row.next = 0
-            last_row.next = store.count - 1
             element.next = 0
             step_lane.next = 0
-            step_group.next = store.address
+            source_group.next = command.source
+            if elementwise:
+                last_row.next = command.count - 1
+                step_group.next = command.address
+            else:
+                steps.begin.next = True
+                last_row.next = store.count - 1
+                step_group.next = store.address
             state.next = state_type.steps
         elif state == state_type.steps:
             if step:
                 if step_lane == last_lane:
                     step_lane.next = 0
                     step_group.next = step_group + 1
+                    source_group.next = source_group + 1
                 else:
                     step_lane.next = step_lane + 1
-                if element == last_element:
+                if row_end:
                     element.next = 0
                     row.next = row + 1
                     if row == last_row:
-                        if store.scaled:
+                        if late:
                             timer.next = late_end_delay
                         else:
                             timer.next = end_delay
@@ -120,24 +174,27 @@ def store_control(
                 else:
                     element.next = element + 1
         elif timer == 0:
-            store.done.next = True
+            store.done.next = not elementwise
+            command.done.next = elementwise
             state.next = state_type.idle
 
         if reset:
             state.next = state_type.sweep_begin
             sweeping.next = True
+            elementwise.next = False
             store.done.next = False
+            command.done.next = False
 
     @always(clk.posedge)
     def strobes():
-        resting.next = step and rest_needed
+        resting.next = step and rest_needed and not elementwise
         if state == state_type.sweep:
             steps.advance.next = all_elements
             steps.clear.next = all_elements
         else:
             steps.clear.next = steps.advance
             steps.advance.next = 0
-            if step:
+            if step and not elementwise:
                 steps.advance.next[element] = True
 
     @always_comb
@@ -163,4 +220,7 @@ def store_control(
             output.lane.next = path_written[group_end + 2 : group_end]
             output.group.next = path_written[group_end:row_bits]
 
-    return decide, advance_state, strobes, gather, delay_select, delay_write, delay_late, outputs
+    return (
+        kind, read_operands, tell_operands, decide, advance_state, strobes, gather, delay_select, delay_write,
+        delay_late, outputs,
+    )  # fmt: skip

@@ -19,7 +19,7 @@ from eie.contract.config import (
     WEIGHT_BITS,
     ArrayConfig,
 )
-from eie.contract.isa import FORMAT, STORE
+from eie.contract.isa import ELEMENTWISE, FORMAT, STORE
 from eie_hw.parts.interfaces import bit, vector
 
 Bundle = TypeVar("Bundle")
@@ -195,17 +195,30 @@ class AccumulatorSteps:
 
 
 class OutputSelect:
-    """Which accumulator the output units take next: PE of the cluster, and the row of its bias."""
+    """Which accumulator the output units take next: PE of the cluster, and the row of its bias; of an ELEMENTWISE its
+    lane is `element`, and `take_first` and `take_second` are for `operand_unit`."""
 
     def __init__(self, config: ArrayConfig) -> None:
+        self.take_first = bit()
+        self.take_second = bit()
         self.element = vector(2)
         self.bias_row = vector(config.row_bits)
 
 
+class OperandRead:
+    """A group of operands of an ELEMENTWISE to read from the activation memory; combinational."""
+
+    def __init__(self, config: ArrayConfig) -> None:
+        self.enable = bit()
+        self.group = vector(group_address_bits(config))
+
+
 class OutputFormat:
-    """How outputs are made of sums: fields of a STORE and of the last FORMAT, which hold for a STORE."""
+    """How outputs are made of sums, or of operands if `elementwise`; combinational, and holds for an instruction."""
 
     def __init__(self) -> None:
+        self.elementwise = bit()
+        self.operation = vector(ELEMENTWISE.field("operation").width)
         self.relu = bit()
         self.scaled = bit()
         self.shift = vector(STORE.field("shift").width)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from myhdl import Signal, intbv, modbv
 
 from eie.contract.config import ACTIVATION_BITS, STREAM_BITS, ArrayConfig
-from eie.contract.isa import CODEBOOK, COMPUTE, ENTRIES, FORMAT, READ, STORE, Instruction
+from eie.contract.isa import CODEBOOK, COMPUTE, ELEMENTWISE, ENTRIES, FORMAT, READ, STORE, Instruction
 from eie.contract.registers import ADDRESS_BITS as REGISTER_ADDRESS_BITS
 from eie.contract.registers import WIDE_COUNTERS
 
@@ -104,6 +104,13 @@ class FormatCommand(Command):
 
     def __init__(self) -> None:
         super().__init__(FORMAT)
+
+
+class ElementwiseCommand(Command):
+    """An ELEMENTWISE: as a STORE."""
+
+    def __init__(self) -> None:
+        super().__init__(ELEMENTWISE)
 
 
 class ReadCommand(Command):

@@ -8,6 +8,7 @@ from eie.contract.config import STREAM_BITS, ArrayConfig
 from eie.contract.isa import INSTRUCTIONS, ErrorCode
 from eie_hw.parts.interfaces import (
     ComputeCommand,
+    ElementwiseCommand,
     FormatCommand,
     LoadBus,
     MachineStatus,
@@ -38,6 +39,7 @@ def control_unit(
     store: StoreCommand,
     read: ReadCommand,
     form: FormatCommand,
+    element: ElementwiseCommand,
     machine: MachineStatus,
     config: ArrayConfig,
 ):
@@ -55,6 +57,7 @@ def control_unit(
     store    out
     read     out
     form     out
+    element  out
     machine  out what the registers tell
     ======== === =========================================================================================
 
@@ -104,7 +107,7 @@ def control_unit(
     takers = [take_resource(push, uses, take, number) for number, take in enumerate(takes)]
     loader = load_unit(clk, header, begin_load, word_valid, stream.data, ends_load, load, config)
     queue = execute_queue(
-        clk, reset, push, header, full, empty, ticket, retire, retired, hold, compute, store, read, form
+        clk, reset, push, header, full, empty, ticket, retire, retired, hold, compute, store, read, form, element
     )
 
     @always_comb

@@ -1,13 +1,22 @@
-"""COMPUTE, STORE, READ and FORMAT wait here and run in order, beside the loads that follow them in the stream."""
+"""Instructions that load nothing wait here and run in order, beside the loads that follow them in the stream."""
 
 from __future__ import annotations
 
 from myhdl import Signal, always, always_comb, block
 
 from eie.contract.config import STREAM_BITS
-from eie.contract.isa import COMPUTE, FORMAT, OPCODE_BITS, READ, STORE
+from eie.contract.isa import COMPUTE, ELEMENTWISE, FORMAT, OPCODE_BITS, READ, STORE
 from eie.contract.pipeline import EXECUTE_QUEUE
-from eie_hw.parts.interfaces import ComputeCommand, FormatCommand, ReadCommand, StoreCommand, bit, counter, vector
+from eie_hw.parts.interfaces import (
+    ComputeCommand,
+    ElementwiseCommand,
+    FormatCommand,
+    ReadCommand,
+    StoreCommand,
+    bit,
+    counter,
+    vector,
+)
 from eie_hw.parts.memories import lut_ram
 
 TICKET_BITS = (EXECUTE_QUEUE - 1).bit_length()
@@ -29,8 +38,9 @@ def execute_queue(
     store: StoreCommand,
     read: ReadCommand,
     form: FormatCommand,
+    element: ElementwiseCommand,
 ):
-    """Queue of checked COMPUTE, STORE, READ and FORMAT headers and the sequencer that starts them one at a time.
+    """Queue of checked headers and the sequencer that starts them one at a time.
 
     **Ports**
 
@@ -49,6 +59,7 @@ def execute_queue(
     store     out
     read      out
     form      out
+    element   out
     ========= === ===============================================================================
 
     **Timing**: an instruction starts two cycles after its push or after its predecessor's `done`.
@@ -63,6 +74,7 @@ def execute_queue(
     command = vector(STREAM_BITS)
 
     compute_code, store_code, read_code, format_code = COMPUTE.opcode, STORE.opcode, READ.opcode, FORMAT.opcode
+    element_code = ELEMENTWISE.opcode
 
     slots = lut_ram(clk, push, ticket, header, head_slot, head)
 
@@ -73,8 +85,8 @@ def execute_queue(
         ticket.next = written[TICKET_BITS:]
         head_slot.next = started[TICKET_BITS:]
         retired.next = completed[TICKET_BITS:]
-        done.next = compute.done or store.done or read.done or form.done
-        retire.next = running and (compute.done or store.done or read.done or form.done)
+        done.next = compute.done or store.done or read.done or form.done or element.done
+        retire.next = running and (compute.done or store.done or read.done or form.done or element.done)
 
     @always(clk.posedge)
     def append():
@@ -89,6 +101,7 @@ def execute_queue(
         store.start.next = False
         read.start.next = False
         form.start.next = False
+        element.start.next = False
         if reset:
             started.next = 0
             completed.next = 0
@@ -105,10 +118,17 @@ def execute_queue(
             store.start.next = head[OPCODE_BITS:] == store_code
             read.start.next = head[OPCODE_BITS:] == read_code
             form.start.next = head[OPCODE_BITS:] == format_code
+            element.start.next = head[OPCODE_BITS:] == element_code
 
     wiring = [
         command_field(command, getattr(bundle, f.name), f.offset, f.width)
-        for bundle, instruction in ((compute, COMPUTE), (store, STORE), (read, READ), (form, FORMAT))
+        for bundle, instruction in (
+            (compute, COMPUTE),
+            (store, STORE),
+            (read, READ),
+            (form, FORMAT),
+            (element, ELEMENTWISE),
+        )
         for f in instruction.fields
     ]
     return slots, answer, append, start_next, wiring

@@ -90,6 +90,9 @@ def header_check(
     for span in instruction.spans:
         range_faults.append(bit())
         range_checks.append(span_check(word, range_faults[-1], instruction, span, config))
+    for span, other in instruction.rivals:
+        range_faults.append(bit())
+        range_checks.append(overlap_check(word, range_faults[-1], instruction, span, other))
     if not range_faults:  # every value of every selector is good: a check that never fails
         range_faults.append(bit())
         range_checks.append(exceeds(opcode, range_faults[-1], (1 << OPCODE_BITS) - 1))
@@ -167,6 +170,27 @@ def span_check(word: Signal, beyond: Signal, instruction: Instruction, span: Spa
             beyond.next = end_address > depth
 
     return sum_of_both, compare
+
+
+@block
+def overlap_check(word: Signal, overlap: Signal, instruction: Instruction, span: Span, other: Span):
+    """`overlap` is high if two ranges of equal length share words without being the same (combinational)."""
+    if (span.count, span.extra) != (other.count, other.extra):
+        raise ValueError(f"{instruction.name}: ranges of {span.memory} differ in length; hardware compares equal ones")
+    first, second = field_signal(word, instruction, span.start), field_signal(word, instruction, other.start)
+    count = field_signal(word, instruction, span.count)
+    first_end, second_end = vector(len(first) + 1), vector(len(first) + 1)
+
+    @always_comb
+    def add():
+        first_end.next = first + count
+        second_end.next = second + count
+
+    @always_comb
+    def compare():
+        overlap.next = first != second and first < second_end and second < first_end
+
+    return add, compare
 
 
 @block

@@ -108,7 +108,7 @@ def segments_used(word: Signal, result: Signal, config: ArrayConfig):
     by_scale: dict[int, list[Instruction]] = {}
     for instruction in INSTRUCTIONS:
         for span in instruction.spans:
-            if span.memory == "activations":
+            if span.memory == "activations" and span.alone is not True:
                 shift, _ = span_scale(span, config)
                 by_scale.setdefault(shift, []).append(instruction)
     parts = []
@@ -117,10 +117,9 @@ def segments_used(word: Signal, result: Signal, config: ArrayConfig):
         parts.append([bit() for _ in range(len(result))])
         units.append(range_segments(word, parts[-1], instructions, -shift, config))
     for instruction in INSTRUCTIONS:
-        for span in instruction.spans:
-            if span.alone:
-                parts.append([bit() for _ in range(len(result))])
-                units.append(whole_memory(word, parts[-1], instruction, span.alone))
+        for alone in {span.alone for span in instruction.spans if span.alone}:
+            parts.append([bit() for _ in range(len(result))])
+            units.append(whole_memory(word, parts[-1], instruction, alone))
     sums = [any_of([part[number] for part in parts]) for number in range(len(result))]
     hits = [bit() for _ in sums]
     units += [is_set(total, hit) for total, hit in zip(sums, hits, strict=True)]
@@ -144,9 +143,11 @@ def is_set(value: Signal, result: Signal):
 
 @block
 def whole_memory(word, hits, instruction, name):
-    """All of `hits` are high if the header is of the instruction and its one-bit field is set."""
+    """All of `hits` are high if the header is of the instruction and its one-bit field, if it takes one, is set."""
     kind = bit()
     kind_unit = opcode_is(word, kind, instruction.opcode)
+    if name is True:
+        return kind_unit, [both(kind, kind, hit) for hit in hits]
     flag = word(field(instruction, name).offset)
     return kind_unit, [both(kind, flag, hit) for hit in hits]
 

@@ -14,6 +14,7 @@ from eie_hw.parts.interfaces import (
     AxiLite,
     ComputeCommand,
     CounterRead,
+    ElementwiseCommand,
     FormatCommand,
     LoadBus,
     MachineStatus,
@@ -103,6 +104,7 @@ def eie_top(
     incoming, instructions, results, outgoing = Stream(), Stream(), Stream(), Stream()
     load = LoadBus(config)
     compute, store, read, form = ComputeCommand(), StoreCommand(), ReadCommand(), FormatCommand()
+    element = ElementwiseCommand()
     activation_read = ActivationRead()
     counters = CounterRead()
     status = Status()
@@ -173,9 +175,11 @@ def eie_top(
     units = [
         entity(stream_register(aclk, reset, incoming, instructions)),
         entity(
-            control_unit(aclk, reset, instructions, status.clearing, load, compute, store, read, form, machine, config)
+            control_unit(
+                aclk, reset, instructions, status.clearing, load, compute, store, read, form, element, machine, config
+            )
         ),
-        array(aclk, array_reset, load, compute, store, form, activation_read, counters, status, config),
+        array(aclk, array_reset, load, compute, store, form, element, activation_read, counters, status, config),
         entity(result_stream(aclk, reset, read, activation_read, results, results_empty, config)),
         entity(stream_register(aclk, reset, results, outgoing)),
         entity(

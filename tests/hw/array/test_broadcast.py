@@ -8,7 +8,7 @@ from unit_bench import run_unit
 from eie import ArrayConfig
 from eie.contract import pipeline
 from eie_hw.array.broadcast import broadcast
-from eie_hw.parts.array_interfaces import ColumnBus, Pick, share
+from eie_hw.parts.array_interfaces import ColumnBus, OperandRead, Pick, share
 from eie_hw.parts.interfaces import ActivationRead, ComputeCommand, bit, vector
 
 CONFIGS = {
@@ -30,6 +30,7 @@ def test_every_pick_is_looked_up_and_its_value_follows_in_time(name, full_rate):
     reset, pick_valid, pick_ready, column_valid, column_odd, waiting, sent, enable, valid, bank = (
         bit() for _ in range(10)
     )
+    operands = OperandRead(config)
     pick, full, group_address = vector(group_bits + tree_bits), vector(config.words_per_group), vector(group_bits)
     pointers, address, read_group = (vector(16) for _ in range(3))
     even, odd = (vector(pair_bits + config.banks - 1) for _ in range(2))
@@ -39,7 +40,7 @@ def test_every_pick_is_looked_up_and_its_value_follows_in_time(name, full_rate):
     # Columns and reads by the cycle in which they are due.
     lookups, values, data = {}, {}, {}
     asked: list = [0]
-    state = {"picks": 0, "reads": 0, "held": True, "taken": False, "reading": False}
+    state = {"picks": 0, "reads": 0, "held": True, "taken": False, "reading": False, "operand": None, "operands": 0}
     latency = pipeline.broadcast_latency(config)
 
     def drive(cycle):
@@ -54,11 +55,18 @@ def test_every_pick_is_looked_up_and_its_value_follows_in_time(name, full_rate):
         group = generator.randrange(first_group, groups)
         pick.next = group << tree_bits | lane
         full.next = generator.getrandbits(len(full)) if generator.random() < full_rate else 0
+        # Nor does an ELEMENTWISE: its operands are asked for while nothing else is on its way.
+        operands.enable.next = 85 < cycle % 100 < 98 and generator.random() < 0.5
+        operands.group.next = generator.randrange(groups)
         enable.next = state["reading"] and not busy and generator.random() < 0.8
         read_group.next, read_word.next = generator.randrange(groups), generator.randrange(config.words_per_group)
         words.next = sum(v << 16 * i for i, v in enumerate(memory[asked[0]]))
 
     def look(cycle):
+        if state["operand"] is not None:
+            assert group_address == state["operand"]
+            state["operands"] += 1
+        state["operand"] = int(operands.group) if operands.enable else None
         assert bool(pick_ready) != state["held"]
         state["held"] = bool(full != 0)
         assert bool(sent) == (state["taken"] is True)
@@ -105,6 +113,7 @@ def test_every_pick_is_looked_up_and_its_value_follows_in_time(name, full_rate):
             waiting,
             sent,
             share(ActivationRead(), enable=enable, group=read_group, word=read_word, valid=valid, data=read_data),
+            operands,
             group_address,
             words,
             config,
@@ -113,3 +122,4 @@ def test_every_pick_is_looked_up_and_its_value_follows_in_time(name, full_rate):
     run_unit(build, drive, look, 600)
     assert state["picks"] > 80
     assert state["reads"] > 80
+    assert state["operands"] > 20

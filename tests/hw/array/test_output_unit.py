@@ -1,4 +1,4 @@
-"""Outputs are what the integer reference makes of the accumulators."""
+"""Outputs are what the integer reference makes of the accumulators, or of the operands of an ELEMENTWISE."""
 
 import random
 
@@ -9,7 +9,9 @@ from unit_bench import run_unit
 from eie import ArrayConfig
 from eie.contract.config import PRE_SHIFTS
 from eie.contract.fixed_point import finish, finish_scaled
-from eie.contract.pipeline import OUTPUT_LATENCY, SCALE_LATENCY
+from eie.contract.functions import MULTIPLIED, Operation, elementwise
+from eie.contract.pipeline import OUTPUT_LATENCY, SCALE_LATENCY, STORE_WRITE
+from eie_hw.array.operand_unit import operand_unit
 from eie_hw.array.output_unit import output_unit
 from eie_hw.parts.array_interfaces import BiasLoad, OutputFormat, OutputSelect
 from eie_hw.parts.interfaces import vector
@@ -32,6 +34,7 @@ def test_bias_scale_rounding_shift_saturation_relu_and_clip_are_exact(scaled):
     bias_load, select, form = BiasLoad(CONFIG), OutputSelect(CONFIG), OutputFormat()
     accumulators = [vector(48) for _ in range(4)]
     result = vector(16)
+    operand, addend, multiplier = vector(16), vector(32), vector(16)
     biases, scales = {}, {}
     expected: list = []
     kinds = set()
@@ -91,8 +94,114 @@ def test_bias_scale_rounding_shift_saturation_relu_and_clip_are_exact(scaled):
             kinds.add(wanted)
 
     def build(clk):
-        return output_unit(clk, *accumulators, select, bias_load, form, result, CONFIG)
+        return output_unit(clk, *accumulators, select, bias_load, form, operand, addend, multiplier, result, CONFIG)
 
     run_unit(build, drive, look, 48 * period)
     assert {-32768, 32767, 0} < kinds
     assert len(kinds) > 100
+
+
+@pytest.mark.parametrize("operation", Operation)
+def test_an_elementwise_is_what_the_contract_says_for_the_ends_and_between(operation):
+    """Operands come from `operand_unit`, as in a cluster; a group a time, each lane another pair."""
+    generator = random.Random(operation)
+    bias_load, select, form = BiasLoad(CONFIG), OutputSelect(CONFIG), OutputFormat()
+    result, word = vector(16), vector(64)
+    accumulators = [vector(48) for _ in range(4)]
+    operand, addend, multiplier = vector(16), vector(32), vector(16)
+    latency = STORE_WRITE + 1 + SCALE_LATENCY * (operation in MULTIPLIED)
+    period = 4 + latency
+    two = Operation.COPY < operation <= Operation.MULTIPLY
+    ends = (0, 1, -1, 32767, -32768, 16384, -16384)
+    state: dict = {"shift": 0, "words": {}, "expected": {}}
+    kinds = set()
+
+    def drive(cycle):
+        phase = cycle % period
+        if phase == 0:
+            state["shift"] = (cycle // period) % 32 if generator.random() < 0.5 else generator.choice((0, 11, 14))
+            a, b = (
+                np.array([generator.choice((*ends, generator.randint(-32768, 32767))) for _ in range(4)], np.int16)
+                for _ in range(2)
+            )
+            results = elementwise(operation, a, b, state["shift"])
+            state["expected"] = {cycle + latency + lane: int(results[lane]) for lane in range(4)}
+            first, second = (int(v.view(np.uint64)[0]) for v in (a if two else b, b))
+            state["words"] = {2: first, 3: second}
+        form.elementwise.next, form.operation.next, form.shift.next = True, operation, state["shift"]
+        form.scaled.next = operation in MULTIPLIED
+        form.low.next, form.high.next = 32768, 32767
+        select.take_first.next, select.take_second.next = phase == 1, phase == 2
+        select.element.next = (phase - 3) % 4
+        word.next = state["words"].get(phase, generator.getrandbits(64))
+        for accumulator in accumulators:
+            accumulator.next = generator.getrandbits(48)
+
+    def look(cycle):
+        if cycle in state["expected"]:
+            wanted = state["expected"][cycle]
+            assert result == wanted % 65536
+            kinds.add(wanted)
+
+    def build(clk):
+        operands = operand_unit(
+            clk,
+            word,
+            select.take_first,
+            select.take_second,
+            select.element,
+            form.operation,
+            operand,
+            addend,
+            multiplier,
+        )
+        outputs = output_unit(
+            clk, *accumulators, select, bias_load, form, operand, addend, multiplier, result, CONFIG
+        )  # fmt: skip
+        return operands, outputs
+
+    run_unit(build, drive, look, 120 * period)
+    assert len(kinds) > 30
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("operation", [Operation.SIGMOID, Operation.TANH], ids=lambda operation: operation.name)
+def test_a_curve_is_the_contracts_for_every_input(operation):
+    bias_load, select, form = BiasLoad(CONFIG), OutputSelect(CONFIG), OutputFormat()
+    result, word = vector(16), vector(64)
+    accumulators = [vector(48) for _ in range(4)]
+    operand, addend, multiplier = vector(16), vector(32), vector(16)
+    latency = STORE_WRITE + 1 + SCALE_LATENCY
+    inputs = np.arange(-32768, 32768).astype(np.int16)
+    words = [int(w) for w in inputs.view(np.uint64)]
+    wanted = (elementwise(operation, inputs, inputs, 11).astype(int) % 65536).tolist()
+
+    def drive(cycle):
+        form.elementwise.next, form.operation.next, form.shift.next, form.scaled.next = True, operation, 11, True
+        form.low.next, form.high.next = 32768, 32767
+        select.take_first.next, select.take_second.next = cycle % 4 == 1, cycle % 4 == 2
+        select.element.next = (cycle - 3) % 4
+        word.next = words[cycle // 4] if cycle // 4 < len(words) and cycle % 4 == 2 else 0
+
+    def look(cycle):
+        if 0 <= cycle - latency < len(wanted):
+            assert result == wanted[cycle - latency], f"input {inputs[cycle - latency]}"
+
+    def build(clk):
+        operands = operand_unit(
+            clk,
+            word,
+            select.take_first,
+            select.take_second,
+            select.element,
+            form.operation,
+            operand,
+            addend,
+            multiplier,
+        )
+        outputs = output_unit(
+            clk, *accumulators, select, bias_load, form, operand, addend, multiplier, result, CONFIG
+        )  # fmt: skip
+        return operands, outputs
+
+    run_unit(build, drive, look, 65536 + latency)

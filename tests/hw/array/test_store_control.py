@@ -1,4 +1,5 @@
-"""A STORE steps through its rows, one PE of each cluster after another, around the loads; reset sweeps all rows."""
+"""A STORE steps through its rows, one PE of each cluster after another, around the loads; an ELEMENTWISE through the
+lanes of its groups; reset sweeps all rows."""
 
 import random
 
@@ -6,10 +7,11 @@ import pytest
 from unit_bench import run_unit
 
 from eie import ArrayConfig
-from eie.contract.pipeline import SCALE_LATENCY, STORE_SELECT, STORE_WRITE
+from eie.contract.functions import MULTIPLIED, Operation
+from eie.contract.pipeline import ELEMENT_BEGIN, SCALE_LATENCY, STORE_END, STORE_SELECT, STORE_WRITE
 from eie_hw.array.store_control import store_control
-from eie_hw.parts.array_interfaces import AccumulatorSteps, OutputSelect, OutputStep, share
-from eie_hw.parts.interfaces import StoreCommand, bit, vector
+from eie_hw.parts.array_interfaces import AccumulatorSteps, OperandRead, OutputSelect, OutputStep, share
+from eie_hw.parts.interfaces import ElementwiseCommand, StoreCommand, bit, vector
 
 
 @pytest.mark.parametrize("pes", [1, 2, 4, 16])
@@ -82,7 +84,80 @@ def test_every_output_is_selected_and_written_once_in_order_and_never_with_a_loa
         steps = share(AccumulatorSteps(4), begin=begin, advance=advance, clear=clear)
         select = share(OutputSelect(config), element=element, bias_row=bias_row)
         output = share(OutputStep(config), write=write, lane=lane, group=group)
-        return store_control(clk, reset, store, hold, clearing, steps, select, output, config)
+        return store_control(
+            clk, reset, store, ElementwiseCommand(), hold, clearing, bit(), OperandRead(config), steps, select, output,
+            config,
+        )  # fmt: skip
 
     run_unit(build, drive, look, 900)
     assert state["stores"] > 5
+
+
+@pytest.mark.parametrize("pes", [1, 2, 4, 16])
+def test_an_elementwise_reads_both_groups_and_writes_every_lane_once_in_order(pes):
+    config = ArrayConfig(num_pes=pes, entries=256, pointers=64, rows=8, activations=256)
+    generator = random.Random(pes)
+    reset, start, done, hold, clearing, begin, write, scaled = (bit() for _ in range(8))
+    bias, address, count = (vector(16) for _ in range(3))
+    command, operands, select = ElementwiseCommand(), OperandRead(config), OutputSelect(config)
+    elementwise = bit()
+    group_bits = (config.activation_groups - 1).bit_length()
+    advance, clear, lane, group = vector(4), vector(4), vector(2), vector(group_bits)
+    history: list[dict] = []
+    state: dict = {"busy": True, "since": 0, "runs": 0}
+
+    def drive(cycle):
+        reset.next = cycle == 0
+        command.start.next = False
+        scaled.next = generator.random() < 0.5  # of a STORE: without effect
+        if not clearing and cycle > 20 and (not state["busy"] or state["since"] == 0):
+            groups = generator.randint(1, 3)
+            command.count.next, command.start.next = groups, True
+            command.address.next = generator.randint(0, config.activation_groups - groups)
+            command.source.next = generator.randint(0, config.activation_groups - groups)
+            command.operation.next = generator.choice(list(Operation))
+            state.update(busy=True, since=cycle)
+
+    def look(cycle):
+        history.append(
+            {
+                "read": int(operands.group) if operands.enable else None, "first": bool(select.take_first),
+                "second": bool(select.take_second),
+                "element": int(select.element), "write": (int(lane), int(group)) if write else None,
+                "walk": bool(begin or advance or clear) and not clearing,
+            }
+        )  # fmt: skip
+        assert not done
+        if command.done:
+            _check(history[state["since"] :])
+            state.update(busy=False, runs=state["runs"] + 1)
+
+    def _check(cycles):
+        late = SCALE_LATENCY * (int(command.operation) in MULTIPLIED)
+        groups, target, operand = int(command.count), int(command.address), int(command.source)
+        two = Operation.COPY < command.operation <= Operation.MULTIPLY
+        steps = range(ELEMENT_BEGIN, ELEMENT_BEGIN + 4 * groups)
+        reads = {i: c["read"] for i, c in enumerate(cycles) if c["read"] is not None}
+        wanted = {}
+        for g in range(groups):
+            wanted[ELEMENT_BEGIN + 4 * g] = (target if two else operand) + g
+            wanted[ELEMENT_BEGIN + 4 * g + 1] = operand + g
+        assert reads == wanted
+        assert [i for i, c in enumerate(cycles) if c["first"]] == [i + 1 for i in steps[::4]]
+        assert [i for i, c in enumerate(cycles) if c["second"]] == [i + 2 for i in steps[::4]]
+        assert [cycles[i + STORE_SELECT]["element"] for i in steps] == [n % 4 for n in range(4 * groups)]
+        writes = {i: c["write"] for i, c in enumerate(cycles) if c["write"]}
+        assert writes == {i + late + STORE_WRITE: (n % 4, target + n // 4) for n, i in enumerate(steps)}
+        assert not any(c["walk"] for c in cycles)
+        assert len(cycles) - 1 == steps[-1] + late + STORE_END
+
+    def build(clk):
+        store = share(StoreCommand(), start=start, done=done, bias=bias, address=address, count=count, scaled=scaled)
+        steps = share(AccumulatorSteps(4), begin=begin, advance=advance, clear=clear)
+        output = share(OutputStep(config), write=write, lane=lane, group=group)
+        return store_control(
+            clk, reset, store, command, hold, clearing, elementwise, operands, steps, select, output, config
+        )
+
+    run_unit(build, drive, look, 900)
+    assert state["runs"] > 20

@@ -5,7 +5,7 @@ import pytest
 from eie import ArrayConfig
 from eie.contract import isa
 from eie_hw.parts.array_interfaces import ClusterLoads, share
-from eie_hw.parts.interfaces import ComputeCommand, FormatCommand, ReadCommand, StoreCommand, bit
+from eie_hw.parts.interfaces import ComputeCommand, ElementwiseCommand, FormatCommand, ReadCommand, StoreCommand, bit
 
 CONFIG = ArrayConfig(num_pes=8)
 
@@ -30,6 +30,7 @@ def test_a_share_of_a_signal_that_is_not_there_is_refused():
         (StoreCommand(), isa.STORE),
         (ReadCommand(), isa.READ),
         (FormatCommand(), isa.FORMAT),
+        (ElementwiseCommand(), isa.ELEMENTWISE),
     ],
     ids=lambda value: type(value).__name__,
 )

@@ -1,4 +1,4 @@
-"""COMPUTE, STORE and READ run one at a time, in the order of their pushes, with the fields of their headers."""
+"""Queued instructions run one at a time, in the order of their pushes, with the fields of their headers."""
 
 import random
 
@@ -7,10 +7,18 @@ from unit_bench import run_unit
 
 from eie.contract import isa
 from eie.contract.pipeline import EXECUTE_QUEUE
-from eie_hw.parts.interfaces import ComputeCommand, FormatCommand, ReadCommand, StoreCommand, bit, vector
+from eie_hw.parts.interfaces import (
+    ComputeCommand,
+    ElementwiseCommand,
+    FormatCommand,
+    ReadCommand,
+    StoreCommand,
+    bit,
+    vector,
+)
 from eie_hw.shell.execute_queue import TICKET_BITS, execute_queue
 
-QUEUED = (isa.COMPUTE, isa.STORE, isa.READ, isa.FORMAT)
+QUEUED = (isa.COMPUTE, isa.STORE, isa.READ, isa.FORMAT, isa.ELEMENTWISE)
 
 
 @pytest.mark.parametrize("push_rate", [1, 0.1])
@@ -23,6 +31,7 @@ def test_instructions_run_in_order_and_a_full_queue_takes_no_more(push_rate):
         isa.STORE: StoreCommand(),
         isa.READ: ReadCommand(),
         isa.FORMAT: FormatCommand(),
+        isa.ELEMENTWISE: ElementwiseCommand(),
     }
     waiting: list = []
     state: dict = {"running": None, "left": 0, "begun": 0, "fulls": 0, "resets": 0, "done": None}

@@ -34,7 +34,7 @@ def _uses(config, instruction, values):
             size = config.activation_groups // activation_segments(config)
             start = values[span.start]
             end = start + span.length(config, values)
-            if values.get(span.alone):
+            if span.is_alone(values):
                 start, end = 0, config.activation_groups
             used |= {first_segment + group // size for group in range(start, end)}
     return sum(1 << number for number in used)

@@ -13,6 +13,7 @@ from eie.contract import isa
 from eie.contract.bits import unpack_fields
 from eie.contract.config import ACCUMULATOR_BITS, CODEBOOK_SIZE, PRE_SHIFTS, WORD_BYTES, ArrayConfig
 from eie.contract.fixed_point import finish, finish_scaled
+from eie.contract.functions import elementwise
 from eie.devices.emulation.tile_cache import TileCache
 
 
@@ -110,7 +111,7 @@ class Machine:
     def execute(
         self, instruction: isa.Instruction, values: dict[str, int], payload: NDArray[np.uint64], state: State
     ) -> None:
-        """Carry out a load, a COMPUTE or a STORE or FORMAT; a READ changes nothing here (`read`)."""
+        """Carry out an instruction; a READ changes nothing here (`read`)."""
         _EXECUTE[instruction.name](self, payload, state, **values)
 
     def load_part(
@@ -226,6 +227,22 @@ class Machine:
         if count >= self.dirty_rows:
             self.dirty_rows = 0
 
+    def _elementwise(
+        self,
+        payload: NDArray[np.uint64],
+        state: State,
+        operation: int,
+        shift: int,
+        source: int,
+        address: int,
+        count: int,
+    ) -> None:
+        operand, target = slice(source, source + count), slice(address, address + count)
+        self.stale |= not (self.written[operand].all() and self.written[target].all())
+        a, b = state.activations[:, target], state.activations[:, operand]
+        state.activations[:, target] = elementwise(operation, a, b, shift)
+        self.written[target] = True
+
 
 _EXECUTE: dict[str, Callable[..., None]] = {
     isa.CODEBOOK.name: Machine._codebook,
@@ -237,6 +254,7 @@ _EXECUTE: dict[str, Callable[..., None]] = {
     isa.COMPUTE.name: Machine._compute,
     isa.STORE.name: Machine._store,
     isa.FORMAT.name: Machine._format,
+    isa.ELEMENTWISE.name: Machine._elementwise,
 }
 
 
