@@ -9,6 +9,7 @@ from eie.devices.emulation.device import EmulatedDevice
 from eie.errors import EieError
 from eie.model_file.container import load, save
 from eie.network.model import Dense, Layer, Model
+from eie.network.recurrent import GRU, LSTM, RecurrentModel
 from eie.network.reference import reference
 from eie.network.scaling import Scaling
 from eie.network.term import Term
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from eie.exploration.explore import explore
 
 __all__ = [
+    "GRU",
+    "LSTM",
     "Accelerator",
     "ArrayConfig",
     "Counters",
@@ -34,6 +37,7 @@ __all__ = [
     "Layer",
     "Model",
     "PynqDevice",
+    "RecurrentModel",
     "RtlDevice",
     "Scaling",
     "Term",

@@ -7,6 +7,7 @@ import pytest
 import scripts
 from programs import header, payload
 
+import eie
 from eie import ArrayConfig
 from eie.contract import isa, registers
 from eie.contract.functions import CURVE_SHIFT, Operation
@@ -75,3 +76,26 @@ def test_the_model_of_programs_knows_its_cycles(pes):
                 counts = [device.read_register(registers.offset(f"{name}_low")) for name in ("busy", "stalled")]
                 results.append((packet, counts))
             assert results[0] == results[1]
+
+
+@pytest.mark.parametrize("pes", [4, pytest.param(1, marks=pytest.mark.full)])
+@pytest.mark.parametrize("kind", ["lstm", "gru", "gru, reset before"])
+def test_recurrent_layers_on_the_hardware_are_the_reference_cycle_for_cycle(kind, pes):
+    config = CONFIGS[pes]
+    rng = np.random.default_rng(pes)
+    blocks, hidden, columns = (4 if kind == "lstm" else 3), 5, 3
+    shapes = ((blocks * hidden, columns), (blocks * hidden, hidden), (blocks * hidden,), (blocks * hidden,))
+    weights = [rng.standard_normal(shape) for shape in shapes]
+    layer = eie.LSTM(*weights) if kind == "lstm" else eie.GRU(*weights, reset_after=kind == "gru")
+    x = rng.standard_normal((2, 6, columns))
+    model = eie.compress(layer, 1.0, x)
+    results = []
+    for device in (RtlDevice(config), TimedDevice(config)):
+        with eie.Accelerator(device) as accelerator:
+            accelerator.load(model)
+            _ = accelerator.counters
+            accelerator.clear_counters()
+            outputs = accelerator.run(x, verify=True)
+            counters = accelerator.counters
+            results.append((outputs.tolist(), counters.busy, counters.stalled, counters.cycles))
+    assert results[0] == results[1]

@@ -17,6 +17,7 @@ from eie.compression.chains import ChainJob
 from eie.compression.graphs import GraphJob
 from eie.compression.layers import plain_density
 from eie.compression.recipe import DEFAULT_DENSITY, Recipe
+from eie.compression.recurrent import compress_recurrent
 from eie.compression.report import CompressionReport
 from eie.compression.target import largest_density, smallest_density
 from eie.compression.terms import Terms
@@ -28,6 +29,7 @@ from eie.network.graph import Graph
 from eie.network.graph_model import GraphModel
 from eie.network.limits import fitting_name
 from eie.network.model import Dense, Model
+from eie.network.recurrent import GRU, LSTM
 from eie.network.sources import read_any
 
 STAGES = ("prune", "share", "scale", "measure")
@@ -69,7 +71,7 @@ def compress(
 
     Parameters
     ----------
-    network : sequence of Dense, Dense, path of a .npz, .safetensors, .onnx or .net file, or a graph
+    network : sequence of Dense, Dense, LSTM, GRU, path of a .npz, .safetensors, .onnx or .net file, or a graph
         See `eie.network.sources.read_any` for what a file may hold and what else may be given.
     density : float, sequence of float or None, mapping of layer names to float or None, or None
         Weights to keep over all weights, above 0 and at most 1, for the network or for each layer. None keeps the
@@ -142,6 +144,12 @@ def compress(
     MissingExtraError
         If k-means or the file's format needs a package that is not installed.
     """
+    if isinstance(network, (LSTM, GRU)):
+        if target_sqnr is not None or target_size is not None or method == "compensated":
+            raise NetworkError("a recurrent layer is compressed by magnitude to a density, without targets")
+        return compress_recurrent(
+            network, density, calibration, sharing, terms, headroom, name or network.name or "model", progress
+        )
     found = read_any(
         network, hidden_activation, last_activation, layers, outputs=outputs, inputs=inputs, example=calibration
     )

@@ -130,7 +130,7 @@ def _exchange(table: NDArray[np.intp], counts: NDArray[np.intp]) -> None:
 
 def _reorder(layer: Layer, columns: NDArray[np.intp], place: NDArray[np.intp], order: NDArray[np.intp]) -> Layer:
     """Return a layer whose column j is column `columns[j]`, and whose row `place[r]` is row r."""
-    first, *others = (_reorder_term(term, columns, place) for term in layer.terms)
+    first, *others = (reorder_term(term, columns, place) for term in layer.terms)
     return replace(
         layer,
         column_starts=first.column_starts,
@@ -142,7 +142,8 @@ def _reorder(layer: Layer, columns: NDArray[np.intp], place: NDArray[np.intp], o
     )
 
 
-def _reorder_term(term: Term, columns: NDArray[np.intp], place: NDArray[np.intp]) -> Term:
+def reorder_term(term: Term, columns: NDArray[np.intp], place: NDArray[np.intp]) -> Term:
+    """Return a term whose column j is column `columns[j]`, and whose row `place[r]` is row r."""
     lengths = np.diff(term.column_starts)[columns]
     starts = np.concatenate(([0], np.cumsum(lengths)))
     source = np.arange(starts[-1]) + np.repeat(term.column_starts[:-1][columns] - starts[:-1], lengths)

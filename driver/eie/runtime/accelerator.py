@@ -16,8 +16,10 @@ from eie.errors import DeviceError, PackError, VerificationError
 from eie.network.graph import Array
 from eie.network.graph_model import GraphModel, unnamed
 from eie.network.model import Model
+from eie.network.recurrent import RecurrentModel
 from eie.runtime.chains import ChainRunner, Source, rows_of
 from eie.runtime.graphs import Around, GraphRunner
+from eie.runtime.recurrent import as_sequences, check_sequences, run_sequences
 from eie.runtime.saturation import Saturation, warn_of
 from eie.runtime.session import Session
 from eie.runtime.streams import Stream
@@ -61,14 +63,15 @@ class Accelerator(Session):
     """
 
     def __init__(self, device: Device | str, *, retry: bool = False) -> None:
-        self._current: Model | GraphModel | None = None
+        self._current: Model | GraphModel | RecurrentModel | None = None
+        self._states: dict[RecurrentModel, NDArray[np.int16]] = {}
         self._graphs: dict[GraphModel, GraphRunner] = {}
         self.saturation = Saturation(0, ())
         self._warned: set[Model | GraphModel] = set()
         super().__init__(device, retry)
         self._chains = ChainRunner(self._transfers)
 
-    def load(self, model: Model | GraphModel | str | Path) -> Model | GraphModel:
+    def load(self, model: Model | GraphModel | RecurrentModel | str | Path) -> Model | GraphModel | RecurrentModel:
         """Load a model, or a model file, and make it the one that `run` runs. Models stay loaded while they fit.
 
         The layers of a graph are sent when they are first needed: how they lie depends on the sizes of its inputs.
@@ -77,30 +80,43 @@ class Accelerator(Session):
             from eie.model_file.container import load
 
             model = load(model)
-        require_type(model, (Model, GraphModel), "model", "an eie.Model or the path of a model file", PackError)
+        require_type(
+            model, (Model, GraphModel, RecurrentModel), "model", "an eie.Model or the path of a model file", PackError
+        )
         with self._lock:
-            if isinstance(model, Model):
+            if isinstance(model, (Model, RecurrentModel)):
                 chain = model
                 self._attempt(lambda: self._load(chain))
             self._current = model
         return model
 
-    def run(self, x: Any, *, verify: bool = False, model: Model | GraphModel | None = None) -> Any:
+    def run(
+        self,
+        x: Any,
+        *,
+        verify: bool = False,
+        model: Model | GraphModel | RecurrentModel | None = None,
+        keep_states: bool = False,
+    ) -> Any:
         """Run a batch of float inputs.
 
         Parameters
         ----------
         x : array_like, shape (B, C) or (C,), float
-            Of a graph its input in its own shape; of several inputs a dict by name, or a tuple in order.
+            Of a graph its input in its own shape; of several inputs a dict by name, or a tuple in order. Of a recurrent
+            model sequences, shape (T, C) or (B, T, C).
         verify : bool
             Compare every output of the array with the integer reference.
-        model : Model or GraphModel, optional
+        model : Model, GraphModel or RecurrentModel, optional
             Default: the one loaded last.
+        keep_states : bool
+            Of a recurrent model: go on with the states that the last run of as many sequences left, not with 0.
 
         Returns
         -------
         ndarray, shape (B, R) or (R,), float32
-            Of a graph its output in its own shape and type; of several outputs a dict by name.
+            Of a graph its output in its own shape and type; of several outputs a dict by name. Of a recurrent model
+            shape (T, H) or (B, T, H).
 
         Raises
         ------
@@ -108,6 +124,10 @@ class Accelerator(Session):
             If an output differs; the message names the layer, row, PE and tile.
         """
         chosen = self._current if model is None else model
+        if isinstance(chosen, RecurrentModel):
+            return self._run_sequences(chosen, x, verify, keep_states)
+        if keep_states:
+            raise PackError("keep_states is for recurrent models; a graph keeps states with stream")
         if isinstance(chosen, GraphModel):
             return unnamed(self.run_graph(chosen, x, verify))
         model = self._choose(chosen)
@@ -173,12 +193,40 @@ class Accelerator(Session):
             self._graphs[model] = GraphRunner(self, model)
         return self._graphs[model]
 
-    def _choose(self, model: Model | GraphModel | None) -> Model:
+    def _run_sequences(self, model: RecurrentModel, x: Any, verify: bool, keep_states: bool) -> NDArray[np.float32]:
+        given = real_array(x, "x", PackError)
+        inputs = quantise(as_sequences(model, given), model.fraction_bits)
+        with self._lock:
+            states = self._states.get(model) if keep_states else None
+            if states is None:
+                states = model.zero_states(len(inputs))
+            if len(states) != len(inputs):
+                raise PackError(f"{len(inputs)} sequences; states are kept of {len(states)}")
+
+            def run() -> tuple[NDArray[np.int16], NDArray[np.int16]]:
+                results = run_sequences(self._transfers, self._load(model), inputs, states)
+                if not self._ownership.holds():
+                    raise DeviceError("somebody else has taken the array in mid-run; run again to take it back")
+                return results
+
+            outputs, self._states[model] = self._attempt(run)
+            if verify:
+                try:
+                    check_sequences(model, inputs, states, outputs)
+                except VerificationError:
+                    self._failed = True
+                    raise
+        y = dequantise(outputs, model.fraction_bits)
+        return y[0] if given.ndim == 2 else y
+
+    def _choose(self, model: Any) -> Model:
         chosen = self._current if model is None else model
         if chosen is None:
             raise PackError("no model is loaded; call load(model) first")
         if isinstance(chosen, GraphModel):
             raise PackError(f"model {chosen.name!r} is a graph: its inputs are no fixed point; use run")
+        if isinstance(chosen, RecurrentModel):
+            raise PackError(f"model {chosen.name!r} is recurrent: it has states beside its inputs; use run")
         require_type(chosen, Model, "model", "an eie.Model", PackError)
         return chosen
 

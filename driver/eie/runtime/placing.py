@@ -6,13 +6,17 @@ from collections import OrderedDict
 
 from eie.contract.config import ArrayConfig
 from eie.network.model import Model
+from eie.network.recurrent import RecurrentModel
 from eie.program.memory import Memory
 from eie.program.packing import PackedModel, pack
+from eie.program.recurrent import PackedRecurrent, pack_recurrent
 
 REMEMBERED_WEIGHTS = 1 << 23
 """Weights, those absent from the models not counted, of all programs that are remembered."""
 
-_Before = tuple[Model, ...]
+Placed = Model | RecurrentModel
+Packed = PackedModel | PackedRecurrent
+_Before = tuple[Placed, ...]
 
 
 class Placing:
@@ -27,22 +31,22 @@ class Placing:
 
     Attributes
     ----------
-    loaded : dict of Model to PackedModel
+    loaded : dict of models to what they are packed as
         In the order of loading.
     """
 
     def __init__(self, config: ArrayConfig) -> None:
         self.config = config
-        self.loaded: dict[Model, PackedModel] = {}
+        self.loaded: dict[Placed, Packed] = {}
         self._memory = Memory(config)
-        self._remembered: OrderedDict[tuple[_Before, Model], PackedModel] = OrderedDict()
+        self._remembered: OrderedDict[tuple[_Before, Placed], Packed] = OrderedDict()
 
     def clear(self) -> None:
         """Forget what is on the device, not what was packed."""
         self.loaded.clear()
         self._memory = Memory(self.config)
 
-    def place(self, model: Model) -> PackedModel:
+    def place(self, model: Placed) -> Packed:
         """Return a packed model that is not loaded yet, where it now belongs; others give way if it needs the room."""
         packed = self._packed(model)
         if self.loaded and not all(p.resident for p in (packed, *self.loaded.values())):
@@ -53,10 +57,14 @@ class Placing:
         self.loaded[model] = packed
         return packed
 
-    def _packed(self, model: Model) -> PackedModel:
+    def _packed(self, model: Placed) -> Packed:
         key = (tuple(self.loaded), model)
         if key not in self._remembered:
-            self._remembered[key] = pack(model, self.config, self._memory)
+            self._remembered[key] = (
+                pack_recurrent(model, self.config, self._memory)
+                if isinstance(model, RecurrentModel)
+                else pack(model, self.config, self._memory)
+            )
         self._remembered.move_to_end(key)
         kept = sum(_weights(packed.model) for packed in self._remembered.values())
         while kept > REMEMBERED_WEIGHTS and len(self._remembered) > 1:
@@ -65,5 +73,5 @@ class Placing:
         return self._remembered[key]
 
 
-def _weights(model: Model) -> int:
+def _weights(model: Placed) -> int:
     return sum(layer.nonzeros for layer in model.layers)

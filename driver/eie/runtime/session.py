@@ -81,7 +81,7 @@ class Session:
                 self._load(model)
 
     @property
-    def loaded(self) -> Mapping[Model, PackedModel]:
+    def loaded(self) -> Mapping[Any, Any]:
         """The models on the device, and the bytes and places that they have there."""
         return MappingProxyType(self._placing.loaded)
 
@@ -125,7 +125,7 @@ class Session:
             self._failed = True
             raise
 
-    def _load(self, model: Model) -> PackedModel:
+    def _load(self, model: Any) -> Any:
         """Return the packed model, on the device; send its weights if they are not there."""
         packed = self._placing.loaded.get(model)
         if packed is None:

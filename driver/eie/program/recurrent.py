@@ -1,0 +1,257 @@
+"""A recurrent layer in the bytes of a device: sequences with their states, without the host in between."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eie.contract import isa
+from eie.contract.config import ArrayConfig
+from eie.errors import PackError
+from eie.network.model import Layer
+from eie.network.recurrent import Apply, Gate, RecurrentModel
+from eie.program.assembler import Program
+from eie.program.balancing import assign_rows, reorder_term
+from eie.program.memory import Memory
+from eie.program.segment import Input, Segment
+from eie.program.tiling import RowTile, row_tile_sizes, tile_layer
+from eie.program.weights import Resident, Streamed, make_resident
+
+_MOST_WORDS = 1 << 20
+"""Words of a unit of several time steps; longer sequences are cut, and states pass through the host there."""
+
+
+@dataclass(frozen=True, eq=False)
+class PackedRecurrent:
+    """A recurrent model in the bytes of a device.
+
+    Parameters
+    ----------
+    model : RecurrentModel
+    config : ArrayConfig
+    weights : ndarray, uint64
+        Program that makes the model resident; empty if its weights travel with every time step.
+    resident : bool
+    memory : Memory
+        What is free once the model is loaded.
+    layers : tuple of Layer
+        The gates with rows and columns as the array has them.
+    row_tiles : tuple, per layer a tuple of RowTile
+    order : ndarray, shape (H,), intp
+        The row at each place: the same for all gates and states, which meet element by element.
+    """
+
+    model: RecurrentModel
+    config: ArrayConfig
+    weights: NDArray[np.uint64]
+    resident: bool
+    memory: Memory
+    layers: tuple[Layer, ...]
+    row_tiles: tuple[tuple[RowTile, ...], ...]
+    order: NDArray[np.intp]
+    source: Resident | None = None
+    _segments: dict[int, Segment] = field(default_factory=dict)
+
+    def segment(self, steps: int) -> Segment:
+        """Return the program of sequences of so many time steps: in go states, then inputs; out come all hidden states,
+        then the other states."""
+        if steps not in self._segments:
+            self._segments[steps] = _Writer(self, steps).segment()
+        return self._segments[steps]
+
+    @property
+    def most_steps(self) -> int:
+        """Time steps that one unit may have."""
+        return max(1, _MOST_WORDS // len(self.segment(1).unit))
+
+
+def pack_recurrent(model: RecurrentModel, config: ArrayConfig, memory: Memory | None = None) -> PackedRecurrent:
+    """Pack a recurrent model for an array.
+
+    Raises
+    ------
+    PackError
+        If its vectors do not fit the activation memory together.
+    """
+    needed = sum(_groups(model.size(vector), config) for vector in model.cell.vectors)
+    if needed > config.activation_groups:
+        raise PackError(
+            f"model {model.name!r}: the vectors of a time step take {needed * config.lanes} activations on the array, "
+            f"which has {config.activations}; build it with more activations"
+        )
+    order = np.arange(model.hidden)
+    if config.balance_rows and config.num_pes > 1:
+        counts = np.sum([np.bincount(layer.row_indices, minlength=layer.rows) for layer in model.layers], axis=0)
+        order = assign_rows(counts, row_tile_sizes(model.hidden, config), config.num_pes)
+    layers = tuple(
+        _reordered(layer, gate, model, order, config)
+        for layer, gate in zip(model.layers, model.cell.gates, strict=True)
+    )
+    row_tiles = tuple(tile_layer(layer, config) for layer in layers)
+    resident = make_resident(layers, config, row_tiles, (memory or Memory(config)).copy())
+    return PackedRecurrent(
+        model,
+        config,
+        np.concatenate(resident.loads) if resident else np.zeros(0, np.uint64),
+        resident is not None,
+        resident.memory if resident else Memory(config),
+        layers,
+        row_tiles,
+        order,
+        resident,
+    )
+
+
+def _groups(size: int, config: ArrayConfig) -> int:
+    return -(-size // config.lanes)
+
+
+def _reordered(layer: Layer, gate: Gate, model: RecurrentModel, order: NDArray[np.intp], config: ArrayConfig) -> Layer:
+    """Return a gate whose operands each begin with a group of their own, states in the order of the places."""
+    place = np.empty_like(order)
+    place[order] = np.arange(len(order))
+    where, columns = [], 0
+    for operand in gate.operands:
+        where.append(columns + (np.arange(model.columns) if operand == "x" else place))
+        columns += _groups(model.size(operand), config) * config.lanes
+    # Which column each of the array's is; behind the last there is one more, an empty one.
+    source = np.full(columns, layer.columns)
+    source[np.concatenate(where)] = np.arange(layer.columns)
+    first, *others = (
+        reorder_term(replace(term, column_starts=np.append(term.column_starts, len(term.codes))), source, place)
+        for term in layer.terms
+    )
+    return replace(
+        layer,
+        columns=columns,
+        column_starts=first.column_starts,
+        row_indices=first.row_indices,
+        codes=first.codes,
+        bias=layer.bias[order],
+        scaling=layer.scaling and layer.scaling.reordered(order),
+        second=others[0] if others else None,
+    )
+
+
+class _Writer:
+    """Writes the unit of a sequence."""
+
+    def __init__(self, packed: PackedRecurrent, steps: int) -> None:
+        self.packed, self.model, self.config, self.steps = packed, packed.model, packed.config, steps
+        self.source: Resident | Streamed = packed.source or Streamed(packed.config)
+        self.program = Program()
+        self.inputs: list[Input] = []
+        self.compute_addresses: list[int] = []
+        self.address: dict[str, int] = {}
+        self.held: dict[int, int] = {}
+        self.groups = {vector: _groups(self.model.size(vector), self.config) for vector in self.model.cell.vectors}
+        free = 0
+        for vector, groups in self.groups.items():
+            self.address[vector] = free
+            free += groups
+
+    def segment(self) -> Segment:
+        model, states = self.model, self.model.cell.states
+        given = 0
+        for state in states:
+            self.load(state, given)
+            given += model.hidden
+        for _ in range(self.steps):
+            self.load("x", given)
+            given += model.columns
+            self.time_step()
+            last = self.read(states[0])
+        for state in states[1:]:
+            last = self.read(state)
+        unit = np.concatenate(self.program.parts)
+        reads = self.steps + len(states) - 1
+        padded = self.groups["h"] * self.config.lanes
+        place = np.empty_like(self.packed.order)
+        place[self.packed.order] = np.arange(model.hidden)
+        return Segment(
+            layers=range(len(model.layers)),
+            unit=unit,
+            inferences=1,
+            columns=given,
+            rows=reads * model.hidden,
+            output_words=reads * self.groups["h"] * self.config.words_per_group,
+            inputs=tuple(self.inputs),
+            last_reads=(last,),
+            ends=(len(unit),),
+            compute_addresses=(tuple(self.compute_addresses),),
+            places=(np.arange(reads)[:, None] * padded + place).ravel(),
+        )
+
+    def time_step(self) -> None:
+        gates = iter(range(len(self.packed.layers)))
+        waiting: dict[str, int] = {}
+        for step in self.model.cell.steps:
+            if isinstance(step, Gate):
+                self.apply(waiting)
+                self.gate(step, next(gates))
+            else:
+                waiting = self.join(waiting, step)
+        self.apply(waiting)
+
+    def join(self, waiting: dict[str, int], step: Apply) -> dict[str, int]:
+        """Add an operation to the one before if that goes on where it ends, else write the one before."""
+        fields = {
+            "operation": int(step.operation),
+            "shift": step.shift_for(self.model.fraction_bits),
+            "source": self.address[step.source],
+            "address": self.address[step.target],
+            "count": self.groups[step.target],
+        }
+        if waiting:
+            following = {name: waiting[name] + waiting["count"] for name in ("source", "address")}
+            if fields == {**waiting, **following, "count": fields["count"]} and waiting["source"] == waiting["address"]:
+                return {**waiting, "count": waiting["count"] + fields["count"]}
+        self.apply(waiting)
+        return fields
+
+    def apply(self, waiting: dict[str, int]) -> None:
+        if waiting:
+            self.program.emit(isa.ELEMENTWISE, **waiting)
+            waiting.clear()
+
+    def gate(self, gate: Gate, index: int) -> None:
+        layer = self.packed.layers[index]
+        if layer.scaling is not None:
+            self.program.set_format(layer.scaling)
+        for row_tile in self.packed.row_tiles[index]:
+            for tile in row_tile.tiles:
+                place = self.source.tile(self.program, tile)
+                slot = self.codebook(index, tile.term)
+                address = self.address[gate.operands[0]] + tile.first_group
+                self.compute_addresses.append(address)
+                self.program.emit(
+                    isa.COMPUTE, bank=place.bank, slot=slot, pointers=place.pair, address=address, count=tile.groups
+                )
+            self.program.emit(
+                isa.STORE,
+                relu=0,
+                scaled=layer.scaling is not None,
+                shift=layer.shift,
+                bias=self.source.bias(self.program, layer, row_tile),
+                address=self.address[gate.target] + row_tile.first_local_row // self.config.rows_per_group,
+                count=row_tile.local_rows,
+            )
+
+    def codebook(self, index: int, term: int) -> int:
+        """Return the slot of a term's codebook, loaded unless it is there."""
+        number = sum(len(layer.terms) for layer in self.packed.layers[:index]) + term
+        slot = self.source.slot(number)
+        if not self.source.codebooks_loaded and self.held.get(slot) != number:
+            self.program.emit(isa.CODEBOOK, self.packed.layers[index].terms[term].codebook, slot=slot)
+            self.held[slot] = number
+        return slot
+
+    def load(self, vector: str, first: int) -> None:
+        words = np.zeros(self.groups[vector] * self.config.words_per_group, np.uint64)
+        at = self.program.emit(isa.ACTIVATIONS, words, address=self.address[vector], count=self.groups[vector])
+        self.inputs.append(Input(at + 1, 0, first, self.model.size(vector)))
+
+    def read(self, vector: str) -> int:
+        return self.program.emit(isa.READ, last=0, address=self.address[vector], count=self.groups[vector])

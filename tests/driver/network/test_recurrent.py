@@ -1,0 +1,152 @@
+"""Recurrent layers on the array: LSTM and GRU as torch has them, to the bit as the reference has them."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import eie
+from eie.errors import LayerError, PackError, VerificationError
+from eie.network.recurrent import CELLS, reference_sequence
+
+CONFIG = eie.ArrayConfig(num_pes=16)
+
+
+def floats(kind, columns, hidden, rng, size=1.0):
+    """Return a recurrent layer of uniform weights, as torch begins with."""
+    blocks = 4 if kind == "lstm" else 3
+    bound = size / np.sqrt(hidden)
+    shapes = ((blocks * hidden, columns), (blocks * hidden, hidden), (blocks * hidden,), (blocks * hidden,))
+    weights = [rng.uniform(-bound, bound, shape).astype(np.float32) for shape in shapes]
+    return eie.LSTM(*weights) if kind == "lstm" else eie.GRU(*weights, reset_after=kind == "gru")
+
+
+def float_cell(layer, x):
+    """Compute sequences, shape (B, T, C), in float64, as PyTorch's and ONNX's pages define the cells."""
+    sigmoid = lambda v: 1 / (1 + np.exp(-v))  # noqa: E731
+    gates = {gate.target: dense for gate, dense in zip(CELLS[layer.kind].gates, layer.dense_gates(), strict=True)}
+    h = c = np.zeros((len(x), layer.hidden))
+    outputs = []
+    for time in range(x.shape[1]):
+        a = x[:, time]
+        product = lambda name, *v: np.concatenate(v, 1) @ gates[name].weight.T + gates[name].bias  # noqa: E731
+        if layer.kind == "lstm":
+            c = sigmoid(product("f", h, a)) * c + sigmoid(product("i", h, a)) * np.tanh(product("g", h, a))
+            h = sigmoid(product("o", h, a)) * np.tanh(c)
+        else:
+            r, z = sigmoid(product("r", h, a)), sigmoid(product("z", h, a))
+            if layer.kind == "gru":
+                n = np.tanh(product("n", a) + r * product("m", h))
+            else:
+                n = np.tanh(product("n", a, r * h))
+            h = (1 - z) * n + z * h
+        outputs.append(h)
+    return np.stack(outputs, axis=1)
+
+
+def sqnr(wanted, got):
+    return 10 * np.log10((wanted**2).sum() / ((wanted - got) ** 2).sum())
+
+
+@pytest.mark.parametrize("kind", CELLS)
+def test_two_terms_come_within_forty_decibels_of_the_floats(kind):
+    rng = np.random.default_rng(1)
+    layer, x = floats(kind, 24, 48, rng), rng.standard_normal((3, 50, 24)).astype(np.float32)
+    with eie.Accelerator(eie.EmulatedDevice(CONFIG)) as accelerator:
+        accelerator.load(eie.compress(layer, 1.0, x, terms=2))
+        y = accelerator.run(x, verify=True)
+    assert y.shape == (3, 50, 48)
+    assert sqnr(float_cell(layer, x), y) >= 40
+
+
+@pytest.mark.parametrize("kind", ["lstm", "gru"])
+def test_the_floats_are_those_of_torch(kind):
+    torch = pytest.importorskip("torch")
+    module = getattr(torch.nn, kind.upper())(5, 7, batch_first=True)
+    weights = [p.detach().numpy() for p in module.parameters()]
+    x = np.random.default_rng(2).standard_normal((2, 9, 5)).astype(np.float32)
+    layer = (eie.LSTM if kind == "lstm" else eie.GRU)(*weights)
+    np.testing.assert_allclose(float_cell(layer, x), module(torch.from_numpy(x))[0].detach().numpy(), atol=1e-5)
+
+
+@st.composite
+def cases(draw):
+    pes = draw(st.sampled_from((1, 2, 4, 16)))
+    config = eie.ArrayConfig(
+        num_pes=pes, entries=256, pointers=128, rows=16, activations=1024, banks=draw(st.sampled_from((1, 2)))
+    )
+    sizes = draw(st.integers(1, 40)), draw(st.integers(1, 40))
+    return config, draw(st.sampled_from(sorted(CELLS))), *sizes, draw(st.integers(1, 5)), draw(st.integers(1, 3))
+
+
+@settings(max_examples=25)
+@given(cases(), st.integers(0, 2**32), st.sampled_from((0.3, 1.0)), st.sampled_from((1, 2)))
+def test_the_array_gives_what_the_reference_gives(case, seed, density, terms):
+    config, kind, columns, hidden, steps, batch = case
+    rng = np.random.default_rng(seed)
+    layer = floats(kind, columns, hidden, rng, size=3.0)
+    x = rng.standard_normal((batch, steps, columns)).astype(np.float32)
+    model = eie.compress(layer, density, x, terms=terms)
+    with eie.Accelerator(eie.EmulatedDevice(config)) as accelerator:
+        accelerator.load(model)
+        whole = accelerator.run(x, verify=True)
+        accelerator.run(x[:, :1], verify=True)
+        if steps > 1:
+            assert np.array_equal(accelerator.run(x[:, 1:], keep_states=True, verify=True), whole[:, 1:])
+        assert np.array_equal(accelerator.run(x[0]), whole[0])
+
+
+def test_a_sequence_is_one_transfer_without_the_host():
+    rng = np.random.default_rng(3)
+    model = eie.compress(floats("lstm", 8, 16, rng), 1.0)
+    device = eie.EmulatedDevice(CONFIG)
+    sent = []
+    send = device.send
+    device.send = lambda buffer, reply_bytes=0: (sent.append(len(buffer)), send(buffer, reply_bytes))[1]
+    with eie.Accelerator(device) as accelerator:
+        accelerator.load(model)
+        sent.clear()
+        accelerator.run(rng.standard_normal((50, 8)))
+    assert len(sent) == 1
+
+
+def test_what_does_not_fit_is_refused_with_the_remedy():
+    rng = np.random.default_rng(4)
+    with pytest.raises(LayerError, match=r"they must be \(4 H, C\) and \(4 H, H\)"):
+        eie.LSTM(np.zeros((12, 4)), np.zeros((16, 4)))
+    model = eie.compress(floats("gru", 8, 64, rng), 1.0)
+    small = eie.ArrayConfig(num_pes=4, entries=128, pointers=32, rows=16, activations=128)
+    with eie.Accelerator(eie.EmulatedDevice(small)) as accelerator:
+        with pytest.raises(PackError, match="take 328 activations on the array, which has 128"):
+            accelerator.load(model)
+    with eie.Accelerator(eie.EmulatedDevice(CONFIG)) as accelerator:
+        accelerator.load(model)
+        with pytest.raises(PackError, match=r"takes \(T, 8\) or \(B, T, 8\)"):
+            accelerator.run(np.zeros((5, 9)))
+        with pytest.raises(PackError, match="recurrent"):
+            accelerator.run_raw(np.zeros((5, 8), np.int16))
+        accelerator.run(np.zeros((2, 5, 8)))
+        with pytest.raises(PackError, match="3 sequences; states are kept of 2"):
+            accelerator.run(np.zeros((3, 5, 8)), keep_states=True)
+
+
+def test_a_wrong_output_is_found():
+    rng = np.random.default_rng(5)
+    model = eie.compress(floats("lstm", 8, 16, rng), 1.0)
+    device = eie.EmulatedDevice(CONFIG)
+    with eie.Accelerator(device) as accelerator:
+        accelerator.load(model)
+        accelerator.run(rng.standard_normal((3, 8)), verify=True)
+        device.machine.biases += 1 << 20
+        with pytest.raises(VerificationError, match="sequence 0, time step 0"):
+            accelerator.run(rng.standard_normal((3, 8)), verify=True)
+
+
+def test_states_go_on_in_the_reference_too():
+    rng = np.random.default_rng(6)
+    model = eie.compress(floats("gru", 8, 16, rng), 1.0)
+    x = rng.integers(-4096, 4096, (2, 6, 8)).astype(np.int16)
+    whole, _ = reference_sequence(model, x, model.zero_states(2))
+    first, states = reference_sequence(model, x[:, :2], model.zero_states(2))
+    second, _ = reference_sequence(model, x[:, 2:], states)
+    assert np.array_equal(whole, np.concatenate([first, second], axis=1))
