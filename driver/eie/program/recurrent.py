@@ -213,7 +213,7 @@ class _Writer:
 
     def apply(self, waiting: dict[str, int]) -> None:
         if waiting:
-            self.program.emit(isa.ELEMENTWISE, **waiting)
+            self.program.emit(isa.ELEMENTWISE, None, **waiting)
             waiting.clear()
 
     def gate(self, gate: Gate, index: int) -> None:

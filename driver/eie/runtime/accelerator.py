@@ -249,7 +249,7 @@ class Accelerator(Session):
 
     def _check(self, model: Model, inputs: NDArray[np.int16] | None, outputs: NDArray[np.int16]) -> None:
         """Compare with the reference, if inputs are given; count what saturated."""
-        packed = self._placing.loaded[model]
+        packed: Any = self._placing.loaded[model]
         try:
             self.saturation = self._chains.check(packed, inputs, outputs, lambda layer, a: self.run_raw(a, model=layer))
         except VerificationError:

@@ -116,9 +116,9 @@ def test_what_does_not_fit_is_refused_with_the_remedy():
         eie.LSTM(np.zeros((12, 4)), np.zeros((16, 4)))
     model = eie.compress(floats("gru", 8, 64, rng), 1.0)
     small = eie.ArrayConfig(num_pes=4, entries=128, pointers=32, rows=16, activations=128)
-    with eie.Accelerator(eie.EmulatedDevice(small)) as accelerator:
-        with pytest.raises(PackError, match="take 328 activations on the array, which has 128"):
-            accelerator.load(model)
+    crowded = pytest.raises(PackError, match="take 328 activations on the array, which has 128")
+    with eie.Accelerator(eie.EmulatedDevice(small)) as accelerator, crowded:
+        accelerator.load(model)
     with eie.Accelerator(eie.EmulatedDevice(CONFIG)) as accelerator:
         accelerator.load(model)
         with pytest.raises(PackError, match=r"takes \(T, 8\) or \(B, T, 8\)"):
