@@ -6,14 +6,12 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from threading import RLock
 from types import MappingProxyType, TracebackType
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from eie.contract import registers
 from eie.devices.choice import as_device
 from eie.devices.interface import Device, check_identity
 from eie.errors import DeviceError
-from eie.network.model import Model
-from eie.program.packing import PackedModel
 from eie.runtime.counters import Counters, read_counters
 from eie.runtime.ownership import Ownership
 from eie.runtime.placing import Placing
