@@ -102,7 +102,7 @@ def test_a_sequence_is_one_transfer_without_the_host():
     device = eie.EmulatedDevice(CONFIG)
     sent = []
     send = device.send
-    device.send = lambda buffer, reply_bytes=0: (sent.append(len(buffer)), send(buffer, reply_bytes))[1]
+    device.send = lambda *given, **named: (sent.append(given), send(*given, **named))[1]
     with eie.Accelerator(device) as accelerator:
         accelerator.load(model)
         sent.clear()
