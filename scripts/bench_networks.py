@@ -156,14 +156,14 @@ def lenet5(density: float) -> tuple[GraphModel, Any]:
     return eie.load(mnist.DATA / "lenet-5.eie"), mnist.test_digits().inputs()[:1].reshape(1, 1, 28, 28)
 
 
-def ad(density: float) -> tuple[Any, Any]:
+def ad(density: float, vectors: int = 1) -> tuple[Any, Any]:
     with np.load(AD) as arrays:
         x = windows(arrays["spectrogram"])
         layers = [
             eie.Dense(arrays[f"weight{i}"], arrays[f"bias{i}"], "relu" if i < 9 else None, f"dense {i}")
             for i in range(10)
         ]
-    return eie.compress(layers, density, x), x[:1]
+    return eie.compress(layers, density, x), x[:vectors]
 
 
 def windows(spectrogram: np.ndarray) -> np.ndarray:
