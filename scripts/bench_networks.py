@@ -2,7 +2,7 @@
 
     python scripts/bench_networks.py [NAME ...] [--board pynq-z2] [--density 0.25]
 
-resnet-8 and ds-cnn are MLPerf Tiny's with random weights, pruned to the density; lenet-5 is the shipped one; ad is
+resnet-8 and ds-cnn are MLPerf Tiny's with random weights, pruned to the density; ad is
 MLPerf Tiny's autoencoder with its own weights (../shared/data/anomaly_detection), pruned likewise. Cycles are those of
 the cycle model, which are the hardware's; the host's part is not in them.
 """
@@ -23,7 +23,6 @@ import eie.errors
 from eie.boards.board import board as board_by_name
 from eie.contract.fixed_point import quantise
 from eie.cycle_model.timed_device import TimedDevice
-from eie.data import mnist
 from eie.network.graph_model import GraphModel
 
 AD = Path(__file__).resolve().parents[2] / "shared" / "data" / "anomaly_detection" / "ad01_float.npz"
@@ -152,10 +151,6 @@ def pruned(module: Any, shape: tuple[int, ...], density: float) -> tuple[GraphMo
     return eie.compress(module.eval(), density, x), x[:1]
 
 
-def lenet5(density: float) -> tuple[GraphModel, Any]:
-    return eie.load(mnist.DATA / "lenet-5.eie"), mnist.test_digits().inputs()[:1].reshape(1, 1, 28, 28)
-
-
 def ad(density: float, vectors: int = 1) -> tuple[Any, Any]:
     with np.load(AD) as arrays:
         x = windows(arrays["spectrogram"])
@@ -175,7 +170,6 @@ def windows(spectrogram: np.ndarray) -> np.ndarray:
 NETWORKS: dict[str, Callable[[float], tuple[Any, Any]]] = {
     "resnet-8": resnet8,
     "ds-cnn": ds_cnn,
-    "lenet-5": lenet5,
     "ad": ad,
 }
 
