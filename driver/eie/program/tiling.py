@@ -121,7 +121,7 @@ class RowTile:
 class TiledModel(NamedTuple):
     """A model in the order of rows in which the array has it, and its tiles.
 
-    Parameters
+    Attributes
     ----------
     model : Model
         The same function, but for the order of its outputs.

@@ -60,7 +60,7 @@ class Timing:
     Parameters
     ----------
     wires : Wires
-    slacks : list of float
+    delays : list of float
         The delay in ns of every endpoint's longest path, longest first.
     paths : list of (list of Step, int)
         The longest paths, one for each pair of start and end that differ in more than the number of an instance, and
