@@ -2,6 +2,14 @@
 
 A cell is a list of steps over named vectors: gates, which are layers of the array, and element-wise operations
 (`eie.contract.functions`). The integer reference and the packed program both carry out this one list.
+
+    model = eie.compress(eie.LSTM(w_ih, w_hh, b_ih, b_hh), density, calibration, terms=2)
+    y = accelerator.run(x, model=model)                       # (T, C) or (B, T, C) -> (.., T, H)
+    more = accelerator.run(x2, model=model, keep_states=True)  # goes on where the last call ended
+
+Gates come in PyTorch's order; ONNX has i, o, f, c and z, r, h. A recurrent model is no part of a graph or of a model
+file yet: a node of a graph that becomes one runs by `eie.runtime.recurrent.run_sequences` on what
+`eie.program.recurrent.pack_recurrent` makes of it.
 """
 
 from __future__ import annotations
