@@ -63,7 +63,7 @@ def cluster(
     loads        in  of this cluster
     codebook, column  in, see `processing_element`
     steps        in  a bit for each PE
-    select, form in  see `output_unit`
+    select, form in  see `output_unit`; it gets `form` one cycle later
     write        in  see `activation_memory`; what it stores are the output unit's results
     memory           read ports of its lanes
     counters     in  see `element_counters`
@@ -91,6 +91,7 @@ def cluster(
     own_reset = bit()
     pair_low, pair_high = vector(pointer_bits), vector(pointer_bits)
     entry_data = vector(entry_bits)
+    own_form = OutputFormat()
 
     @always_comb
     def split():
@@ -121,6 +122,18 @@ def cluster(
         for i in range(count)
     ]  # fmt: skip
 
+    # One register for all output units would drive a thousand loads.
+    @always(clk.posedge)
+    def keep_form():
+        own_form.elementwise.next = form.elementwise
+        own_form.operation.next = form.operation
+        own_form.relu.next = form.relu
+        own_form.scaled.next = form.scaled
+        own_form.shift.next = form.shift
+        own_form.pre_shift.next = form.pre_shift
+        own_form.low.next = form.low
+        own_form.high.next = form.high
+
     biases = share(
         BiasLoad(config),
         write=loads.bias_write,
@@ -131,13 +144,13 @@ def cluster(
     )
     operands = entity(
         operand_unit(
-            clk, memory.word, select.take_first, select.take_second, select.element, form.operation, operand, addend,
-            multiplier,
+            clk, memory.word, select.take_first, select.take_second, select.element, own_form.operation,
+            operand, addend, multiplier,
         )
     )  # fmt: skip
     outputs = entity(
         output_unit(
-            clk, *(accumulators[i % count] for i in range(ACTIVATIONS_PER_WORD)), select, biases, form,
+            clk, *(accumulators[i % count] for i in range(ACTIVATIONS_PER_WORD)), select, biases, own_form,
             operand, addend, multiplier, result, config,
         )
     )  # fmt: skip
@@ -167,4 +180,4 @@ def cluster(
 
         choice = (only,)
 
-    return split, elements, operands, outputs, activations, collect, choice
+    return split, keep_form, elements, operands, outputs, activations, collect, choice

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from myhdl import always, always_comb, block, concat, intbv
+from myhdl import always, block, concat, intbv
 
 from eie.contract.fixed_point import ACTIVATION_MAX, ACTIVATION_MIN
 from eie.contract.functions import MULTIPLIED
@@ -34,7 +34,8 @@ def format_register(
     output                  out for the output units; of a FORMAT, 0 after reset
     ======================= === ==============================================================
 
-    **Timing**: `form.done` comes one cycle after `form.start`, with the new fields; all else in the same cycle.
+    **Timing**: `form.done` comes one cycle after `form.start`. `output` follows the fields, and those of a FORMAT, one
+    cycle later: from a register, for it goes to all output units.
     """
     pre_shift, low, high = vector(len(form.pre_shift)), vector(len(form.low)), vector(len(form.high))
 
@@ -50,7 +51,7 @@ def format_register(
             low.next = form.low
             high.next = form.high
 
-    @always_comb
+    @always(clk.posedge)
     def tell():
         output.elementwise.next = elementwise
         output.operation.next = element.operation

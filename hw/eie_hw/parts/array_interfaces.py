@@ -214,7 +214,7 @@ class OperandRead:
 
 
 class OutputFormat:
-    """How outputs are made of sums, or of operands if `elementwise`; combinational, and holds for an instruction."""
+    """How outputs are made of sums, or of operands if `elementwise`; holds for an instruction."""
 
     def __init__(self) -> None:
         self.elementwise = bit()

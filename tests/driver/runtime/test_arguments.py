@@ -10,7 +10,7 @@ MODEL = eie.Model([eie.Layer.from_dense_codes(np.ones((4, 4), int), np.arange(16
 ODD = [None, 3, "x", [[1, 2], [3]], object(), eie.ArrayConfig()]
 
 
-@pytest.mark.parametrize("what", ODD, ids=repr)
+@pytest.mark.parametrize("what", ODD, ids=lambda what: type(what).__name__)
 @pytest.mark.parametrize(
     "call",
     [
