@@ -52,7 +52,7 @@ class LayerWork:
 
     def __init__(self, layer: Layer, activations: NDArray[np.int16], config: ArrayConfig) -> None:
         self.config = roomy(config, layer)
-        self.products = int(np.diff(layer.column_starts)[activations != 0].sum())
+        self.products = sum(int(np.diff(term.column_starts)[activations != 0].sum()) for term in layer.terms)
         lanes = self.config.lanes
         padded = np.zeros(-(-layer.columns // lanes) * lanes, np.int16)
         padded[: layer.columns] = activations

@@ -74,7 +74,7 @@ def test_convolutions_learn_on_within_their_masks_and_sharing():
         torch.nn.Conv2d(2, 8, 3), torch.nn.ReLU(), torch.nn.MaxPool2d(2), torch.nn.Flatten(), torch.nn.Linear(32, 2)
     )
     learn(module, x, y, 60)
-    model = eie.compress(module, 0.15, x.numpy())
+    model = eie.compress(module, 0.15, x.numpy(), allocation="uniform")
     with shared_weights(module, model):
         before = loss_of(model, x, y)
         learn(module, x, y, 60)

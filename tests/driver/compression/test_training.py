@@ -134,6 +134,8 @@ def test_a_shared_network_compresses_without_another_pruning_or_sharing(train, t
 def test_the_gradient_of_a_shared_value_is_the_sum_over_its_cluster(train):
     import torch
 
+    from eie.compression import student
+
     generator = torch.Generator().manual_seed(0)
     codes = torch.randint(0, 5, (7, 9), generator=generator)
     values = torch.tensor([0.0, -0.5, 0.25, 0.75, 1.5], requires_grad=True)
@@ -143,7 +145,7 @@ def test_the_gradient_of_a_shared_value_is_the_sum_over_its_cluster(train):
     torch.tanh(x @ weight.T).square().sum().backward()
     expected = [float(weight.grad[codes == code].sum()) for code in range(1, 5)]
 
-    torch.tanh(x @ train._Shared.apply(values, codes).T).square().sum().backward()
+    torch.tanh(x @ student._Shared.apply(values, codes).T).square().sum().backward()
     assert values.grad[1:].tolist() == pytest.approx(expected, rel=1e-4)
     assert values.grad[0] == 0  # pruned weights stay 0
 
