@@ -105,6 +105,7 @@ for module in pkgutil.walk_packages(eie.__path__, "eie."):
         "eie.devices.pynq_board.channel",
         "eie.devices.pynq_board.device",
         "eie.devices.pynq_board.overlay",
+        "eie.devices.pynq_board.reply",
         "eie.devices.virtual.device",
         "eie.devices.virtual.pynq_layer",
     )
