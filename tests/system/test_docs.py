@@ -64,7 +64,7 @@ def test_every_link_of_a_page_leads_somewhere(page):
 @pytest.mark.parametrize("page", [*PAGES, *SOURCES], ids=page_id)
 def test_every_name_in_dots_that_a_page_or_docstring_quotes_exists(page):
     quoted = re.findall(r"`(eie(?:_hw)?(?:\.[A-Za-z_]\w*)+)[`(]", text(page))
-    files = (".bit", ".eie", ".hwh", ".npy", ".json")
+    files = (".bit", ".eie", ".hwh", ".npy", ".json", ".h", ".c")
     assert not [name for name in quoted if not name.endswith(files) and not has(name)]
 
 
