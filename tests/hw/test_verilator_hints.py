@@ -35,16 +35,7 @@ def test_inputs_that_differ_between_instances_are_kept(tmp_path):
     ]
 
 
-@pytest.mark.parametrize(
-    "module",
-    [
-        pytest.param(
-            module,
-            marks=pytest.mark.xfail(module == "cluster", reason="since ELEMENTWISE clusters have two copies: slower"),
-        )
-        for module in verilator_hints.SHARED
-    ],
-)
+@pytest.mark.parametrize("module", verilator_hints.SHARED)
 def test_instances_of_a_module_share_their_code(module):
     """A function of one instance's code is named after the instance: there are those of one only."""
     functions = re.findall(rb"Veie_top_%s___nba_sequent__(\w+?)__[0-9]+P" % module.encode(), build(CONFIG).read_bytes())

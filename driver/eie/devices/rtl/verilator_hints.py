@@ -3,8 +3,9 @@
 Inlined, 64 PEs are 64 copies of the same code, more than a processor's instruction cache holds. Instances share one
 function if it reads only variables of its own instance and of the top. So the modules are kept apart, and an input that
 is connected differently from instance to instance is kept as a variable of the instance: `public_flat_rd`, since
-Verilator would otherwise put the parent's expression in its place. It needs `-fno-dfg` (`OPTIONS`) as well, an
-optimisation across instances that makes them differ.
+Verilator would otherwise put the parent's expression in its place. It needs two optimisations left out
+(`OPTIONS`): `-fno-dfg`, for one across instances makes them differ, and `-fno-table`, for a table's index has a name of
+its own in each.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-OPTIONS = ("-fno-dfg",)
+OPTIONS = ("-fno-dfg", "-fno-table")
 SHARED = ("cluster", "processing_element")
 """Modules that hold nearly all of the logic of an array."""
 
