@@ -16,7 +16,7 @@ from eie.errors import DeviceError, MissingExtraError
 from eie_hw.parts.memories import MEMORIES, TARGETS, TEMPLATES, template_file
 
 
-def synthesise(files: list[Path], top: str, family: str = "xc7") -> dict[str, dict[str, int]]:
+def synthesise(files: list[Path], top: str, family: str = "xc7", own_names: bool = False) -> dict[str, dict[str, int]]:
     """Synthesise a hierarchy and count its cells.
 
     Every entity stays one: it is synthesised once, however often it is used, and nothing is optimised across its
@@ -31,6 +31,9 @@ def synthesise(files: list[Path], top: str, family: str = "xc7") -> dict[str, di
         The module to begin at.
     family : {"xc7", "xcup"}
         7-series or UltraScale+; converted for it.
+    own_names : bool
+        Name private signals after the cells that drive them before LUTs are mapped. Which of two equal networks the
+        mapper takes hangs on names, and they by default on what else is in the design: a LUT more or less in a unit.
 
     Returns
     -------
@@ -44,7 +47,7 @@ def synthesise(files: list[Path], top: str, family: str = "xc7") -> dict[str, di
     DeviceError
         If GHDL or Yosys refuses the design; the message is its own.
     """
-    modules = _run_yosys(files, top, family, "tee -q -o {} stat -json")["modules"]
+    modules = _run_yosys(files, top, family, "tee -q -o {} stat -json", own_names)["modules"]
     return {name.removeprefix("\\"): module["num_cells_by_type"] for name, module in modules.items()}
 
 
@@ -61,14 +64,15 @@ def flat_netlist(files: list[Path], top: str) -> dict[str, Any]:
     return _run_yosys(files, top, "xc7", passes)["modules"][top]
 
 
-def _run_yosys(files: list[Path], top: str, family: str, last_passes: str) -> dict[str, Any]:
+def _run_yosys(files: list[Path], top: str, family: str, last_passes: str, own_names: bool = False) -> dict[str, Any]:
     """Return the JSON that the last passes write to the file that they are given."""
     if importlib.util.find_spec("pyosys") is None:
         raise MissingExtraError("synthesis needs pyosys: pip install 'eie-pynq[hardware]'")
     with tempfile.TemporaryDirectory(prefix="eie-synthesis-") as scratch:
         result = Path(scratch) / "result.json"
         read = _read_vhdl(files, top, Path(scratch)) if files[0].suffix == ".vhd" else _read_verilog(files)
-        passes = [*read, f"synth_xilinx -family {family} -flatten -noiopad -noclkbuf -top {top}"]
+        synthesis = f"synth_xilinx -family {family} -flatten -noiopad -noclkbuf -top {top} -run"
+        passes = [*read, f"{synthesis} :map_luts", *["autoname"] * own_names, f"{synthesis} map_luts:"]
         passes += last_passes.format(result).split("; ")
         # In a process of its own: Yosys writes its log to the standard output and may end the process.
         run = subprocess.run([sys.executable, "-c", _RUN, *passes], capture_output=True, text=True)
