@@ -15,11 +15,8 @@
 #define UNTOUCHED UINT64_C(0x9E3779B97F4A7C15) /* in a reply that has not come */
 #define LOOKS 10                               /* at the count of instructions before a difference is believed */
 #define LAST_WORDS_POLLS 100                   /* for words that are still in the DMA when the array has stopped */
-#define OWNER_BIT (UINT32_C(1) << 31)
-#define GENERATION_MASK UINT32_C(0xFF)
 #define ALIGNMENT ((size_t)64)
 #define MOST_WORDS (UINT32_C(1) << 24)
-#define SHORT_UNIT_WORDS 1024u /* up to here, flushing a whole program costs less than flushing its inputs one by one */
 
 /* Where a run's activations come from and go to: floats or, where those are NULL, int16. */
 typedef struct {
@@ -281,13 +278,13 @@ const char *eie_message(const eie_device *device)
 
 static void take_ownership(eie_device *device)
 {
-    device->mark = OWNER_BIT | device->platform.random(device->platform.context);
+    device->mark = EIE_OWNER_MARK | device->platform.random(device->platform.context);
     write_array(device, EIE_REGISTER_OWNER, device->mark);
 }
 
 static void note_load(eie_device *device)
 {
-    device->mark = (device->mark & ~GENERATION_MASK) | ((device->mark + 1u) & GENERATION_MASK);
+    device->mark = (device->mark & ~EIE_OWNER_GENERATIONS) | ((device->mark + 1u) & EIE_OWNER_GENERATIONS);
     write_array(device, EIE_REGISTER_OWNER, device->mark);
 }
 
@@ -539,7 +536,7 @@ static eie_status fill(eie_device *device, const eie_file_segment *segment, cons
     uint64_t *words = (uint64_t *)(void *)(device->platform.memory + offset);
     eie_slot *slot = &device->slots[index];
     const bool known = slot->segment == segment && slot->batch == batch;
-    const bool whole = !known || segment->unit_words <= SHORT_UNIT_WORDS;
+    const bool whole = !known || segment->unit_words <= EIE_SHORT_UNIT_WORDS;
     uint32_t i;
 
     slot->segment = NULL;

@@ -11,6 +11,7 @@
 #define EIE_ACTIVATION_MIN (-32768)
 #define EIE_ACTIVATION_MAX 32767
 #define EIE_READ_LAST_BIT 8u
+#define EIE_SHORT_UNIT_WORDS 1024u
 
 /* Registers of the array (docs/registers.md). */
 #define EIE_IDENTITY 0x31454945u
@@ -56,6 +57,8 @@
 #define EIE_STATUS_IDLE 1u
 #define EIE_STATUS_INTERRUPT 2u
 #define EIE_STATUS_ERROR_SHIFT 8u
+#define EIE_OWNER_MARK 2147483648u
+#define EIE_OWNER_GENERATIONS 255u
 
 /* Errors of the array: X(name, code, text). */
 #define EIE_ARRAY_ERRORS(X) \

@@ -81,6 +81,9 @@ CONTROL_CLEAR_INTERRUPT = 1 << 2
 STATUS_IDLE = 1 << 0
 STATUS_INTERRUPT = 1 << 1
 STATUS_ERROR_SHIFT = 8
+OWNER_MARK = 1 << 31
+OWNER_GENERATIONS = 0xFF
+"""Of "owner", by the hosts' convention: with this bit a random number, whose low bits count loads."""
 WIDE_COUNTERS = ("cycles", "broadcasts", "busy", "stalled")
 """64-bit counters, as register pairs NAME_low, NAME_high."""
 

@@ -8,6 +8,7 @@ from eie.contract.fixed_point import ACTIVATION_MAX, ACTIVATION_MIN
 from eie.contract.instruction import ERROR_TEXT, ErrorCode
 from eie.network.limits import ACTIVATION_FRACTION_BITS
 from eie.program import packed_file
+from eie.program.segment import SHORT_UNIT_WORDS
 
 
 def c_header() -> str:
@@ -27,6 +28,7 @@ def c_header() -> str:
         f"#define EIE_ACTIVATION_MIN ({ACTIVATION_MIN})",
         f"#define EIE_ACTIVATION_MAX {ACTIVATION_MAX}",
         _define("READ_LAST_BIT", isa.READ.field("last").offset),
+        _define("SHORT_UNIT_WORDS", SHORT_UNIT_WORDS),
     ]
     lines += ["", "/* Registers of the array (docs/registers.md). */"]
     lines += [
@@ -47,6 +49,8 @@ def c_header() -> str:
                 "STATUS_IDLE",
                 "STATUS_INTERRUPT",
                 "STATUS_ERROR_SHIFT",
+                "OWNER_MARK",
+                "OWNER_GENERATIONS",
             )
         ),
     ]

@@ -7,9 +7,6 @@ import secrets
 from eie.contract import registers
 from eie.devices.interface import Device
 
-_OWNER_BITS, _GENERATION_BITS = 31, 8
-"""Of the register: a random number that is not 0, whose low bits count loads."""
-
 
 class Ownership:
     """What the array keeps of who has loaded it, and how often; a soft reset from anywhere clears it.
@@ -30,12 +27,12 @@ class Ownership:
 
     def take(self) -> None:
         """Make the array this owner's, after a reset."""
-        self._write(1 << _OWNER_BITS | secrets.randbits(_OWNER_BITS))
+        self._write(registers.OWNER_MARK | secrets.randbelow(registers.OWNER_MARK))
 
     def step(self) -> None:
         """Note a load: another that has the same idea of the array, a forked process, must see it."""
-        generation = self.mark + 1 & (1 << _GENERATION_BITS) - 1
-        self._write(self.mark >> _GENERATION_BITS << _GENERATION_BITS | generation)
+        generations = registers.OWNER_GENERATIONS
+        self._write(self.mark & ~generations | self.mark + 1 & generations)
 
     def holds(self) -> bool:
         """Tell whether nobody else has reset, configured or loaded the array since the last load from here."""
