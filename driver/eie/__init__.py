@@ -9,7 +9,8 @@ from eie.devices.emulation.device import EmulatedDevice
 from eie.errors import EieError
 from eie.model_file.container import load, save
 from eie.network.model import Dense, Layer, Model
-from eie.network.recurrent import GRU, LSTM, RecurrentModel
+from eie.network.recurrent import GRU, LSTM
+from eie.network.recurrent_model import RecurrentModel
 from eie.network.reference import reference
 from eie.network.scaling import Scaling
 from eie.network.term import Term

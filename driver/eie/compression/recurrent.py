@@ -15,7 +15,9 @@ from eie.compression.layers import by_magnitude, fixed_point
 from eie.compression.scaling import activation_fraction_bits
 from eie.contract.fixed_point import ACTIVATION_MAX
 from eie.errors import NetworkError
-from eie.network.recurrent import GRU, LSTM, MOST_STATE_BITS, RecurrentModel
+from eie.network.cells import CELLS
+from eie.network.recurrent import GRU, LSTM
+from eie.network.recurrent_model import MOST_STATE_BITS, RecurrentModel
 
 _NORMAL_PEAK = 4.0
 """Of inputs for want of a calibration: standard normal ones."""
@@ -49,7 +51,7 @@ def compress_recurrent(
     if bits < 0:
         raise NetworkError(f"inputs up to {peak:.3g} leave the hidden state no fraction bit; scale the inputs down")
     tell = progress or (lambda gate, stage: None)
-    cell = RecurrentModel.cell_of(network.kind)
+    cell = CELLS[network.kind]
     layers = []
     for number, (gate, dense) in enumerate(zip(cell.gates, network.dense_gates(), strict=True)):
         count = None if share is None else round(share * dense.weight.size)

@@ -16,7 +16,7 @@ from eie.errors import DeviceError, PackError, VerificationError
 from eie.network.graph import Array
 from eie.network.graph_model import GraphModel, unnamed
 from eie.network.model import Model
-from eie.network.recurrent import RecurrentModel
+from eie.network.recurrent_model import RecurrentModel
 from eie.runtime.chains import ChainRunner, Source, rows_of
 from eie.runtime.graphs import Around, GraphRunner
 from eie.runtime.recurrent import as_sequences, check_sequences, run_sequences

@@ -6,7 +6,7 @@ from collections import OrderedDict
 
 from eie.contract.config import ArrayConfig
 from eie.network.model import Model
-from eie.network.recurrent import RecurrentModel
+from eie.network.recurrent_model import RecurrentModel
 from eie.program.memory import Memory
 from eie.program.packing import PackedModel, pack
 from eie.program.recurrent import PackedRecurrent, pack_recurrent

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eie.errors import PackError, VerificationError
-from eie.network.recurrent import RecurrentModel, reference_sequence
+from eie.network.recurrent_model import RecurrentModel, reference_sequence
 from eie.program.recurrent import PackedRecurrent
 from eie.runtime.transfers import Transfers
 
@@ -14,7 +14,7 @@ from eie.runtime.transfers import Transfers
 def run_sequences(
     transfers: Transfers, packed: PackedRecurrent, inputs: NDArray[np.int16], states: NDArray[np.int16]
 ) -> tuple[NDArray[np.int16], NDArray[np.int16]]:
-    """Run a batch of sequences: as `eie.network.recurrent.reference_sequence`, on the device.
+    """Run a batch of sequences: as `eie.network.recurrent_model.reference_sequence`, on the device.
 
     All time steps of a sequence are one program, without the host in between, unless it would be too long.
     """

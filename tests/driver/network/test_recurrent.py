@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 import eie
 from eie.errors import LayerError, PackError, VerificationError
-from eie.network.recurrent import CELLS, reference_sequence
+from eie.network.cells import CELLS
+from eie.network.recurrent_model import reference_sequence
 
 CONFIG = eie.ArrayConfig(num_pes=16)
 

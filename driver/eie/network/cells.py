@@ -1,0 +1,128 @@
+"""What the cells of recurrent layers compute, to the bit.
+
+A cell is a list of steps over named vectors: gates, which are layers of the array, and element-wise operations
+(`eie.contract.functions`). The integer reference and the packed program both carry out this one list.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from eie.contract.functions import CURVE_OUTPUT_BITS, CURVE_SHIFT, SIGMOID_INPUT_BITS, TANH_INPUT_BITS, Operation
+
+
+@dataclass(frozen=True)
+class Gate:
+    """A layer of the array: vector `target`, of so many fraction bits, from `operands` side by side."""
+
+    target: str
+    operands: tuple[str, ...]
+    fraction_bits: int
+
+
+@dataclass(frozen=True)
+class Apply:
+    """An element-wise operation. Its shift is `shift` and, for each fraction bit of the hidden state, `per_bit`."""
+
+    operation: Operation
+    target: str
+    source: str
+    shift: int = 0
+    per_bit: int = 0
+
+    def shift_for(self, state_bits: int) -> int:
+        """Return the shift, where the hidden state has so many fraction bits."""
+        return self.shift + self.per_bit * state_bits
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What a recurrent layer computes in a time step.
+
+    Parameters
+    ----------
+    vectors : tuple of str
+        In the order in which they lie in memory; all but "x" are as long as the hidden state.
+    states : tuple of str
+        Vectors that the next step goes on with; the first is the output.
+    steps : tuple of Gate or Apply
+    """
+
+    vectors: tuple[str, ...]
+    states: tuple[str, ...]
+    steps: tuple[Gate | Apply, ...]
+
+    @property
+    def gates(self) -> list[Gate]:
+        """The gates, in the order of the steps."""
+        return [step for step in self.steps if isinstance(step, Gate)]
+
+
+def _curve(operation: Operation, target: str, source: str | None = None) -> Apply:
+    return Apply(operation, target, source or target, CURVE_SHIFT)
+
+
+_UNIT = CURVE_OUTPUT_BITS
+_BOTH = ("h", "x")
+_UPDATE = (
+    # h = (h - n) z + n, once n has the fraction bits of h.
+    Apply(Operation.COPY, "n", "n", _UNIT, -1),
+    Apply(Operation.SUBTRACT, "h", "n"),
+    Apply(Operation.MULTIPLY, "h", "z", _UNIT),
+    Apply(Operation.ADD, "h", "n"),
+)
+_RESET = (
+    Gate("r", _BOTH, SIGMOID_INPUT_BITS),
+    Gate("z", _BOTH, SIGMOID_INPUT_BITS),
+    _curve(Operation.SIGMOID, "r"),
+    _curve(Operation.SIGMOID, "z"),
+)
+
+CELLS = {
+    "lstm": Cell(
+        ("h", "x", "c", "i", "f", "o", "g"),
+        ("h", "c"),
+        (
+            Gate("i", _BOTH, SIGMOID_INPUT_BITS),
+            Gate("f", _BOTH, SIGMOID_INPUT_BITS),
+            Gate("g", _BOTH, TANH_INPUT_BITS),
+            Gate("o", _BOTH, SIGMOID_INPUT_BITS),
+            _curve(Operation.SIGMOID, "i"),
+            _curve(Operation.SIGMOID, "f"),
+            _curve(Operation.SIGMOID, "o"),
+            _curve(Operation.TANH, "g"),
+            # c has the fraction bits of tanh's argument.
+            Apply(Operation.MULTIPLY, "c", "f", _UNIT),
+            Apply(Operation.MULTIPLY, "g", "i", 2 * _UNIT - TANH_INPUT_BITS),
+            Apply(Operation.ADD, "c", "g"),
+            _curve(Operation.TANH, "h", "c"),
+            Apply(Operation.MULTIPLY, "h", "o", 2 * _UNIT, -1),
+        ),
+    ),
+    "gru": Cell(
+        ("h", "x", "r", "z", "n", "m"),
+        ("h",),
+        (
+            *_RESET,
+            Gate("n", ("x",), TANH_INPUT_BITS),
+            Gate("m", ("h",), TANH_INPUT_BITS),
+            Apply(Operation.MULTIPLY, "m", "r", _UNIT),
+            Apply(Operation.ADD, "n", "m"),
+            _curve(Operation.TANH, "n"),
+            *_UPDATE,
+        ),
+    ),
+    "gru, reset before": Cell(
+        ("h", "x", "q", "r", "z", "n"),
+        ("h",),
+        (
+            *_RESET,
+            Apply(Operation.COPY, "q", "h"),
+            Apply(Operation.MULTIPLY, "q", "r", _UNIT),
+            Gate("n", ("x", "q"), TANH_INPUT_BITS),
+            _curve(Operation.TANH, "n"),
+            *_UPDATE,
+        ),
+    ),
+}
+"""By kind. An LSTM's gates are i, f, g, o, a GRU's r, z, n, as PyTorch has them."""
