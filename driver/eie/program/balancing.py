@@ -48,7 +48,7 @@ def balance(model: Model, blocks: list[list[int]], num_pes: int) -> tuple[Model,
         order = assign_rows(counts, sizes, num_pes)
         place = np.empty_like(order)
         place[order] = np.arange(layer.rows)
-        layers.append(_reorder(layer, columns, place, order))
+        layers.append(reorder_layer(layer, columns, place, order))
         places.append(place)
         columns = order
     balanced = Model(layers, model.name, model.metadata)
@@ -128,11 +128,12 @@ def _exchange(table: NDArray[np.intp], counts: NDArray[np.intp]) -> None:
         loads[other] += difference
 
 
-def _reorder(layer: Layer, columns: NDArray[np.intp], place: NDArray[np.intp], order: NDArray[np.intp]) -> Layer:
-    """Return a layer whose column j is column `columns[j]`, and whose row `place[r]` is row r."""
-    first, *others = (reorder_term(term, columns, place) for term in layer.terms)
+def reorder_layer(layer: Layer, columns: NDArray[np.intp], place: NDArray[np.intp], order: NDArray[np.intp]) -> Layer:
+    """Return a layer whose column j is column `columns[j]`, empty if that is C, and whose row `place[r]` is row r."""
+    first, *others = (_reorder_term(term, columns, place) for term in layer.terms)
     return replace(
         layer,
+        columns=len(columns),
         column_starts=first.column_starts,
         row_indices=first.row_indices,
         codes=first.codes,
@@ -142,11 +143,11 @@ def _reorder(layer: Layer, columns: NDArray[np.intp], place: NDArray[np.intp], o
     )
 
 
-def reorder_term(term: Term, columns: NDArray[np.intp], place: NDArray[np.intp]) -> Term:
-    """Return a term whose column j is column `columns[j]`, and whose row `place[r]` is row r."""
-    lengths = np.diff(term.column_starts)[columns]
+def _reorder_term(term: Term, columns: NDArray[np.intp], place: NDArray[np.intp]) -> Term:
+    ends = np.append(term.column_starts, len(term.codes))
+    lengths = np.diff(ends)[columns]
     starts = np.concatenate(([0], np.cumsum(lengths)))
-    source = np.arange(starts[-1]) + np.repeat(term.column_starts[:-1][columns] - starts[:-1], lengths)
+    source = np.arange(starts[-1]) + np.repeat(ends[:-1][columns] - starts[:-1], lengths)
     rows = place[term.row_indices[source]]
     # A cell's number may be larger than an index of a 32-bit processor.
     cells = np.repeat(np.arange(len(columns), dtype=np.int64) * len(place), lengths) + rows

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 from eie.contract import isa
 from eie.contract.config import ArrayConfig
 from eie.errors import PackError
+from eie.network.cells import Apply, Gate
 from eie.network.model import Layer
-from eie.network.recurrent import Apply, Gate, RecurrentModel
+from eie.network.recurrent_model import RecurrentModel
 from eie.program.assembler import Program
-from eie.program.balancing import assign_rows, reorder_term
+from eie.program.balancing import assign_rows, reorder_layer
 from eie.program.memory import Memory
 from eie.program.segment import Input, Segment
 from eie.program.tiling import RowTile, row_tile_sizes, tile_layer
@@ -116,23 +117,9 @@ def _reordered(layer: Layer, gate: Gate, model: RecurrentModel, order: NDArray[n
     for operand in gate.operands:
         where.append(columns + (np.arange(model.columns) if operand == "x" else place))
         columns += _groups(model.size(operand), config) * config.lanes
-    # Which column each of the array's is; behind the last there is one more, an empty one.
-    source = np.full(columns, layer.columns)
+    source = np.full(columns, layer.columns)  # no column, but where one comes
     source[np.concatenate(where)] = np.arange(layer.columns)
-    first, *others = (
-        reorder_term(replace(term, column_starts=np.append(term.column_starts, len(term.codes))), source, place)
-        for term in layer.terms
-    )
-    return replace(
-        layer,
-        columns=columns,
-        column_starts=first.column_starts,
-        row_indices=first.row_indices,
-        codes=first.codes,
-        bias=layer.bias[order],
-        scaling=layer.scaling and layer.scaling.reordered(order),
-        second=others[0] if others else None,
-    )
+    return reorder_layer(layer, source, place, order)
 
 
 class _Writer:
