@@ -10,44 +10,11 @@ from hypothesis import strategies as st
 
 from eie.compression.compress import STAGES, compress
 from eie.compression.recipe import METHODS
-from eie.compression.report import CompressionReport, sqnr_db
-from eie.contract.fixed_point import dequantise, quantise
+from eie.compression.report import sqnr_db
 from eie.errors import NetworkError
 from eie.network.layer_check import accumulator_bound
 from eie.network.model import Dense
-from eie.network.reference import reference
-
-
-def network(shapes, seed=0, bias=True):
-    """Random layers of the usual variance, ReLU between them."""
-    rng = np.random.default_rng(seed)
-    return [
-        Dense(
-            rng.standard_normal((rows, columns)) * np.sqrt(2 / columns),
-            rng.standard_normal(rows) * 0.1 if bias else None,
-            "relu" if i < len(shapes) - 1 else None,
-            f"fc{i}",
-        )
-        for i, (rows, columns) in enumerate(shapes)
-    ]
-
-
-def forward(layers, x, masks=None):
-    """The float network, with only the weights that a model keeps."""
-    x = x.astype(np.float64)
-    for i, layer in enumerate(layers):
-        weight = layer.weight if masks is None else layer.weight * masks[i]
-        x = x @ weight.T.astype(np.float64) + (0 if layer.bias is None else layer.bias)
-        x = np.maximum(x, 0) if layer.activation == "relu" else x
-    return x
-
-
-def run(model, x):
-    return dequantise(reference(model, quantise(x, model.input_fraction_bits)), model.output_fraction_bits)
-
-
-SHAPES = [(120, 200), (80, 120), (10, 80)]
-X = np.random.default_rng(9).standard_normal((200, 200)).astype(np.float32)
+from tests.driver.compression.networks import SHAPES, X, forward, network, run
 
 
 @settings(max_examples=25, deadline=None)
@@ -100,20 +67,6 @@ def test_the_integers_follow_the_pruned_float_network_to_15_db(density):
     assert sqnr_db(forward(layers, X[100:], masks), run(model, X[100:])) > 15
 
 
-def test_the_reported_errors_are_those_of_the_calibration_inputs():
-    layers = network(SHAPES)
-    model = compress(layers, 0.3, X[:50], method="magnitude")
-    masks = [layer.dense_codes() > 0 for layer in model.layers]
-    rows = CompressionReport.from_dict(model.metadata["compression"]).layers
-    given, pruned, outputs = forward(layers, X[:50]), forward(layers, X[:50], masks), run(model, X[:50])
-    assert rows[-1].output_sqnr_db == pytest.approx(sqnr_db(given, outputs), abs=0.01)
-    assert rows[-1].pruning_sqnr_db == pytest.approx(sqnr_db(given, pruned), abs=0.01)
-    assert rows[-1].pruned_sqnr_db == pytest.approx(sqnr_db(pruned, outputs), abs=0.01)
-    assert rows[-1].fixed_point_sqnr_db > 60
-    for row, dense, layer, mask in zip(rows, layers, model.layers, masks, strict=True):
-        assert row.weight_sqnr_db == pytest.approx(sqnr_db(dense.weight * mask, layer.dense_weights()), abs=0.01)
-
-
 def test_a_pruned_and_shared_network_is_kept_as_it_is():
     rng = np.random.default_rng(1)
     layers = []
@@ -144,51 +97,6 @@ def test_a_shared_value_that_rounds_to_0_keeps_its_code():
 def test_a_layer_of_zeros_passes_its_bias():
     model = compress([Dense(np.zeros((2, 3)), [0.5, -0.25])], None, np.ones((1, 3)))
     assert run(model, np.ones((1, 3), np.float32)).tolist() == [[0.5, -0.25]]
-
-
-@pytest.mark.parametrize("scale", [1e-20, 1e-3, 1.0, 1e4, 1e15])
-def test_inputs_of_any_scale_get_fraction_bits_that_suit_them(scale):
-    layers = network(SHAPES, bias=False)
-    model = compress(layers, 0.3, X * np.float32(scale))
-    rows = CompressionReport.from_dict(model.metadata["compression"]).layers
-    assert rows[-1].fixed_point_sqnr_db > 60
-    peak = float(np.abs(X * np.float32(scale)).max()) * 2.0**model.input_fraction_bits
-    assert peak * 2 >= 2**13 and peak <= 2**15
-
-
-def test_twice_the_calibration_does_not_saturate_and_four_times_does():
-    layers = [Dense(np.eye(8), None)]
-    x = np.random.default_rng(2).uniform(-1, 1, (50, 8)).astype(np.float32)
-    x[0, 0] = 0.75
-    model = compress(layers, None, x)
-    assert np.allclose(run(model, x * 2), x * 2, atol=2**-13)
-    assert not np.allclose(run(model, x * 4.5), x * 4.5, atol=0.1)
-
-
-def test_without_calibration_standard_normal_inputs_stand_in():
-    layers = network(SHAPES)
-    model = compress(layers, 0.3)
-    assert model.metadata["compression"]["calibration"] == {
-        "samples": 64,
-        "source": "standard normal",
-        "measured": 64,
-        "held_out": False,
-    }
-    assert model.input_fraction_bits == 12  # the largest of 12,800 lies between 2**(15 - 12 - 2) and twice that
-    again = compress(layers, 0.3)
-    assert [layer.output_fraction_bits for layer in again.layers] == [
-        layer.output_fraction_bits for layer in model.layers
-    ]
-
-
-def test_few_inputs_are_measured_but_all_set_the_range():
-    layers = network([(4, 200)])
-    x = np.tile(X, (3, 1))
-    x[-1] *= 64
-    model = compress(layers, 0.5, x)
-    assert model.metadata["compression"]["calibration"]["measured"] == 600 // 8
-    assert model.input_fraction_bits <= compress(layers, 0.5, X).input_fraction_bits - 5
-    assert model.metadata["compression"]["calibration"]["samples"] == 600
 
 
 def test_metadata_is_strict_json():
@@ -223,24 +131,6 @@ def test_a_file_gives_the_model_its_name_and_the_same_layers(tmp_path):
     assert np.array_equal(run(model, X[:5]), run(same, X[:5]))
 
 
-@pytest.mark.parametrize(
-    ("calibration", "message"),
-    [
-        (X[0], r"shape \(200,\).*200"),
-        (X[:, :3], r"shape \(200, 3\)"),
-        (X[:0], r"shape \(0, 200\)"),
-        (np.full((2, 200), np.nan), "NaN"),
-        (np.full((2, 200), 1e300), "beyond float32"),
-        (np.full((2, 200), "a"), "<U1"),
-        (np.full((2, 200), 1j), "complex"),
-        (np.full((2, 200), 3e38), "'fc[01]'.*overflow"),
-    ],
-)
-def test_calibration_that_cannot_be_used_is_refused(calibration, message):
-    with pytest.raises(NetworkError, match=message), np.errstate(all="ignore"):
-        compress(network(SHAPES), 0.3, calibration)
-
-
 @pytest.mark.parametrize("headroom", [0.5, float("nan"), float("inf")])
 def test_headroom_below_1_is_refused(headroom):
     with pytest.raises(NetworkError, match="headroom"):
@@ -258,37 +148,6 @@ def test_the_callers_weights_and_inputs_are_left_alone():
     compress(layers, 0.3, x)
     assert np.array_equal(x, X)
     assert all(np.array_equal(layer.weight, copy) for layer, copy in zip(layers, before, strict=True))
-
-
-class Loader:
-    """Batches of inputs and labels, as a torch DataLoader gives them."""
-
-    def __iter__(self):
-        return iter([(X[:120], None), (X[120:], None)])
-
-
-def test_calibration_comes_from_files_folders_and_loaders_alike(tmp_path):
-    layers = network(SHAPES)
-    want = compress(layers, 0.3, X)
-    np.save(tmp_path / "x.npy", X)
-    folder = tmp_path / "folder"
-    folder.mkdir()
-    for i, part in enumerate([X[:80], *X[80:82], X[82:]]):
-        np.save(folder / f"{i}.npy", part)
-    for calibration in (tmp_path / "x.npy", str(folder), Loader()):
-        assert compress(layers, 0.3, calibration).metadata == want.metadata
-
-
-def test_calibration_files_that_cannot_be_used_are_refused(tmp_path):
-    with pytest.raises(NetworkError, match=r"no \.npy files"):
-        compress(network(SHAPES), 0.3, tmp_path)
-    (tmp_path / "x.npy").write_bytes(b"no array")
-    with pytest.raises(NetworkError, match="not a readable"):
-        compress(network(SHAPES), 0.3, tmp_path)
-    with pytest.raises(NetworkError, match="not a readable"):
-        compress(network(SHAPES), 0.3, tmp_path / "missing.npy")
-    with pytest.raises(NetworkError, match="without batches"):
-        compress(network(SHAPES), 0.3, iter(()))
 
 
 @pytest.mark.parametrize(
