@@ -78,9 +78,9 @@ class Meter(eie.Accelerator):
         else:
             self.run_raw(quantise(x, model.input_fraction_bits), model=model)
 
-    def run_raw(self, a: Any, *, verify: bool = False, model: eie.Model | None = None) -> Any:
+    def run_layers(self, a: Any, *, verify: bool = False, model: eie.Model | None = None) -> Any:
         self.clear_counters()
-        outputs = super().run_raw(a, model=model)
+        outputs = super().run_layers(a, model=model)
         counted = self.counters
         name = model.name if model else ""
         work = int(counted.work.sum())
