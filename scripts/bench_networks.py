@@ -23,11 +23,12 @@ import eie.errors
 from eie.boards.board import board as board_by_name
 from eie.contract.fixed_point import quantise
 from eie.cycle_model.timed_device import TimedDevice
+from eie.field.published import ROWS
 from eie.network.graph_model import GraphModel
 
 AD = Path(__file__).resolve().parents[2] / "shared" / "data" / "anomaly_detection" / "ad01_float.npz"
-FPGACONVNET = {"resnet-8": 2431, "ds-cnn": 3088}
-"""Inferences a second on a ZedBoard at 143 MHz (MLPerf Tiny v1.1, closed division)."""
+FPGACONVNET = {row.network.lower(): row for row in ROWS if row.engine == "fpgaConvNet"}
+"""What it has published, by the names of `NETWORKS`."""
 
 
 def main() -> None:
@@ -100,7 +101,7 @@ def report(name: str, rows: list[Row], num_pes: int, clock_mhz: float) -> list[s
         lines.append(f"| {row.name} | {row.vectors:,} | {row.busy:,} | {row.arithmetic:,} | {100 * share:.0f} % |")
     reached = f"{clock_mhz * 1e6 / total.busy:,.0f} inferences a second"
     if name in FPGACONVNET:
-        reached += f" (fpgaConvNet on a ZedBoard at 143 MHz: {FPGACONVNET[name]:,})"
+        reached += f" (fpgaConvNet on a {FPGACONVNET[name].board}: {FPGACONVNET[name].rate:,})"
     bounds = {
         "transfers: windows, weights that do not stay, instructions": total.busy - total.arithmetic,
         "broadcasts": total.broadcasts,

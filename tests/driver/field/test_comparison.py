@@ -25,6 +25,13 @@ def test_a_row_is_what_the_estimate_says(rows):
     assert rows[0].latency_us == expected.latency_microseconds
 
 
+def test_who_is_ahead_on_the_pynq_z2_is_who_the_remarks_name(rows):
+    ours = {row.network: row.rate for row in [*rows, *compute(tasks=[t for t in TASKS if t.task == "keywords"])][::3]}
+    theirs = {row.engine: row.rate for row in ROWS if row.board.startswith("PYNQ-Z2")}
+    assert ours["FINN's, dense"] < theirs["FINN W3A3"] < ours["FINN's, half pruned"]
+    assert ours["hls4ml's AD08, dense"] > theirs["hls4ml AD08"]
+
+
 def test_energy_is_the_power_of_published_rows_over_the_rate(rows):
     watts = sorted(BOARD_WATTS["PYNQ-Z2"])
     assert 1.5 < watts[0] < watts[1] < 2.0
