@@ -249,9 +249,11 @@ class Accelerator(Session):
 
     def _check(self, model: Model, inputs: NDArray[np.int16] | None, outputs: NDArray[np.int16]) -> None:
         """Compare with the reference, if inputs are given; count what saturated."""
-        packed: Any = self._placing.loaded[model]
+        packed = self._load(model)  # it is there
         try:
-            self.saturation = self._chains.check(packed, inputs, outputs, lambda layer, a: self.run_raw(a, model=layer))
+            self.saturation = self._chains.check(
+                packed, inputs, outputs, lambda layer, a: self.run_layers(a, model=layer)
+            )
         except VerificationError:
             # What is on the device may be damaged: the next run loads it again.
             self._failed = True

@@ -6,15 +6,19 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from threading import RLock
 from types import MappingProxyType, TracebackType
-from typing import Any, TypeVar
+from typing import TypeVar, overload
 
 from eie.contract import registers
 from eie.devices.choice import as_device
 from eie.devices.interface import Device, check_identity
 from eie.errors import DeviceError
+from eie.network.model import Model
+from eie.network.recurrent_model import RecurrentModel
+from eie.program.packing import PackedModel
+from eie.program.recurrent import PackedRecurrent
 from eie.runtime.counters import Counters, read_counters
 from eie.runtime.ownership import Ownership
-from eie.runtime.placing import Placing
+from eie.runtime.placing import Packed, Placed, Placing
 from eie.runtime.transfers import Transfers
 
 _Result = TypeVar("_Result")
@@ -79,7 +83,7 @@ class Session:
                 self._load(model)
 
     @property
-    def loaded(self) -> Mapping[Any, Any]:
+    def loaded(self) -> Mapping[Placed, Packed]:
         """The models on the device, and the bytes and places that they have there."""
         return MappingProxyType(self._placing.loaded)
 
@@ -123,7 +127,13 @@ class Session:
             self._failed = True
             raise
 
-    def _load(self, model: Any) -> Any:
+    @overload
+    def _load(self, model: Model) -> PackedModel: ...
+
+    @overload
+    def _load(self, model: RecurrentModel) -> PackedRecurrent: ...
+
+    def _load(self, model: Placed) -> Packed:
         """Return the packed model, on the device; send its weights if they are not there."""
         packed = self._placing.loaded.get(model)
         if packed is None:
