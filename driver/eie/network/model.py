@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 import numpy as np
@@ -134,6 +134,12 @@ class Layer:
         """The matrices that the weights are the sum of: one, or two."""
         first = Term(self.column_starts, self.row_indices, self.codes, self.codebook)
         return (first,) if self.second is None else (first, self.second)
+
+    def with_terms(self, terms: Iterable[Term], **changes: Any) -> Layer:
+        """Return a layer of other terms, and with other changes."""
+        first, *others = terms
+        given = {name: getattr(first, name) for name in ("column_starts", "row_indices", "codes", "codebook")}
+        return replace(self, **given, second=others[0] if others else None, **changes)
 
     @property
     def nonzeros(self) -> int:

@@ -6,8 +6,6 @@ has fewer weights, and fewer activations to store and to broadcast.
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -57,17 +55,12 @@ def without_unused_rows(model: Model) -> Model:
 
 def _select(layer: Layer, rows: NDArray[np.bool_], columns: NDArray[np.bool_]) -> Layer:
     """Return some rows and columns of a layer, given as masks of shape (R,) and (C,)."""
-    first, *others = (_select_of_term(term, rows, columns) for term in layer.terms)
-    return replace(
-        layer,
+    return layer.with_terms(
+        (_select_of_term(term, rows, columns) for term in layer.terms),
         rows=int(rows.sum()),
         columns=int(columns.sum()),
-        column_starts=first.column_starts,
-        row_indices=first.row_indices,
-        codes=first.codes,
         bias=layer.bias[rows],
         scaling=layer.scaling and layer.scaling.reordered(np.flatnonzero(rows)),
-        second=others[0] if others else None,
     )
 
 
@@ -77,4 +70,4 @@ def _select_of_term(term: Term, rows: NDArray[np.bool_], columns: NDArray[np.boo
     number = np.cumsum(rows) - 1
     counts = np.bincount(column[kept], minlength=len(columns))[columns]
     starts = np.concatenate(([0], np.cumsum(counts, dtype=np.intp)))
-    return Term(starts, number[term.row_indices[kept]], term.codes[kept], term.codebook)
+    return Term(starts, number[term.row_indices[kept]].astype(np.int32), term.codes[kept], term.codebook)

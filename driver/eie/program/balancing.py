@@ -10,7 +10,6 @@ A row tile ends when its slowest PE does, so each row tile is balanced by itself
 from __future__ import annotations
 
 import heapq
-from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -130,16 +129,11 @@ def _exchange(table: NDArray[np.intp], counts: NDArray[np.intp]) -> None:
 
 def reorder_layer(layer: Layer, columns: NDArray[np.intp], place: NDArray[np.intp], order: NDArray[np.intp]) -> Layer:
     """Return a layer whose column j is column `columns[j]`, empty if that is C, and whose row `place[r]` is row r."""
-    first, *others = (_reorder_term(term, columns, place) for term in layer.terms)
-    return replace(
-        layer,
+    return layer.with_terms(
+        (_reorder_term(term, columns, place) for term in layer.terms),
         columns=len(columns),
-        column_starts=first.column_starts,
-        row_indices=first.row_indices,
-        codes=first.codes,
         bias=layer.bias[order],
         scaling=layer.scaling and layer.scaling.reordered(order),
-        second=others[0] if others else None,
     )
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -54,16 +53,11 @@ def patch_layer(layer: Layer, geometry: Geometry, patch: Ints) -> Layer:
         for tap, p, k, s, d in zip(taps, patch, kernel, geometry.strides, geometry.dilations, strict=True)
     ]
     count = math.prod(patch)
-    first, *others = (_patch_term(term, layer.rows, channels, geometry, places, taps) for term in layer.terms)
-    return replace(
-        layer,
+    return layer.with_terms(
+        (_patch_term(term, layer.rows, channels, geometry, places, taps) for term in layer.terms),
         rows=count * layer.rows,
         columns=channels * math.prod(map(len, taps)),
-        column_starts=first.column_starts,
-        row_indices=first.row_indices,
-        codes=first.codes,
         bias=np.tile(layer.bias, count),
-        second=others[0] if others else None,
     )
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from eie.errors import NetworkError
 from eie.network.operators.table import REQUIRED, Array, broadcast, operator, same
 
-_erf: Callable[[Array], Array] = np.frompyfunc(math.erf, 1, 1)
+_erf: Any = np.frompyfunc(math.erf, 1, 1)
 
 
 def erf_of(x: Array) -> Array:
