@@ -127,6 +127,10 @@ def markdown(rows: list[Row]) -> str:
         "are those of the array in a batch; what the host does between transfers comes on top (`scripts/bench_c.py`).",
         "Resources are estimates. Rows of others are what they have published, with the source.",
         "",
+        "Of our rows LeNet-300-100 alone has weights that were trained. The others have random ones in the shapes and",
+        "densities of the networks that they are named after; the quality beside them is what this project measured",
+        "elsewhere on the real network, not on these weights.",
+        "",
         "Energy: of published rows on the same board, energy times rate is its power, "
         + ", ".join(f"{low:.2f} and {high:.2f} W on the {name}" for name, (low, high) in _sorted_watts().items())
         + ".",
