@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 import eie
 from eie.contract import isa
+from eie.contract.functions import Operation
 from eie.contract.isa import ErrorCode
 
 CONFIG = eie.ArrayConfig(num_pes=4, entries=64, entries_per_word=8, pointers=64, rows=8, activations=64, codebooks=2)
@@ -21,6 +22,7 @@ GOOD = {
     "READ": {"last": 1, "address": 0, "count": 16},
     "SCALE": {"address": 7, "count": 1},
     "FORMAT": {"pre_shift": 3, "low": 0x8000, "high": 0x7FFF},
+    "ELEMENTWISE": {"operation": max(Operation), "shift": 31, "source": 0, "address": 8, "count": 8},
 }
 
 OUT_OF_RANGE = [
@@ -41,7 +43,17 @@ OUT_OF_RANGE = [
     ("STORE", {"address": 9}),
     ("READ", {"address": 1}),
     ("READ", {"count": 65535}),
+    ("ELEMENTWISE", {"address": 9}),
+    ("ELEMENTWISE", {"source": 16}),
 ]
+
+
+def test_opcodes_differ():
+    assert len(isa.BY_OPCODE) == len(isa.INSTRUCTIONS)
+
+
+def test_there_is_a_good_header_of_every_instruction():
+    assert GOOD.keys() == {instruction.name for instruction in isa.INSTRUCTIONS}
 
 
 def by_name(name):
