@@ -60,10 +60,13 @@ def models():
         yield eie.Model(layers, "fuzz", {"origin": "test", "nested": [{"a": 1.5}]})
     scaled = dataclasses.replace(layers[-1], relu=False, scaling=eie.network.scaling.Scaling(np.arange(3), 8, -9, 9))
     yield eie.Model([scaled], "scaled")
+    more = eie.Term.from_dense_codes(rng.integers(0, 4, (3, 3)), np.arange(16) * -5)
+    yield eie.Model([dataclasses.replace(layers[-1], second=more)], "two terms")
+    yield eie.Model([dataclasses.replace(scaled, second=more)], "two terms, scaled")
 
 
-def graph_model():
-    """A convolution, a branch that goes by it, and a product."""
+def graph_models():
+    """A convolution, a branch that goes by it, and a product, of one term and of two; a recurrent layer."""
     rng = np.random.default_rng(1)
     constants = {
         "w": rng.standard_normal((2, 1, 2, 2)).astype(np.float32),
@@ -78,7 +81,17 @@ def graph_model():
         Node("MatMul", ("f", "v"), ("y",), {}, "last"),
     ]
     graph = Graph(nodes, [Value("x", "float32", ("batch", 1, 4, 4))], [Value("y")], constants)
-    return eie.compress(graph, 1.0, rng.standard_normal((4, 1, 4, 4)).astype(np.float32), name="graph")
+    inputs = rng.standard_normal((4, 1, 4, 4)).astype(np.float32)
+    yield eie.compress(graph, 1.0, inputs, name="graph")
+    yield eie.compress(graph, 1.0, inputs, terms=2, name="graph of two terms")
+    gates = {"w": rng.standard_normal((1, 12, 4)), "r": rng.standard_normal((1, 12, 3))}
+    constants = {name: value.astype(np.float32) for name, value in gates.items()} | {"shape": np.array([4, -1, 4])}
+    nodes = [
+        Node("Reshape", ("x", "shape"), ("t",)),
+        Node("LSTM", ("t", "w", "r"), ("", "y"), {"hidden_size": 3}, "cell"),
+    ]
+    graph = Graph(nodes, [Value("x", "float32", ("batch", 1, 4, 4))], [Value("y")], constants)
+    yield eie.compress(graph, 1.0, inputs, terms=2, name="recurrent")
 
 
 def check(path, read, use):
@@ -108,7 +121,7 @@ def save_again(model, path):
 def fuzz_models(tmp_path, count, seed):
     rng = random.Random(seed)
     bodies = []
-    for model in (*models(), graph_model()):
+    for model in (*models(), *graph_models()):
         for huffman in (True, False):
             eie.save(model, tmp_path / "good.eie", huffman)
             data = (tmp_path / "good.eie").read_bytes()

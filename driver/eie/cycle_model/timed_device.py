@@ -82,10 +82,9 @@ class TimedDevice(EmulatedDevice):
 
     def _time_compute(self, decoded: Decoded, state: State) -> None:
         values = decoded.values
-        tile = self.machine.tiles.tile(values["bank"], values["pointers"], values["count"])
+        entries = self.machine.tiles.lengths(values["bank"], values["pointers"], values["count"])
         groups = slice(values["address"], values["address"] + values["count"])
         vector = state.activations[0, groups].ravel()
-        entries = tile.work + tile.padding
         timing = compute_timing(vector, entries, values["address"], self.config)
         self._cycles += timing.cycles
         self._blocked += timing.blocked

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
 
 from eie.contract.config import ArrayConfig
+from eie.devices.emulation.overlapping_tile import OverlappingTile
 from eie.devices.emulation.tile_matrix import TileMatrix, decode_columns, run_lengths
 
 _ROOM = 2
@@ -43,9 +44,13 @@ class TileCache:
             kept[key] = tile
         return kept[key]
 
+    def lengths(self, bank: int, pointers: int, count: int) -> NDArray[np.int32]:
+        """Return how many entries each PE has of each column of a tile, shape (columns, N)."""
+        return run_lengths(self._words(bank, pointers, count), self.config).astype(np.int32)
+
     def parts(
         self, bank: int, pointers: int, count: int, active: NDArray[np.bool_]
-    ) -> Iterator[tuple[slice | NDArray[np.intp], TileMatrix]]:
+    ) -> Iterator[tuple[slice | NDArray[np.intp], TileMatrix | OverlappingTile]]:
         """Yield which columns of a tile, and their entries; in the end these are all columns that are active.
 
         Pointers may give every column all of the memory: such a tile is never decoded as a whole.
@@ -54,13 +59,22 @@ class TileCache:
             words = self._words(bank, pointers, count)
             lengths = run_lengths(words, self.config).sum(axis=1)
             if int(lengths.sum()) > _ROOM * self.config.num_pes * self.config.entries:
-                for columns in _in_parts(np.flatnonzero(active), lengths):
-                    part = decode_columns(words[columns], words[columns + 1], self.entries[bank], self.config)
+                decode, parts = self._overlapping(np.flatnonzero(active), lengths)
+                for columns in parts:
+                    part = decode(words[columns], words[columns + 1], self.entries[bank], self.config)
                     yield columns, part
                     self._work += part.take_counts()
                 return
         if active.any():
             yield slice(None), self.tile(bank, pointers, count)
+
+    def _overlapping(
+        self, active: NDArray[np.intp], lengths: NDArray[np.intp]
+    ) -> tuple[Callable[..., TileMatrix | OverlappingTile], Iterable[NDArray[np.intp]]]:
+        """Return how columns that overlap are best decoded, and in which parts."""
+        if int(lengths[active].sum()) > len(active) * self.config.rows * self.config.num_pes:
+            return OverlappingTile, [active]
+        return decode_columns, _in_parts(active, lengths)
 
     def forget(self, bank: int) -> None:
         """Note that a bank's pointers or entries have changed."""

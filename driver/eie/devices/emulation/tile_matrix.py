@@ -185,7 +185,7 @@ def decode_columns(
     pe = run % config.num_pes
 
     position = (addresses.ravel()[run] + np.arange(total) - begins[run]) % config.entries
-    values = _read_entries(words, pe, position, config)
+    values = read_entries(words, pe, position, config)
     codes = values & (CODEBOOK_SIZE - 1)
 
     # Local row: the entries' steps added up over each run, from the first row or the top.
@@ -209,10 +209,10 @@ def decode_columns(
     )
 
 
-def _read_entries(
+def read_entries(
     words: NDArray[np.uint8], pe: NDArray[np.intp], position: NDArray[np.intp], config: ArrayConfig
 ) -> NDArray[np.intp]:
-    """Pick entries out of the words: the bytes that hold one, shifted and masked."""
+    """Pick entries out of the words of PEs: the bytes that hold one, shifted and masked."""
     word, entry = np.divmod(position, config.entries_per_word)
     byte, shift = np.divmod(entry * config.entry_bits, 8)
     flat = words.reshape(-1)
