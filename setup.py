@@ -79,7 +79,7 @@ setup(
         ],
     },
     entry_points={
-        "console_scripts": ["eie = eie.cli:main", "eie-hw = eie_hw.cli:main"],
+        "console_scripts": ["eie = eie.__main__:main", "eie-hw = eie_hw.__main__:main"],
         # What pynq looks for on a board: drivers of IPs, and notebooks for `pynq get-notebooks`.
         "pynq.lib": ["eie = eie.devices.pynq_board.device"],
         "pynq.notebooks": ["eie = eie_notebooks"],

@@ -1,8 +1,23 @@
 """`python -m eie`, the same as the command `eie`."""
 
-import sys
+from __future__ import annotations
 
-from eie.cli import main
+import sys
+from collections.abc import Callable
+
+from eie.interrupt import run_program
+
+
+def main() -> int:
+    """Run the command `eie` and return its exit code."""
+    return run_program("eie", _load)
+
+
+def _load() -> Callable[[], int]:
+    from eie.cli import main
+
+    return main
+
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -31,7 +31,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         return options.run(options)
-    except EieError as error:
+    except (EieError, OSError) as error:
         print(f"eie-hw: {error}", file=sys.stderr)
         return 1
 
@@ -145,7 +145,3 @@ def _print_page(page: str, file: Path | None) -> None:
     part = file.with_name(file.name + ".part")
     part.write_text(page, encoding="utf-8")
     os.replace(part, file)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -27,7 +27,6 @@ from eie.text import printable
 from eie.version import __version__
 
 _FAILURE = 2
-_INTERRUPTED = 130
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -49,9 +48,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     except (OSError, MemoryError) as error:
         return _fail(str(error) or "not enough memory")
-    except KeyboardInterrupt:
-        print("eie: interrupted", file=sys.stderr)
-        return _INTERRUPTED
     return status
 
 
