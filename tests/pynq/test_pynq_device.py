@@ -226,6 +226,7 @@ def test_of_a_streamed_program_only_the_activations_are_flushed_again(virtual, a
         assert np.array_equal(accelerator.run_raw(a + i), eie.reference(network, a + i))
         costs.append(sum(flushed))
     assert costs[2] == costs[3] < costs[0] / 4, "each of the two buffers is flushed whole once"
+    assert costs[2] == eie.estimate(network, accelerator.device.config, a).flushed_bytes
 
 
 def test_a_part_of_a_buffer_is_flushed_by_its_size_and_place_in_xrts_buffer_object(virtual, monkeypatch):

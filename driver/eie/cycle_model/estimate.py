@@ -12,6 +12,10 @@ BOUNDS = ("DMA", "broadcast", "arithmetic", "output", "start-up")
 """What can bound a layer: words of the stream; one non-zero activation a cycle; the entries of the PE that has most;
 outputs through STORE and READ; the latencies of its instructions."""
 
+PYTHON_TRANSFER_MICROSECONDS = 120
+"""What a Python driver takes for a transfer on a PYNQ-Z2 (120 to 130: KastnerRG/Read_the_docs, issue 25). Of this
+driver it was not measured."""
+
 
 @dataclass(frozen=True)
 class LayerEstimate:
@@ -67,6 +71,9 @@ class Estimate:
         To make the weights resident, once.
     batch, transfers : int
         Inferences of the batch, and the transfers that they take.
+    flushed_bytes, invalidated_bytes : int
+        Of the processor's cache, for the batch: what the host wrote for the DMA, and the place of the reply, which the
+        driver marks first; the reply.
     latency_cycles : int
         Of one inference alone, first word in to last word out.
     batch_cycles : int
@@ -83,6 +90,8 @@ class Estimate:
     load_cycles: int
     batch: int
     transfers: int
+    flushed_bytes: int
+    invalidated_bytes: int
     latency_cycles: int
     batch_cycles: int
     layers: tuple[LayerEstimate, ...]
@@ -102,6 +111,11 @@ class Estimate:
         """Inferences a second in the batch."""
         return 1e6 * self.clock_mhz / self.cycles
 
+    @property
+    def python_microseconds(self) -> float:
+        """Microseconds of a Python host per inference in the batch; `PYTHON_TRANSFER_MICROSECONDS` a transfer."""
+        return PYTHON_TRANSFER_MICROSECONDS * self.transfers / self.batch
+
     def to_dict(self) -> dict[str, Any]:
         """Return everything as JSON-serialisable values; of each layer also times."""
         values = asdict(self)
@@ -112,6 +126,7 @@ class Estimate:
             "cycles": self.cycles,
             "latency_microseconds": self.latency_microseconds,
             "frames_per_second": self.frames_per_second,
+            "python_microseconds": self.python_microseconds,
         }
 
     def table(self) -> str:
@@ -135,8 +150,13 @@ class Estimate:
                 *columns([head, *rows, self._times("total", self.latency_cycles, self.cycles)]),
                 "",
                 f"Cycles an inference in a batch of {self.batch}, in {self.transfers} transfer"
-                f"{'s' if self.transfers > 1 else ''}; what the host does between transfers comes on top:",
+                f"{'s' if self.transfers > 1 else ''}:",
                 *columns([("layer", *parts), *cycles]),
+                "",
+                f"The host comes on top: an inference has {self.flushed_bytes / self.batch:,.0f} bytes to flush from the"
+                f" cache and {self.invalidated_bytes / self.batch:,.0f} to invalidate;",
+                f"Python takes about {PYTHON_TRANSFER_MICROSECONDS} us a transfer (published for a PYNQ-Z2), "
+                f"{self.python_microseconds:,.1f} us an inference in this batch.",
             ]
         )
 

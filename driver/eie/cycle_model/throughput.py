@@ -117,6 +117,8 @@ def estimate(
         load_cycles=load_cycles,
         batch=len(a),
         transfers=together.transfers,
+        flushed_bytes=together.flushed_bytes,
+        invalidated_bytes=together.invalidated_bytes,
         latency_cycles=alone.cycles,
         batch_cycles=together.cycles,
         layers=tuple(
@@ -156,7 +158,7 @@ class _Run:
     def __init__(self, device: TimedDevice, packed: PackedModel) -> None:
         self.device, self.packed = device, packed
         self.parts = [_Part(word_cycles(device.bytes_per_cycle)) for _ in packed.model.layers]
-        self.cycles = self.transfers = 0
+        self.cycles = self.transfers = self.flushed_bytes = self.invalidated_bytes = 0
 
     def run(self, activations: NDArray[np.int16]) -> None:
         """Run a batch through all segments."""
@@ -174,6 +176,9 @@ class _Run:
         self.device.send(words.view(np.uint8))
         program = self.device.programs.pop()
         self.transfers += 1
+        reply = WORD_BYTES * segment.output_words * len(activations)
+        self.flushed_bytes += segment.changed_bytes(len(activations)) + reply
+        self.invalidated_bytes += reply
         self.cycles += program.finish()
         self._share_out(segment, program, len(activations))
         return segment.unpack(self.device.receive(_ANY_LENGTH), len(activations))

@@ -105,6 +105,11 @@ class Segment:
             for first in [inference // self.inferences * len(self.unit) + part.offset]
         ]
 
+    def changed_bytes(self, batch: int) -> int:
+        """Bytes that the host flushes for a batch whose program its buffer holds already."""
+        changed = self.changed(batch)
+        return WORD_BYTES * self.words(batch) if changed is None else sum(part.stop - part.start for part in changed)
+
     def unpack(self, received: NDArray[np.uint8], batch: int) -> NDArray[np.int16]:
         """Return the outputs of a batch, int16 shape (B, rows), from the bytes received."""
         outputs = received.view(np.int16).reshape(batch, -1)

@@ -14,6 +14,7 @@ from eie.cycle_model.timed_device import TimedDevice
 from eie.data.mnist import DATA
 from eie.data.mnist import test_digits as digits
 from eie.errors import ConfigError, PackError
+from eie.program.packing import pack
 
 SMALL = eie.ArrayConfig(num_pes=4, entries=512, pointers=256, rows=16, activations=512)
 
@@ -60,6 +61,20 @@ def test_a_batch_in_several_transfers_is_timed_as_the_driver_sends_it(monkeypatc
         driver.run_raw(activations(model, 60))
         assert found.transfers == len(driver.device.programs) > 2
         assert found.batch_cycles == driver.counters.busy
+
+
+@pytest.mark.parametrize("widths", [(40, 30, 10), (300, 200)], ids=["resident", "streamed"])
+def test_what_the_host_flushes_is_what_differs_between_two_batches(widths):
+    model = network(*widths)
+    found = eie.estimate(model, SMALL, activations(model, 5))
+    [segment] = pack(model, SMALL).segments
+    first, second = (np.zeros(segment.words(5), np.uint64) for _ in range(2))
+    segment.fill(np.full((5, model.columns), 0x1111, np.int16), first)
+    segment.fill(np.full((5, model.columns), 0x2222, np.int16), second)
+    differing = 8 * np.count_nonzero(first != second)
+    assert differing == 8 * 5 * -(-model.columns // 4)
+    assert found.invalidated_bytes == 8 * 5 * -(-model.rows // 4)
+    assert found.flushed_bytes == (8 * len(first) if found.resident else differing) + found.invalidated_bytes
 
 
 def test_the_timed_device_gives_the_references_answers():
