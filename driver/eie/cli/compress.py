@@ -16,6 +16,7 @@ from eie.compression.recipe import METHODS
 from eie.compression.report import CompressionReport
 from eie.contract.array_options import add_array_options, array_config
 from eie.model_file.container import ENDING, describe, save
+from eie.network.dense import Dense
 from eie.network.graph import Graph
 from eie.network.limits import fitting_name
 from eie.network.linear_maps import linear_nodes
@@ -37,10 +38,51 @@ def add_parser(commands: Commands) -> None:
     parser = commands.add_parser(
         "compress",
         help="compress a float network to a model file",
-        description="Prune, share and encode a network of fully connected layers; print what it did to each layer.",
+        description="Prune, share and encode a network; print what it did to each layer.",
     )
     parser.add_argument("network", metavar="NETWORK", type=Path, help=".npz, .safetensors, .onnx or .net file")
     parser.add_argument("-o", "--output", metavar="OUT.eie", type=Path, required=True, help="model file to write")
+    _add_reading_options(parser)
+    _add_pruning_options(parser)
+    _add_method_options(parser)
+    parser.add_argument(
+        "--headroom",
+        type=float,
+        default=2.0,
+        metavar="FACTOR",
+        help="by which activations may exceed those of the calibration without saturating (default: 2)",
+    )
+    parser.add_argument(
+        "--drop-unused",
+        action="store_true",
+        help="of a chain of layers, leave out the hidden outputs that the next one does not read; the outputs of the "
+        "network stay the same",
+    )
+    parser.add_argument("--huffman", action=argparse.BooleanOptionalAction, default=True, help="Huffman-code the file")
+    parser.add_argument("--name", help="the model's name (default: the file's)")
+    add_json_option(parser)
+    add_array_options(parser)
+    parser.set_defaults(command=_run)
+
+
+def _add_reading_options(parser: argparse.ArgumentParser) -> None:
+    for which, default in (("hidden", "relu"), ("last", "none")):
+        parser.add_argument(
+            f"--{which}-activation",
+            choices=sorted(_ACTIVATIONS),
+            default=default,
+            help=f"of the {which} layers of a .npz or .safetensors network, which holds none (default: {default})",
+        )
+    parser.add_argument(
+        "--layers",
+        type=lambda text: text.split(","),
+        metavar="A,B,C",
+        help="names of all layers of such a file in the order of computing, where names and shapes do not settle it",
+    )
+    add_graph_options(parser)
+
+
+def _add_pruning_options(parser: argparse.ArgumentParser) -> None:
     pruning = parser.add_mutually_exclusive_group()
     pruning.add_argument(
         "--density",
@@ -60,6 +102,9 @@ def add_parser(commands: Commands) -> None:
         "--target-size", type=int, metavar="BYTES", help="keep as many weights as a Huffman-coded file so large holds"
     )
     pruning.add_argument("--keep-zeros", action="store_true", help="the network is pruned already: keep its zeros")
+
+
+def _add_method_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--method",
         choices=METHODS,
@@ -95,38 +140,6 @@ def add_parser(commands: Commands) -> None:
         type=Path,
         help="typical inputs, shape (samples, inputs), .npy or .npz; without it, standard normal values stand in",
     )
-    parser.add_argument(
-        "--headroom",
-        type=float,
-        default=2.0,
-        metavar="FACTOR",
-        help="by which activations may exceed those of the calibration without saturating (default: 2)",
-    )
-    for which, default in (("hidden", "relu"), ("last", "none")):
-        parser.add_argument(
-            f"--{which}-activation",
-            choices=sorted(_ACTIVATIONS),
-            default=default,
-            help=f"of the {which} layers of a .npz or .safetensors network, which holds none (default: {default})",
-        )
-    parser.add_argument(
-        "--layers",
-        type=lambda text: text.split(","),
-        metavar="A,B,C",
-        help="names of all layers of such a file in the order of computing, where names and shapes do not settle it",
-    )
-    add_graph_options(parser)
-    parser.add_argument(
-        "--drop-unused",
-        action="store_true",
-        help="of a chain of layers, leave out the hidden outputs that the next one does not read; the outputs of the "
-        "network stay the same",
-    )
-    parser.add_argument("--huffman", action=argparse.BooleanOptionalAction, default=True, help="Huffman-code the file")
-    parser.add_argument("--name", help="the model's name (default: the file's)")
-    add_json_option(parser)
-    add_array_options(parser)
-    parser.set_defaults(command=_run)
 
 
 def _run(args: argparse.Namespace) -> None:
@@ -142,14 +155,7 @@ def _run(args: argparse.Namespace) -> None:
             outputs=args.outputs,
             inputs=bound_inputs(args.fix),
         )
-        if isinstance(network, Graph):
-            calibration: Any = read_inputs(args.calibration, network) if args.calibration else None
-            names = [name for node in linear_nodes(network).values() for name in node.names]
-        else:
-            calibration = args.calibration
-            if calibration is not None and not calibration.is_dir():
-                calibration = read_array(calibration)
-            names = [layer.name for layer in network]
+        names = _layer_names(network)
 
         def show(index: int, stage: str) -> None:
             progress(f"layer {index + 1} of {len(names)} ({names[index]}): {_STAGES[stage]}")
@@ -157,7 +163,7 @@ def _run(args: argparse.Namespace) -> None:
         model = compress(
             network,
             None if args.keep_zeros else args.density,
-            calibration,
+            _calibration(args.calibration, network),
             max_loss=args.max_loss,
             target_sqnr=args.target_sqnr,
             target_size=args.target_size,
@@ -177,18 +183,28 @@ def _run(args: argparse.Namespace) -> None:
             unused = sum(layer.rows for layer in whole.layers) - sum(layer.rows for layer in model.layers)
         progress("writing the file")
         save(model, args.output, huffman=args.huffman)
+    _print_result(args, model.metadata["compression"], unused)
+
+
+def _layer_names(network: list[Dense] | Graph) -> list[str]:
+    if isinstance(network, Graph):
+        return [name for node in linear_nodes(network).values() for name in node.names]
+    return [layer.name for layer in network]
+
+
+def _calibration(path: Path | None, network: list[Dense] | Graph) -> Any:
+    if path is None:
+        return None
+    if isinstance(network, Graph):
+        return read_inputs(path, network)
+    return path if path.is_dir() else read_array(path)
+
+
+def _print_result(args: argparse.Namespace, compression: dict[str, Any], unused: int) -> None:
     sizes = {name: describe(args.output)[name] for name in ("bytes", "plain_bytes", "float32_bytes")}
-    compression: dict[str, Any] = model.metadata["compression"]
     if args.json:
-        print_json(
-            {
-                "file": args.output,
-                "huffman": args.huffman,
-                **sizes,
-                "unused_rows": unused,
-                "compression": compression,
-            }
-        )
+        file = {"file": args.output, "huffman": args.huffman, **sizes, "unused_rows": unused}
+        print_json(file | {"compression": compression})
         return
     print_text(CompressionReport.from_dict(compression).table())
     ratio = sizes["float32_bytes"] / sizes["bytes"]
@@ -198,7 +214,7 @@ def _run(args: argparse.Namespace) -> None:
     )
     if args.drop_unused:
         print_text(f"Left out: {unused} hidden outputs that no layer reads; the table is of the network before that.")
-    if calibration is None:
+    if args.calibration is None:
         print(
             "No calibration inputs were given: activations may saturate on inputs larger than standard normal values."
         )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from eie.contract import dma_registers, isa, registers
 from eie.contract.config import ACTIVATIONS_PER_WORD, WORD_BYTES
 from eie.contract.fixed_point import ACTIVATION_MAX, ACTIVATION_MIN
@@ -20,67 +22,19 @@ def c_header() -> str:
         "#define EIE_CONTRACT_H",
         "",
         "#include <stdint.h>",
-    ]
-    lines += ["", "/* Stream words and activations. */"]
-    lines += [
-        _define("WORD_BYTES", WORD_BYTES),
-        _define("ACTIVATIONS_PER_WORD", ACTIVATIONS_PER_WORD),
-        f"#define EIE_ACTIVATION_MIN ({ACTIVATION_MIN})",
-        f"#define EIE_ACTIVATION_MAX {ACTIVATION_MAX}",
-        _define("READ_LAST_BIT", isa.READ.field("last").offset),
-        _define("SHORT_UNIT_WORDS", SHORT_UNIT_WORDS),
-    ]
-    lines += ["", "/* Registers of the array (docs/registers.md). */"]
-    lines += [
-        _define("IDENTITY", registers.MAGIC, hexadecimal=True),
-        _define("ARRAY_VERSION", isa.VERSION << 8 | registers.VERSION, hexadecimal=True),
-    ]
-    lines += [_define(f"REGISTER_{r.name.upper()}", r.offset, hexadecimal=True) for r in registers.REGISTERS]
-    lines += [
-        _define("COUNTERS_BASE", registers.COUNTERS_BASE, hexadecimal=True),
-        _define("COUNTERS_STRIDE", registers.COUNTERS_STRIDE),
-        *(_define(f"COUNTER_{name.upper()}", 4 * i) for i, name in enumerate(registers.PE_COUNTERS)),
-        *(
-            _define(name, getattr(registers, name))
-            for name in (
-                "CONTROL_SOFT_RESET",
-                "CONTROL_CLEAR_COUNTERS",
-                "CONTROL_CLEAR_INTERRUPT",
-                "STATUS_IDLE",
-                "STATUS_INTERRUPT",
-                "STATUS_ERROR_SHIFT",
-                "OWNER_MARK",
-                "OWNER_GENERATIONS",
-            )
-        ),
-    ]
-    lines += ["", "/* Errors of the array: X(name, code, text). */", "#define EIE_ARRAY_ERRORS(X) \\"]
-    lines += [f'    X({code.name}, {code.value}, "{ERROR_TEXT[code]}") \\' for code in ErrorCode]
-    lines[-1] = lines[-1].removesuffix(" \\")
-    lines += ["", "/* Registers of the AXI DMA in direct register mode (AMD PG021). */"]
-    names = (
-        "SEND",
-        "RECEIVE",
-        "CONTROL",
-        "STATUS",
-        "ADDRESS",
-        "ADDRESS_HIGH",
-        "LENGTH",
-        "RUN",
-        "RESET",
-        "HALTED",
-        "IDLE",
-    )
-    lines += [_define(f"DMA_{name}", getattr(dma_registers, name), hexadecimal=True) for name in names]
-    lines += ["", "/* Errors of the DMA: X(bit, text). */", "#define EIE_DMA_ERRORS(X) \\"]
-    lines += [f'    X(0x{bit:x}u, "{text}") \\' for bit, text in dma_registers.ERROR_TEXT.items()]
-    lines[-1] = lines[-1].removesuffix(" \\")
-    lines += ["", "/* The packed file (eie.program.packed_file). */"]
-    lines += [
-        _define("FILE_MAGIC", packed_file.MAGIC, hexadecimal=True),
-        _define("FILE_VERSION", packed_file.VERSION),
-        f"#define EIE_FRACTION_BITS_MIN ({ACTIVATION_FRACTION_BITS[0]})",
-        f"#define EIE_FRACTION_BITS_MAX {ACTIVATION_FRACTION_BITS[1]}",
+        "",
+        *("/* Stream words and activations. */", *_stream(), ""),
+        *("/* Registers of the array (docs/registers.md). */", *_array_registers(), ""),
+        *("/* Errors of the array: X(name, code, text). */", "#define EIE_ARRAY_ERRORS(X) \\"),
+        *_list(f'X({code.name}, {code.value}, "{ERROR_TEXT[code]}")' for code in ErrorCode),
+        "",
+        "/* Registers of the AXI DMA in direct register mode (AMD PG021). */",
+        *(_define(f"DMA_{name}", getattr(dma_registers, name), hexadecimal=True) for name in _DMA_NAMES),
+        "",
+        *("/* Errors of the DMA: X(bit, text). */", "#define EIE_DMA_ERRORS(X) \\"),
+        *_list(f'X(0x{bit:x}u, "{text}")' for bit, text in dma_registers.ERROR_TEXT.items()),
+        "",
+        *("/* The packed file (eie.program.packed_file). */", *_file()),
     ]
     for name, layout in packed_file.RECORDS.items():
         lines += ["", "typedef struct {"]
@@ -88,6 +42,68 @@ def c_header() -> str:
         lines += [f"}} eie_file_{name};"]
     lines += ["", "#endif"]
     return "\n".join(lines) + "\n"
+
+
+_DMA_NAMES = (
+    "SEND",
+    "RECEIVE",
+    "CONTROL",
+    "STATUS",
+    "ADDRESS",
+    "ADDRESS_HIGH",
+    "LENGTH",
+    "RUN",
+    "RESET",
+    "HALTED",
+    "IDLE",
+)
+_REGISTER_NAMES = (
+    "CONTROL_SOFT_RESET",
+    "CONTROL_CLEAR_COUNTERS",
+    "CONTROL_CLEAR_INTERRUPT",
+    "STATUS_IDLE",
+    "STATUS_INTERRUPT",
+    "STATUS_ERROR_SHIFT",
+    "OWNER_MARK",
+    "OWNER_GENERATIONS",
+)
+
+
+def _stream() -> list[str]:
+    return [
+        _define("WORD_BYTES", WORD_BYTES),
+        _define("ACTIVATIONS_PER_WORD", ACTIVATIONS_PER_WORD),
+        f"#define EIE_ACTIVATION_MIN ({ACTIVATION_MIN})",
+        f"#define EIE_ACTIVATION_MAX {ACTIVATION_MAX}",
+        _define("READ_LAST_BIT", isa.READ.field("last").offset),
+        _define("SHORT_UNIT_WORDS", SHORT_UNIT_WORDS),
+    ]
+
+
+def _array_registers() -> list[str]:
+    return [
+        _define("IDENTITY", registers.MAGIC, hexadecimal=True),
+        _define("ARRAY_VERSION", isa.VERSION << 8 | registers.VERSION, hexadecimal=True),
+        *(_define(f"REGISTER_{r.name.upper()}", r.offset, hexadecimal=True) for r in registers.REGISTERS),
+        _define("COUNTERS_BASE", registers.COUNTERS_BASE, hexadecimal=True),
+        _define("COUNTERS_STRIDE", registers.COUNTERS_STRIDE),
+        *(_define(f"COUNTER_{name.upper()}", 4 * i) for i, name in enumerate(registers.PE_COUNTERS)),
+        *(_define(name, getattr(registers, name)) for name in _REGISTER_NAMES),
+    ]
+
+
+def _file() -> list[str]:
+    return [
+        _define("FILE_MAGIC", packed_file.MAGIC, hexadecimal=True),
+        _define("FILE_VERSION", packed_file.VERSION),
+        f"#define EIE_FRACTION_BITS_MIN ({ACTIVATION_FRACTION_BITS[0]})",
+        f"#define EIE_FRACTION_BITS_MAX {ACTIVATION_FRACTION_BITS[1]}",
+    ]
+
+
+def _list(calls: Iterable[str]) -> list[str]:
+    """Return the lines of a macro's body."""
+    return " \\\n".join(f"    {call}" for call in calls).split("\n")
 
 
 def _define(name: str, value: int, hexadecimal: bool = False) -> str:
