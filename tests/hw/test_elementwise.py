@@ -10,6 +10,7 @@ from programs import header, payload
 import eie
 from eie import ArrayConfig
 from eie.contract import isa, registers
+from eie.contract.fixed_point import quantise
 from eie.contract.functions import CURVE_SHIFT, Operation
 from eie.cycle_model.timed_device import TimedDevice
 
@@ -97,5 +98,9 @@ def test_recurrent_layers_on_the_hardware_are_the_reference_cycle_for_cycle(kind
             accelerator.clear_counters()
             outputs = accelerator.run(x, verify=True)
             counters = accelerator.counters
-            results.append((outputs.tolist(), counters.busy, counters.stalled, counters.cycles))
+            accelerator.clear_counters()
+            accelerator.run(x[0])
+            alone = accelerator.counters.busy
+            results.append((outputs.tolist(), counters.busy, counters.stalled, counters.cycles, alone))
     assert results[0] == results[1]
+    assert results[0][-1] == eie.estimate(model, config, quantise(x[0], model.input_fraction_bits)).batch_cycles

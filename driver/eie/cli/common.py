@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from eie.devices.choice import DEVICES
 from eie.errors import EieError, PackError
 from eie.network.model import Model
+from eie.network.recurrent_model import RecurrentModel
 from eie.text import printable, printable_lines
 
 Commands = argparse._SubParsersAction  # argparse has no public name for what add_subparsers returns
@@ -89,7 +90,7 @@ def read_array(path: str | Path) -> NDArray[Any]:
     return array
 
 
-def read_batch(path: str | Path, model: Model) -> tuple[NDArray[Any], bool]:
+def read_batch(path: str | Path, model: Model | RecurrentModel) -> tuple[NDArray[Any], bool]:
     """Read a model's inputs, C numbers each in whatever shape; return them as (B, C), and whether it was one, (C,)."""
     array = read_array(path)
     fits = array.shape == (model.columns,) or (array.ndim > 1 and math.prod(array.shape[1:]) == model.columns)

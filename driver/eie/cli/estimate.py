@@ -11,7 +11,9 @@ from eie.boards.board import board, board_names
 from eie.cli.common import Commands, Progress, add_json_option, print_json, print_text, read_batch
 from eie.contract.array_options import add_array_options, array_config
 from eie.cycle_model.throughput import TYPICAL_DENSITY, estimate
-from eie.model_file.container import load_chain
+from eie.errors import PackError
+from eie.model_file.container import load
+from eie.network.graph_model import GraphModel
 
 _MOST = 64
 """Inputs of a file that are used by default: they run one after another here, and few tell as much as many."""
@@ -30,7 +32,10 @@ def add_parser(commands: Commands) -> None:
         "--board", metavar="NAME", default="pynq-z2", help=f"{', '.join(board_names())} (default: pynq-z2)"
     )
     parser.add_argument(
-        "--data", metavar="X.npy", type=Path, help="inputs: int16 as they are, floats quantised (default: random ones)"
+        "--data",
+        metavar="X.npy",
+        type=Path,
+        help="inputs: int16 as they are, floats quantised (default: random ones); of a recurrent layer one sequence",
     )
     parser.add_argument(
         "--density",
@@ -55,7 +60,11 @@ def _run(args: argparse.Namespace) -> None:
     config = array_config(args, described.config)
     with Progress() as progress:
         progress("loading")
-        model = load_chain(args.file)
+        model = load(args.file)
+        if isinstance(model, GraphModel):
+            raise PackError(
+                f"{args.file}: holds a graph, whose cycles depend on its inputs; eie run --device rtl tells"
+            )
         inputs = None
         if args.data:
             inputs = np.asarray(read_batch(args.data, model)[0][: _MOST if args.batch is None else args.batch])

@@ -18,6 +18,7 @@ from eie.cli.common import read_array
 from eie.errors import AccuracyWarning, NetworkError, PackError
 from eie.network.graph import Graph
 from eie.network.graph_model import GraphModel
+from eie.network.recurrent_model import RecurrentModel
 from eie.runtime.accelerator import Accelerator
 from eie.runtime.saturation import Saturation
 
@@ -89,14 +90,26 @@ def run_graph(
     accelerator: Accelerator, model: GraphModel, inputs: Mapping[str, NDArray[Any]], verify: bool
 ) -> tuple[Any, dict[str, Any]]:
     """Run a graph once; return its outputs and the figures to tell."""
+    return timed_run(accelerator, model, inputs, dict(inputs), verify)
+
+
+def timed_run(
+    accelerator: Accelerator,
+    model: GraphModel | RecurrentModel,
+    inputs: Mapping[str, NDArray[Any]],
+    given: Any,
+    verify: bool,
+) -> tuple[Any, dict[str, Any]]:
+    """Run a model once with what `Accelerator.run` is given; return its outputs and the figures to tell."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", AccuracyWarning)  # the figures say it
         accelerator.load(model)
         accelerator.clear_counters()
         started = time.perf_counter()
-        outputs = accelerator.run(dict(inputs), verify=verify)
+        outputs = accelerator.run(given, verify=verify)
         seconds = time.perf_counter() - started
-    named = outputs if isinstance(outputs, dict) else {model.graph.outputs[0].name: outputs}
+    alone = model.graph.outputs[0].name if isinstance(model, GraphModel) else "y"
+    named = outputs if isinstance(outputs, dict) else {alone: outputs}
     figures = {
         "model": model.name,
         "array": accelerator.config.to_dict(),

@@ -14,7 +14,9 @@ from eie.contract.config import WORD_BYTES, ArrayConfig
 from eie.model_file.container import describe, load
 from eie.network.graph_model import GraphModel
 from eie.network.model import Model
+from eie.network.recurrent_model import RecurrentModel
 from eie.program.packing import pack
+from eie.program.recurrent import pack_recurrent
 
 
 def add_parser(commands: Commands) -> None:
@@ -64,8 +66,17 @@ def _show_graph(args: argparse.Namespace, model: GraphModel, description: dict[s
     )
 
 
-def packed_figures(model: Model, config: ArrayConfig) -> dict[str, Any]:
-    """Return what a model takes in the stream and in the memories of an array."""
+def packed_figures(model: Model | RecurrentModel, config: ArrayConfig) -> dict[str, Any]:
+    """Return what a model takes in the stream and in the memories of an array; an inference is a time step."""
+    if isinstance(model, RecurrentModel):
+        recurrent = pack_recurrent(model, config)
+        return {
+            "resident": recurrent.resident,
+            "weights_bytes": recurrent.weights.nbytes,
+            "inference_bytes": (recurrent.segment(2).words(1) - recurrent.segment(1).words(1)) * WORD_BYTES,
+            "segments": 1,
+            "tiles": [sum(len(row_tile.tiles) for row_tile in row_tiles) for row_tiles in recurrent.row_tiles],
+        }
     packed = pack(model, config)
     return {
         "resident": packed.resident,
@@ -82,6 +93,7 @@ def _text(
     size, plain, dense = (description[name] for name in ("bytes", "plain_bytes", "float32_bytes"))
     lines = [
         f"{path}: model {description['name']!r}, file format version {description['version']}",
+        *_cell(description),
         "",
         report.table(),
         "",
@@ -89,22 +101,31 @@ def _text(
         f"without Huffman  {bytes_text(plain)}, {dense / plain:.1f} times",
         f"float32          {bytes_text(dense)}, weights only",
         "",
-        _residency(config, packed),
+        _residency(config, packed, "time step" if "cell" in description else "inference"),
     ]
     origin = _origin(description["metadata"])
     return "\n".join([*lines, *(["", *origin] if origin else [])])
 
 
-def _residency(config: ArrayConfig, packed: dict[str, Any]) -> str:
+def _cell(description: dict[str, Any]) -> list[str]:
+    """Return what a recurrent layer is, in a line; nothing of other models."""
+    if "cell" not in description:
+        return []
+    gate = description["layers"][0]
+    columns = gate["columns"] - gate["rows"]
+    return [f"recurrent layer, {description['cell']}: {columns} inputs, {gate['rows']} outputs a time step"]
+
+
+def _residency(config: ArrayConfig, packed: dict[str, Any], unit: str) -> str:
     tiles = " + ".join(map(str, packed["tiles"]))
     where = f"on the array ({config.num_pes} PEs, {config.index_bits}-bit indices): {tiles} tiles, "
     if packed["resident"]:
         return (
             f"{where}resident: {bytes_text(packed['weights_bytes'])} of weights once, "
-            f"{bytes_text(packed['inference_bytes'])} an inference"
+            f"{bytes_text(packed['inference_bytes'])} {'a' if unit[0] == 't' else 'an'} {unit}"
         )
     return (
-        f"{where}too large to stay resident: weights travel with every inference, "
+        f"{where}too large to stay resident: weights travel with every {unit}, "
         f"{bytes_text(packed['inference_bytes'])} each"
     )
 

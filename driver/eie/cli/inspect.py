@@ -60,8 +60,9 @@ def _run(args: argparse.Namespace) -> None:
 def _read(args: argparse.Namespace) -> Graph | GraphModel:
     if args.network.suffix.lower() == ".eie":
         model = load(args.network)
-        if isinstance(model, Model):
-            raise NetworkError(f"{args.network}: holds a chain of layers, all of it the array's; eie info shows them")
+        if not isinstance(model, GraphModel):
+            what = "a chain of layers" if isinstance(model, Model) else "a recurrent layer"
+            raise NetworkError(f"{args.network}: holds {what}, all of it the array's; eie info shows its layers")
         return model
     graph = read_graph(args.network, args.outputs, bound_inputs(args.fix))
     return graph if graph is not None else chain_graph(read_network(args.network))

@@ -26,12 +26,14 @@ from eie.cli.common import (
     read_labels,
 )
 from eie.cli.graphs import graph_text, read_inputs, run_graph, write_outputs
+from eie.cli.recurrent import run_recurrent
 from eie.contract.array_options import add_array_options, array_config
 from eie.devices.choice import device_by_name
 from eie.errors import AccuracyWarning, PackError
 from eie.model_file.container import load
 from eie.network.graph_model import GraphModel
 from eie.network.model import Model
+from eie.network.recurrent_model import RecurrentModel
 from eie.runtime.accelerator import Accelerator
 from eie.runtime.saturation import Saturation
 
@@ -50,7 +52,8 @@ def add_parser(commands: Commands) -> None:
         "input",
         metavar="INPUT",
         type=Path,
-        help=".npy or .npz, shape (inputs, columns) or (columns,); of a graph in its own shape, several inputs by name",
+        help=".npy or .npz, shape (inputs, columns) or (columns,); of a graph in its own shape, several inputs by "
+        "name; of a recurrent layer sequences, (steps, columns) or (sequences, steps, columns)",
     )
     parser.add_argument(
         "-o",
@@ -79,6 +82,8 @@ def _run(args: argparse.Namespace) -> None:
         model = load(args.file)
         if isinstance(model, GraphModel):
             return _run_graph(args, model)
+        if isinstance(model, RecurrentModel):
+            return run_recurrent(args, model)
         if args.output and args.output.suffix != ".npy":
             raise PackError(f"{args.output}: outputs are written as .npy; name the file so")
         batch, single = read_batch(args.input, model)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from eie.cli.common import Commands, Progress, add_device_option, add_json_option, print_json, print_text, read_batch
 from eie.cli.graphs import graph_text, read_inputs, run_graph
+from eie.cli.recurrent import verify_recurrent
 from eie.compression.graphs import graph_calibration
 from eie.contract.array_options import add_array_options, array_config
 from eie.contract.fixed_point import ACTIVATION_MAX, ACTIVATION_MIN, as_activations, quantise
@@ -21,6 +22,7 @@ from eie.model_file.container import load
 from eie.network.graph_model import GraphModel
 from eie.network.limits import fitting_name
 from eie.network.model import Model
+from eie.network.recurrent_model import RecurrentModel
 from eie.network.reference import reference_layer
 from eie.runtime.accelerator import Accelerator
 
@@ -59,7 +61,10 @@ def _run(args: argparse.Namespace) -> None:
         model = load(args.file)
         if isinstance(model, GraphModel):
             return _verify_graph(args, model)
-        given = None if args.inputs.lstrip("+-").isdigit() else _activations(args.inputs, model)
+        is_count = args.inputs.lstrip("+-").isdigit()
+        if isinstance(model, RecurrentModel):
+            return verify_recurrent(args, model, _count(args.inputs) if is_count else None)
+        given = None if is_count else _activations(args.inputs, model)
         count = _count(args.inputs) if given is None else len(given)
         checks = []
         progress(f"preparing the {args.device} array")

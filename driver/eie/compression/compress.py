@@ -17,7 +17,7 @@ from eie.compression.chains import ChainJob
 from eie.compression.graphs import GraphJob
 from eie.compression.layers import plain_density
 from eie.compression.recipe import DEFAULT_DENSITY, Recipe
-from eie.compression.recurrent import compress_recurrent
+from eie.compression.recurrent import alone, one_node, sequences_for
 from eie.compression.report import CompressionReport
 from eie.compression.target import largest_density, smallest_density
 from eie.compression.terms import Terms
@@ -82,7 +82,7 @@ def compress(
         are taken, and of batches that are pairs the first part. Without them, 64 vectors
         of independent standard normal values stand in for the ranges of the activations, which suits inputs of about
         that size only, and there is no compensation. A graph takes its own shape; several inputs in a dict by
-        name, or a tuple.
+        name, or a tuple. A recurrent layer takes sequences, shape (T, C) or (B, T, C).
     max_loss : float, optional
         Instead of a density: keep as few weights as leave the outputs' squared error below this share of their power.
     target_sqnr : float, optional
@@ -125,7 +125,7 @@ def compress(
 
     Returns
     -------
-    Model, or GraphModel if the network is more than a chain of fully connected layers
+    Model, or GraphModel if the network is more than a chain of fully connected layers, RecurrentModel of an LSTM or GRU
         ``metadata["compression"]`` holds the recipe and the figures of every layer; see
         `eie.compression.report.CompressionReport`.
 
@@ -144,12 +144,9 @@ def compress(
     MissingExtraError
         If k-means or the file's format needs a package that is not installed.
     """
-    if isinstance(network, (LSTM, GRU)):
-        if target_sqnr is not None or target_size is not None or method == "compensated":
-            raise NetworkError("a recurrent layer is compressed by magnitude to a density, without targets")
-        return compress_recurrent(
-            network, density, calibration, sharing, terms, headroom, name or network.name or "model", progress
-        )
+    recurrent = network if isinstance(network, (LSTM, GRU)) else None
+    if recurrent is not None:
+        network, name = one_node(recurrent), name or recurrent.name or None
     found = read_any(
         network, hidden_activation, last_activation, layers, outputs=outputs, inputs=inputs, example=calibration
     )
@@ -157,7 +154,8 @@ def compress(
         name = fitting_name(Path(network).stem) if isinstance(network, (str, Path)) else "model"
     targets = _targets(density, max_loss=max_loss, target_sqnr=target_sqnr, target_size=target_size)
     recipe = Recipe.of(density, calibration is not None, method, allocation, effort, sharing, terms, headroom)
-    job = _job(found, calibration, recipe, config or ArrayConfig(), progress or (lambda layer, stage: None))
+    typical = calibration if recurrent is None else sequences_for(recurrent, calibration)
+    job = _job(found, typical, recipe, config or ArrayConfig(), progress or (lambda layer, stage: None))
     about = {
         "density": None if targets else plain_density(density),
         **targets,
@@ -181,7 +179,7 @@ def compress(
     floats = job.layers if isinstance(job, ChainJob) else []
     for text in accuracy_warnings(floats, report, density is None, calibration is not None):
         warnings.warn(text, AccuracyWarning, stacklevel=2)
-    return model
+    return model if recurrent is None else alone(model)
 
 
 def _job(

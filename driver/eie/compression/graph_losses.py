@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 
 import numpy as np
 
@@ -104,8 +103,7 @@ class GraphLosses:
             products: list[Product] = [Recorder(matrix, key in self.fused) for matrix in linear.matrices]
             if noisy is not None and self.places[noisy[0]][0] == key:
                 products[self.places[noisy[0]][1]] = noisy[1]
-            data = [None if i in linear.weights else x for i, x in enumerate(values)]
-            return run_products(replace(linear.node, attributes=linear.attributes), data, products)
+            return run_products(linear.with_attributes(), linear.without_weights(values), products)
 
         return evaluate(self.graph, self.inputs, hook)
 

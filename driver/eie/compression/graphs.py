@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -17,6 +16,7 @@ from eie.compression.graph_products import FastProduct, Recorder, compact
 from eie.compression.layers import by_magnitude, fixed_point, is_exact
 from eie.compression.least_squares import least_squares
 from eie.compression.recipe import Recipe
+from eie.compression.recurrent import gate_format, run_as_the_array, scaled_nodes
 from eie.compression.report import CompressionReport, LayerReport, layer_report, sqnr_db
 from eie.compression.scaling import fraction_bits
 from eie.compression.terms import given_terms
@@ -25,7 +25,7 @@ from eie.errors import NetworkError
 from eie.network.evaluation import evaluate
 from eie.network.graph import Array, Graph, Node
 from eie.network.graph_model import ArrayProduct, GraphModel, named_inputs, run_products
-from eie.network.linear_maps import LinearNode, fuse_relu, linear_nodes, merge_chains, without_weights
+from eie.network.linear_maps import LinearNode, fuse_relu, merge_chains, without_weights
 from eie.network.model import Dense, Model
 from eie.network.operators.linear import FloatProduct, Matrix, Product
 
@@ -77,7 +77,7 @@ class GraphJob:
         self.recipe, self.config, self.tell = recipe, config, tell
         self.inputs = graph_calibration(graph, calibration)
         self.graph, self.fused = fuse_relu(graph)
-        self.nodes = linear_nodes(self.graph)
+        self.nodes = scaled_nodes(self.graph, self.inputs, recipe.headroom)
         if not self.nodes:
             raise NetworkError("the network multiplies by no constant weights: nothing of it is for the array")
         self.recorded: dict[str, list[Recorder]] = {}
@@ -166,11 +166,12 @@ class GraphJob:
         self.products[key] = tuple(products)
         if len(products) == 1 and products[0].input_scale is None:
             self.bits[key] = products[0].model.output_fraction_bits
+        if linear.attributes.get("cell"):
+            return run_as_the_array(linear, linear.without_weights(values), products)
         return self._run(linear, values, current)
 
     def _run(self, linear: LinearNode, values: list[Array | None], products: Any) -> list[Array]:
-        data = [None if i in linear.weights else x for i, x in enumerate(values)]
-        return run_products(replace(linear.node, attributes=linear.attributes), data, products)
+        return run_products(linear.with_attributes(), linear.without_weights(values), products)
 
     def _product(self, linear: LinearNode, i: int, matrix: Matrix, seen: Recorder, relu: bool) -> ArrayProduct:
         name = linear.names[i]
@@ -182,10 +183,13 @@ class GraphJob:
         given = self.recorded[linear.node.outputs[0]][i]
         given.check(name)
         chosen = self._choose(matrix, name, given, seen, tell)
+        tell("scale")
+        fixed = gate_format(linear, i)
+        if fixed is not None:
+            return ArrayProduct(Model([fixed_point(chosen, relu, *fixed, name)], name))
         known = self.bits.get(linear.data) if len(linear.matrices) == 1 else None
         peaks = (max(given.input_peak, seen.input_peak), max(given.output_peak, seen.output_peak))
         bits = fraction_bits(peaks[0] * self.recipe.headroom) if known is None else known
-        tell("scale")
         layer = fixed_point(chosen, relu, bits, peaks[1] * self.recipe.headroom, name)
         return ArrayProduct(Model([layer], name))
 

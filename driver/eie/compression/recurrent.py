@@ -1,61 +1,130 @@
-"""Compression of a recurrent layer: each of its gates as a layer with fixed scales."""
+"""Recurrent layers in compression: scales of nodes that the array computes by itself, and layers that stand alone."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from eie.arguments import real_array
-from eie.compression.allocation import checked
-from eie.compression.layers import by_magnitude, fixed_point
+from eie.compression.forward import forward_integer
 from eie.compression.scaling import activation_fraction_bits
 from eie.contract.fixed_point import ACTIVATION_MAX
+from eie.data.frozen_random import frozen_random
 from eie.errors import NetworkError
-from eie.network.cells import CELLS
+from eie.network.cells import CELLS, STATE_BITS
+from eie.network.evaluation import evaluate
+from eie.network.graph import Array, Graph, Node, Value
+from eie.network.graph_model import ArrayProduct, GraphModel, join_gates, run_sequences
+from eie.network.linear_maps import LinearNode, linear_nodes
+from eie.network.model import Layer, Model
+from eie.network.operators.gates import float_sequence, run_directions
+from eie.network.operators.linear import FloatProduct
 from eie.network.recurrent import GRU, LSTM
-from eie.network.recurrent_model import MOST_STATE_BITS, RecurrentModel
+from eie.network.recurrent_model import RecurrentModel
+from eie.network.reference import reference_sequence
 
-_NORMAL_PEAK = 4.0
-"""Of inputs for want of a calibration: standard normal ones."""
+_STATE_PEAK = math.ldexp(ACTIVATION_MAX, -STATE_BITS)
+_SYNTHETIC = (64, 16)
+"""Sequences and time steps for want of a calibration."""
+_INPUT, _OUTPUT = "x", "y"
 
 
-def compress_recurrent(
-    network: LSTM | GRU,
-    density: Any,
-    calibration: Any,
-    sharing: str,
-    terms: Any,
-    headroom: float,
-    name: str,
-    progress: Callable[[int, str], None] | None,
-) -> RecurrentModel:
-    """Compress an LSTM or GRU by magnitude; arguments are those of `eie.compress`.
+def scaled_nodes(graph: Graph, inputs: Mapping[str, Array], headroom: float) -> dict[str, LinearNode]:
+    """Return a graph's linear maps; those of recurrent nodes with the scales of the inputs that they were given.
 
-    Only the largest input of the calibration counts, an array of any shape whose last axis is C: inputs and hidden
-    state share their fraction bits, and those of the gates are given by sigmoid and tanh.
+    A node whose states leave the range that they have on the array keeps the host in its loop.
     """
-    if terms not in (1, 2):
-        raise NetworkError(f"terms={terms!r}; the gates of a recurrent layer have 1 or 2")
-    share = None if density is None else checked(density, "the network")
-    peak = _NORMAL_PEAK
-    if calibration is not None:
-        inputs = real_array(calibration, "calibration", NetworkError)
-        if inputs.ndim == 0 or inputs.shape[-1] != network.columns or not inputs.size:
-            raise NetworkError(f"calibration has shape {inputs.shape}; the layer takes (..., {network.columns})")
-        peak = float(np.abs(inputs).max())
-    bits = min(MOST_STATE_BITS, activation_fraction_bits(peak * headroom))
-    if bits < 0:
-        raise NetworkError(f"inputs up to {peak:.3g} leave the hidden state no fraction bit; scale the inputs down")
-    tell = progress or (lambda gate, stage: None)
-    cell = CELLS[network.kind]
-    layers = []
-    for number, (gate, dense) in enumerate(zip(cell.gates, network.dense_gates(), strict=True)):
-        count = None if share is None else round(share * dense.weight.size)
-        chosen = by_magnitude(dense, count, sharing, partial(tell, number), terms)
-        output_peak = math.ldexp(ACTIVATION_MAX, -gate.fraction_bits)
-        layers.append(fixed_point(chosen, False, bits, output_peak, dense.name))
-    return RecurrentModel(network.kind, network.columns, network.hidden, layers, name)
+    nodes = linear_nodes(graph)
+    if not any(linear.attributes.get("cell") for linear in nodes.values()):
+        return nodes
+    bits: dict[str, int | None] = {}
+
+    def hook(node: Node, values: list[Array | None]) -> list[Array] | None:
+        linear = nodes.get(node.outputs[0])
+        if linear is None or not linear.attributes.get("cell"):
+            return None
+        products = [FloatProduct(matrix) for matrix in linear.matrices]
+        peak = 0.0
+
+        def sequence(direction: int, x: Array, states: Array) -> tuple[Array, Array]:
+            nonlocal peak
+            whole = float_sequence(x, states, linear.attributes, products, direction)
+            if whole.size:
+                peak = max(peak, float(np.abs(whole).max()), float(np.abs(states).max()))
+            return whole[:, :, 0], whole[:, -1] if whole.shape[1] else states
+
+        data = linear.without_weights(values)
+        outputs = run_directions(data, linear.attributes, sequence)
+        largest = float(np.abs(data[0]).max()) if data[0] is not None and data[0].size else 0.0
+        if not (np.isfinite(largest) and np.isfinite(peak)):
+            raise NetworkError(f"layer {linear.names[0]!r}: the calibration holds or causes infinity or NaN here")
+        known = activation_fraction_bits(largest * headroom) if largest else STATE_BITS
+        bits[node.outputs[0]] = known if peak <= _STATE_PEAK else None
+        return outputs
+
+    evaluate(graph, inputs, hook)
+    return linear_nodes(graph, input_bits=bits)
+
+
+def gate_format(linear: LinearNode, number: int) -> tuple[int, float] | None:
+    """Return fraction bits of the inputs and peak of the outputs of a matrix, where these are a cell's; else None."""
+    kind = linear.attributes.get("cell")
+    if kind is None:
+        return None
+    gates = CELLS[kind].gates
+    return STATE_BITS, math.ldexp(ACTIVATION_MAX, -gates[number % len(gates)].fraction_bits)
+
+
+def run_as_the_array(linear: LinearNode, values: list[Array | None], products: Sequence[ArrayProduct]) -> list[Array]:
+    """Compute a recurrent node to the bit as the array will, given its compressed gates."""
+    node = linear.with_attributes()
+    weights: dict[int, NDArray[np.int32]] = {}
+
+    def gate(layer: Layer, operands: NDArray[np.int16]) -> NDArray[np.int16]:
+        if id(layer) not in weights:
+            weights[id(layer)] = layer.dense_integers()
+        return forward_integer(operands, weights[id(layer)], layer)
+
+    return run_sequences(node, values, join_gates(node, products), partial(reference_sequence, run_gate=gate))
+
+
+def one_node(network: LSTM | GRU) -> Graph:
+    """Return a recurrent layer as a graph of one node, which takes (B, T, C)."""
+    operator, order = ("LSTM", "iofg") if isinstance(network, LSTM) else ("GRU", "zrn")
+    attributes: dict[str, Any] = {"layout": 1}
+    if isinstance(network, GRU):
+        attributes["linear_before_reset"] = int(network.reset_after)
+    node = Node(operator, (_INPUT, "w", "r", "b"), (_OUTPUT,), attributes, network.name or operator.lower())
+    w, r, b = network.in_order(order)
+    constants = {"w": w[None], "r": r[None], "b": b[None]}
+    shape = (None, None, network.columns)
+    return Graph([node], [Value(_INPUT, "float32", shape)], [Value(_OUTPUT)], constants)
+
+
+def sequences_for(network: LSTM | GRU, calibration: Any) -> Array:
+    """Return calibration sequences, shape (B, T, C): those given, also as (T, C), or standard normal ones."""
+    if calibration is None:
+        return frozen_random(0).standard_normal((*_SYNTHETIC, network.columns)).astype(np.float32)
+    given = np.asarray(calibration, np.float32)
+    batch = given[None] if given.ndim == 2 else given
+    if batch.ndim != 3 or batch.shape[2] != network.columns or not batch.size:
+        raise NetworkError(
+            f"calibration has shape {given.shape}; the layer takes (T, {network.columns}) or (B, T, {network.columns})"
+        )
+    return batch
+
+
+def alone(model: Model | GraphModel) -> RecurrentModel:
+    """Return the recurrent layer of a compressed graph of one node."""
+    if not isinstance(model, GraphModel) or _OUTPUT not in model.sequences:
+        raise NetworkError(
+            f"a state of the layer leaves {-_STATE_PEAK - 2**-STATE_BITS:g} to {_STATE_PEAK:g}, the range on the "
+            "array, on these inputs: calibrate with other ones, or compress the layer as part of a graph, whose states "
+            "the host then computes"
+        )
+    (found,) = model.sequences[_OUTPUT]
+    return RecurrentModel(found.kind, found.layers, found.input_fraction_bits, model.name, model.metadata)

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 
 from eie.contract.config import BIAS_BITS, CODE_BITS, CODEBOOK_SIZE, WEIGHT_BITS, ArrayConfig
 from eie.network.model import Layer, Model
+from eie.network.recurrent_model import RecurrentModel
 from eie.program.tiling import tile_model
 from eie.text import columns
 
@@ -170,7 +171,7 @@ class CompressionReport:
         return ("total", "", f"{kept:.2%}", "", f"{padded:.2%}", *sizes, *[""] * len(_SHOWN))
 
 
-def compression_report(model: Model, config: ArrayConfig | None = None) -> CompressionReport:
+def compression_report(model: Model | RecurrentModel, config: ArrayConfig | None = None) -> CompressionReport:
     """Return the figures of a model on an array.
 
     The ratios of signal to error need the float network; they are those that `eie.compress` left in
@@ -178,7 +179,7 @@ def compression_report(model: Model, config: ArrayConfig | None = None) -> Compr
 
     Parameters
     ----------
-    model : Model
+    model : Model or RecurrentModel
     config : ArrayConfig, optional
         The default array if not given.
     """
@@ -187,7 +188,7 @@ def compression_report(model: Model, config: ArrayConfig | None = None) -> Compr
     return CompressionReport(tuple(layer_report(row, config, **ratios[i]) for i, row in enumerate(model.layers)))
 
 
-def _known_ratios(model: Model) -> list[dict[str, float | None]]:
+def _known_ratios(model: Model | RecurrentModel) -> list[dict[str, float | None]]:
     """Return the ratios that a model's metadata hold for each layer; a file's metadata may hold anything."""
     compression = model.metadata.get("compression")
     known = compression.get("layers") if isinstance(compression, Mapping) else None

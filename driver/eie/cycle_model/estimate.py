@@ -79,6 +79,8 @@ class Estimate:
     batch_cycles : int
         Of the batch.
     layers : tuple of LayerEstimate
+    unit : str
+        What an inference is: of a recurrent layer a time step, the batch a sequence.
     """
 
     model: str
@@ -95,6 +97,7 @@ class Estimate:
     latency_cycles: int
     batch_cycles: int
     layers: tuple[LayerEstimate, ...]
+    unit: str = "inference"
 
     @property
     def cycles(self) -> float:
@@ -132,7 +135,7 @@ class Estimate:
     def table(self) -> str:
         """Return the estimate as text."""
         where = f"{self.board}: " if self.board else ""
-        stay = "resident" if self.resident else "streamed with every inference"
+        stay = "resident" if self.resident else f"streamed with every {self.unit}"
         loading = f", loaded once in {self.load_cycles / self.clock_mhz:,.0f} us" if self.resident else ""
         head = ("layer", "size", "tiles", "latency", "in a batch", "a second", "bound by")
         rows = [self._times(layer.name, layer.alone, layer.cycles, layer) for layer in self.layers]
@@ -149,14 +152,14 @@ class Estimate:
                 "",
                 *columns([head, *rows, self._times("total", self.latency_cycles, self.cycles)]),
                 "",
-                f"Cycles an inference in a batch of {self.batch}, in {self.transfers} transfer"
+                f"Cycles {_article(self.unit)} in a batch of {self.batch}, in {self.transfers} transfer"
                 f"{'s' if self.transfers > 1 else ''}:",
                 *columns([("layer", *parts), *cycles]),
                 "",
-                f"The host comes on top: an inference has {self.flushed_bytes / self.batch:,.0f} bytes to flush from"
-                f" the cache and {self.invalidated_bytes / self.batch:,.0f} to invalidate;",
+                f"The host comes on top: {_article(self.unit)} has {self.flushed_bytes / self.batch:,.0f} bytes to flush"
+                f" from the cache and {self.invalidated_bytes / self.batch:,.0f} to invalidate;",
                 f"Python takes about {PYTHON_TRANSFER_MICROSECONDS} us a transfer (published for a PYNQ-Z2), "
-                f"{self.python_microseconds:,.1f} us an inference in this batch.",
+                f"{self.python_microseconds:,.1f} us {_article(self.unit)} in this batch.",
             ]
         )
 
@@ -165,3 +168,7 @@ class Estimate:
         where = (f"{layer.rows} x {layer.columns}", str(layer.tiles)) if layer else ("", "")
         times = (f"{alone / self.clock_mhz:,.1f} us", f"{cycles / self.clock_mhz:,.1f} us")
         return (name, *where, *times, f"{1e6 * self.clock_mhz / cycles:,.0f}", layer.bound if layer else "")
+
+
+def _article(noun: str) -> str:
+    return f"{'an' if noun[0] in 'aeiou' else 'a'} {noun}"

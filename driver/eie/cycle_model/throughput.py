@@ -7,6 +7,7 @@ The packed program runs on `TimedDevice`, whose cycles are those of the hardware
 from __future__ import annotations
 
 import numbers
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -17,24 +18,27 @@ from eie.boards.board import board as board_by_name
 from eie.contract import isa
 from eie.contract.config import WORD_BYTES, ArrayConfig
 from eie.contract.fixed_point import as_activations, quantise
-from eie.cycle_model.estimate import Estimate, LayerEstimate
-from eie.cycle_model.program import ProgramTiming, Step, word_cycles
+from eie.cycle_model.estimate import Estimate
+from eie.cycle_model.parts import TimedRun, layer_estimate
+from eie.cycle_model.program import ProgramTiming
+from eie.cycle_model.recurrent import recurrent_run
 from eie.cycle_model.timed_device import TimedDevice
 from eie.data.frozen_random import frozen_random
 from eie.errors import ConfigError, PackError
 from eie.network.model import Layer, Model
+from eie.network.recurrent_model import RecurrentModel
 from eie.program.packing import PackedModel, pack
+from eie.program.recurrent import pack_recurrent
 from eie.program.segment import Segment, inferences_per_transfer
 
 TYPICAL_DENSITY = 0.35
 """Non-zeros among the activations of the paper's layers (Han et al., ISCA 2016, Table III: 35 to 41 % of most)."""
 _BATCH = {True: 16, False: 2}
 """Random inputs by default, of a resident and of a streamed network: in a streamed one all inferences are alike."""
-_ANY_LENGTH = 1 << 60
 
 
 def estimate(
-    model: Model | Layer,
+    model: Model | Layer | RecurrentModel,
     board: str | Board | ArrayConfig = "pynq-z2",
     activations: ArrayLike | None = None,
     *,
@@ -48,11 +52,12 @@ def estimate(
 
     Parameters
     ----------
-    model : Model or Layer
+    model : Model, Layer or RecurrentModel
     board : str, Board or ArrayConfig
         A board's name or description, or an array of one's own.
     activations : array_like, shape (B, C) or (C,), optional
-        Inputs: int16 as they are, floats quantised. Default: random ones.
+        Inputs: int16 as they are, floats quantised. Default: random ones. Of a recurrent model the time steps of a
+        sequence.
     clock_mhz : float, optional
         Default: the board's; for an array, 100.
     bytes_per_cycle : float, optional
@@ -79,7 +84,8 @@ def estimate(
     --------
     >>> print(eie.estimate(eie.load("lenet.eie"), "pynq-z2").table())
     """
-    require_type(model, (Model, Layer), "model", "an eie.Model or eie.Layer", PackError)
+    kinds = (Model, Layer, RecurrentModel)
+    require_type(model, kinds, "model", "an eie.Model, eie.Layer or eie.RecurrentModel", PackError)
     require_type(board, (str, Board, ArrayConfig), "board", "a board, its name or an eie.ArrayConfig", ConfigError)
     model = Model([model], name=model.name) if isinstance(model, Layer) else model
     board = board_by_name(board) if isinstance(board, str) else board
@@ -93,20 +99,12 @@ def estimate(
     _require("density", density, 0, 1)
     if batch is not None and whole_number(batch, "batch", ConfigError) < 1:
         raise ConfigError(f"batch is {batch}; it must be 1 or more")
-    packed = pack(model, config)
+    packed = pack_recurrent(model, config) if isinstance(model, RecurrentModel) else pack(model, config)
     if activations is None:
         a = _random_activations(model, density, _BATCH[packed.resident] if batch is None else batch, seed)
     else:
         a = _given_activations(model, activations)
-
     device = TimedDevice(config, bytes_per_cycle)
-    load_cycles = 0
-    if len(packed.weights):
-        device.send(packed.weights.view(np.uint8))
-        load_cycles = device.programs[-1].finish()
-    alone, together = _Run(device, packed), _Run(device, packed)
-    alone.run(a[:1])
-    together.run(a)
     return Estimate(
         model=model.name,
         board="" if isinstance(board, ArrayConfig) else board.title,
@@ -114,17 +112,33 @@ def estimate(
         clock_mhz=clock_mhz,
         bytes_per_cycle=bytes_per_cycle,
         resident=packed.resident,
-        load_cycles=load_cycles,
+        load_cycles=device.load(packed.weights),
         batch=len(a),
-        transfers=together.transfers,
-        flushed_bytes=together.flushed_bytes,
-        invalidated_bytes=together.invalidated_bytes,
-        latency_cycles=alone.cycles,
-        batch_cycles=together.cycles,
-        layers=tuple(
-            _layer_estimate(packed, i, alone.parts[i], together.parts[i], len(a)) for i in range(len(model.layers))
-        ),
+        **(_chain_run(packed, device, a) if isinstance(packed, PackedModel) else recurrent_run(packed, device, a)),
     )
+
+
+def _chain_run(packed: PackedModel, device: TimedDevice, a: NDArray[np.int16]) -> dict[str, Any]:
+    """Return the fields of an `Estimate` that runs of a chain of layers tell."""
+    alone, together = _Run(device, packed), _Run(device, packed)
+    alone.run(a[:1])
+    together.run(a)
+    tiles = [sum(len(row_tile.tiles) for row_tile in row_tiles) for row_tiles in packed.row_tiles]
+    return {
+        **together.totals(),
+        "latency_cycles": alone.cycles,
+        "layers": tuple(
+            layer_estimate(
+                layer.name or f"layer {i}",
+                (layer.rows, layer.columns),
+                tiles[i],
+                alone.parts[i],
+                together.parts[i],
+                len(a),
+            )
+            for i, layer in enumerate(packed.model.layers)
+        ),
+    }
 
 
 def _require(name: str, value: float, above: float, limit: float) -> None:
@@ -132,7 +146,7 @@ def _require(name: str, value: float, above: float, limit: float) -> None:
         raise ConfigError(f"{name} is {value}; it must lie above {above} and at most at {limit}")
 
 
-def _random_activations(model: Model, density: float, batch: int, seed: int) -> NDArray[np.int16]:
+def _random_activations(model: Model | RecurrentModel, density: float, batch: int, seed: int) -> NDArray[np.int16]:
     """Return standard normal values in the model's fixed point, and zeros."""
     rng = frozen_random(seed)
     values = quantise(rng.standard_normal((batch, model.columns)), model.input_fraction_bits)
@@ -140,7 +154,7 @@ def _random_activations(model: Model, density: float, batch: int, seed: int) -> 
     return (values * (rng.random_sample(values.shape) < density)).astype(np.int16)
 
 
-def _given_activations(model: Model, activations: ArrayLike) -> NDArray[np.int16]:
+def _given_activations(model: Model | RecurrentModel, activations: ArrayLike) -> NDArray[np.int16]:
     given = real_array(activations, "activations", PackError)
     given = given[None] if given.ndim == 1 else given
     if given.ndim != 2 or given.shape[1] != model.columns or not len(given):
@@ -152,13 +166,12 @@ def _given_activations(model: Model, activations: ArrayLike) -> NDArray[np.int16
     return as_activations(given, model.columns)
 
 
-class _Run:
+class _Run(TimedRun):
     """A batch on a timed device, in the transfers in which the driver sends it."""
 
     def __init__(self, device: TimedDevice, packed: PackedModel) -> None:
-        self.device, self.packed = device, packed
-        self.parts = [_Part(word_cycles(device.bytes_per_cycle)) for _ in packed.model.layers]
-        self.cycles = self.transfers = self.flushed_bytes = self.invalidated_bytes = 0
+        super().__init__(device, len(packed.model.layers))
+        self.packed = packed
 
     def run(self, activations: NDArray[np.int16]) -> None:
         """Run a batch through all segments."""
@@ -167,21 +180,9 @@ class _Run:
             step = inferences_per_transfer(segment, len(activations))
             for first in range(0, len(activations), step):
                 part = slice(first, first + step)
-                outputs[part] = self._transfer(segment, activations[part])
+                program, outputs[part] = self.transfer(segment, activations[part])
+                self._share_out(segment, program, len(activations[part]))
             activations = outputs
-
-    def _transfer(self, segment: Segment, activations: NDArray[np.int16]) -> NDArray[np.int16]:
-        words = np.zeros(segment.words(len(activations)), np.uint64)
-        segment.fill(activations, words)
-        self.device.send(words.view(np.uint8))
-        program = self.device.programs.pop()
-        self.transfers += 1
-        reply = WORD_BYTES * segment.output_words * len(activations)
-        self.flushed_bytes += segment.changed_bytes(len(activations)) + reply
-        self.invalidated_bytes += reply
-        self.cycles += program.finish()
-        self._share_out(segment, program, len(activations))
-        return segment.unpack(self.device.receive(_ANY_LENGTH), len(activations))
 
     def _share_out(self, segment: Segment, program: ProgramTiming, batch: int) -> None:
         """Give each layer its instructions, and the cycles from the end of the layer before it to its own end.
@@ -203,48 +204,3 @@ class _Run:
         marks = [*list(ends.values())[:-1], program.finish()]
         for (_, index), cycles in zip(ends, np.diff(marks, prepend=0).tolist(), strict=True):
             self.parts[index].cycles += cycles
-
-
-class _Part:
-    """What the instructions of a layer add up to, in cycles."""
-
-    def __init__(self, word_cycles: float) -> None:
-        self.word_cycles = word_cycles
-        self.dma = 0.0
-        self.cycles = self.broadcast = self.arithmetic = self.output = self.compute = 0
-
-    def add(self, step: Step) -> None:
-        """Count an instruction."""
-        self.dma += step.words * self.word_cycles + 1  # a header takes a cycle more
-        self.broadcast += step.broadcasts
-        self.arithmetic += step.busiest
-        self.output += step.length
-        self.compute += step.cycles
-
-
-def _layer_estimate(packed: PackedModel, index: int, alone: _Part, together: _Part, batch: int) -> LayerEstimate:
-    layer = packed.model.layers[index]
-    work = max(together.broadcast, together.arithmetic)
-    spent = {
-        "broadcast": together.broadcast,
-        "arithmetic": together.arithmetic,
-        "output": together.output,
-        "start-up": together.compute - work,
-    }
-    bound = max(spent, key=spent.__getitem__)
-    if together.dma >= together.compute + together.output:
-        bound = "DMA"  # what computes is in the shade of it
-    return LayerEstimate(
-        name=layer.name or f"layer {index}",
-        rows=layer.rows,
-        columns=layer.columns,
-        tiles=sum(len(row_tile.tiles) for row_tile in packed.row_tiles[index]),
-        alone=alone.cycles,
-        cycles=together.cycles / batch,
-        dma=together.dma / batch,
-        broadcast=together.broadcast / batch,
-        arithmetic=together.arithmetic / batch,
-        output=together.output / batch,
-        compute=together.compute / batch,
-        bound=bound,
-    )

@@ -46,6 +46,13 @@ class TimedDevice(EmulatedDevice):
         self.programs.append(ProgramTiming(self.config, self.bytes_per_cycle))
         super().send(buffer, reply_bytes)
 
+    def load(self, weights: NDArray[np.uint64]) -> int:
+        """Execute a program that makes a model resident, if it has words; return its cycles."""
+        if not len(weights):
+            return 0
+        self.send(weights.view(np.uint8))
+        return self.programs.pop().finish()
+
     def wide_counts(self) -> dict[str, int]:
         """Return the counters of `registers.WIDE_COUNTERS`."""
         busy = sum(program.finish() for program in self.programs)

@@ -13,33 +13,36 @@ from typing import Any, NamedTuple
 from eie.arguments import require_type
 from eie.atomic import replacing, require_output
 from eie.errors import EieError, ModelFileError
-from eie.model_file.fields import Content, Reader, Writer
+from eie.model_file.fields import Content, Reader, Writer, unzigzag, zigzag
 from eie.model_file.graph_section import decode_graph, encode_graph, graph_summary
 from eie.model_file.huffman import deflate, inflate
 from eie.model_file.layer_record import LayerRecord
 from eie.network.graph_model import GraphModel
-from eie.network.limits import ALL_LINES_LIMIT, LAYERS_LIMIT, METADATA_LIMIT, metadata_text
+from eie.network.limits import ACTIVATION_FRACTION_BITS, ALL_LINES_LIMIT, LAYERS_LIMIT, METADATA_LIMIT, metadata_text
 from eie.network.model import Model
+from eie.network.recurrent_model import RecurrentModel
 
 ENDING = ".eie"
 MAGIC = b"\x89EIE"
-VERSION = 4
+VERSION = 5
 """Newest version. A chain of layers is written as version 1, which any release reads; a graph needs version 2,
-layers with row scales version 3, layers of two terms version 4."""
+layers with row scales version 3, layers of two terms version 4, recurrent layers without the host version 5."""
 _PREFIX = struct.Struct("<4sBII")
 """Magic, version, CRC-32 of the body, bytes of the body."""
 
 BODY_LIMIT = 1 << 30
+_BITS_LIMIT = 2 * max(map(abs, ACTIVATION_FRACTION_BITS))
+AnyModel = Model | GraphModel | RecurrentModel
 
 
-def save(model: Model | GraphModel, path: str | os.PathLike[str], huffman: bool = True) -> int:
+def save(model: AnyModel, path: str | os.PathLike[str], huffman: bool = True) -> int:
     """Write a model file.
 
     The file appears under its name only when it is complete.
 
     Parameters
     ----------
-    model : Model or GraphModel
+    model : Model, GraphModel or RecurrentModel
     path : path-like
         Its ending is .eie; a file of that name is replaced, whole or not at all.
     huffman : bool
@@ -55,7 +58,8 @@ def save(model: Model | GraphModel, path: str | os.PathLike[str], huffman: bool 
     ModelFileError
         If the file cannot be written, or its metadata were changed to what is not JSON.
     """
-    require_type(model, (Model, GraphModel), "what is saved", "an eie.Model or eie.GraphModel", ModelFileError)
+    kinds = (Model, GraphModel, RecurrentModel)
+    require_type(model, kinds, "what is saved", "an eie.Model, a graph's or an eie.RecurrentModel", ModelFileError)
     require_type(path, (str, os.PathLike), "path", "text or a path", ModelFileError)
     try:
         require_output(path, endings=(ENDING,))
@@ -66,7 +70,7 @@ def save(model: Model | GraphModel, path: str | os.PathLike[str], huffman: bool 
         raise ModelFileError(f"{error}") from error
 
 
-def _write(model: Model | GraphModel, path: str | os.PathLike[str], huffman: bool) -> int:
+def _write(model: AnyModel, path: str | os.PathLike[str], huffman: bool) -> int:
     body = _encode_body(model, huffman)
     version = _version(model)
     data = _PREFIX.pack(MAGIC, version, zlib.crc32(body), len(body)) + body
@@ -75,17 +79,17 @@ def _write(model: Model | GraphModel, path: str | os.PathLike[str], huffman: boo
     return len(data)
 
 
-def file_size(model: Model | GraphModel, huffman: bool = True) -> int:
+def file_size(model: AnyModel, huffman: bool = True) -> int:
     """Return the bytes of the file that `save` would write."""
     return _PREFIX.size + len(_encode_body(model, huffman))
 
 
-def load(path: str | os.PathLike[str]) -> Model | GraphModel:
+def load(path: str | os.PathLike[str]) -> AnyModel:
     """Read a model file.
 
     Returns
     -------
-    Model or GraphModel
+    Model, GraphModel or RecurrentModel
         Equal to the model that was saved, bit for bit.
 
     Raises
@@ -96,18 +100,21 @@ def load(path: str | os.PathLike[str]) -> Model | GraphModel:
     require_type(path, (str, os.PathLike), "path", "text or a path", ModelFileError)
     with _named(path):
         version, body = _read_body(Path(path))
-        name, metadata, entries, graph = _read_header(Reader(body), version)
-        layers = [entry.record.decode() for entry in entries]
-        return Model(layers, name, metadata) if graph is None else decode_graph(graph, layers, name, metadata)
+        header = _read_header(Reader(body), version)
+        layers = [entry.record.decode() for entry in header.entries]
+        if header.cell:
+            return RecurrentModel(header.cell, layers, header.input_bits, header.name, header.metadata)
+        if header.graph is None:
+            return Model(layers, header.name, header.metadata)
+        return decode_graph(header.graph, layers, header.name, header.metadata)
 
 
 def load_chain(path: str | os.PathLike[str]) -> Model:
     """Read a model file that holds a chain of layers: as `load`, and a graph is an error."""
     model = load(path)
     if not isinstance(model, Model):
-        raise ModelFileError(
-            f"{path}: holds a graph, which this does not take; eie run, eie verify, eie info and eie inspect do"
-        )
+        what = "a graph" if isinstance(model, GraphModel) else "a recurrent layer"
+        raise ModelFileError(f"{path}: holds {what}, which this does not take; eie run, eie verify and eie info do")
     return model
 
 
@@ -119,7 +126,8 @@ def describe(path: str | os.PathLike[str]) -> dict[str, Any]:
     dict
         ``version``, ``name``, ``metadata``, ``bytes``, ``plain_bytes`` (what `save` writes with ``huffman=False``),
         ``float32_bytes``, and ``layers``: for each its header fields, ``bytes``, ``plain_bytes`` and ``sections``
-        (bytes by name). Of a graph also ``graph_bytes`` and ``operators`` (how often each occurs).
+        (bytes by name). Of a graph also ``graph_bytes`` and ``operators`` (how often each occurs), of a recurrent layer
+        ``cell`` and ``input_fraction_bits``.
 
     Raises
     ------
@@ -129,8 +137,10 @@ def describe(path: str | os.PathLike[str]) -> dict[str, Any]:
     require_type(path, (str, os.PathLike), "path", "text or a path", ModelFileError)
     with _named(path):
         version, data = _read_body(Path(path))
-        name, metadata, entries, graph = _read_header(Reader(data), version)
-        of_graph = {} if graph is None else {"graph_bytes": len(graph), "operators": graph_summary(graph)}
+        name, metadata, entries, graph, cell, bits = _read_header(Reader(data), version)
+        more: dict[str, Any] = {"cell": cell, "input_fraction_bits": bits} if cell else {}
+        if graph is not None:
+            more = {"graph_bytes": len(graph), "operators": graph_summary(graph)}
     size = _PREFIX.size + len(data)
     return {
         "version": version,
@@ -140,7 +150,7 @@ def describe(path: str | os.PathLike[str]) -> dict[str, Any]:
         "plain_bytes": size + sum(entry.plain_bytes - entry.bytes for entry in entries),
         "float32_bytes": sum(4 * entry.record.rows * entry.record.columns for entry in entries),
         "layers": [_describe_layer(entry) for entry in entries],
-        **of_graph,
+        **more,
     }
 
 
@@ -154,6 +164,16 @@ class _Entry(NamedTuple):
     record: LayerRecord
     bytes: int
     plain_bytes: int
+
+
+class _Header(NamedTuple):
+    name: str
+    metadata: dict[str, Any]
+    entries: list[_Entry]
+    graph: Content | None
+    cell: str
+    """Kind of the recurrent layer that the layers are the gates of, or nothing."""
+    input_bits: int
 
 
 class _named:  # noqa: N801 - a context manager reads as a verb
@@ -201,7 +221,7 @@ def _read_body(path: Path) -> tuple[int, bytes]:
     return version, body
 
 
-def _read_header(body: Reader, version: int) -> tuple[str, dict[str, Any], list[_Entry], Content | None]:
+def _read_header(body: Reader, version: int) -> _Header:
     name = body.text("model name")
     metadata = json.loads(inflate(body.section("metadata"), METADATA_LIMIT))
     metadata_text(metadata)
@@ -215,12 +235,19 @@ def _read_header(body: Reader, version: int) -> tuple[str, dict[str, Any], list[
         if lines > ALL_LINES_LIMIT:
             raise ModelFileError(f"the layers have {lines} rows and columns or more; the limit is {ALL_LINES_LIMIT}")
     graph = body.section("graph") if version >= 2 else None
+    cell = body.text("cell") if version >= 5 else ""
+    bits = unzigzag(body.number("input fraction bits", _BITS_LIMIT)) if cell else 0
     body.end("the model")
-    # Version 3 has an empty one in a chain.
-    return name, metadata, entries, None if version >= 3 and graph is not None and not len(graph) else graph
+    if version >= 3 and graph is not None and not len(graph):  # what is no graph has an empty one
+        graph = None
+    if graph is not None and cell:
+        raise ModelFileError(f"it is both a graph and a recurrent layer {cell!r}")
+    return _Header(name, metadata, entries, graph, cell, bits)
 
 
-def _version(model: Model | GraphModel) -> int:
+def _version(model: AnyModel) -> int:
+    if isinstance(model, RecurrentModel) or (isinstance(model, GraphModel) and model.sequences):
+        return 5
     if any(layer.second for layer in model.layers):
         return 4
     if any(layer.scaling for layer in model.layers):
@@ -228,7 +255,7 @@ def _version(model: Model | GraphModel) -> int:
     return 2 if isinstance(model, GraphModel) else 1
 
 
-def _encode_body(model: Model | GraphModel, huffman: bool) -> bytes:
+def _encode_body(model: AnyModel, huffman: bool) -> bytes:
     version = _version(model)
     body = Writer()
     body.text("model name", model.name)
@@ -242,6 +269,10 @@ def _encode_body(model: Model | GraphModel, huffman: bool) -> bytes:
         body.section(encode_graph(model))
     elif version >= 3:
         body.section(b"")
+    if version >= 5:
+        body.text("cell", model.kind if isinstance(model, RecurrentModel) else "")
+    if isinstance(model, RecurrentModel):
+        body.number("input fraction bits", zigzag(model.input_fraction_bits), _BITS_LIMIT)
     if len(body.data) > BODY_LIMIT:
         raise ModelFileError(f"the file would have {len(body.data)} bytes; the limit is {BODY_LIMIT}")
     return bytes(body.data)

@@ -6,9 +6,19 @@ A cell is a list of steps over named vectors: gates, which are layers of the arr
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
+
+from numpy.typing import NDArray
 
 from eie.contract.functions import CURVE_OUTPUT_BITS, CURVE_SHIFT, SIGMOID_INPUT_BITS, TANH_INPUT_BITS, Operation
+
+STATE_BITS = TANH_INPUT_BITS
+"""Fraction bits of the states: -8 to 8."""
+
+
+Vectors = NDArray[Any]
 
 
 @dataclass(frozen=True)
@@ -22,17 +32,12 @@ class Gate:
 
 @dataclass(frozen=True)
 class Apply:
-    """An element-wise operation. Its shift is `shift` and, for each fraction bit of the hidden state, `per_bit`."""
+    """An element-wise operation of vector `target`, which it replaces, with `source`."""
 
     operation: Operation
     target: str
     source: str
     shift: int = 0
-    per_bit: int = 0
-
-    def shift_for(self, state_bits: int) -> int:
-        """Return the shift, where the hidden state has so many fraction bits."""
-        return self.shift + self.per_bit * state_bits
 
 
 @dataclass(frozen=True)
@@ -57,6 +62,32 @@ class Cell:
         """The gates, in the order of the steps."""
         return [step for step in self.steps if isinstance(step, Gate)]
 
+    def time_step(
+        self,
+        values: dict[str, Vectors],
+        gate: Callable[[int, list[Vectors]], Vectors],
+        apply: Callable[[Apply, Vectors, Vectors], Vectors],
+    ) -> None:
+        """Carry out a time step in any arithmetic.
+
+        Parameters
+        ----------
+        values : dict of str to ndarray, shape (B, size)
+            The vectors: states and "x" going in; the states are replaced.
+        gate : callable
+            Given the number of a gate and its operands; computes it.
+        apply : callable
+            Given an operation, target and source; computes it.
+        """
+        number = 0
+        for step in self.steps:
+            if isinstance(step, Gate):
+                values[step.target] = gate(number, [values[name] for name in step.operands])
+                number += 1
+            else:
+                source = values[step.source]
+                values[step.target] = apply(step, values.get(step.target, source), source)
+
 
 def _curve(operation: Operation, target: str, source: str | None = None) -> Apply:
     return Apply(operation, target, source or target, CURVE_SHIFT)
@@ -66,7 +97,7 @@ _UNIT = CURVE_OUTPUT_BITS
 _BOTH = ("h", "x")
 _UPDATE = (
     # h = (h - n) z + n, once n has the fraction bits of h.
-    Apply(Operation.COPY, "n", "n", _UNIT, -1),
+    Apply(Operation.COPY, "n", "n", _UNIT - STATE_BITS),
     Apply(Operation.SUBTRACT, "h", "n"),
     Apply(Operation.MULTIPLY, "h", "z", _UNIT),
     Apply(Operation.ADD, "h", "n"),
@@ -91,12 +122,11 @@ CELLS = {
             _curve(Operation.SIGMOID, "f"),
             _curve(Operation.SIGMOID, "o"),
             _curve(Operation.TANH, "g"),
-            # c has the fraction bits of tanh's argument.
             Apply(Operation.MULTIPLY, "c", "f", _UNIT),
-            Apply(Operation.MULTIPLY, "g", "i", 2 * _UNIT - TANH_INPUT_BITS),
+            Apply(Operation.MULTIPLY, "g", "i", 2 * _UNIT - STATE_BITS),
             Apply(Operation.ADD, "c", "g"),
             _curve(Operation.TANH, "h", "c"),
-            Apply(Operation.MULTIPLY, "h", "o", 2 * _UNIT, -1),
+            Apply(Operation.MULTIPLY, "h", "o", 2 * _UNIT - STATE_BITS),
         ),
     ),
     "gru": Cell(

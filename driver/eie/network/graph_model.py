@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,10 +11,14 @@ from numpy.typing import NDArray
 
 from eie.contract.fixed_point import dequantise, quantise
 from eie.errors import LayerError, PackError
+from eie.network.cells import STATE_BITS
 from eie.network.equality import same
 from eie.network.graph import Array, Graph, Node
+from eie.network.limits import fitting_name
 from eie.network.model import Layer, Model
 from eie.network.operators import LINEAR
+from eie.network.operators.gates import DIRECTIONS, run_directions
+from eie.network.recurrent_model import RecurrentModel
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,18 +92,26 @@ class GraphModel:
     name : str
     metadata : dict
         As a `Model`'s.
+
+    Attributes
+    ----------
+    sequences : dict of str to tuple of RecurrentModel
+        Recurrent nodes whose time steps the array computes by itself, their products joined: a model a direction.
     """
 
     graph: Graph
     products: dict[str, tuple[ArrayProduct, ...]]
     name: str = "model"
     metadata: dict[str, Any] = field(default_factory=dict)
+    sequences: dict[str, tuple[RecurrentModel, ...]] = field(init=False, compare=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         nodes = {node.outputs[0]: node for node in self.graph.walk()}
-        for key in self.products:
+        for key, products in self.products.items():
             if key not in nodes or nodes[key].operator not in LINEAR:
                 raise LayerError(f"model {self.name!r} has products for {key!r}, which is no linear map of its graph")
+            if nodes[key].attributes.get("cell"):
+                self.sequences[key] = join_gates(nodes[key], products)
 
     def __repr__(self) -> str:
         weights = sum(layer.nonzeros for layer in self.layers)
@@ -126,6 +138,36 @@ class GraphModel:
 def run_products(node: Node, values: list[Array | None], products: list[Any]) -> list[Array]:
     """Compute a linear map whose weights are in its products."""
     return LINEAR[node.operator].run(values, node.attributes, products)
+
+
+def join_gates(node: Node, products: Sequence[ArrayProduct]) -> tuple[RecurrentModel, ...]:
+    """Return what the products of a recurrent node are together, a model a direction."""
+    kind, bits = node.attributes["cell"], node.attributes["input_bits"]
+    directions = len(DIRECTIONS[node.attributes["direction"]])
+    each, name = len(products) // directions, fitting_name(node.name or node.outputs[0])
+    if len(products) != each * directions or any(product.input_scale is not None for product in products):
+        raise LayerError(f"{node}: its {len(products)} products are not the gates of {directions} directions")
+    layers = [layer for product in products for layer in product.model.layers]
+    return tuple(RecurrentModel(kind, layers[d * each : (d + 1) * each], bits, name) for d in range(directions))
+
+
+RunSequence = Callable[
+    [RecurrentModel, NDArray[np.int16], NDArray[np.int16]], tuple[NDArray[np.int16], NDArray[np.int16]]
+]
+"""Computes a batch of sequences, as `eie.network.reference.reference_sequence`."""
+
+
+def run_sequences(
+    node: Node, values: list[Array | None], models: tuple[RecurrentModel, ...], run: RunSequence
+) -> list[Array]:
+    """Compute a recurrent node whose sequences are in its models, in the integers of the array."""
+
+    def sequence(direction: int, x: Array, states: Array) -> tuple[Array, Array]:
+        model = models[direction]
+        y, end = run(model, quantise(x, model.input_fraction_bits), quantise(states, STATE_BITS))
+        return dequantise(y, STATE_BITS), dequantise(end, STATE_BITS)
+
+    return run_directions(values, node.attributes, sequence)
 
 
 def unnamed(outputs: Mapping[str, Array]) -> Any:

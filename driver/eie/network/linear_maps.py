@@ -6,10 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from eie.network.cells import STATE_BITS
 from eie.network.graph import ABSENT, Array, Graph, Node, constant_values, count_uses
 from eie.network.graph_model import ArrayProduct
 from eie.network.model import Model
 from eie.network.operators import LINEAR
+from eie.network.operators.gates import array_cell, gate_names
 from eie.network.operators.linear import Matrix
 from eie.network.quantised import Grid, data_grid, integer_rows
 
@@ -45,24 +47,50 @@ class LinearNode:
     data: str
     grid: Grid | None
 
+    def with_attributes(self) -> Node:
+        """Return the node with the attributes that say what its weights would."""
+        return replace(self.node, attributes=self.attributes)
 
-def linear_nodes(graph: Graph, outer: Mapping[str, Array] | None = None) -> dict[str, LinearNode]:
-    """Return a graph's linear maps, those of branches too, by the name of their node's first output."""
+    def without_weights(self, values: list[Array | None]) -> list[Array | None]:
+        """Return values of the node's inputs without those that the matrices hold."""
+        return [None if i in self.weights else x for i, x in enumerate(values)]
+
+
+def linear_nodes(
+    graph: Graph, outer: Mapping[str, Array] | None = None, input_bits: Mapping[str, int | None] | None = None
+) -> dict[str, LinearNode]:
+    """Return a graph's linear maps, those of branches too, by the name of their node's first output.
+
+    Parameters
+    ----------
+    graph : Graph
+    outer : mapping of str to ndarray, optional
+        Constants around it.
+    input_bits : mapping of str to int or None, optional
+        Of recurrent nodes that the array computes by itself, by such a name, the fraction bits of their inputs; None of
+        one that it is not to compute so.
+    """
+    known = input_bits or {}
     constants = {**(outer or {}), **graph.constants}
     makers = {name: node for node in graph.nodes for name in node.outputs}
     found: dict[str, LinearNode] = {}
     for node in graph.nodes:
         for branch in node.branches:
-            found.update(linear_nodes(branch, constants))
+            found.update(linear_nodes(branch, constants, known))
         weights = weights_of(node, constants)
         if weights is None:
             continue
         values: list[Any] = [x if i in weights else None for i, x in enumerate(constant_values(node, constants))]
         linear = LINEAR[node.operator]
         attributes = linear.prepare(values, node.attributes)
+        bits = known.get(node.outputs[0], STATE_BITS)
+        cell = None if bits is None else array_cell(node.operator, node.inputs, attributes)
+        if cell:
+            attributes = {**attributes, "cell": cell, "input_bits": bits}
         matrices = linear.matrices(values, attributes)
         label = node.name or node.outputs[0]
         names = [label] if len(matrices) == 1 else [f"{label}/{i}" for i in range(len(matrices))]
+        names = gate_names(label, attributes) if cell else names
         data = next(name for i, name in enumerate(node.inputs) if i not in weights and name)
         grid = data_grid(data, makers, constants) if node.operator in _FUSED else None
         found[node.outputs[0]] = LinearNode(node, attributes, weights, matrices, names, data, grid)

@@ -10,10 +10,9 @@ Gates come in PyTorch's order; ONNX has i, o, f, c and z, r, h.
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from eie.errors import LayerError
-from eie.network.cells import CELLS
 from eie.network.dense import Dense
 from eie.network.limits import check_name
 
@@ -21,7 +20,8 @@ from eie.network.limits import check_name
 class _Recurrent:
     """What LSTM and GRU share: weights checked, cut by gate."""
 
-    blocks = 0
+    order = ""
+    """Of the gates."""
 
     def __init__(
         self,
@@ -36,10 +36,10 @@ class _Recurrent:
         label = f"{type(self).__name__} {name!r}" if name else type(self).__name__
         inputs, states = Dense(w_ih, b_ih, name=f"{label} w_ih"), Dense(w_hh, b_hh, name=f"{label} w_hh")
         rows, hidden = states.weight.shape
-        if rows != self.blocks * hidden or inputs.weight.shape[0] != rows:
+        if rows != len(self.order) * hidden or inputs.weight.shape[0] != rows:
             raise LayerError(
                 f"{label}: w_ih is {inputs.weight.shape}, w_hh {states.weight.shape}; they must be "
-                f"({self.blocks} H, C) and ({self.blocks} H, H)"
+                f"({len(self.order)} H, C) and ({len(self.order)} H, H)"
             )
         self.hidden, self.columns = hidden, inputs.weight.shape[1]
         self._weights = {"x": inputs.weight, "h": states.weight}
@@ -52,26 +52,11 @@ class _Recurrent:
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name!r}: {self.columns} -> {self.hidden}>"
 
-    @property
-    def kind(self) -> str:
-        """Key of `CELLS`."""
-        raise NotImplementedError
-
-    def _part(self, block: int, operands: tuple[str, ...], name: str) -> Dense:
-        rows = slice(block * self.hidden, (block + 1) * self.hidden)
-        kinds = ["x" if operand == "x" else "h" for operand in operands]
-        weight = np.concatenate([self._weights[kind][rows] for kind in kinds], axis=1)
-        bias = np.sum([self._biases[kind][rows] for kind in kinds], axis=0, dtype=np.float32)
-        return Dense(weight, bias, name=name)
-
-    def dense_gates(self) -> list[Dense]:
-        """Return the gates as layers, in the order of the cell's steps."""
-        blocks = {name: number for number, name in enumerate("ifgo" if self.blocks == 4 else "rzn")}
-        blocks["m"] = 2
-        return [
-            self._part(blocks[gate.target], gate.operands, f"{self.name} {gate.target}".strip())
-            for gate in CELLS[self.kind].gates
-        ]
+    def in_order(self, gates: str) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
+        """Return w_ih, w_hh and both biases, one behind the other, the gates in another order: "iofg", "zrn"."""
+        rows = np.concatenate([np.arange(self.hidden) + self.order.index(gate) * self.hidden for gate in gates])
+        w, r = self._weights["x"][rows], self._weights["h"][rows]
+        return w, r, np.concatenate([self._biases["x"][rows], self._biases["h"][rows]])
 
 
 class LSTM(_Recurrent):
@@ -86,12 +71,7 @@ class LSTM(_Recurrent):
     name : str, optional
     """
 
-    blocks = 4
-
-    @property
-    def kind(self) -> str:
-        """Key of `CELLS`."""
-        return "lstm"
+    order = "ifgo"
 
 
 class GRU(_Recurrent):
@@ -109,7 +89,7 @@ class GRU(_Recurrent):
         ONNX with ``linear_before_reset=0``.
     """
 
-    blocks = 3
+    order = "rzn"
 
     def __init__(
         self,
@@ -122,8 +102,3 @@ class GRU(_Recurrent):
     ) -> None:
         super().__init__(w_ih, w_hh, b_ih, b_hh, name)
         self.reset_after = bool(reset_after)
-
-    @property
-    def kind(self) -> str:
-        """Key of `CELLS`."""
-        return "gru" if self.reset_after else "gru, reset before"

@@ -1,8 +1,4 @@
-"""A compressed recurrent layer and its integer reference.
-
-It is no part of a graph or of a model file yet: a node of a graph that becomes one runs by
-`eie.runtime.recurrent.run_sequences` on what `eie.program.recurrent.pack_recurrent` makes of it.
-"""
+"""A compressed recurrent layer."""
 
 from __future__ import annotations
 
@@ -13,15 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from eie.contract.functions import elementwise
-from eie.errors import LayerError, PackError
-from eie.network.cells import CELLS, Cell, Gate
-from eie.network.limits import check_name
+from eie.errors import LayerError
+from eie.network.cells import CELLS, STATE_BITS, Cell
+from eie.network.equality import same
+from eie.network.limits import ACTIVATION_FRACTION_BITS, check_name
 from eie.network.model import Layer
-from eie.network.reference import reference_layer
-
-MOST_STATE_BITS = 14
-"""Fraction bits of inputs and hidden state at most: their differences, -2 to 2, must fit int16."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -31,12 +23,13 @@ class RecurrentModel:
     Parameters
     ----------
     kind : {"lstm", "gru", "gru, reset before"}
-    columns, hidden : int
-        C inputs, H outputs of a time step.
     layers : sequence of Layer
         The gates, in the order of the cell's steps (`CELLS`), their columns in that of their operands.
+    input_fraction_bits : int
+        Of the inputs, whose weights are scaled so that they act as if they had the fraction bits of the states.
     name : str
     metadata : dict
+        As a `Model`'s.
 
     Raises
     ------
@@ -45,46 +38,54 @@ class RecurrentModel:
     """
 
     kind: str
-    columns: int
-    hidden: int
     layers: tuple[Layer, ...]
+    input_fraction_bits: int = STATE_BITS
     name: str = "model"
     metadata: dict[str, Any] = field(default_factory=dict)
 
     def __init__(
         self,
         kind: str,
-        columns: int,
-        hidden: int,
         layers: Iterable[Layer],
+        input_fraction_bits: int = STATE_BITS,
         name: str = "model",
         metadata: dict[str, Any] | None = None,
     ) -> None:
         check_name(name, "name of a model")
         if kind not in CELLS:
             raise LayerError(f"kind {kind!r} of a recurrent model is not one of {', '.join(map(repr, CELLS))}")
-        for attribute, value in (("kind", kind), ("columns", columns), ("hidden", hidden), ("layers", tuple(layers))):
+        least, most = ACTIVATION_FRACTION_BITS
+        if type(input_fraction_bits) is not int or not least <= input_fraction_bits <= most:
+            raise LayerError(
+                f"model {name!r}: inputs of {input_fraction_bits!r} fraction bits; {least} to {most} exist"
+            )
+        given = {"kind": kind, "layers": tuple(layers), "input_fraction_bits": input_fraction_bits, "name": name}
+        for attribute, value in {**given, "metadata": dict(metadata or {})}.items():
             object.__setattr__(self, attribute, value)
-        object.__setattr__(self, "name", name)
-        object.__setattr__(self, "metadata", dict(metadata or {}))
         gates = self.cell.gates
         if len(self.layers) != len(gates):
             raise LayerError(f"model {name!r}: {len(self.layers)} layers; a cell {kind!r} has {len(gates)} gates")
-        bits = self.layers[0].input_fraction_bits
-        if not 0 <= bits <= MOST_STATE_BITS:
-            raise LayerError(f"model {name!r}: inputs of {bits} fraction bits; 0 to {MOST_STATE_BITS} are possible")
+        if self.columns < 1:
+            raise LayerError(f"model {name!r}: {self.layers[0].columns} columns leave no input beside {self.hidden}")
         for layer, gate in zip(self.layers, gates, strict=True):
-            wanted = (hidden, sum(self.size(operand) for operand in gate.operands), bits, gate.fraction_bits, False)
-            given = (layer.rows, layer.columns, layer.input_fraction_bits, layer.output_fraction_bits, layer.relu)
-            if given != wanted:
+            columns = sum(self.size(operand) for operand in gate.operands)
+            wanted = (self.hidden, columns, STATE_BITS, gate.fraction_bits, False)
+            found = (layer.rows, layer.columns, layer.input_fraction_bits, layer.output_fraction_bits, layer.relu)
+            if found != wanted:
                 raise LayerError(
                     f"model {name!r}: gate {gate.target!r} has (rows, columns, input and output fraction bits, ReLU) "
-                    f"{given}; it must have {wanted}"
+                    f"{found}; it must have {wanted}"
                 )
 
     def __repr__(self) -> str:
         weights = sum(layer.nonzeros for layer in self.layers)
         return f"<RecurrentModel {self.name!r}: {self.kind}, {self.columns} -> {self.hidden}, {weights} weights>"
+
+    def __eq__(self, other: object) -> bool:
+        return same(self, other) if isinstance(other, RecurrentModel) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash((self.name, self.kind, self.layers))
 
     @property
     def cell(self) -> Cell:
@@ -92,14 +93,21 @@ class RecurrentModel:
         return CELLS[self.kind]
 
     @property
-    def rows(self) -> int:
-        """Outputs of a time step."""
-        return self.hidden
+    def hidden(self) -> int:
+        """H, outputs of a time step."""
+        return self.layers[0].rows
+
+    rows = hidden
 
     @property
-    def fraction_bits(self) -> int:
-        """Fraction bits of inputs, hidden state and outputs."""
-        return self.layers[0].input_fraction_bits
+    def columns(self) -> int:
+        """C, inputs of a time step."""
+        return self.layers[0].columns - self.hidden  # the first gate of every cell is one of [h, x]
+
+    @property
+    def output_fraction_bits(self) -> int:
+        """Fraction bits of the outputs."""
+        return STATE_BITS
 
     def size(self, vector: str) -> int:
         """Return the length of a vector of the cell."""
@@ -108,39 +116,3 @@ class RecurrentModel:
     def zero_states(self, batch: int) -> NDArray[np.int16]:
         """Return the states that a sequence begins with, int16, shape (batch, states, H)."""
         return np.zeros((batch, len(self.cell.states), self.hidden), np.int16)
-
-
-def reference_sequence(
-    model: RecurrentModel, inputs: NDArray[np.int16], states: NDArray[np.int16]
-) -> tuple[NDArray[np.int16], NDArray[np.int16]]:
-    """Compute sequences in exact integers.
-
-    Parameters
-    ----------
-    model : RecurrentModel
-    inputs : ndarray, shape (B, T, C), int16
-    states : ndarray, shape (B, states, H), int16
-
-    Returns
-    -------
-    outputs : ndarray, shape (B, T, H), int16
-    states : ndarray, shape (B, states, H), int16
-        At the end.
-    """
-    if inputs.ndim != 3 or inputs.shape[2] != model.columns:
-        raise PackError(f"sequences have shape {inputs.shape}; model {model.name!r} takes (B, T, {model.columns})")
-    values = dict(zip(model.cell.states, np.moveaxis(states, 1, 0), strict=True))
-    outputs = np.empty((*inputs.shape[:2], model.hidden), np.int16)
-    for time in range(inputs.shape[1]):
-        values["x"] = inputs[:, time]
-        layers = iter(model.layers)
-        for step in model.cell.steps:
-            if isinstance(step, Gate):
-                operands = np.concatenate([values[name] for name in step.operands], axis=1)
-                values[step.target] = reference_layer(next(layers), operands)
-            else:
-                source = values[step.source]
-                before = values.get(step.target, source)
-                values[step.target] = elementwise(step.operation, before, source, step.shift_for(model.fraction_bits))
-        outputs[:, time] = values[model.cell.states[0]]
-    return outputs, np.stack([values[name] for name in model.cell.states], axis=1)

@@ -12,7 +12,7 @@ _READERS = {
     "ArrayFeatureExtractor": "ONNX-ML",
 }
 """Readers of operators that are not of ONNX itself."""
-_EXTENSIONS = ("flattened", "weight_rank")
+_EXTENSIONS = ("flattened", "weight_rank", "cell", "input_bits")
 """Attributes that the package adds."""
 
 

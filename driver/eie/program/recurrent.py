@@ -76,11 +76,12 @@ def pack_recurrent(model: RecurrentModel, config: ArrayConfig, memory: Memory | 
     PackError
         If its vectors do not fit the activation memory together.
     """
-    needed = sum(_groups(model.size(vector), config) for vector in model.cell.vectors)
+    needed = _groups_of_all(model, config)
     if needed > config.activation_groups:
         raise PackError(
             f"model {model.name!r}: the vectors of a time step take {needed * config.lanes} activations on the array, "
-            f"which has {config.activations}; build it with more activations"
+            f"which has {config.activations}; build it with more activations, or run the layer as part of a graph, "
+            "gate by gate"
         )
     order = np.arange(model.hidden)
     if config.balance_rows and config.num_pes > 1:
@@ -103,6 +104,15 @@ def pack_recurrent(model: RecurrentModel, config: ArrayConfig, memory: Memory | 
         order,
         resident,
     )
+
+
+def fits_at_once(model: RecurrentModel, config: ArrayConfig) -> bool:
+    """Tell whether an array holds the vectors of a time step together."""
+    return _groups_of_all(model, config) <= config.activation_groups
+
+
+def _groups_of_all(model: RecurrentModel, config: ArrayConfig) -> int:
+    return sum(_groups(model.size(vector), config) for vector in model.cell.vectors)
 
 
 def _groups(size: int, config: ArrayConfig) -> int:
@@ -186,7 +196,7 @@ class _Writer:
         """Add an operation to the one before if that goes on where it ends, else write the one before."""
         fields = {
             "operation": int(step.operation),
-            "shift": step.shift_for(self.model.fraction_bits),
+            "shift": step.shift,
             "source": self.address[step.source],
             "address": self.address[step.target],
             "count": self.groups[step.target],

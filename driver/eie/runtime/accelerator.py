@@ -17,9 +17,10 @@ from eie.network.graph import Array
 from eie.network.graph_model import GraphModel, unnamed
 from eie.network.model import Model
 from eie.network.recurrent_model import RecurrentModel
+from eie.network.reference import as_sequences
 from eie.runtime.chains import ChainRunner, Source, rows_of
 from eie.runtime.graphs import Around, GraphRunner
-from eie.runtime.recurrent import as_sequences, check_sequences, run_sequences
+from eie.runtime.recurrent import check_sequences, run_sequences, saturated_inputs
 from eie.runtime.saturation import Saturation, warn_of
 from eie.runtime.session import Session
 from eie.runtime.streams import Stream
@@ -67,7 +68,7 @@ class Accelerator(Session):
         self._states: dict[RecurrentModel, NDArray[np.int16]] = {}
         self._graphs: dict[GraphModel, GraphRunner] = {}
         self.saturation = Saturation(0, ())
-        self._warned: set[Model | GraphModel] = set()
+        self._warned: set[Model | GraphModel | RecurrentModel] = set()
         super().__init__(device, retry)
         self._chains = ChainRunner(self._transfers)
 
@@ -125,7 +126,7 @@ class Accelerator(Session):
         """
         chosen = self._current if model is None else model
         if isinstance(chosen, RecurrentModel):
-            return self._run_sequences(chosen, x, verify, keep_states)
+            return self._run_recurrent(chosen, x, verify, keep_states)
         if keep_states:
             raise PackError("keep_states is for recurrent models; a graph keeps states with stream")
         if isinstance(chosen, GraphModel):
@@ -193,31 +194,41 @@ class Accelerator(Session):
             self._graphs[model] = GraphRunner(self, model)
         return self._graphs[model]
 
-    def _run_sequences(self, model: RecurrentModel, x: Any, verify: bool, keep_states: bool) -> NDArray[np.float32]:
-        given = real_array(x, "x", PackError)
-        inputs = quantise(as_sequences(model, given), model.fraction_bits)
+    def run_sequences(
+        self, model: RecurrentModel, inputs: NDArray[np.int16], states: NDArray[np.int16], *, verify: bool = False
+    ) -> tuple[NDArray[np.int16], NDArray[np.int16]]:
+        """Run a batch of sequences from given states; see `eie.network.reference.reference_sequence`."""
+
+        def run() -> tuple[NDArray[np.int16], NDArray[np.int16]]:
+            results = run_sequences(self._transfers, self._load(model), inputs, states)
+            if not self._ownership.holds():
+                raise DeviceError("somebody else has taken the array in mid-run; run again to take it back")
+            return results
+
         with self._lock:
-            states = self._states.get(model) if keep_states else None
-            if states is None:
-                states = model.zero_states(len(inputs))
-            if len(states) != len(inputs):
-                raise PackError(f"{len(inputs)} sequences; states are kept of {len(states)}")
-
-            def run() -> tuple[NDArray[np.int16], NDArray[np.int16]]:
-                results = run_sequences(self._transfers, self._load(model), inputs, states)
-                if not self._ownership.holds():
-                    raise DeviceError("somebody else has taken the array in mid-run; run again to take it back")
-                return results
-
-            outputs, self._states[model] = self._attempt(run)
+            outputs, end = self._attempt(run)
+            self.saturation = saturated_inputs(model, inputs)
             if verify:
                 try:
                     check_sequences(model, inputs, states, outputs)
                 except VerificationError:
                     self._failed = True
                     raise
-        y = dequantise(outputs, model.fraction_bits)
-        return y[0] if given.ndim == 2 else y
+        return outputs, end
+
+    def _run_recurrent(self, model: RecurrentModel, x: Any, verify: bool, keep_states: bool) -> NDArray[np.float32]:
+        batch = as_sequences(model, x)
+        inputs = quantise(batch, model.input_fraction_bits)
+        with self._lock:
+            states = self._states.get(model) if keep_states else None
+            if states is None:
+                states = model.zero_states(len(inputs))
+            if len(states) != len(inputs):
+                raise PackError(f"{len(inputs)} sequences; states are kept of {len(states)}")
+            outputs, self._states[model] = self.run_sequences(model, inputs, states, verify=verify)
+            self._warn(model, inputs.shape[0] * inputs.shape[1])
+        y = dequantise(outputs, model.output_fraction_bits)
+        return y[0] if np.ndim(x) == 2 else y
 
     def _choose(self, model: Any) -> Model:
         chosen = self._current if model is None else model
@@ -241,7 +252,7 @@ class Accelerator(Session):
 
         return self._attempt(run)
 
-    def _warn(self, model: Model | GraphModel, vectors: int) -> None:
+    def _warn(self, model: Model | GraphModel | RecurrentModel, vectors: int) -> None:
         """Warn of what saturated in the last run, of each model once."""
         if self.saturation.known and model not in self._warned:
             self._warned.add(model)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
@@ -12,13 +13,16 @@ from eie.contract.config import ArrayConfig
 from eie.errors import VerificationError
 from eie.network.evaluation import evaluate, run_node
 from eie.network.graph import Array, Node
-from eie.network.graph_model import ArrayProduct, GraphModel, named_inputs, run_products
-from eie.network.model import Model
+from eie.network.graph_model import ArrayProduct, GraphModel, named_inputs, run_products, run_sequences
+from eie.network.model import Layer, Model
 from eie.network.operators.linear import Product
 from eie.network.operators.recurrent import RECURRENT
 from eie.network.operators.windows import Geometry, Ints
-from eie.network.reference import IntegerProduct
+from eie.network.recurrent_model import RecurrentModel
+from eie.network.reference import IntegerProduct, reference_sequence
 from eie.program.patches import choose_patch, patch_layer
+from eie.program.recurrent import fits_at_once
+from eie.runtime.recurrent import saturated_inputs
 from eie.runtime.saturation import Saturation
 
 
@@ -29,6 +33,10 @@ class Runs(Protocol):
     saturation: Saturation
 
     def run_layers(self, a: Any, *, verify: bool = False, model: Model | None = None) -> NDArray[np.int16]: ...
+
+    def run_sequences(
+        self, model: RecurrentModel, inputs: NDArray[np.int16], states: NDArray[np.int16], *, verify: bool = False
+    ) -> tuple[NDArray[np.int16], NDArray[np.int16]]: ...
 
 
 Around = tuple[Callable[[Node, "list[Array | None]"], "list[Array | None]"], Callable[[Node, "list[Array]"], None]]
@@ -81,6 +89,9 @@ class GraphRunner:
         return found
 
     def _run(self, node: Node, values: list[Array | None], verify: bool) -> list[Array]:
+        models = self.model.sequences.get(node.outputs[0])
+        if models is not None:
+            return run_sequences(node, values, models, partial(self._run_sequence, node.outputs[0], verify))
         outputs = run_products(node, values, self._products(node.outputs[0]))
         if verify:
             self._verify(node, values, outputs)
@@ -95,6 +106,32 @@ class GraphRunner:
         self._counted[key, index] = found if before is None else before + found
         self.vectors = max(self.vectors, len(vectors))
         return outputs
+
+    def _run_sequence(
+        self, key: str, verify: bool, model: RecurrentModel, inputs: NDArray[np.int16], states: NDArray[np.int16]
+    ) -> tuple[NDArray[np.int16], NDArray[np.int16]]:
+        """Run sequences in one go, or gate by gate if the array does not hold a time step; count what saturates."""
+        if fits_at_once(model, self.accelerator.config):
+            results = self.accelerator.run_sequences(model, inputs, states, verify=verify)
+        else:
+            gates = {id(product.model.layers[0]): product.model for product in self.model.products[key]}
+
+            def gate(layer: Layer, operands: NDArray[np.int16]) -> NDArray[np.int16]:
+                return self.accelerator.run_layers(operands, verify=verify, model=gates[id(layer)])
+
+            results = reference_sequence(model, inputs, states, gate)
+        self._count_sequence(key, model, inputs)
+        self.vectors = max(self.vectors, inputs.shape[0] * inputs.shape[1])
+        return results
+
+    def _count_sequence(self, key: str, model: RecurrentModel, inputs: NDArray[np.int16]) -> None:
+        """Count saturated inputs of a direction once, at its first gate."""
+        direction = next(number for number, other in enumerate(self.model.sequences[key]) if other is model)
+        first = direction * len(model.layers)
+        for index in range(first, first + len(model.layers)):
+            found = Saturation(saturated_inputs(model, inputs).inputs if index == first else 0, (None,))
+            before = self._counted.get((key, index))
+            self._counted[key, index] = found if before is None else before + found
 
     def on_array(self, key: str, index: int, geometry: Geometry | None) -> Model:
         """Return what the array is given for a matrix: its layers, or one that serves a patch."""

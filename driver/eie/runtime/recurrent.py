@@ -5,16 +5,18 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from eie.errors import PackError, VerificationError
-from eie.network.recurrent_model import RecurrentModel, reference_sequence
+from eie.errors import VerificationError
+from eie.network.recurrent_model import RecurrentModel
+from eie.network.reference import reference_sequence
 from eie.program.recurrent import PackedRecurrent
+from eie.runtime.saturation import Saturation, at_the_ends
 from eie.runtime.transfers import Transfers
 
 
 def run_sequences(
     transfers: Transfers, packed: PackedRecurrent, inputs: NDArray[np.int16], states: NDArray[np.int16]
 ) -> tuple[NDArray[np.int16], NDArray[np.int16]]:
-    """Run a batch of sequences: as `eie.network.recurrent_model.reference_sequence`, on the device.
+    """Run a batch of sequences: as `eie.network.reference.reference_sequence`, on the device.
 
     All time steps of a sequence are one program, without the host in between, unless it would be too long.
     """
@@ -46,11 +48,6 @@ def check_sequences(
         )
 
 
-def as_sequences(model: RecurrentModel, x: NDArray[np.generic]) -> NDArray[np.generic]:
-    """Return inputs as (B, T, C), T at least 1; of one sequence, B is 1."""
-    batch = x[None] if x.ndim == 2 else x
-    if batch.ndim != 3 or batch.shape[2] != model.columns or not batch.shape[1]:
-        raise PackError(
-            f"x has shape {x.shape}; model {model.name!r} takes (T, {model.columns}) or (B, T, {model.columns})"
-        )
-    return batch
+def saturated_inputs(model: RecurrentModel, inputs: NDArray[np.int16]) -> Saturation:
+    """Count what is known of a run's saturation: its inputs; what the gates give stays on the array."""
+    return Saturation(at_the_ends(inputs), (None,) * len(model.layers))

@@ -13,6 +13,7 @@ from eie.contract.fixed_point import ACTIVATION_MAX, ACTIVATION_MIN
 from eie.errors import AccuracyWarning
 from eie.network.graph_model import GraphModel
 from eie.network.model import Model
+from eie.network.recurrent_model import RecurrentModel
 from eie.network.reference import reference_layer
 
 
@@ -53,7 +54,7 @@ class Saturation:
         return f"saturated: {', '.join(parts)}" if parts else ""
 
 
-def warn_of(saturation: Saturation, model: Model | GraphModel, vectors: int) -> None:
+def warn_of(saturation: Saturation, model: Model | GraphModel | RecurrentModel, vectors: int) -> None:
     """Warn of a run of so many vectors in which values saturated."""
     text = saturation.text([layer.name for layer in model.layers])
     warnings.warn(

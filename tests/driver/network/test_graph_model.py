@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 import eie
 from eie.boards.board import board
 from eie.errors import EieError, ModelFileError, NetworkError, PackError, VerificationError
+from eie.model_file.container import describe
 from eie.network.evaluation import evaluate
 from eie.network.graph import Graph, Node, Value
 from eie.network.graph_model import GraphModel
@@ -115,10 +116,13 @@ def test_a_file_keeps_a_graph(network, tmp_path):
         ("LSTM", 4, {"direction": "bidirectional"}),
         ("GRU", 3, {"linear_before_reset": 1}),
         ("GRU", 3, {"direction": "reverse"}),
+        ("GRU", 3, {"direction": "bidirectional", "linear_before_reset": 1}),
+        ("LSTM", 4, {"activations": ["Sigmoid", "Tanh", "Relu"]}),
+        ("LSTM", 4, {"clip": 2.0}),
         ("RNN", 1, {}),
     ],
 )
-def test_recurrent_layers_run_with_the_host_in_the_loop(operator, gates, attributes):
+def test_recurrent_layers_run_without_the_host_where_the_array_has_their_cell(operator, gates, attributes, tmp_path):
     rng = np.random.default_rng(1)
     graph = recurrent(rng, operator, gates, **attributes)
     directions = 2 if attributes.get("direction") == "bidirectional" else 1
@@ -126,14 +130,59 @@ def test_recurrent_layers_run_with_the_host_in_the_loop(operator, gates, attribu
         "x": rng.standard_normal((7, 3, 4)).astype(np.float32),
         "h": rng.standard_normal((directions, 3, 5)).astype(np.float32),
     }
-    model = eie.compress(graph, 1.0, inputs)
-    with eie.Accelerator(eie.EmulatedDevice(CONFIG)) as accelerator:
+    model = eie.compress(graph, 1.0, inputs, terms=2)
+    hosted = operator == "RNN" or {"activations", "clip"} & set(attributes)
+    device = eie.EmulatedDevice(CONFIG)
+    with eie.Accelerator(device) as accelerator:
+        accelerator.run(inputs, model=model)
+        sent, send = [], device.send
+        device.send = lambda *given, **named: (sent.append(given), send(*given, **named))[1]
         got = accelerator.run(inputs, verify=True, model=model)
+    runs = [given for given in sent if len(given) > 1]  # what only sends loads a model
+    assert len(runs) == (8 if hosted else directions), "all inputs at once and seven time steps, or all of it at once"
+    assert len(model.sequences.get("y", ())) == (0 if hosted else directions)
+    eie.save(model, tmp_path / "g.eie")
+    assert eie.load(tmp_path / "g.eie") == model
+    assert describe(tmp_path / "g.eie")["version"] == (4 if hosted else 5)
+    for name, values in eie.reference(model, inputs).items():
+        assert np.array_equal(got[name], values)
     wanted = evaluate(graph, inputs)
     assert list(got) == ["y", "hn"]
     for name, values in wanted.items():
         assert got[name].shape == values.shape
-        assert np.abs(got[name] - values).max() < 0.15, "4-bit weights"
+        assert np.abs(got[name] - values).max() < 0.02
+
+
+def test_an_array_too_small_for_a_time_step_computes_gate_by_gate_the_same():
+    rng = np.random.default_rng(2)
+    inputs = {
+        "x": rng.standard_normal((5, 2, 4)).astype(np.float32),
+        "h": rng.standard_normal((1, 2, 5)).astype(np.float32),
+    }
+    model = eie.compress(recurrent(rng, "LSTM", 4), 1.0, inputs)
+    small = eie.ArrayConfig(num_pes=4, entries=64, pointers=32, rows=16, activations=32)
+    with eie.Accelerator(eie.EmulatedDevice(small)) as accelerator:
+        got = accelerator.run(inputs, verify=True, model=model)
+    for name, values in eie.reference(model, inputs).items():
+        assert np.array_equal(got[name], values)
+
+
+def test_states_beyond_the_arrays_range_stay_with_the_host():
+    rng = np.random.default_rng(3)
+    graph = recurrent(rng, "LSTM", 4)
+    counting = graph.constants["b"].copy()
+    counting[0, :20] += 9  # all gates open: the memory cell counts the steps
+    graph = Graph(graph.nodes, graph.inputs, graph.outputs, {**graph.constants, "b": counting})
+    inputs = {"x": np.ones((20, 1, 4), np.float32), "h": np.zeros((1, 1, 5), np.float32)}
+    model = eie.compress(graph, 1.0, inputs, terms=2)
+    assert not model.sequences
+    with eie.Accelerator(eie.EmulatedDevice(CONFIG)) as accelerator:
+        got = accelerator.run(inputs, verify=True, model=model)
+    assert np.abs(got["y"] - evaluate(graph, inputs)["y"]).max() < 0.02
+    w, r, b = (graph.constants[name][0] for name in "wrb")
+    order = np.concatenate([np.arange(5) + 5 * block for block in (0, 2, 3, 1)])  # i, o, f, g -> i, f, g, o
+    with pytest.raises(NetworkError, match=r"a state of the layer leaves -8 to 7\.99976"):
+        eie.compress(eie.LSTM(w[order], r[order], b[:20][order], b[20:][order]), 1.0, inputs["x"][:, 0])
 
 
 def test_a_wrong_result_of_the_array_is_found(network):

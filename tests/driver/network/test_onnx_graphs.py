@@ -129,7 +129,7 @@ def test_recurrent_layers_of_which_only_the_last_state_is_wanted_are_told_apart(
     (want,) = ReferenceEvaluator(model).run(None, {"x": x})
     np.testing.assert_allclose(evaluate(read_graph(model), {"x": x})["y"], want, atol=1e-5)
     compressed = eie.compress(model, 1.0, x)
-    assert len(compressed.layers) == 4
+    assert len(compressed.layers) == 8, "a layer a gate"
     with eie.Accelerator(eie.EmulatedDevice(eie.ArrayConfig(num_pes=4))) as accelerator:
         np.testing.assert_allclose(accelerator.run(x, verify=True, model=compressed), want, atol=0.1)
 

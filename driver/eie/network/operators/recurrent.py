@@ -1,8 +1,8 @@
 """LSTM, GRU and RNN: the gates' matrices are products, the cell's element-wise part follows step by step.
 
-Each direction has one matrix for the inputs, which serves all time steps at once, and one (GRU with the reset gate
-before the product: two) for the state, which serves one step after the other. The cell is where an array with
-element-wise instructions would take over.
+Of cells that the array computes by itself (`eie.network.operators.gates`, attribute ``cell``), the gates are the
+matrices. Of others each direction has one matrix for the inputs, which serves all time steps at once, and one (GRU with
+the reset gate before the product: two) for the state, which serves one step after the other.
 """
 
 from __future__ import annotations
@@ -14,7 +14,9 @@ from typing import Any
 import numpy as np
 
 from eie.errors import NetworkError
+from eie.network.cells import STATE_BITS
 from eie.network.operators.elementwise import sigmoid_of
+from eie.network.operators.gates import DIRECTIONS, gate_matrices, initial_state, run_gates
 from eie.network.operators.linear import Linear, Matrix, Product, enter, evaluate_as_products
 from eie.network.operators.table import Array, Shape
 
@@ -45,7 +47,6 @@ _GATES = {"LSTM": 4, "GRU": 3, "RNN": 1}
 RECURRENT = tuple(_GATES)
 """Operators whose outputs depend on a state."""
 _DEFAULTS = {"LSTM": ("Sigmoid", "Tanh", "Tanh"), "GRU": ("Sigmoid", "Tanh"), "RNN": ("Tanh",)}
-_DIRECTIONS = {"forward": (False,), "reverse": (True,), "bidirectional": (False, True)}
 
 
 def _weights(inputs: list[Any], attributes: dict[str, Any]) -> tuple[int, ...] | None:
@@ -55,12 +56,12 @@ def _weights(inputs: list[Any], attributes: dict[str, Any]) -> tuple[int, ...] |
 
 
 def _prepare(inputs: list[Any], attributes: dict[str, Any]) -> dict[str, Any]:
-    if attributes["direction"] not in _DIRECTIONS:
-        raise NetworkError(f"direction {attributes['direction']!r} is not known; {', '.join(_DIRECTIONS)} are")
+    if attributes["direction"] not in DIRECTIONS:
+        raise NetworkError(f"direction {attributes['direction']!r} is not known; {', '.join(DIRECTIONS)} are")
     size = int(inputs[2].shape[-1])
     if attributes["hidden_size"] not in (None, size):
         raise NetworkError(f"hidden_size is {attributes['hidden_size']}, but the recurrent weights have {size} columns")
-    return {**attributes, "hidden_size": size}
+    return {**attributes, "hidden_size": size, "cell": None}
 
 
 def _matrices(name: str) -> Callable[[list[Any], dict[str, Any]], list[Matrix]]:
@@ -72,6 +73,8 @@ def _matrices(name: str) -> Callable[[list[Any], dict[str, Any]], list[Matrix]]:
             raise NetworkError(
                 f"weights {w.shape}, {r.shape} and biases {b.shape} do not fit {_GATES[name]} gates of {size}"
             )
+        if attributes["cell"]:
+            return gate_matrices(name, w, r, b, attributes)
         found = []
         for d in range(len(w)):
             of_input, of_state = b[d, :gates], b[d, gates:]
@@ -89,7 +92,7 @@ def _matrices(name: str) -> Callable[[list[Any], dict[str, Any]], list[Matrix]]:
 def _functions(name: str, attributes: dict[str, Any], direction: int) -> list[Callable[[Array], Array]]:
     """Return the activation functions of a direction."""
     count = len(_DEFAULTS[name])
-    names = attributes["activations"] or list(_DEFAULTS[name]) * len(_DIRECTIONS[attributes["direction"]])
+    names = attributes["activations"] or list(_DEFAULTS[name]) * len(DIRECTIONS[attributes["direction"]])
     alphas, betas = (iter(attributes[key] or ()) for key in ("activation_alpha", "activation_beta"))
     functions: list[Callable[[Array], Array]] = []
     for text in names:
@@ -144,12 +147,14 @@ _CELLS = {"LSTM": _lstm_cell, "GRU": _gru_cell, "RNN": _rnn_cell}
 
 def _run(name: str) -> Callable[[list[Any], dict[str, Any], Sequence[Product]], list[Array]]:
     def run(inputs: list[Any], attributes: dict[str, Any], products: Sequence[Product]) -> list[Array]:
+        if attributes["cell"]:
+            return run_gates(inputs, attributes, products)
         x, _, _, bias, lengths, h0, c0, peepholes = (*inputs, *[None] * 8)[:8]
         if bias is not None:
             raise NetworkError(f"{name}'s weights are constant but its biases are not")
         batch_first = bool(attributes["layout"])
         x = x.swapaxes(0, 1) if batch_first else x
-        size, directions = attributes["hidden_size"], _DIRECTIONS[attributes["direction"]]
+        size, directions = attributes["hidden_size"], DIRECTIONS[attributes["direction"]]
         each = len(products) // len(directions)
         steps, batch = x.shape[:2]
         order = _orders(steps, batch, lengths)
@@ -162,7 +167,7 @@ def _run(name: str) -> Callable[[list[Any], dict[str, Any], Sequence[Product]], 
             }
             first, others = products[d * each], products[d * each + 1 : (d + 1) * each]
             given = [h0, c0] if name == "LSTM" else [h0]
-            state = [_initial(s, d, batch, size, x.dtype, batch_first) for s in given]
+            state = [initial_state(s, d, batch, size, x.dtype, batch_first) for s in given]
             sequence = np.take_along_axis(x, order[..., None], 0) if backwards else x
             gates = first(sequence.reshape(steps * batch, -1)).reshape(steps, batch, -1)
             y, state = _sequence(name, gates, state, others, how, lengths)
@@ -197,15 +202,6 @@ def _orders(steps: int, batch: int, lengths: Array | None) -> Array:
 
 def _peepholes(peepholes: Array | None, direction: int, size: int) -> list[Any]:
     return [0, 0, 0] if peepholes is None else list(peepholes[direction].reshape(3, size))
-
-
-def _initial(given: Array | None, direction: int, batch: int, size: int, dtype: Any, batch_first: bool) -> Array:
-    if given is None:
-        return np.zeros((batch, size), dtype)
-    state = given[:, direction] if batch_first else given[direction]
-    if state.shape != (batch, size):
-        raise NetworkError(f"an initial state has the shape {given.shape}; batch {batch} and size {size} are wanted")
-    return state
 
 
 def _arranged(outputs: list[Array], last: list[list[Array]], batch_first: bool) -> list[Array]:
@@ -244,6 +240,8 @@ def lstm(
     hidden_size: int | None = None,
     input_forget: int = 0,
     layout: int = 0,
+    cell: str | None = None,
+    input_bits: int = STATE_BITS,
 ) -> Any:
     attributes = _attributes(locals())
     return evaluate_as_products("LSTM", [x, w, r, b, sequence_lens, initial_h, initial_c, p], (1, 2, 3), **attributes)
@@ -265,6 +263,8 @@ def gru(
     hidden_size: int | None = None,
     layout: int = 0,
     linear_before_reset: int = 0,
+    cell: str | None = None,
+    input_bits: int = STATE_BITS,
 ) -> Any:
     attributes = _attributes(locals())
     return evaluate_as_products("GRU", [x, w, r, b, sequence_lens, initial_h], (1, 2, 3), **attributes)
@@ -285,6 +285,7 @@ def rnn(
     direction: str = "forward",
     hidden_size: int | None = None,
     layout: int = 0,
+    cell: None = None,
 ) -> Any:
     attributes = _attributes(locals())
     return evaluate_as_products("RNN", [x, w, r, b, sequence_lens, initial_h], (1, 2, 3), **attributes)
