@@ -66,7 +66,7 @@ def models():
 
 
 def graph_models():
-    """A convolution, a branch that goes by it, and a product, of one term and of two; a recurrent layer."""
+    """A convolution, a branch that goes by it, and a product, of one term and of two; a recurrent layer, in a graph and alone."""
     rng = np.random.default_rng(1)
     constants = {
         "w": rng.standard_normal((2, 1, 2, 2)).astype(np.float32),
@@ -92,6 +92,7 @@ def graph_models():
     ]
     graph = Graph(nodes, [Value("x", "float32", ("batch", 1, 4, 4))], [Value("y")], constants)
     yield eie.compress(graph, 1.0, inputs, terms=2, name="recurrent")
+    yield eie.compress(eie.GRU(rng.normal(size=(9, 4)), rng.normal(size=(9, 3))), 1.0, name="recurrent alone")
 
 
 def check(path, read, use):
