@@ -156,8 +156,8 @@ class Estimate:
                 f"{'s' if self.transfers > 1 else ''}:",
                 *columns([("layer", *parts), *cycles]),
                 "",
-                f"The host comes on top: {_article(self.unit)} has {self.flushed_bytes / self.batch:,.0f} bytes to flush"
-                f" from the cache and {self.invalidated_bytes / self.batch:,.0f} to invalidate;",
+                f"The host comes on top: {_article(self.unit)} has {self.flushed_bytes / self.batch:,.0f} bytes to "
+                f"flush from the cache and {self.invalidated_bytes / self.batch:,.0f} to invalidate;",
                 f"Python takes about {PYTHON_TRANSFER_MICROSECONDS} us a transfer (published for a PYNQ-Z2), "
                 f"{self.python_microseconds:,.1f} us {_article(self.unit)} in this batch.",
             ]
