@@ -66,7 +66,7 @@ def models():
 
 
 def graph_models():
-    """A convolution, a branch that goes by it, and a product, of one term and of two; a recurrent layer, in a graph and alone."""
+    """A convolution, a branch that goes by it, and a product, of one term and of two; recurrent layers, one alone."""
     rng = np.random.default_rng(1)
     constants = {
         "w": rng.standard_normal((2, 1, 2, 2)).astype(np.float32),
