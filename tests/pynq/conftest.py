@@ -51,9 +51,15 @@ def small_board(board_name):
 
 
 @pytest.fixture
-def virtual(small_board):
+def fabric():
+    """What executes the stream: the emulation."""
+    return None
+
+
+@pytest.fixture
+def virtual(small_board, fabric):
     """The virtual board in use; at the end no buffer may be left."""
-    with VirtualBoard(small_board) as virtual:
+    with VirtualBoard(small_board, fabric) as virtual:
         yield virtual
         assert virtual.memory.allocations == 0, "buffers are leaked"
 

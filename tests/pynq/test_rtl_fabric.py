@@ -27,23 +27,10 @@ pytestmark = [
 
 
 @pytest.fixture(scope="module")
-def rtl():
+def fabric():
     device = eie.RtlDevice(CONFIG)
     yield device
     device.close()
-
-
-@pytest.fixture
-def virtual(small_board, rtl):
-    with VirtualBoard(small_board, rtl) as virtual:
-        yield virtual
-        assert virtual.memory.allocations == 0, "buffers are leaked"
-
-
-@pytest.fixture
-def accelerator(virtual):
-    with eie.Accelerator(eie.PynqDevice(virtual.bitfile, deadline=PATIENT)) as accelerator:
-        yield accelerator
 
 
 @pytest.mark.parametrize("network", [model(), streamed_model()], ids=["resident", "streamed"])
@@ -72,7 +59,7 @@ def test_a_run_broken_at_any_word_leaves_the_next_one_right(virtual, accelerator
     assert np.array_equal(accelerator.run_raw(a), eie.reference(network, a))
 
 
-def test_a_poll_advances_the_hardware_by_a_bounded_number_of_cycles(accelerator, rtl):
+def test_a_poll_advances_the_hardware_by_a_bounded_number_of_cycles(accelerator, fabric):
     network = accelerator.load(model())
     a = inputs(network, 200)
     segment = accelerator.loaded[network].segments[0]
@@ -81,7 +68,7 @@ def test_a_poll_advances_the_hardware_by_a_bounded_number_of_cycles(accelerator,
     accelerator.device.send(buffer, WORD_BYTES * len(a) * segment.output_words)
     polls = []
     while not accelerator.device._finished():
-        polls.append(rtl.cycles)
+        polls.append(fabric.cycles)
     assert max(np.diff(polls)) < 2500
     assert len(polls) > 4, "a run takes many polls"
     replies = accelerator.device.receive(WORD_BYTES * len(a) * segment.output_words)

@@ -4,6 +4,7 @@ import random
 
 import numpy as np
 import pytest
+from myhdl import block
 from unit_bench import run_unit
 
 from eie import ArrayConfig
@@ -26,6 +27,16 @@ def _accumulator(generator, shift):
         centre = generator.choice((1, -1)) * generator.getrandbits(generator.randint(1, 46))
     value = centre + generator.choice((0, 1, -1, 1 << shift >> 1, (1 << shift >> 1) - 1, generator.randint(-99, 99)))
     return max(-1 << 47, min((1 << 47) - 1, value))
+
+
+@block
+def with_operands(clk, accumulators, select, bias_load, form, word, result):
+    """An output unit, and the operand unit that feeds it what an ELEMENTWISE computes."""
+    operand, addend, multiplier = vector(16), vector(32), vector(16)
+    take_first, take_second, element = select.take_first, select.take_second, select.element
+    operands = operand_unit(clk, word, take_first, take_second, element, form.operation, operand, addend, multiplier)
+    outputs = output_unit(clk, *accumulators, select, bias_load, form, operand, addend, multiplier, result, CONFIG)
+    return operands, outputs
 
 
 @pytest.mark.parametrize("scaled", [False, True])
@@ -108,7 +119,6 @@ def test_an_elementwise_is_what_the_contract_says_for_the_ends_and_between(opera
     bias_load, select, form = BiasLoad(CONFIG), OutputSelect(CONFIG), OutputFormat()
     result, word = vector(16), vector(64)
     accumulators = [vector(48) for _ in range(4)]
-    operand, addend, multiplier = vector(16), vector(32), vector(16)
     latency = STORE_WRITE + 1 + SCALE_LATENCY * (operation in MULTIPLIED)
     period = 4 + latency
     two = Operation.COPY < operation <= Operation.MULTIPLY
@@ -144,21 +154,7 @@ def test_an_elementwise_is_what_the_contract_says_for_the_ends_and_between(opera
             kinds.add(wanted)
 
     def build(clk):
-        operands = operand_unit(
-            clk,
-            word,
-            select.take_first,
-            select.take_second,
-            select.element,
-            form.operation,
-            operand,
-            addend,
-            multiplier,
-        )
-        outputs = output_unit(
-            clk, *accumulators, select, bias_load, form, operand, addend, multiplier, result, CONFIG
-        )  # fmt: skip
-        return operands, outputs
+        return with_operands(clk, accumulators, select, bias_load, form, word, result)
 
     run_unit(build, drive, look, 120 * period)
     assert len(kinds) > 30
@@ -170,7 +166,6 @@ def test_a_curve_is_the_contracts_for_every_input(operation):
     bias_load, select, form = BiasLoad(CONFIG), OutputSelect(CONFIG), OutputFormat()
     result, word = vector(16), vector(64)
     accumulators = [vector(48) for _ in range(4)]
-    operand, addend, multiplier = vector(16), vector(32), vector(16)
     latency = STORE_WRITE + 1 + SCALE_LATENCY
     inputs = np.arange(-32768, 32768).astype(np.int16)
     words = [int(w) for w in inputs.view(np.uint64)]
@@ -188,20 +183,6 @@ def test_a_curve_is_the_contracts_for_every_input(operation):
             assert result == wanted[cycle - latency], f"input {inputs[cycle - latency]}"
 
     def build(clk):
-        operands = operand_unit(
-            clk,
-            word,
-            select.take_first,
-            select.take_second,
-            select.element,
-            form.operation,
-            operand,
-            addend,
-            multiplier,
-        )
-        outputs = output_unit(
-            clk, *accumulators, select, bias_load, form, operand, addend, multiplier, result, CONFIG
-        )  # fmt: skip
-        return operands, outputs
+        return with_operands(clk, accumulators, select, bias_load, form, word, result)
 
     run_unit(build, drive, look, 65536 + latency)
