@@ -18,7 +18,8 @@ def real_array(value: Any, what: str, error: type[EieError]) -> NDArray[Any]:
     """Return what is given as an array of real numbers, of its own dtype, or raise `error`.
 
     Taken are arrays and nested sequences, tensors of torch (bfloat16 becomes float32), and sparse matrices of scipy.
-    Text, complex numbers, objects and sequences of unequal length are refused: numpy would convert some in silence.
+    Text, complex numbers, objects, masked values and sequences of unequal length are refused: numpy would convert some
+    in silence.
     """
     try:
         if hasattr(value, "detach"):
@@ -29,6 +30,8 @@ def real_array(value: Any, what: str, error: type[EieError]) -> NDArray[Any]:
         array = np.asarray(value)
     except Exception as failure:  # of whatever library the value comes from
         raise error(f"{what} is no array of numbers: {failure}") from failure
+    if isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value):
+        raise error(f"{what} has masked values; fill them first, say by its filled(0)")
     if array.dtype.name == "bfloat16":
         array = array.astype(np.float32)
     if array.dtype.kind not in _REAL:

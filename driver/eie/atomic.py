@@ -70,20 +70,23 @@ def make_folder(path: Name) -> Path:
     path = Path(path)
     try:
         path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise EieError(f"{path}: no such folder, and it cannot be created ({error.strerror or error})") from error
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise EieError(f"{path}: no such folder, and it cannot be created ({reason})") from error
     return path
 
 
 def _target(path: Name) -> Path:
     """Return the file itself, every symbolic link followed, or refuse what is no regular file."""
-    target = Path(os.path.realpath(path))
     try:
+        target = Path(os.path.realpath(path))
         mode = target.stat().st_mode
     except FileNotFoundError:
         return target
     except OSError as error:
         raise EieError(f"{path}: cannot be written ({error.strerror or error})") from error
+    except ValueError as error:  # no path at all: a zero byte, or a lone surrogate
+        raise EieError(f"{path}: cannot be written ({error})") from error
     if not stat.S_ISREG(mode):
         kind = "a folder" if stat.S_ISDIR(mode) else "a pipe, a device or the like"
         raise EieError(f"{path}: is {kind}, not a regular file; name a file")
@@ -93,5 +96,5 @@ def _target(path: Name) -> Path:
 def _same(target: Path, other: Path) -> bool:
     try:
         return os.path.samefile(target, other)
-    except OSError:  # one of them is not there
+    except (OSError, ValueError):  # one of them is not there
         return False

@@ -99,11 +99,14 @@ def read_batch(path: str | Path, model: Model | RecurrentModel) -> tuple[NDArray
     return array.reshape(-1, model.columns), array.ndim == 1
 
 
-def read_labels(path: str | Path, count: int) -> NDArray[Any]:
-    """Read the classes of `count` inputs: integers, shape (count,)."""
+def read_labels(path: str | Path, count: int, classes: int) -> NDArray[Any]:
+    """Read the classes of `count` inputs: integers from 0 to ``classes - 1``, shape (count,)."""
     labels = read_array(path)
     if labels.dtype.kind not in "iu" or labels.shape != (count,):
         raise PackError(f"{path}: holds {labels.dtype} of shape {labels.shape}; labels are integers, ({count},)")
+    if count and not 0 <= labels.min() <= labels.max() < classes:
+        found = f"{labels.min()} to {labels.max()}"
+        raise PackError(f"{path}: holds labels from {found}; the network has classes from 0 to {classes - 1}")
     return labels
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -89,7 +90,8 @@ def _add_pruning_options(parser: argparse.ArgumentParser) -> None:
         type=_densities,
         default=0.09,
         metavar="D[,D...]",
-        help="weights to keep over all weights, for all layers or one for each, such as 0.04,0.09,keep; "
+        help="weights to keep over all weights, for all layers or one for each, such as 0.04,0.09,keep or by name, "
+        "fc1=0.04,fc2=keep; "
         f'"{_KEEP}" keeps the layer\'s own zeros (default: 0.09)',
     )
     pruning.add_argument(
@@ -131,8 +133,8 @@ def _add_method_options(parser: argparse.ArgumentParser) -> None:
         type=_terms,
         default=1,
         metavar="N[,N...]",
-        help="2: weights are sums of two sets of 15 shared values, for up to twice the work; for all layers or one for "
-        "each; loss: 2 where sharing costs most (default: 1)",
+        help="2: weights are sums of two sets of 15 shared values, for up to twice the work; for all layers, one for "
+        "each or by name, fc1=2; loss: 2 where sharing costs most (default: 1)",
     )
     parser.add_argument(
         "--calibration",
@@ -220,18 +222,24 @@ def _print_result(args: argparse.Namespace, compression: dict[str, Any], unused:
         )
 
 
-def _densities(text: str) -> float | list[float | None]:
-    """Parse 0.09 or 0.04,keep,0.09; whether the values are densities is for `eie.compress` to say."""
-    parts = [None if part.strip() == _KEEP else float(part) for part in text.split(",")]
-    return parts[0] if len(parts) == 1 and parts[0] is not None else parts
+def _densities(text: str) -> Any:
+    """Parse 0.09, 0.04,keep,0.09 or fc1=0.04,fc2=keep; whether these are densities is for `eie.compress` to say."""
+    return _for_layers(text, lambda part: None if part == _KEEP else float(part))
 
 
-def _terms(text: str) -> int | str | list[int]:
-    """Parse 2, 1,2,1 or loss."""
-    if text == "loss":
-        return text
-    parts = [int(part) for part in text.split(",")]
-    return parts[0] if len(parts) == 1 else parts
+def _terms(text: str) -> Any:
+    """Parse 2, 1,2,1, fc1=2 or loss."""
+    return text if text == "loss" else _for_layers(text, int)
+
+
+def _for_layers(text: str, parse: Callable[[str], Any]) -> Any:
+    """Return a value for all layers, a list with one for each, or a dict by name."""
+    parts = [part.rpartition("=") for part in text.split(",")]
+    values = [parse(value.strip()) for _, _, value in parts]
+    names = [name.strip() for name, sign, _ in parts if sign]
+    if names and len(set(names)) < len(parts):
+        raise ValueError("either all of them have a name, each its own, or none")
+    return dict(zip(names, values, strict=True)) if names else values if len(values) > 1 else values[0]
 
 
 _terms.__name__ = "terms"

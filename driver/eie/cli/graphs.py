@@ -15,9 +15,11 @@ from numpy.typing import NDArray
 
 from eie.atomic import replacing
 from eie.cli.common import read_array
+from eie.contract.config import CODEBOOK_SIZE
 from eie.errors import AccuracyWarning, NetworkError, PackError
 from eie.network.graph import Graph
 from eie.network.graph_model import GraphModel
+from eie.network.model import Layer, Model
 from eie.network.recurrent_model import RecurrentModel
 from eie.runtime.accelerator import Accelerator
 from eie.runtime.saturation import Saturation
@@ -103,6 +105,7 @@ def timed_run(
     """Run a model once with what `Accelerator.run` is given; return its outputs and the figures to tell."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", AccuracyWarning)  # the figures say it
+        _start(accelerator)
         accelerator.load(model)
         accelerator.clear_counters()
         started = time.perf_counter()
@@ -123,16 +126,26 @@ def timed_run(
     return outputs, figures
 
 
-def write_outputs(path: Path, outputs: Any) -> None:
-    """Write one output to a .npy file, several to a .npz file."""
-    several = isinstance(outputs, dict)
+def _start(accelerator: Accelerator) -> None:
+    """Run a layer of one weight: a compiler may start with the first, which is no part of inference."""
+    layer = Layer.from_dense_codes([[1]], np.arange(CODEBOOK_SIZE), name="start")
+    accelerator.run_raw(np.ones((1, 1), np.int16), model=Model([layer], "start"))
+
+
+def require_outputs_ending(path: Path, several: bool) -> None:
+    """Raise `PackError` unless one output goes to a .npy file, several to a .npz file."""
     if path.suffix != (".npz" if several else ".npy"):
         raise PackError(
             f"{path}: {'several outputs are' if several else 'an output is'} written as "
             f"{'.npz' if several else '.npy'}; name the file so"
         )
+
+
+def write_outputs(path: Path, outputs: Any) -> None:
+    """Write one output to a .npy file, several to a .npz file."""
+    require_outputs_ending(path, isinstance(outputs, dict))
     with replacing(path) as partial:
-        if several:
+        if isinstance(outputs, dict):
             with open(partial, "wb") as file:
                 np.savez(file, **outputs)
         else:

@@ -22,10 +22,11 @@ from eie.cli.common import (
     add_json_option,
     print_json,
     print_text,
+    read_array,
     read_batch,
     read_labels,
 )
-from eie.cli.graphs import graph_text, read_inputs, run_graph, write_outputs
+from eie.cli.graphs import graph_text, read_inputs, require_outputs_ending, run_graph, write_outputs
 from eie.cli.recurrent import run_recurrent
 from eie.contract.array_options import add_array_options, array_config
 from eie.devices.choice import device_by_name
@@ -87,7 +88,7 @@ def _run(args: argparse.Namespace) -> None:
         if args.output and args.output.suffix != ".npy":
             raise PackError(f"{args.output}: outputs are written as .npy; name the file so")
         batch, single = read_batch(args.input, model)
-        labels = read_labels(args.labels, len(batch)) if args.labels else None
+        labels = read_labels(args.labels, len(batch), model.rows) if args.labels else None
         progress(f"preparing the {args.device} array")
         with warnings.catch_warnings(), Accelerator(device_by_name(args.device, config)) as accelerator:
             warnings.simplefilter("ignore", AccuracyWarning)  # the result says it
@@ -136,14 +137,18 @@ def _run_graph(args: argparse.Namespace, model: GraphModel) -> None:
     if args.raw:
         raise PackError(f"{args.file}: holds a graph, whose inputs are no fixed point; leave --raw out")
     inputs = read_inputs(args.input, model.graph)
+    if args.labels:
+        read_array(args.labels)  # before the long work
+    if args.output:
+        require_outputs_ending(args.output, len(model.graph.outputs) > 1)
     with Accelerator(device_by_name(args.device, array_config(args))) as accelerator:
         outputs, figures = run_graph(accelerator, model, inputs, args.verify)
+    if args.output:
+        write_outputs(args.output, outputs)
     if args.labels:
         if isinstance(outputs, dict) or outputs.ndim != 2:
             raise PackError(f"{args.labels}: labels are for networks whose one output is (inputs, classes)")
-        figures["correct"] = int((outputs.argmax(axis=1) == read_labels(args.labels, len(outputs))).sum())
-    if args.output:
-        write_outputs(args.output, outputs)
+        figures["correct"] = int((outputs.argmax(axis=1) == read_labels(args.labels, *outputs.shape)).sum())
     if args.json:
         print_json({**figures, "device": args.device, "output": args.output})
     else:

@@ -58,8 +58,14 @@ def _read(calibration: Any) -> Any:
         return calibration
     batches: list[NDArray[Any]] = []
     for batch in calibration:
-        inputs = np.asarray(batch[0] if isinstance(batch, (list, tuple)) else batch)
+        first = batch[0] if isinstance(batch, (list, tuple)) and batch else batch
+        inputs = real_array(first, "a batch of the calibration", NetworkError)
+        if inputs.ndim == 0 or not len(inputs):
+            raise NetworkError(f"a batch of the calibration has shape {inputs.shape}; it must hold inputs")
         batches.append(inputs.reshape(len(inputs), -1))
+        if batches[-1].shape[1] != batches[0].shape[1]:
+            sizes = f"{batches[0].shape[1]} and {batches[-1].shape[1]}"
+            raise NetworkError(f"the inputs of the calibration are of {sizes} values; all batches must be alike")
         if sum(map(len, batches)) >= MOST_OF_ITERABLE:
             break
     if not batches:

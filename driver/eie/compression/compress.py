@@ -11,6 +11,7 @@ from typing import Any, overload
 import numpy as np
 from numpy.typing import ArrayLike
 
+from eie.arguments import require_type
 from eie.compression.allocation import Density, is_number
 from eie.compression.calibration import calibration_inputs
 from eie.compression.chains import ChainJob
@@ -144,6 +145,10 @@ def compress(
     MissingExtraError
         If k-means or the file's format needs a package that is not installed.
     """
+    if config is not None:
+        require_type(config, ArrayConfig, "config", "an eie.ArrayConfig", NetworkError)
+    if progress is not None:
+        require_type(progress, Callable, "progress", "a function", NetworkError)  # type: ignore[arg-type]
     recurrent = network if isinstance(network, (LSTM, GRU)) else None
     if recurrent is not None:
         network, name = one_node(recurrent), name or recurrent.name or None

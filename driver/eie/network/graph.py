@@ -18,6 +18,9 @@ ABSENT = ""
 CONDITIONAL = "If"
 """The one operator that holds graphs: attributes ``then_branch`` and ``else_branch``, whose nodes may read what is
 outside."""
+_SAME_CLASS = ("Hardmax", "TopK")
+"""Operators that are not known, at the end of classifiers."""
+
 DEPTH_LIMIT = 32
 """Deepest nesting of branches."""
 
@@ -119,7 +122,7 @@ class Graph:
         object.__setattr__(self, "name", name)
         object.__setattr__(self, "shapes", dict(shapes or {}))
         known = {value.name for value in self.inputs} | set(self.constants) | set(outer) | {ABSENT}
-        object.__setattr__(self, "nodes", tuple(ordered([_checked(node) for node in nodes], known)))
+        object.__setattr__(self, "nodes", tuple(ordered([_checked(node, self.constants) for node in nodes], known)))
         made = known | {output for node in self.nodes for output in node.outputs}
         for value in self.outputs:
             if value.name not in made:
@@ -155,12 +158,12 @@ class Graph:
         return found.union(*(from_outside(branch) for node in self.nodes for branch in node.branches))
 
 
-def _checked(node: Node) -> Node:
+def _checked(node: Node, constants: Mapping[str, Array]) -> Node:
     """Return a node with all its attributes, or raise `NetworkError`."""
     if node.operator == CONDITIONAL:
         return node
     try:
-        operator = find_operator(node.operator)
+        operator = _operator(node, constants)
         least, most = operator.inputs
         given = len(node.inputs)
         while given > least and node.inputs[given - 1] == ABSENT:
@@ -186,11 +189,22 @@ def _named(outputs: tuple[str, ...]) -> tuple[str, ...]:
 def find_operator(name: str) -> Operator:
     """Return an operator of the table, or raise `NetworkError`."""
     if name not in OPERATORS:
-        raise NetworkError(
-            f"operator {name} is not known (docs/networks.md lists those that are); name other outputs "
-            "(--outputs) to cut the network before it"
-        )
+        raise NetworkError(f"operator {name} is not known (docs/networks.md lists those that are)")
     return OPERATORS[name]
+
+
+def _operator(node: Node, constants: Mapping[str, Array]) -> Operator:
+    """Return the operator of a node, or raise `NetworkError` that says how to do without it."""
+    try:
+        return find_operator(node.operator)
+    except NetworkError as error:
+        advice = "name other outputs to end the network before it"
+        before = [name for name in node.inputs if name not in constants and name != ABSENT]
+        if before:
+            advice += f": outputs={before!r}, on the command line --outputs {' '.join(before)}"
+        if node.operator in _SAME_CLASS:
+            advice += " (the class, its largest element, is the same there)"
+        raise NetworkError(f"{error}; {advice}") from None
 
 
 def ordered(nodes: list[Node], known: set[str]) -> list[Node]:

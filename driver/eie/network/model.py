@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable
 from dataclasses import dataclass, field, fields, replace
+from types import NoneType
 from typing import Any
 
 import numpy as np
@@ -78,9 +79,11 @@ class Layer:
         for name in _NUMBERS:
             number = whole_number(getattr(self, name), f"layer {self.name!r}: {name}", LayerError)
             object.__setattr__(self, name, number)
-        if self.relu not in (0, 1):
+        if not isinstance(self.relu, (int, np.integer, np.bool_)) or self.relu not in (0, 1):
             raise LayerError(f"layer {self.name!r}: relu is {self.relu!r}; it must be True or False")
         object.__setattr__(self, "relu", bool(self.relu))
+        require_type(self.scaling, (Scaling, NoneType), f"layer {self.name!r}: scaling", "an eie.Scaling", LayerError)
+        require_type(self.second, (Term, NoneType), f"layer {self.name!r}: second", "an eie.Term", LayerError)
         for name, dtype in _ARRAYS.items():
             what = f"layer {self.name!r}: {name}"
             object.__setattr__(self, name, frozen_integers(getattr(self, name), dtype, what))
@@ -106,7 +109,7 @@ class Layer:
             row_indices=term.row_indices,
             codes=term.codes,
             codebook=term.codebook,
-            bias=np.zeros(rows, np.int64) if bias is None else np.asarray(bias),
+            bias=np.zeros(rows, np.int64) if bias is None else bias,  # type: ignore[arg-type]
             shift=shift,
             relu=relu,
             **scales,

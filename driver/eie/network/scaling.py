@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from eie.arguments import real_array, whole_number
 from eie.contract.config import PRE_SHIFTS, SCALE_BITS
 from eie.contract.fixed_point import ACTIVATION_MAX, ACTIVATION_MIN, finish_scaled
 from eie.errors import LayerError
@@ -41,7 +42,7 @@ class Scaling:
     def __init__(
         self, scale: ArrayLike, pre_shift: int = 0, low: int = ACTIVATION_MIN, high: int = ACTIVATION_MAX
     ) -> None:
-        values = np.asarray(scale)
+        values = real_array(scale, "scale", LayerError)
         if values.ndim != 1 or values.dtype.kind not in "iu":
             raise LayerError(f"scale is {values.dtype} of shape {values.shape}; it must be integers, one for each row")
         if len(values) and not (values.min() >= -_SCALE_LIMIT and values.max() < _SCALE_LIMIT):
@@ -50,6 +51,7 @@ class Scaling:
             )
         if pre_shift not in PRE_SHIFTS:
             raise LayerError(f"pre_shift {pre_shift} is not one of {', '.join(map(str, PRE_SHIFTS))}")
+        low, high = whole_number(low, "low", LayerError), whole_number(high, "high", LayerError)
         if not ACTIVATION_MIN <= low <= 0 <= high <= ACTIVATION_MAX:
             raise LayerError(
                 f"outputs cannot be clipped to {low}..{high}; 0 must lie within, and both ends within "
@@ -59,8 +61,8 @@ class Scaling:
         fixed.flags.writeable = False
         object.__setattr__(self, "scale", fixed)
         object.__setattr__(self, "pre_shift", int(pre_shift))
-        object.__setattr__(self, "low", int(low))
-        object.__setattr__(self, "high", int(high))
+        object.__setattr__(self, "low", low)
+        object.__setattr__(self, "high", high)
 
     def finish(self, sums: NDArray[np.int64], shift: int, relu: bool) -> NDArray[np.int16]:
         """Return the outputs of sums, shape (B, R), that have their biases."""

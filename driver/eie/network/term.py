@@ -57,7 +57,7 @@ class Term:
         flat = np.flatnonzero(by_column)
         starts = np.zeros(len(by_column) + 1, np.intp)
         np.cumsum(np.count_nonzero(by_column, axis=1), out=starts[1:])
-        return cls(starts, (flat % dense.shape[0]).astype(np.int32), by_column.ravel()[flat], np.asarray(codebook))
+        return cls(starts, (flat % dense.shape[0]).astype(np.int32), by_column.ravel()[flat], codebook)  # type: ignore[arg-type]
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Term):
@@ -104,7 +104,7 @@ class Term:
 
 def frozen_integers(value: ArrayLike, dtype: type, what: str) -> NDArray[Any]:
     """Return integers as a read-only array of a type that holds them, or raise `LayerError`."""
-    array = np.asarray(value)
+    array = value if isinstance(value, np.ndarray) else real_array(value, what, LayerError)
     if array.dtype == dtype and array.base is None and not array.flags.writeable:
         return array
     if array.dtype.kind not in "iu":

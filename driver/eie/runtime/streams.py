@@ -8,6 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import ArrayLike
 
+from eie.arguments import real_array, require_type
 from eie.errors import NetworkError
 from eie.network.graph import Array, Graph, Node, Value
 from eie.network.graph_model import GraphModel, named_inputs, unnamed
@@ -48,6 +49,8 @@ class Stream:
     def __init__(
         self, accelerator: RunsGraphs, model: GraphModel, states: Mapping[str, str], initial: Mapping[str, ArrayLike]
     ) -> None:
+        for what, mapping in (("states", states), ("initial", initial)):
+            require_type(mapping, Mapping, what, "a dict by the names of inputs", NetworkError)
         self.accelerator, self.model, self.states = accelerator, model, dict(states)
         graph = model.graph
         self._inputs = {value.name: value for value in graph.inputs}
@@ -61,7 +64,9 @@ class Stream:
         unknown = [name for name in initial if name not in states]
         if unknown:
             raise NetworkError(f"{unknown[0]!r} is given as a first state, but no state has that name")
-        self._initial = {name: np.asarray(array) for name, array in initial.items()}
+        self._initial = {
+            name: real_array(array, f"first state {name!r}", NetworkError) for name, array in initial.items()
+        }
         self.kept: dict[str, Array] = dict(self._initial)
 
     def reset(self) -> None:

@@ -52,6 +52,8 @@ def test_compress_writes_the_model_that_eie_compress_returns(folder, capsys):
     [
         (["--density", "0.1,0.5"], [60, 70]),
         (["--density", "0.1,keep"], [60, 140]),
+        (["--density", "fc2=keep,fc1=0.1"], [60, 140]),
+        (["--density", "keep"], [600, 140]),
         (["--keep-zeros"], [600, 140]),
         ([], [54, 13]),
     ],
@@ -193,6 +195,8 @@ def test_a_device_that_errs_is_found_out(folder, capsys, monkeypatch, command):
         ("compress net.npz -o nowhere/out.eie", "there is no folder"),
         ("compress net.npz -o out.eie --density 1.5", "density"),
         ("compress net.npz -o out.eie --density 0.1,0.2,0.3", "3 values for 2 layers"),
+        ("compress net.npz -o out.eie --density fc1=0.1,fc3=0.2", "'fc1', 'fc3'; the network has 'fc1', 'fc2'"),
+        ("compress net.npz -o out.eie --terms fc3=2", "terms names 'fc3'"),
         ("compress net.npz -o out.eie --headroom 0.5", "headroom"),
         ("compress net.npz -o out.eie --calibration net.npz", "exactly one is needed"),
         ("compress net.npz -o out.eie --pes 3", "power of two"),

@@ -42,6 +42,13 @@ def test_labels_that_are_none_are_refused(folder, capsys, labels):
     assert "labels are integers, (20,)" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("off", [-1, 1])
+def test_labels_of_classes_that_the_network_does_not_have_are_refused(folder, capsys, off):
+    np.save("labels.npy", np.arange(20) % 3 + off)
+    assert main(["run", "net.eie", "x.npy", "--labels", "labels.npy"]) == 2
+    assert f"labels from {off} to {2 + off}; the network has classes from 0 to 2" in capsys.readouterr().err
+
+
 def test_inputs_come_in_the_networks_own_shape_or_flat(folder):
     np.save("flat.npy", np.load("x.npy").reshape(20, 16))
     for name in ("x", "flat"):

@@ -7,7 +7,7 @@ import pytest
 import eie
 from eie.boards.board import board_names, shipped_overlays
 from eie.devices import choice
-from eie.errors import DeviceError
+from eie.errors import DeviceError, MissingExtraError
 
 HAS_PYNQ = importlib.util.find_spec("pynq") is not None
 
@@ -15,6 +15,13 @@ HAS_PYNQ = importlib.util.find_spec("pynq") is not None
 @pytest.mark.skipif(HAS_PYNQ, reason="pynq is installed here; tests/pynq has what happens then")
 def test_without_pynq_the_device_at_hand_is_the_emulation():
     assert isinstance(eie.Accelerator("auto").device, eie.EmulatedDevice)
+
+
+@pytest.mark.skipif(HAS_PYNQ, reason="pynq is installed here; tests/pynq has what happens then")
+@pytest.mark.parametrize("ask", [lambda: eie.PynqDevice("eie.bit"), lambda: eie.Accelerator("eie.bit")])
+def test_without_pynq_a_board_is_an_error_that_says_what_is_missing(ask):
+    with pytest.raises(MissingExtraError, match=r"reached through pynq .*docs/virtual-board.md"):
+        ask()
 
 
 @pytest.fixture

@@ -84,7 +84,12 @@ def test_an_input_can_be_fixed(tmp_path):
         ([node("MatMul", ["x", "w"], "z")], W, "'y'"),
         ([node("Relu", ["x"], "y", alpha=1.0)], W, "alpha"),
         ([node("NonMaxSuppression", ["x", "x"], "y")], W, "NonMaxSuppression"),
-        ([node("Det", ["x"], "y")], W, "operator Det is not known.*--outputs"),
+        ([node("Det", ["x"], "y")], W, "operator Det is not known.*--outputs x$"),
+        (
+            [node("MatMul", ["x", "w"], "t"), node("Hardmax", ["t"], "y")],
+            W,
+            "Hardmax is not known.*--outputs t .the class, its largest element, is the same there",
+        ),
         (
             [node("ConstantOfShape", ["s"], "y")],
             {"s": np.array([1 << 20, 1 << 20])},

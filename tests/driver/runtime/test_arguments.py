@@ -35,6 +35,19 @@ ODD = [None, 3, "x", [[1, 2], [3]], object(), eie.ArrayConfig()]
         lambda x: eie.Accelerator(x),
         lambda x: eie.compress(x),
         lambda x: eie.compress([eie.Dense(np.ones((3, 3)))], x if x is not None else "a"),
+        lambda x: eie.compress(
+            [eie.Dense(np.ones((3, 3)))], 1.0, config=5 if isinstance(x, eie.ArrayConfig) else x or 5
+        ),
+        lambda x: eie.compress([eie.Dense(np.ones((3, 3)))], 1.0, progress=x or 5),
+        lambda x: eie.compress([eie.Dense(np.ones((3, 3)))], 1.0, calibration=iter([x])),
+        lambda x: eie.Layer.from_dense_codes(x, np.arange(16)),
+        lambda x: eie.Layer.from_dense_codes([[1]], x),
+        lambda x: eie.Layer.from_dense_codes([[1]], np.arange(16), relu=x),
+        lambda x: eie.Layer.from_dense_codes([[1]], np.arange(16), scaling=x or 5),
+        lambda x: eie.Layer.from_dense_codes([[1]], np.arange(16), second=x or 5),
+        lambda x: eie.Scaling(x),
+        lambda x: eie.Scaling([1], high=x if x != 3 else "3"),
+        lambda x: eie.Accelerator("emulated").stream(x),
         lambda x: eie.Dense(x),
         lambda x: eie.save(x, "never.eie"),
         lambda x: eie.load(x),
@@ -43,6 +56,23 @@ ODD = [None, 3, "x", [[1, 2], [3]], object(), eie.ArrayConfig()]
 def test_what_is_of_another_kind_is_refused(call, what):
     with pytest.raises(EieError):
         call(what)
+
+
+@pytest.mark.parametrize("name", ["a\0.eie", "\ud800.eie"])
+def test_what_can_be_no_path_is_refused(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(EieError):
+        eie.save(MODEL, name)
+    with pytest.raises(EieError):
+        eie.load(name)
+
+
+def test_masked_values_are_not_taken_for_numbers():
+    values = np.ma.masked_array(np.ones((4, 4)), mask=np.eye(4))
+    for call in (eie.Dense, lambda x: eie.Accelerator("emulated").run(x, model=MODEL)):
+        with pytest.raises(EieError, match="masked values; fill them first"):
+            call(values)
+    assert np.array_equal(eie.Dense(np.ma.masked_array(np.ones((4, 4)))).weight, np.ones((4, 4)))
 
 
 def test_integers_of_numpy_are_integers():

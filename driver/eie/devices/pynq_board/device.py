@@ -7,8 +7,17 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import pynq
 from numpy.typing import NDArray
+
+from eie.errors import DeviceError, MissingExtraError
+
+try:
+    import pynq
+except ImportError as error:
+    raise MissingExtraError(
+        f"a board is reached through pynq ({error}): it is on the board's image; off the board, docs/virtual-board.md "
+        "says how to install it"
+    ) from error
 from pynq.buffer import PynqBuffer
 from pynq.lib.dma import DMA
 
@@ -29,7 +38,6 @@ from eie.devices.pynq_board.overlay import (
     run_clock,
 )
 from eie.devices.pynq_board.reply import ReplyBuffer
-from eie.errors import DeviceError
 from eie.program.packets import split_program
 
 DEADLINE_SECONDS = 2.0
