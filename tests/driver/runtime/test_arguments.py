@@ -42,6 +42,7 @@ ODD = [None, 3, "x", [[1, 2], [3]], object(), eie.ArrayConfig()]
         lambda x: eie.compress([eie.Dense(np.ones((3, 3)))], 1.0, calibration=iter([x])),
         lambda x: eie.Layer.from_dense_codes(x, np.arange(16)),
         lambda x: eie.Layer.from_dense_codes([[1]], x),
+        lambda x: eie.Layer.from_dense_codes([[1]], np.arange(16), x or "x"),
         lambda x: eie.Layer.from_dense_codes([[1]], np.arange(16), relu=x),
         lambda x: eie.Layer.from_dense_codes([[1]], np.arange(16), scaling=x or 5),
         lambda x: eie.Layer.from_dense_codes([[1]], np.arange(16), second=x or 5),
