@@ -12,7 +12,17 @@ from eie.program.tiling import Tile
 
 
 class Memory:
-    """What is free of the memories that models stay resident in."""
+    """What is free of the memories that models stay resident in.
+
+    Attributes
+    ----------
+    pairs, words
+        Taken of the pointers and of the entries, by bank.
+    slot, bias : int
+        First codebook and first bias that no model keeps.
+    travelling : int
+        First of the codebooks that travel with inferences: those models share, each loads anew what it needs.
+    """
 
     def __init__(self, config: ArrayConfig) -> None:
         self.config = config
@@ -20,11 +30,13 @@ class Memory:
         self.words = np.zeros((config.banks, config.num_pes), np.intp)
         self.slot = 0
         self.bias = 0
+        self.travelling = config.codebooks
 
     def copy(self) -> Memory:
         """Return an independent copy."""
         other = Memory(self.config)
         other.pairs, other.words, other.slot, other.bias = list(self.pairs), self.words.copy(), self.slot, self.bias
+        other.travelling = self.travelling
         return other
 
     def place_tile(self, tile: Tile) -> Place | None:

@@ -49,6 +49,7 @@ def make_resident(
     """Place a whole model in the free memory and write the program that loads it, or return None.
 
     Codebooks and biases that do not all fit share what is left and travel with the inferences: they are small.
+    Several models may have their codebooks travel through the same slots.
     """
     resident = Resident(memory, first_slot=memory.slot)
     program = Program()
@@ -60,8 +61,8 @@ def make_resident(
         program.load_tile(tile, place)
 
     codebooks = sum(len(layer.terms) for layer in layers)
-    resident.slots = min(codebooks, config.codebooks - memory.slot)
-    resident.codebooks_loaded = resident.slots == codebooks
+    resident.codebooks_loaded = memory.slot + codebooks <= memory.travelling
+    resident.slots = codebooks if resident.codebooks_loaded else config.codebooks - memory.slot
     needed = [row_tile.local_rows for layer in row_tiles for row_tile in layer]
     resident.biases_loaded = memory.bias + sum(needed) <= config.rows
     if resident.slots == 0 or (not resident.biases_loaded and memory.bias + max(needed) > config.rows):
@@ -77,7 +78,10 @@ def make_resident(
                 memory.bias += row_tile.local_rows
     if not resident.biases_loaded:
         memory.bias += max(needed)
-    memory.slot += resident.slots
+    if resident.codebooks_loaded:
+        memory.slot += resident.slots
+    else:
+        memory.travelling = memory.slot
     resident.loads = program.parts
     return resident
 

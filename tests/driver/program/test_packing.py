@@ -129,6 +129,26 @@ def test_a_second_model_is_placed_behind_the_first():
     assert memory.pairs == [0, 0], "packing leaves the caller's memory as it was"
 
 
+def test_models_whose_codebooks_travel_stay_together_and_leave_those_that_stay_alone():
+    config = eie.ArrayConfig(num_pes=4, codebooks=4)
+    models = [eie.Model([layer(24, 24, seed=10 * n + i) for i in range(count)]) for n, count in enumerate((2, 5, 4, 3))]
+    memory = Memory(config)
+    for model in models:
+        packed = pack(model, config, memory)
+        assert packed.resident
+        memory = packed.memory
+    a = activations(models[0], 3, seed=0)
+    device = eie.EmulatedDevice(config)
+    with eie.Accelerator(device) as acc:
+        for model in models:
+            acc.load(model)
+        sent, send = [], device.send
+        device.send = lambda *given, **named: (sent.append(given), send(*given, **named))[1]
+        for model in (*models, *reversed(models)):
+            assert np.array_equal(acc.run_raw(a, model=model), eie.reference(model, a))
+    assert len(sent) == 8, "none is loaded again"
+
+
 def test_more_layers_than_codebooks_stay_resident_and_send_their_codebooks():
     config = eie.ArrayConfig(num_pes=4, codebooks=2)
     model = eie.Model([layer(24, 24, seed=i) for i in range(5)])
