@@ -134,8 +134,11 @@ def forward(network: list[eie.Dense], x: np.ndarray) -> np.ndarray:
     return x
 
 
-def kws(densities: list[float] | None, seed: int, samples: int) -> Iterator[Row]:
-    """The quantisers of the weights and the BatchNorms are folded; those of the activations are left out."""
+def kws_network() -> tuple[list[eie.Dense], np.ndarray, np.ndarray]:
+    """Return FINN's keyword network, its 1,000 samples and their labels.
+
+    The quantisers of the weights and the BatchNorms are folded; those of the activations are left out.
+    """
     import onnx
     from onnx import numpy_helper
 
@@ -155,7 +158,12 @@ def kws(densities: list[float] | None, seed: int, samples: int) -> Iterator[Row]
     archive = np.load(DATA / "kws_w3a3" / "samples.npz")
     step = constants[next(node for node in graph.node if node.op_type == "Quant").input[1]]
     x = (np.clip(archive["inputs"].astype(np.float32), -127, 127) * step).astype(np.float32)
-    test, labels = x[500:], archive["labels"][500:]
+    return network, x, archive["labels"]
+
+
+def kws(densities: list[float] | None, seed: int, samples: int) -> Iterator[Row]:
+    network, x, labels = kws_network()
+    test, labels = x[500:], labels[500:]
 
     def right(outputs: np.ndarray) -> float:
         return float(100 * np.mean(outputs.argmax(axis=1) == labels))
