@@ -9,13 +9,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from eie.arguments import require_type
 from eie.contract.fixed_point import dequantise, quantise
 from eie.errors import LayerError, PackError
 from eie.network.cells import STATE_BITS
 from eie.network.equality import same
 from eie.network.graph import Array, Graph, Node
-from eie.network.limits import fitting_name
-from eie.network.model import Layer, Model
+from eie.network.limits import check_name, fitting_name, metadata_text
+from eie.network.model import Layer, Model, layers_of
 from eie.network.operators import LINEAR
 from eie.network.operators.gates import DIRECTIONS, run_directions
 from eie.network.recurrent_model import RecurrentModel
@@ -106,6 +107,10 @@ class GraphModel:
     sequences: dict[str, tuple[RecurrentModel, ...]] = field(init=False, compare=False, default_factory=dict)
 
     def __post_init__(self) -> None:
+        require_type(self.graph, Graph, "graph", "a graph of a network", LayerError)
+        check_name(self.name, "name of a model")
+        metadata_text(self.metadata)
+        layers_of(self.layers)
         nodes = {node.outputs[0]: node for node in self.graph.walk()}
         for key, products in self.products.items():
             if key not in nodes or nodes[key].operator not in LINEAR:

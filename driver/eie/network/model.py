@@ -189,6 +189,20 @@ class Layer:
         return Dense(self.dense_weights(), bias, "relu" if self.relu else None, self.name)
 
 
+def layers_of(given: Iterable[Layer]) -> tuple[Layer, ...]:
+    """Return the layers of a model, or raise `LayerError` if they are none, or more than a file takes."""
+    require_type(given, Iterable, "layers", "a sequence of eie.Layer", LayerError)
+    layers = tuple(given)
+    for i, layer in enumerate(layers):
+        require_type(layer, Layer, f"layer {i} of a model", "an eie.Layer", LayerError)
+    if not 1 <= len(layers) <= LAYERS_LIMIT:
+        raise LayerError(f"a model of {len(layers)} layers; it needs 1 to {LAYERS_LIMIT}")
+    lines = sum(layer.rows + layer.columns for layer in layers)
+    if lines > ALL_LINES_LIMIT:
+        raise LayerError(f"the layers have {lines} rows and columns; the limit is {ALL_LINES_LIMIT}")
+    return layers
+
+
 _NUMBERS = (
     *("rows", "columns", "shift"),
     *("input_fraction_bits", "output_fraction_bits", "weight_fraction_bits"),
@@ -226,16 +240,8 @@ class Model:
     metadata: dict = field(default_factory=dict)
 
     def __init__(self, layers: Iterable[Layer], name: str = "model", metadata: dict | None = None) -> None:
-        require_type(layers, Iterable, "layers", "a sequence of eie.Layer", LayerError)
-        layers = tuple(layers)
+        layers = layers_of(layers)
         check_name(name, "name of a model")
-        if not 1 <= len(layers) <= LAYERS_LIMIT:
-            raise LayerError(f"a model of {len(layers)} layers; it needs 1 to {LAYERS_LIMIT}")
-        for i, layer in enumerate(layers):
-            require_type(layer, Layer, f"layer {i} of a model", "an eie.Layer", LayerError)
-        lines = sum(layer.rows + layer.columns for layer in layers)
-        if lines > ALL_LINES_LIMIT:
-            raise LayerError(f"the layers have {lines} rows and columns; the limit is {ALL_LINES_LIMIT}")
         metadata = {} if metadata is None else metadata
         metadata_text(metadata)
         for i, (first, second) in enumerate(itertools.pairwise(layers)):

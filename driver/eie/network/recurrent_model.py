@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from eie.arguments import whole_number
 from eie.errors import LayerError
 from eie.network.cells import CELLS, STATE_BITS, Cell
 from eie.network.equality import same
-from eie.network.limits import ACTIVATION_FRACTION_BITS, check_name
-from eie.network.model import Layer
+from eie.network.limits import ACTIVATION_FRACTION_BITS, check_name, metadata_text
+from eie.network.model import Layer, layers_of
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -52,15 +53,17 @@ class RecurrentModel:
         metadata: dict[str, Any] | None = None,
     ) -> None:
         check_name(name, "name of a model")
-        if kind not in CELLS:
+        if not isinstance(kind, str) or kind not in CELLS:
             raise LayerError(f"kind {kind!r} of a recurrent model is not one of {', '.join(map(repr, CELLS))}")
+        input_fraction_bits = whole_number(input_fraction_bits, "input_fraction_bits", LayerError)
         least, most = ACTIVATION_FRACTION_BITS
-        if type(input_fraction_bits) is not int or not least <= input_fraction_bits <= most:
-            raise LayerError(
-                f"model {name!r}: inputs of {input_fraction_bits!r} fraction bits; {least} to {most} exist"
-            )
-        given = {"kind": kind, "layers": tuple(layers), "input_fraction_bits": input_fraction_bits, "name": name}
-        for attribute, value in {**given, "metadata": dict(metadata or {})}.items():
+        if not least <= input_fraction_bits <= most:
+            raise LayerError(f"model {name!r}: inputs of {input_fraction_bits} fraction bits; {least} to {most} exist")
+        layers = layers_of(layers)
+        metadata = {} if metadata is None else metadata
+        metadata_text(metadata)
+        given = {"kind": kind, "layers": layers, "input_fraction_bits": input_fraction_bits, "name": name}
+        for attribute, value in {**given, "metadata": dict(metadata)}.items():
             object.__setattr__(self, attribute, value)
         gates = self.cell.gates
         if len(self.layers) != len(gates):

@@ -1,10 +1,13 @@
 """What public functions are given is checked at the door: the right answer, or an error of the package."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
 import eie
-from eie.errors import EieError
+from eie.errors import EieError, LayerError
+from eie.network.graph import Graph, Node, Value
 
 MODEL = eie.Model([eie.Layer.from_dense_codes(np.ones((4, 4), int), np.arange(16))])
 ODD = [None, 3, "x", [[1, 2], [3]], object(), eie.ArrayConfig()]
@@ -57,6 +60,36 @@ ODD = [None, 3, "x", [[1, 2], [3]], object(), eie.ArrayConfig()]
 def test_what_is_of_another_kind_is_refused(call, what):
     with pytest.raises(EieError):
         call(what)
+
+
+RECURRENT = eie.compress(eie.LSTM(np.ones((4, 2)), np.ones((4, 1))), 1.0)
+NODES = [Node("MatMul", ("x", "w"), ("y",)), Node("Sigmoid", ("y",), ("z",))]
+GRAPH = Graph(NODES, [Value("x", "float32", ("n", 2))], [Value("z")], {"w": np.eye(2, dtype=np.float32)})
+GRAPH = eie.compress(GRAPH, 1.0, np.ones((1, 2), np.float32))
+TOO_LONG, NO_JSON = "x" * 300, {"accuracy": float("nan")}
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: eie.Model(MODEL.layers, TOO_LONG),
+        lambda: eie.Model(MODEL.layers, "a", NO_JSON),
+        lambda: eie.Model(MODEL.layers * 1025),
+        lambda: eie.RecurrentModel("lstm", RECURRENT.layers, name=TOO_LONG),
+        lambda: eie.RecurrentModel("lstm", RECURRENT.layers, metadata=NO_JSON),
+        lambda: eie.RecurrentModel("lstm", 5),
+        lambda: eie.RecurrentModel("lstm", [5] * 4),
+        lambda: eie.RecurrentModel(["lstm"], RECURRENT.layers),
+        lambda: eie.RecurrentModel("lstm", RECURRENT.layers, 1.5),
+        lambda: dataclasses.replace(GRAPH, name=TOO_LONG),
+        lambda: dataclasses.replace(GRAPH, metadata=NO_JSON),
+        lambda: dataclasses.replace(GRAPH, graph=5),
+        lambda: dataclasses.replace(GRAPH, products={"y": GRAPH.products["y"] * 1025}),
+    ],
+)
+def test_what_no_file_takes_is_no_model(make):
+    with pytest.raises(LayerError):
+        make()
 
 
 @pytest.mark.parametrize("name", ["a\0.eie", "\ud800.eie"])
