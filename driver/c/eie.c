@@ -347,7 +347,7 @@ static eie_status make_ready(eie_device *device, uint32_t model)
 
     if (device->failed || !owns(device))
         status = eie_recover(device);
-    if (status == EIE_OK && device->header->exclusive != 0u && device->loaded != model) {
+    if (status == EIE_OK && device->models[model].stays == 0u && device->loaded != model) {
         device->loaded = NONE;
         status = send_program(device, &device->models[model]);
         if (status == EIE_OK)
@@ -622,12 +622,11 @@ static eie_status load_weights(eie_device *device)
     uint32_t i;
 
     device->loaded = NONE;
-    if (device->header == NULL || device->header->exclusive != 0u)
+    if (device->header == NULL)
         return EIE_OK;
     for (i = 0; status == EIE_OK && i < device->header->models; i++)
-        status = send_program(device, &device->models[i]);
-    if (status == EIE_OK)
-        device->loaded = 0;
+        if (device->models[i].stays != 0u)
+            status = send_program(device, &device->models[i]);
     return status;
 }
 

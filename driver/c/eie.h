@@ -76,7 +76,7 @@ typedef struct {
     const uint8_t *file;
     const eie_file_header *header;
     const eie_file_model *models;
-    uint32_t loaded; /* model on an exclusive array, or any number if all are there; UINT32_MAX: none */
+    uint32_t loaded; /* which of the models that do not stay is on the array; UINT32_MAX: none */
     uint32_t mark, sent;
     bool open, failed;
     eie_slot slots[EIE_SLOTS];
@@ -91,7 +91,7 @@ typedef struct {
 /* Check that there is an EIE array of the instruction set and registers that this runtime speaks; reset it. */
 eie_status eie_open(eie_device *device, const eie_platform *platform, uint32_t deadline_microseconds);
 
-/* Check a packed file and send the weights of its models. The file, at a multiple of 8 bytes, must stay as it is as
+/* Check a packed file and send the weights of the models that stay. The file, at a multiple of 8 bytes, must stay as it is as
  * long as the device is used. A file takes the place of the one before. */
 eie_status eie_load(eie_device *device, const void *file, size_t bytes);
 

@@ -90,7 +90,7 @@
 
 /* The packed file (eie.program.packed_file). */
 #define EIE_FILE_MAGIC 0x50454945u
-#define EIE_FILE_VERSION 1u
+#define EIE_FILE_VERSION 2u
 #define EIE_FRACTION_BITS_MIN (-112)
 #define EIE_FRACTION_BITS_MAX 126
 
@@ -102,7 +102,6 @@ typedef struct {
     uint32_t array_version; /* what the array's register `version` must hold */
     uint32_t build_hash; /* what its register `hash` must hold */
     uint32_t num_pes; /* processing elements */
-    uint32_t exclusive; /* 0: all models stay on the array; 1: one at a time */
     uint32_t models; /* number of models */
     uint32_t models_at; /* their records */
 } eie_file_header;
@@ -117,6 +116,7 @@ typedef struct {
     uint32_t weights_instructions; /* of the program that makes the model resident */
     uint32_t weights_words; /* 0: the weights travel with every inference */
     uint32_t weights_at; /* the program */
+    uint32_t stays; /* 1: on the array as long as the file; 0: sent again when another that does not stay has run */
     uint32_t segments; /* number of segments */
     uint32_t segments_at; /* their records */
 } eie_file_model;

@@ -22,7 +22,7 @@ def add_parser(commands: Commands) -> None:
         "pack",
         help="pack models for the C runtime",
         description="Pack models for the array of a board, as one file that the C runtime (driver/c) loads: weights, "
-        "programs and where activations go. Models that fit together stay on the array together.",
+        "programs and where activations go. Models stay on the array together as far as they fit.",
     )
     parser.add_argument("files", metavar="FILE", type=Path, nargs="+", help="model files")
     parser.add_argument("-o", "--output", metavar="FILE", type=Path, help=f"default: the first model's, {ENDING}")
@@ -49,10 +49,12 @@ def _run(args: argparse.Namespace) -> None:
                 f"models are called {', '.join(names)}; the C runtime finds them by name: give them different ones"
             )
         progress(f"packing for {config.num_pes} PEs")
-        exclusive = write_packed(output, models, config)
+        stays = dict(zip(names, write_packed(output, models, config), strict=True))
     size, build = output.stat().st_size, build_hash(config)
     if args.json:
-        print_json({"file": output, "bytes": size, "models": names, "together": not exclusive, "build_hash": build})
+        print_json({"file": output, "bytes": size, "models": names, "stays": stays, "build_hash": build})
         return
-    together = "one at a time" if exclusive else "together"
-    print_text(f"{output}: {bytes_text(size)} for build 0x{build:08x}; on the array {together}: {', '.join(names)}")
+    staying, others = ([name for name in names if stays[name] is there] for there in (True, False))
+    parts = [f"on the array together: {', '.join(staying)}"] if staying else []
+    parts += [f"sent when they run: {', '.join(others)}"] if others else []
+    print_text(f"{output}: {bytes_text(size)} for build 0x{build:08x}; {'; '.join(parts)}")

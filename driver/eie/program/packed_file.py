@@ -4,8 +4,8 @@ All numbers are little-endian and 32 bits wide; programs are 64-bit words at mul
 `HEADER`; what lies elsewhere is named by its offset in bytes (fields that end in ``_at``). The C header that declares
 these records is generated from here (`eie.program.c_header`).
 
-A file's models are resident together where they all fit; else each has the array to itself while it runs, and is sent
-again when another has run.
+A file's models are resident together where they all fit. Else the largest stay, as many as leave room for any one of
+the others, which are sent when it is their turn to run.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ from eie.contract.config import WORD_BYTES, ArrayConfig
 from eie.contract.dma_registers import LENGTH_BITS
 from eie.errors import PackError
 from eie.network.model import Model
-from eie.program.memory import Memory
 from eie.program.packets import count_instructions
-from eie.program.packing import PackedModel, pack
+from eie.program.packing import PackedModel
 from eie.program.segment import Segment, inferences_per_transfer
+from eie.program.together import pack_together
 
 MAGIC = int.from_bytes(b"EIEP", "little")
-VERSION = 1
+VERSION = 2
 """Version of the packed file."""
 
 HEADER = (
@@ -42,7 +42,6 @@ HEADER = (
     ("array_version", "what the array's register `version` must hold"),
     ("build_hash", "what its register `hash` must hold"),
     ("num_pes", "processing elements"),
-    ("exclusive", "0: all models stay on the array; 1: one at a time"),
     ("models", "number of models"),
     ("models_at", "their records"),
 )
@@ -56,6 +55,7 @@ MODEL = (
     ("weights_instructions", "of the program that makes the model resident"),
     ("weights_words", "0: the weights travel with every inference"),
     ("weights_at", "the program"),
+    ("stays", "1: on the array as long as the file; 0: sent again when another that does not stay has run"),
     ("segments", "number of segments"),
     ("segments_at", "their records"),
 )
@@ -89,19 +89,19 @@ _TRANSFER_LIMIT = (1 << LENGTH_BITS) - 1
 _MANY = 1 << 20
 
 
-def write_packed(path: str | Path, models: Sequence[Model], config: ArrayConfig) -> bool:
+def write_packed(path: str | Path, models: Sequence[Model], config: ArrayConfig) -> list[bool]:
     """Pack models for an array and write the file that the C runtime reads; arguments and errors as `packed_bytes`.
 
     Returns
     -------
-    bool
-        Whether the models exclude one another.
+    list of bool
+        Of each model whether it stays on the array.
     """
-    data = packed_bytes(models, config)
+    packed = _pack_all(models, config)
+    data = _bytes_of(packed, config)
     with replacing(path) as partial:
         partial.write_bytes(data)
-    position = [name for name, _ in HEADER].index("exclusive")
-    return bool(struct.unpack_from("<I", data, 4 * position)[0])
+    return [stays for _, stays in packed]
 
 
 def packed_bytes(models: Sequence[Model], config: ArrayConfig) -> bytes:
@@ -121,39 +121,31 @@ def packed_bytes(models: Sequence[Model], config: ArrayConfig) -> bytes:
     PackError
         If there is no model, one of them is a graph, or one needs a transfer that is longer than any DMA takes.
     """
+    return _bytes_of(_pack_all(models, config), config)
+
+
+def _pack_all(models: Sequence[Model], config: ArrayConfig) -> list[tuple[PackedModel, bool]]:
     if not models:
         raise PackError("there is no model to pack; give one or more")
     for model in models:
         require_type(
             model, Model, "model", "an eie.Model (the parts of a graph that numpy computes do not pack)", PackError
         )
-    packed, exclusive = _pack_all(models, config)
+    return pack_together(models, config)
+
+
+def _bytes_of(packed: Sequence[tuple[PackedModel, bool]], config: ArrayConfig) -> bytes:
     file = _File()
-    records = [file.model(one) for one in packed]
+    records = [file.model(one, stays) for one, stays in packed]
     return file.finish(
         magic=MAGIC,
         version=VERSION,
         array_version=isa.VERSION << 8 | registers.VERSION,
         build_hash=registers.build_hash(config),
         num_pes=config.num_pes,
-        exclusive=int(exclusive),
         models=len(records),
         models_at=file.put(b"".join(records)),
     )
-
-
-def _pack_all(models: Sequence[Model], config: ArrayConfig) -> tuple[list[PackedModel], bool]:
-    """Pack models, and say whether they exclude one another."""
-    memory, together = Memory(config), []
-    for model in models:
-        packed = pack(model, config, memory)
-        if not packed.resident:
-            break
-        memory = packed.memory
-        together.append(packed)
-    if len(together) == len(models):
-        return together, False
-    return [pack(model, config) for model in models], True
 
 
 def _record(layout: tuple[tuple[str, str], ...], **values: int) -> bytes:
@@ -184,7 +176,7 @@ class _File:
         struct.pack_into("<I", self.data, after - 4, zlib.crc32(self.data[after:]))
         return bytes(self.data)
 
-    def model(self, packed: PackedModel) -> bytes:
+    def model(self, packed: PackedModel, stays: bool) -> bytes:
         model = packed.model
         _require_short(model, packed.weights.nbytes)
         name = model.name.encode()
@@ -200,6 +192,7 @@ class _File:
             weights_instructions=count_instructions(packed.weights, packed.config),
             weights_words=len(packed.weights),
             weights_at=self._words(packed.weights),
+            stays=int(stays),
             segments=len(segments),
             segments_at=self.put(b"".join(segments)),
         )

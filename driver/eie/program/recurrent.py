@@ -240,7 +240,7 @@ class _Writer:
         """Return the slot of a term's codebook, loaded unless it is there."""
         number = sum(len(layer.terms) for layer in self.packed.layers[:index]) + term
         slot = self.source.slot(number)
-        if not self.source.codebooks_loaded and self.held.get(slot) != number:
+        if self.source.travels(number) and self.held.get(slot) != number:
             self.program.emit(isa.CODEBOOK, self.packed.layers[index].terms[term].codebook, slot=slot)
             self.held[slot] = number
         return slot

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -19,15 +18,18 @@ from eie.program.tiling import RowTile, Tile
 
 @dataclass
 class Resident:
-    """Where the weights of a resident model lie."""
+    """Where the weights of a resident model lie.
+
+    Of its codebooks, counted over the terms of all layers, the first `staying` are loaded once; the others travel with
+    the inferences, through slots that others' travel through, too.
+    """
 
     memory: Memory
     places: dict[Tile, Place] = field(default_factory=dict)
     biases: dict[RowTile, int] = field(default_factory=dict)
-    first_slot: int = 0
-    slots: int = 0
-    codebooks_loaded: bool = True
     biases_loaded: bool = True
+    first_slot: int = 0
+    staying: int = 0
     loads: list[NDArray[np.uint64]] = field(default_factory=list)
 
     def tile(self, program: Program, tile: Tile) -> Place:
@@ -39,57 +41,61 @@ class Resident:
         return self.biases[row_tile]
 
     def slot(self, number: int) -> int:
-        """Return where the codebook of this number, counted over the terms of all layers, lies or is to lie."""
-        return self.first_slot + number % self.slots
+        """Return where the codebook of this number lies or is to lie."""
+        if not self.travels(number):
+            return self.first_slot + number
+        first = self.memory.shared_slots
+        return first + (number - self.staying) % (self.memory.config.codebooks - first)
+
+    def travels(self, number: int) -> bool:
+        """Tell whether the codebook of this number travels with the inferences."""
+        return number >= self.staying
 
 
 def make_resident(
     layers: Sequence[Layer], config: ArrayConfig, row_tiles: tuple[tuple[RowTile, ...], ...], memory: Memory
 ) -> Resident | None:
-    """Place a whole model in the free memory and write the program that loads it, or return None.
-
-    Codebooks and biases that do not all fit share what is left and travel with the inferences: they are small.
-    Several models may have their codebooks travel through the same slots.
-    """
-    resident = Resident(memory, first_slot=memory.slot)
+    """Place a whole model in the free memory and write the program that loads it, or return None."""
+    resident = place_weights(layers, row_tiles, memory)
+    if resident is None:
+        return None
     program = Program()
+    for tile, place in resident.places.items():
+        program.load_tile(tile, place)
+    codebooks = [term.codebook for layer in layers for term in layer.terms]
+    for number, codebook in enumerate(codebooks[: resident.staying]):
+        program.emit(isa.CODEBOOK, codebook, slot=resident.slot(number))
+    for layer, tiles in zip(layers, row_tiles, strict=True):
+        for row_tile in tiles if resident.biases_loaded else ():
+            program.load_biases(layer, row_tile, resident.biases[row_tile], config)
+    resident.loads = program.parts
+    return resident
+
+
+def place_weights(
+    layers: Sequence[Layer], row_tiles: tuple[tuple[RowTile, ...], ...], memory: Memory
+) -> Resident | None:
+    """Place a whole model in the free memory, or return None.
+
+    Codebooks and biases that find no room of their own travel with the inferences: they are small.
+    """
+    first_slot, staying = memory.slot, memory.place_codebooks(sum(len(layer.terms) for layer in layers))
+    resident = Resident(memory, first_slot=first_slot, staying=staying)
     for tile in (tile for layer in row_tiles for row_tile in layer for tile in row_tile.tiles):
         place = memory.place_tile(tile)
         if place is None:
             return None
         resident.places[tile] = place
-        program.load_tile(tile, place)
-
-    codebooks = sum(len(layer.terms) for layer in layers)
-    resident.codebooks_loaded = memory.slot + codebooks <= memory.travelling
-    resident.slots = codebooks if resident.codebooks_loaded else config.codebooks - memory.slot
-    needed = [row_tile.local_rows for layer in row_tiles for row_tile in layer]
-    resident.biases_loaded = memory.bias + sum(needed) <= config.rows
-    if resident.slots == 0 or (not resident.biases_loaded and memory.bias + max(needed) > config.rows):
+    ordered = [row_tile for layer in row_tiles for row_tile in layer]
+    addresses, resident.biases_loaded = memory.place_biases([row_tile.local_rows for row_tile in ordered])
+    if not addresses:
         return None
-    numbers = itertools.count(memory.slot)
-    for layer, tiles in zip(layers, row_tiles, strict=True):
-        for term in layer.terms if resident.codebooks_loaded else ():
-            program.emit(isa.CODEBOOK, term.codebook, slot=next(numbers))
-        for row_tile in tiles:
-            resident.biases[row_tile] = memory.bias
-            if resident.biases_loaded:
-                program.load_biases(layer, row_tile, memory.bias, config)
-                memory.bias += row_tile.local_rows
-    if not resident.biases_loaded:
-        memory.bias += max(needed)
-    if resident.codebooks_loaded:
-        memory.slot += resident.slots
-    else:
-        memory.travelling = memory.slot
-    resident.loads = program.parts
+    resident.biases = dict(zip(ordered, addresses, strict=True))
     return resident
 
 
 class Streamed:
     """Weights that travel with every inference through alternating banks."""
-
-    codebooks_loaded = False
 
     def __init__(self, config: ArrayConfig) -> None:
         self.memory = Memory(config)
@@ -108,3 +114,6 @@ class Streamed:
 
     def slot(self, number: int) -> int:
         return number % self.config.codebooks
+
+    def travels(self, number: int) -> bool:
+        return True

@@ -92,7 +92,7 @@ class Writer:
         """Return the slot of a term's codebook, loaded unless it is there."""
         number = self.first_codebook[index] + term
         slot = self.source.slot(number)
-        if not self.source.codebooks_loaded and self.held.get(slot) != number:
+        if self.source.travels(number) and self.held.get(slot) != number:
             self.program.emit(isa.CODEBOOK, self.codebooks[index][term], slot=slot)
             self.held[slot] = number
         return slot

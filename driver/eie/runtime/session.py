@@ -135,7 +135,7 @@ class Session:
 
     def _load(self, model: Placed) -> Packed:
         """Return the packed model, on the device; send its weights if they are not there."""
-        packed = self._placing.loaded.get(model)
+        packed = self._placing.use(model)
         if packed is None:
             packed = self._placing.place(model)
             self._ownership.step()  # before its weights go

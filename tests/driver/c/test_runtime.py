@@ -12,6 +12,7 @@ import eie
 from eie.boards.board import board
 from eie.contract.fixed_point import quantise
 from eie.devices.virtual import VirtualBoard
+from eie.program.together import pack_together
 from tests.driver.c.bridge import Runtime
 from tests.pynq.networks import CONFIG, inputs, model, streamed_model
 from tests.strategies import activations, configs, models
@@ -36,13 +37,22 @@ def test_outputs_are_those_of_the_reference_on_every_processor(command):
     check(command, [model()], SMALL)
 
 
-def test_models_that_fit_together_stay_and_take_turns(command):
-    roomy = dataclasses.replace(SMALL, config=dataclasses.replace(CONFIG, codebooks=16))
-    check(command, [model(0), model(2)], roomy)
+def test_models_that_fit_together_stay_and_take_turns_whatever_the_codebooks(command):
+    roomy = dataclasses.replace(SMALL, config=dataclasses.replace(CONFIG, entries=2048, pointers=1024, rows=64))
+    check(command, [model(seed) for seed in range(6)], roomy)
 
 
 def test_models_that_do_not_fit_together_are_sent_when_it_is_their_turn(command):
     check(command, [model(0), streamed_model(), model(2)], SMALL)
+
+
+def test_beside_models_that_stay_the_others_take_turns(here):
+    """Weights are sent once of those that stay, and of the others whenever another has run."""
+    config = dataclasses.replace(CONFIG, rows=64, pointers=512, entries=2048, banks=1)
+    networks = [model(seed) for seed in range(7)]
+    stay = [stays for _, stays in pack_together(networks, config)]
+    assert {*stay} == {True, False} and stay.count(False) >= 2
+    check(here, networks, dataclasses.replace(SMALL, config=config), batches=(1, 3, 1))
 
 
 @settings(max_examples=3)
