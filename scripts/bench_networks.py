@@ -1,10 +1,11 @@
 """Real networks on the array of a board: cycles and utilisation layer by layer, inferences a second, what bounds them.
 
-    python scripts/bench_networks.py [NAME ...] [--board pynq-z2] [--density 0.25]
+    python scripts/bench_networks.py [NAME ...] [--board pynq-z2] [--density 0.25] [--batch 1]
 
 resnet-8 and ds-cnn are MLPerf Tiny's with random weights, pruned to the density; ad is
 MLPerf Tiny's autoencoder with its own weights (../shared/data/anomaly_detection), pruned likewise. Cycles are those of
-the cycle model, which are the hardware's; the host's part is not in them.
+the cycle model, which are the hardware's; the host's part is not in them. Of a batch they are those of one inference:
+weights that do not stay are brought once for all.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from __future__ import annotations
 import argparse
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from eie.field.published import ROWS
 from eie.network.graph_model import GraphModel
 
 AD = Path(__file__).resolve().parents[2] / "shared" / "data" / "anomaly_detection" / "ad01_float.npz"
+INPUTS = 8
 FPGACONVNET = {row.network.lower(): row for row in ROWS if row.engine == "fpgaConvNet"}
 """What it has published, by the names of `NETWORKS`."""
 
@@ -39,8 +41,8 @@ def main() -> None:
         with Meter(TimedDevice(board.config)) as meter:
             for _ in range(2):  # the second time, what fits is there already
                 meter.rows.clear()
-                meter.measure(x, model)
-        print("\n".join(report(name, meter.rows, board.config.num_pes, board.clock_mhz)), flush=True)
+                meter.measure(x[: arguments.batch], model)
+        print("\n".join(report(name, meter.rows, board.config.num_pes, board.clock_mhz, arguments.batch)), flush=True)
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -48,6 +50,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(NETWORKS)}; default: all")
     parser.add_argument("--board", default="pynq-z2")
     parser.add_argument("--density", type=float, default=0.25, help="of the networks with random weights")
+    parser.add_argument("--batch", type=int, default=1, choices=range(1, INPUTS + 1), metavar=f"1..{INPUTS}")
     return parser.parse_args()
 
 
@@ -89,9 +92,14 @@ class Meter(eie.Accelerator):
         return outputs
 
 
-def report(name: str, rows: list[Row], num_pes: int, clock_mhz: float) -> list[str]:
-    lines = [f"{name}: {num_pes} PEs at {clock_mhz:g} MHz", "", "| layer | vectors | cycles | arithmetic | PEs busy |"]
+def report(name: str, rows: list[Row], num_pes: int, clock_mhz: float, batch: int = 1) -> list[str]:
+    lines = [
+        f"{name}: {num_pes} PEs at {clock_mhz:g} MHz, an inference of a batch of {batch}",
+        "",
+        "| layer | vectors | cycles | arithmetic | PEs busy |",
+    ]
     lines.append("|---|---|---|---|---|")
+    rows = [Row(row.name, *(-(-value // batch) for value in astuple(row)[1:])) for row in rows]
     total = Row(
         "all",
         *(sum(getattr(row, key) for row in rows) for key in ("vectors", "busy", "arithmetic", "broadcasts", "work")),
@@ -148,11 +156,11 @@ def ds_cnn(density: float) -> tuple[GraphModel, Any]:
 
 
 def pruned(module: Any, shape: tuple[int, ...], density: float) -> tuple[GraphModel, Any]:
-    x = np.random.default_rng(0).random((8, *shape)).astype(np.float32)
-    return eie.compress(module.eval(), density, x), x[:1]
+    x = np.random.default_rng(0).random((INPUTS, *shape)).astype(np.float32)
+    return eie.compress(module.eval(), density, x), x
 
 
-def ad(density: float, vectors: int = 1) -> tuple[Any, Any]:
+def ad(density: float, vectors: int = INPUTS) -> tuple[Any, Any]:
     with np.load(AD) as arrays:
         x = windows(arrays["spectrogram"])
         layers = [
