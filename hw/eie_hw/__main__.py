@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 
-from eie.interrupt import run_program
+from eie.launch import run_program
 
 
 def main() -> int:

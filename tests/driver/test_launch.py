@@ -1,7 +1,8 @@
-"""Ctrl-C at a command, whenever it comes: one line, exit code 130, no traceback."""
+"""Ctrl-C at a command, whenever it comes: one line, exit code 130, no traceback; what it prints goes through."""
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import pytest
 
 import eie
 
+SHIPPED = Path(eie.data.__path__[0]) / "lenet-300-100.eie"
 SETUP = Path(__file__).parents[2] / "setup.py"
 
 # Ends with a signal to itself at the n-th import of a module, as Ctrl-C during the imports; 0 is behind them all.
@@ -84,8 +86,7 @@ sys.exit(eie.__main__.main())
 
 @pytest.mark.parametrize("when", ["in the command", "at the end"])
 def test_an_interrupt_behind_the_imports_ends_the_command(when):
-    shipped = Path(eie.data.__path__[0]) / "lenet-300-100.eie"
-    assert run(["-c", BEHIND, when, str(shipped)]) == (130, "eie: interrupted\n")
+    assert run(["-c", BEHIND, when, str(SHIPPED)]) == (130, "eie: interrupted\n")
 
 
 def test_where_interrupts_are_ignored_they_stay_so():
@@ -93,6 +94,26 @@ def test_where_interrupts_are_ignored_they_stay_so():
     ignored = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)\n"
     status, errors = run(["-c", ignored + PROGRAM.format(module="eie.__main__"), "40", "--help"])
     assert (status, errors) == (0, "")
+
+
+def shipped_as(name, folder):
+    shutil.copy(SHIPPED, folder / name)
+    return ["-m", "eie", "info", str(folder / name)]
+
+
+def test_what_an_encoding_lacks_is_printed_escaped(tmp_path):
+    command = [sys.executable, *shipped_as("größe.eie", tmp_path)]
+    result = subprocess.run(command, capture_output=True, env={**os.environ, "PYTHONIOENCODING": "ascii"})
+    assert (result.returncode, result.stderr) == (0, b"") and rb"gr\xf6\xdfe.eie" in result.stdout
+
+
+@pytest.mark.parametrize("closed", ["1", "2", "1 2"])
+def test_a_closed_stream_is_no_error(closed, tmp_path):
+    close = "import os, sys\nfor fd in sys.argv.pop(1).split(): os.close(int(fd))\n"
+    go_on = "os.execv(sys.executable, [sys.executable, *sys.argv[1:]])"
+    arguments = ["-c", close + go_on, closed]
+    assert run([*arguments, *shipped_as("a.eie", tmp_path)])[0] == 0
+    assert run([*arguments, "-m", "eie", "info", str(tmp_path / "none.eie")])[0] == 2
 
 
 def test_the_commands_are_installed_with_it():

@@ -1,9 +1,12 @@
-"""Ctrl-C at a program, from its first import to its end: one line, and exit code 130."""
+"""How a program starts and ends: Ctrl-C, from its first import to its end, is one line and exit code 130; whatever it
+prints goes through."""
 
 from __future__ import annotations
 
+import io
 import os
 import signal
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -35,6 +38,7 @@ def run_program(name: str, load: Callable[[], Callable[[], int]]) -> int:
     # An exception could be raised anywhere in the imports, and some libraries would take it for another; yet there is
     # nothing to put in order. Nor is there once the program is done.
     on_interrupt(leave)
+    _ready_streams()
     main = load()
     try:
         on_interrupt(signal.default_int_handler)
@@ -45,3 +49,13 @@ def run_program(name: str, load: Callable[[], Callable[[], int]]) -> int:
         return _INTERRUPTED
     finally:
         on_interrupt(leave)
+
+
+def _ready_streams() -> None:
+    """Print nowhere if a stream is closed, and escaped what its encoding lacks."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 - to the program's end
+        elif isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
