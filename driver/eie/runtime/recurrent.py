@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -25,9 +27,9 @@ def run_sequences(
     for first in range(0, steps, packed.most_steps):
         part = inputs[:, first : first + packed.most_steps]
         ordered = states[:, :, packed.order]
-        vectors = np.concatenate([ordered.reshape(batch, -1), part.reshape(batch, -1)], axis=1)
+        vectors = np.concatenate([a.reshape(batch, math.prod(a.shape[1:])) for a in (ordered, part)], axis=1)
         results = transfers.run(packed.segment(part.shape[1]), vectors.__getitem__, batch)
-        vectors_out = results.reshape(batch, -1, model.hidden)
+        vectors_out = results.reshape(batch, results.shape[1] // model.hidden, model.hidden)
         outputs[:, first : first + part.shape[1]] = vectors_out[:, : part.shape[1]]
         states = vectors_out[:, part.shape[1] - 1 :]
     return outputs, states

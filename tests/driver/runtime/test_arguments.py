@@ -92,6 +92,14 @@ def test_what_no_file_takes_is_no_model(make):
         make()
 
 
+@pytest.mark.parametrize("model", [MODEL, GRAPH, RECURRENT], ids=["chain", "graph", "recurrent"])
+def test_no_inputs_give_no_outputs(model):
+    accelerator = eie.Accelerator("emulated")
+    shape = (2, 2) if model is RECURRENT else (model.layers[0].columns,)
+    one, none = (accelerator.run(np.ones((batch, *shape), np.float32), model=model) for batch in (1, 0))
+    assert none.shape == (0, *one.shape[1:]) and none.dtype == one.dtype
+
+
 @pytest.mark.parametrize("name", ["a\0.eie", "\ud800.eie"])
 def test_what_can_be_no_path_is_refused(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
