@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 from numpy.typing import ArrayLike
 
+from eie.arguments import real_array
 from eie.errors import EieError, NetworkError
 from eie.network.graph import ABSENT, CONDITIONAL, Array, Graph, Node, Value, count_uses, find_operator
 
@@ -100,7 +101,7 @@ def check_inputs(graph: Graph, inputs: Mapping[str, ArrayLike]) -> dict[str, Arr
     for value in graph.inputs:
         if value.name not in inputs:
             raise NetworkError(f"input {value} is not given; the network takes {', '.join(map(str, graph.inputs))}")
-        found[value.name] = _fitting(value, np.asarray(inputs[value.name]), sizes)
+        found[value.name] = _fitting(value, real_array(inputs[value.name], f"input {value}", NetworkError), sizes)
     return found
 
 

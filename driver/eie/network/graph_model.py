@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from eie.arguments import require_type
+from eie.arguments import real_array, require_type
 from eie.contract.fixed_point import dequantise, quantise
 from eie.errors import LayerError, PackError
 from eie.network.cells import STATE_BITS
@@ -184,9 +184,13 @@ def named_inputs(graph: Graph, inputs: Any) -> dict[str, Array]:
     """Return a graph's inputs by name: given so, or as a list in the graph's order, or alone if there is one."""
     names = [value.name for value in graph.inputs]
     if isinstance(inputs, Mapping):
-        return {name: np.asarray(array) for name, array in inputs.items()}
-    if len(names) == 1 and not isinstance(inputs, tuple):
-        return {names[0]: np.asarray(inputs)}
-    if isinstance(inputs, (tuple, list)) and len(inputs) == len(names):
-        return {name: np.asarray(array) for name, array in zip(names, inputs, strict=True)}
-    raise PackError(f"the network takes {', '.join(map(str, graph.inputs))}; give a dict of them, or a tuple in order")
+        given = dict(inputs)
+    elif len(names) == 1 and not isinstance(inputs, tuple):
+        given = {names[0]: inputs}
+    elif isinstance(inputs, (tuple, list)) and len(inputs) == len(names):
+        given = dict(zip(names, inputs, strict=True))
+    else:
+        raise PackError(
+            f"the network takes {', '.join(map(str, graph.inputs))}; give a dict of them, or a tuple in order"
+        )
+    return {name: real_array(array, f"input {name!r}", PackError) for name, array in given.items()}

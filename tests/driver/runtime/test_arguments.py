@@ -93,6 +93,15 @@ def test_what_no_file_takes_is_no_model(make):
 
 
 @pytest.mark.parametrize("model", [MODEL, GRAPH, RECURRENT], ids=["chain", "graph", "recurrent"])
+@pytest.mark.parametrize(
+    "x", [[[1], [1, 2]], "abc", None, np.ones((1, 2)) * 1j, np.ma.masked_all((1, 2)), {"x": [[1], [1, 2]]}, {1, 2}]
+)
+def test_inputs_that_are_no_numbers_are_refused_by_all_kinds_of_models(model, x):
+    with pytest.raises(EieError):
+        eie.Accelerator("emulated").run(x, model=model)
+
+
+@pytest.mark.parametrize("model", [MODEL, GRAPH, RECURRENT], ids=["chain", "graph", "recurrent"])
 def test_no_inputs_give_no_outputs(model):
     accelerator = eie.Accelerator("emulated")
     shape = (2, 2) if model is RECURRENT else (model.layers[0].columns,)
