@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy as np
 
 from eie.compression.allocation import Density, checked, given_counts
 from eie.compression.compensation import Compensated, compensate
-from eie.compression.exact import exact_product
+from eie.compression.exact import exact_product, staged_product
 from eie.compression.graph_losses import COMPENSATED_COLUMNS, GraphLosses
 from eie.compression.graph_products import FastProduct, Recorder, compact
 from eie.compression.layers import by_magnitude, fixed_point, is_exact
@@ -28,6 +29,7 @@ from eie.network.graph_model import ArrayProduct, GraphModel, named_inputs, run_
 from eie.network.linear_maps import LinearNode, fuse_relu, merge_chains, without_weights
 from eie.network.model import Dense, Model
 from eie.network.operators.linear import FloatProduct, Matrix, Product
+from eie.network.quantised import Grid, Stage
 
 _SYNTHETIC_SAMPLES = 64
 
@@ -117,6 +119,8 @@ class GraphJob:
         self.products: dict[str, tuple[ArrayProduct, ...]] = {}
         self.rows: dict[str, list[LayerReport]] = {}
         self.bits: dict[str, int] = {}
+        self.stages: dict[str, Stage] = {}
+        self.unequal: dict[str, float] = {}
         self._counts = dict(zip(self.names, counts, strict=True))
         if self.recipe.terms == "loss":
             terms = self.losses().terms(counts)
@@ -125,7 +129,7 @@ class GraphJob:
         self._terms = dict(zip(self.names, terms, strict=True))
         found = evaluate(self.graph, self.inputs, self.compress)
         report = CompressionReport(tuple(row for key in self.nodes for row in self.rows[key]), self._output_sqnr(found))
-        stripped, products = merge_chains(without_weights(self.graph, self.nodes), self.products)
+        stripped, products = merge_chains(without_weights(self.graph, self.nodes), self.products, self.stages)
         return GraphModel(stripped, products, name), report
 
     def _output_sqnr(self, found: dict[str, Array]) -> float | None:
@@ -177,9 +181,9 @@ class GraphJob:
         name = linear.names[i]
         tell = partial(self.tell, self.places[name])
         if self.keep_integers and linear.grid is not None:
-            exact = exact_product(matrix, linear.grid, name)
-            if exact is not None:
-                return exact
+            own = self._own_integers(linear, matrix, linear.grid, name)
+            if own is not None:
+                return own
         given = self.recorded[linear.node.outputs[0]][i]
         given.check(name)
         chosen = self._choose(matrix, name, given, seen, tell)
@@ -192,6 +196,20 @@ class GraphJob:
         bits = fraction_bits(peaks[0] * self.recipe.headroom) if known is None else known
         layer = fixed_point(chosen, relu, bits, peaks[1] * self.recipe.headroom, name)
         return ArrayProduct(Model([layer], name))
+
+    def _own_integers(self, linear: LinearNode, matrix: Matrix, grid: Grid, name: str) -> ArrayProduct | None:
+        """Return a product in a quantised network's own integers: best with its stage, if all outputs are equal."""
+        terms, stage = self._terms[name], linear.stage
+        staged = staged_product(matrix, grid, stage, terms, name) if stage else None
+        if staged is None or staged[1]:
+            exact = exact_product(matrix, grid, name)
+            if exact is not None:
+                return exact
+        if stage is None or staged is None:
+            return None
+        self.stages[linear.node.outputs[0]] = stage
+        product, self.unequal[name] = staged
+        return product
 
     def _choose(
         self, matrix: Matrix, name: str, given: Recorder, seen: Recorder, tell: Callable[[str], None]
@@ -213,5 +231,8 @@ class GraphJob:
         (layer,) = product.model.layers
         self.tell(self.places[self.nodes[key].names[i]], "measure")
         wanted = self.recorded[key][i].samples()[1]
+        if key in self.stages:
+            wanted = self.stages[key].of(wanted)
         got = FastProduct(product)(seen.samples()[0])
-        return layer_report(layer, self.config, output_sqnr_db=sqnr_db(wanted, got))
+        found = layer_report(layer, self.config, output_sqnr_db=sqnr_db(wanted, got))
+        return replace(found, unequal=self.unequal.get(self.nodes[key].names[i]))

@@ -58,6 +58,9 @@ class LayerReport:
         Codes that a weight may be the sum of, 1 or 2.
     kept : int, optional
         Weights with a code; None, as in files of earlier releases, if every code is one.
+    unequal : float, optional
+        Of a quantised network's layer that puts out the integers of the next: share of the reachable sums whose integer
+        is one less or more than the network's; 0 if all are proved equal.
     """
 
     name: str
@@ -82,6 +85,7 @@ class LayerReport:
     pruned_sqnr_db: float | None = None
     terms: int = 1
     kept: int | None = None
+    unequal: float | None = None
 
     @property
     def weights(self) -> int:
@@ -212,7 +216,7 @@ _SHOWN = ("weight_sqnr_db", "output_sqnr_db", "pruning_sqnr_db", "sharing_sqnr_d
 _RATIOS = (*_SHOWN, "pruned_sqnr_db")
 
 
-def layer_report(layer: Layer, config: ArrayConfig, **ratios: float | None) -> LayerReport:
+def layer_report(layer: Layer, config: ArrayConfig, **ratios: Any) -> LayerReport:
     """Return the figures of one layer; `ratios` are those in dB."""
     padding = sum(row_tile.padding for row_tile in tile_model(Model([layer]), config).row_tiles[0])
     terms = len(layer.terms)

@@ -13,7 +13,7 @@ from eie.network.model import Model
 from eie.network.operators import LINEAR
 from eie.network.operators.gates import array_cell, gate_names
 from eie.network.operators.linear import Matrix
-from eie.network.quantised import Grid, data_grid, integer_rows
+from eie.network.quantised import Grid, Stage, data_grid, integer_rows, stage_behind
 
 _ROWS = ("Gemm", "MatMul")
 _FUSED = (*_ROWS, "Conv", "ConvTranspose")
@@ -37,6 +37,8 @@ class LinearNode:
         The tensor that is multiplied.
     grid : Grid or None
         On which its values lie, if both data and weights are quantised.
+    stage : Stage or None
+        What then quantises the outputs.
     """
 
     node: Node
@@ -46,6 +48,7 @@ class LinearNode:
     names: list[str]
     data: str
     grid: Grid | None
+    stage: Stage | None = None
 
     def with_attributes(self) -> Node:
         """Return the node with the attributes that say what its weights would."""
@@ -93,7 +96,8 @@ def linear_nodes(
         names = gate_names(label, attributes) if cell else names
         data = next(name for i, name in enumerate(node.inputs) if i not in weights and name)
         grid = data_grid(data, makers, constants) if node.operator in _FUSED else None
-        found[node.outputs[0]] = LinearNode(node, attributes, weights, matrices, names, data, grid)
+        stage = stage_behind(graph, makers, constants, node.outputs[0]) if grid and node.operator in _ROWS else None
+        found[node.outputs[0]] = LinearNode(node, attributes, weights, matrices, names, data, grid, stage)
     return found
 
 
@@ -155,23 +159,54 @@ def without_weights(graph: Graph, nodes: Mapping[str, LinearNode]) -> Graph:
 
 
 def merge_chains(
-    graph: Graph, products: Mapping[str, tuple[ArrayProduct, ...]]
+    graph: Graph, products: Mapping[str, tuple[ArrayProduct, ...]], stages: Mapping[str, Stage]
 ) -> tuple[Graph, dict[str, tuple[ArrayProduct, ...]]]:
-    """Join fully connected layers that follow one another, so that an array computes them without the host."""
+    """Join fully connected layers that follow one another, so that an array computes them without the host.
+
+    `stages` are those that products compute themselves, by the name of the linear map's output.
+    """
+    graph, products = _without_stages(graph, products, stages)
     merged, uses = dict(products), count_uses(graph)
     nodes: dict[str, Node] = {}
     for node in graph.nodes:
         key, data = node.outputs[0], node.inputs[0] if node.inputs else ABSENT
         before = nodes.get(data)
         if before is not None and uses[data] == 1 and _by_rows(before, merged) and _by_rows(node, merged):
-            first, second = merged[data][0], merged[key][0]
-            if first.model.output_fraction_bits == second.model.input_fraction_bits:
-                layers = (*first.model.layers, *second.model.layers)
+            joined = _joined(merged[data][0], merged[key][0])
+            if joined is not None:
                 del nodes[data], merged[data]
-                merged[key] = (ArrayProduct(Model(layers, second.model.name)),)
+                merged[key] = (joined,)
                 node = replace(before, outputs=node.outputs)
         nodes[key] = node
     return graph.with_nodes(nodes.values()), merged
+
+
+def _joined(first: ArrayProduct, second: ArrayProduct) -> ArrayProduct | None:
+    """Return two products as one, if the array's outputs of the first are what it takes for the second."""
+    if first.input_scale is None or second.input_scale is None:
+        fits = first.input_scale is None and second.input_scale is None
+        fits = fits and first.model.output_fraction_bits == second.model.input_fraction_bits
+    else:
+        same = first.output_scales is not None and bool((first.output_scales == second.input_scale).all())
+        fits = same and first.parts == 1 and first.offsets is None
+    if not fits:
+        return None
+    model = Model((*first.model.layers, *second.model.layers), second.model.name)
+    return replace(second, model=model, input_scale=first.input_scale)
+
+
+def _without_stages(
+    graph: Graph, products: Mapping[str, tuple[ArrayProduct, ...]], stages: Mapping[str, Stage]
+) -> tuple[Graph, dict[str, tuple[ArrayProduct, ...]]]:
+    """Return a graph without the nodes that its products have taken over."""
+    gone = {name for stage in stages.values() for name in stage.nodes}
+    ends = {key: stage.nodes[-1] for key, stage in stages.items()}
+    nodes = [
+        replace(node, outputs=(ends[node.outputs[0]],)) if node.outputs[0] in ends else node
+        for node in graph.nodes
+        if node.outputs[0] not in gone
+    ]
+    return graph.with_nodes(nodes), {ends.get(key, key): product for key, product in products.items()}
 
 
 def _by_rows(node: Node, products: Mapping[str, tuple[ArrayProduct, ...]]) -> bool:
@@ -179,4 +214,4 @@ def _by_rows(node: Node, products: Mapping[str, tuple[ArrayProduct, ...]]) -> bo
     if node.operator not in _ROWS or node.outputs[0] not in products or node.attributes.get("transA"):
         return False
     only = [name for name in node.inputs if name] == [node.inputs[0]]
-    return only and products[node.outputs[0]][0].input_scale is None and node.attributes.get("weight_rank", 2) == 2
+    return only and node.attributes.get("weight_rank", 2) == 2

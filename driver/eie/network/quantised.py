@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
-from eie.network.graph import Array, Node
+from eie.network.graph import Array, Graph, Node
 from eie.network.operators.quantisation import quant_limits
 
 
@@ -26,6 +27,7 @@ _KEEP_VALUES = (
 """Operators whose outputs hold no values but those of their first input."""
 _RELATIVE_ERROR = 1e-5
 _LARGEST = 1 << 15
+_LARGEST_BYTE = 255
 
 
 def data_grid(name: str, makers: Mapping[str, Node], constants: Mapping[str, Array]) -> Grid | None:
@@ -87,6 +89,75 @@ _GRIDS = {
 }
 
 
+class Stage(NamedTuple):
+    """What becomes of a linear map's outputs before anything else reads them.
+
+    Parameters
+    ----------
+    gain, offset : ndarray, shape (R,) or (1,), float64
+        Of a batch normalisation: outputs are multiplied and added to.
+    grid : Grid
+        On which they are put then; from 0 on behind a ReLU.
+    nodes : tuple of str
+        First outputs of the nodes that do it, in their order.
+    """
+
+    gain: NDArray[np.float64]
+    offset: NDArray[np.float64]
+    grid: Grid
+    nodes: tuple[str, ...]
+
+    def of(self, values: Array) -> Array:
+        """Return what becomes of outputs, float, shape (B, R)."""
+        levels = np.rint((values * self.gain + self.offset) / self.grid.scale)
+        return np.clip(levels, self.grid.low, self.grid.high) * self.grid.scale
+
+
+def stage_behind(graph: Graph, makers: Mapping[str, Node], constants: Mapping[str, Array], output: str) -> Stage | None:
+    """Return the stage that alone reads a tensor, or None."""
+    nodes, relu, name = [], False, output
+    gain, offset = np.ones(1), np.zeros(1)
+    ends = {value.name for value in graph.outputs}
+    while True:
+        readers = [node for node in graph.nodes if name in node.inputs]
+        if name in ends or len(readers) != 1 or readers[0].inputs[0] != name:
+            return None
+        (node,) = readers
+        nodes.append(node.outputs[0])
+        name = node.outputs[0]
+        if node.operator in _ENDS:
+            break
+        if node.operator == "BatchNormalization" and len(nodes) == 1:
+            found = [constants.get(other) for other in node.inputs[1:]]
+            if any(value is None for value in found):
+                return None
+            slope, shift, mean, variance = (np.asarray(value, np.float64) for value in found)
+            gain = slope / np.sqrt(variance + node.attributes["epsilon"])
+            offset = shift - mean * gain
+        elif node.operator not in ("Relu", "QuantizeLinear"):
+            return None
+        relu |= node.operator == "Relu"
+    grid = data_grid(name, makers, constants)
+    if grid is None or node.attributes.get("rounding_mode", "ROUND") != "ROUND" or not grid.low <= 0 <= grid.high:
+        return None
+    if node.operator == "DequantizeLinear":
+        first, second = (makers[nodes[-2]], node) if len(nodes) > 1 else (None, node)
+        if first is None or first.operator != "QuantizeLinear" or _of(first, constants) != _of(second, constants):
+            return None
+    return Stage(gain, offset, grid._replace(low=max(grid.low, 0)) if relu else grid, tuple(nodes))
+
+
+_ENDS = ("DequantizeLinear", "Quant")
+
+
+def _of(node: Node, constants: Mapping[str, Array]) -> tuple[float, ...] | None:
+    """Return scale and zero point of a quantiser for a whole tensor."""
+    values = [constants.get(name) for name in node.inputs[1:] if name]
+    if any(value is None or value.size != 1 for value in values):
+        return None
+    return tuple(float(value.ravel()[0]) for value in values if value is not None)
+
+
 def integer_rows(weight: Array) -> tuple[Array, Array] | None:
     """Write each row of a matrix as small integers times a scale.
 
@@ -102,16 +173,18 @@ def integer_rows(weight: Array) -> tuple[Array, Array] | None:
     integers = np.zeros(weight.shape, np.int64)
     scales = np.ones(len(weight))
     for r, row in enumerate(np.asarray(weight, np.float64)):
+        largest = np.abs(row).max(initial=0)
         steps = np.diff(np.unique(np.concatenate([[0.0], np.abs(row)])))
-        steps = steps[steps > np.abs(row).max(initial=0) * _RELATIVE_ERROR]
+        steps = steps[steps > largest * _RELATIVE_ERROR]
         if not len(steps):
             continue
-        rough = steps.min()
-        found = np.rint(row / rough)
-        top = np.argmax(np.abs(found))
-        scales[r] = row[top] / found[top]  # the largest one has the smallest relative error
-        found = np.rint(row / scales[r])
-        if np.abs(found).max() >= _LARGEST or not np.allclose(found * scales[r], row, rtol=_RELATIVE_ERROR, atol=0):
+        # The smallest step is that of the grid if there are many weights; of few, none need be next to another.
+        for top in (int(min(np.rint(largest / steps.min()), _LARGEST)), *range(1, _LARGEST_BYTE + 1)):
+            scale = largest / top
+            found = np.rint(row / scale)
+            if top < _LARGEST and (np.abs(found * scale - row) <= _RELATIVE_ERROR * np.abs(row)).all():
+                integers[r], scales[r] = found, scale
+                break
+        else:
             return None
-        integers[r] = found
     return integers, scales

@@ -45,7 +45,12 @@ class IntegerStage:
 
 
 def integer_stage(
-    thresholds: ArrayLike, sums: ArrayLike, largest_weight: int, low: int = 0, falling: ArrayLike | None = None
+    thresholds: ArrayLike,
+    sums: ArrayLike,
+    largest_weight: int,
+    low: int = 0,
+    falling: ArrayLike | None = None,
+    tries: int = _TRIES,
 ) -> IntegerStage:
     """Return the integer stage whose level is ``low`` and one more for each threshold that a sum reaches.
 
@@ -61,6 +66,8 @@ def integer_stage(
         The lowest level, at most 0; the highest, ``low + L``, is at least 0.
     falling : array_like, shape (R,), bool, optional
         Rows whose levels rise as the sum falls: their thresholds are those of the negated sum.
+    tries : int
+        Factors that are tried.
 
     Raises
     ------
@@ -82,7 +89,7 @@ def integer_stage(
     least = np.ceil(np.clip(steps, reach[:, :1], reach[:, 1:] + 1)).astype(np.int64)
     best: IntegerStage | None = None
     distances = _distances(least, reach)
-    for factor, shift in _grids(least, distances, largest_weight):
+    for factor, shift in _grids(least, distances, largest_weight, tries):
         bias, scale = _fit(least, reach, distances, factor, shift, low)
         signs = np.where(down, -1, 1)
         scaling = Scaling(scale * signs, 0, low, low + steps.shape[1])
@@ -122,7 +129,9 @@ def reachable_sums(weights: ArrayLike, low: int, high: int) -> NDArray[np.int64]
     return np.stack([positive * low + negative * high, positive * high + negative * low], axis=1)
 
 
-def _grids(least: NDArray[np.int64], distances: NDArray[np.float64], largest_weight: int) -> list[tuple[int, int]]:
+def _grids(
+    least: NDArray[np.int64], distances: NDArray[np.float64], largest_weight: int, tries: int
+) -> list[tuple[int, int]]:
     """Return factors and shifts to try: the largest factors that the weights, the biases and the multiplier leave."""
     # From half a level below the first threshold to half a level above the last.
     spread = int((least[:, -1] - least[:, 0]).max() + distances.max()) + 1
@@ -134,7 +143,7 @@ def _grids(least: NDArray[np.int64], distances: NDArray[np.float64], largest_wei
     )
     if room < 1:
         raise LayerError(f"thresholds {spread} apart leave no room in {SCALED_BITS} bits")
-    factors = [room - room * i // (4 * _TRIES) for i in range(_TRIES)]
+    factors = [room - room * i // (4 * _TRIES) for i in range(tries)]
     return [(f, shift) for f in dict.fromkeys(factors) if (shift := _shift(distances, f)) is not None]
 
 
@@ -145,11 +154,10 @@ def _distances(least: NDArray[np.int64], reach: NDArray[np.int64]) -> NDArray[np
     """
     passed = (least > reach[:, :1]) & (least <= reach[:, 1:])
     shortest, longest = np.zeros(len(least)), np.full(len(least), np.inf)
-    for i in range(least.shape[1]):
-        for j in range(i + 1, least.shape[1]):
-            both, span = passed[:, i] & passed[:, j], least[:, j] - least[:, i]
-            shortest = np.where(both, np.maximum(shortest, (span - 1) / (j - i)), shortest)
-            longest = np.where(both, np.minimum(longest, (span + 1) / (j - i)), longest)
+    for levels in range(1, least.shape[1]):
+        both, span = passed[:, :-levels] & passed[:, levels:], least[:, levels:] - least[:, :-levels]
+        shortest = np.maximum(shortest, np.where(both, span - 1, 0).max(axis=1) / levels)
+        longest = np.minimum(longest, np.where(both, (span + 1) / levels, np.inf).min(axis=1))
     any_will_do = np.isinf(longest)
     return np.where(any_will_do, 0.0, np.stack([shortest, longest]))
 
@@ -205,20 +213,19 @@ def _exceptions(
 
     def level(sums: NDArray[np.int64]) -> NDArray[np.int64]:
         totals = stage.factor * sums * sign + stage.bias
-        return stage.scaling.finish(totals[None], stage.shift, False)[0].astype(np.int64)
+        return stage.scaling.finish(totals, stage.shift, False).astype(np.int64)
 
+    levels = least.shape[1]
+    wanted = low + 1 + np.arange(levels)[:, None]
+    own_low, own_high = np.tile(reach[:, 0], (levels, 1)), np.tile(reach[:, 1] + 1, (levels, 1))
+    while (own_low < own_high).any():
+        middle = (own_low + own_high) >> 1
+        reached = level(middle) >= wanted
+        own_high = np.where(reached, middle, own_high)
+        own_low = np.where(reached | (own_low >= own_high), own_low, middle + 1)
+        own_low = np.minimum(own_low, own_high)
     found = []
-    for k in range(least.shape[1]):
-        wanted = low + k + 1
-        own_low, own_high = reach[:, 0].copy(), reach[:, 1] + 1
-        while (own_low < own_high).any():
-            middle = (own_low + own_high) >> 1
-            reached = level(middle) >= wanted
-            own_high = np.where(reached, middle, own_high)
-            own_low = np.where(reached | (own_low >= own_high), own_low, middle + 1)
-            own_low = np.minimum(own_low, own_high)
-        for row in np.flatnonzero(own_high != least[:, k]):
-            first, last = sorted((int(own_high[row]), int(least[row, k])))
-            ends = (first, last - 1) if not down[row] else (1 - last, -first)
-            found.append((int(row), *ends))
+    for k, row in np.argwhere(own_high != least.T).tolist():
+        first, last = sorted((int(own_high[k, row]), int(least[row, k])))
+        found.append((row, *((1 - last, -first) if down[row] else (first, last - 1))))
     return tuple(found)

@@ -300,6 +300,9 @@ def test_finn_s_network_gives_the_classes_of_finn_s_board():
     samples = np.load(KWS / "samples.npz")
     model = eie.compress(KWS / "model.qonnx.onnx", None)
     assert {product.input_scale is not None for product in model.array_products()} == {True}, "integers, all of them"
+    assert sum(1 for _ in model.array_products()) == 1, "all layers after one another on the array"
+    shares = [row["unequal"] for row in model.metadata["compression"]["layers"]]
+    assert shares == [0, 0, 0, None], "every row is proved equal; what is behind the last layer is the host's"
     # The file's first quantiser takes floats: its scale times the integers that the board was sent.
     x = samples["inputs"].astype(np.float32).reshape(-1, 1, 10, 49) * np.float32(
         model.array_products().__next__().input_scale
