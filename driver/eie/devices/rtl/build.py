@@ -19,7 +19,7 @@ from eie.devices.rtl import verilator_hints
 from eie.errors import DeviceError, MissingExtraError
 from eie.version import source_hash
 
-_LIBRARY = "libeie.so"
+_LIBRARY, _DIGEST = "libeie.so", "libeie.sha256"
 _HARDWARE = ("array", "conversion", "element", "parts", "shell")
 """Packages of `eie_hw` that the simulation is made from, besides `eie.contract`."""
 
@@ -31,26 +31,50 @@ def build(config: ArrayConfig) -> Path:
     """
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "eie-pynq"
     place = cache / f"rtl-{_build_key(config)}"
-    if not (place / _LIBRARY).exists():
-        cache.mkdir(parents=True, exist_ok=True)
-        with (
-            tempfile.TemporaryDirectory(prefix="eie-rtl-") as scratch,
-            tempfile.TemporaryDirectory(dir=cache, prefix="building-") as beside,
-        ):
-            _compile(config, Path(scratch))
-            finished = Path(beside) / "finished"
-            finished.mkdir(mode=0o755)
-            shutil.copy(Path(scratch) / "object" / _LIBRARY, finished)
-            for path in (finished, finished / _LIBRARY):
-                path.chmod(0o755)
-            try:
-                os.rename(finished, place)
-            except OSError:
-                if not (place / _LIBRARY).exists():
-                    raise
-    _require_own(place)
-    _require_own(place / _LIBRARY)
+    try:
+        if not _is_whole(place):
+            cache.mkdir(parents=True, exist_ok=True)
+            _build(config, cache, place)
+        _require_own(place)
+        _require_own(place / _LIBRARY)
+    except OSError as error:
+        raise DeviceError(
+            f"{error.filename or cache}: the compiled simulation cannot be made or kept ({error.strerror or error}); "
+            "set XDG_CACHE_HOME to a folder of your own with some room"
+        ) from error
     return place / _LIBRARY
+
+
+def _build(config: ArrayConfig, cache: Path, place: Path) -> None:
+    with (
+        tempfile.TemporaryDirectory(prefix="eie-rtl-") as scratch,
+        tempfile.TemporaryDirectory(dir=cache, prefix="building-") as beside,
+    ):
+        _compile(config, Path(scratch))
+        finished = Path(beside) / "finished"
+        finished.mkdir(mode=0o755)
+        shutil.copy(Path(scratch) / "object" / _LIBRARY, finished)
+        (finished / _DIGEST).write_text(_digest(finished / _LIBRARY))
+        for path in (finished, *finished.iterdir()):
+            path.chmod(0o755)
+        try:
+            os.rename(finished, place)
+        except OSError:
+            if not _is_whole(place):  # else another process was faster
+                shutil.rmtree(place)
+                os.rename(finished, place)
+
+
+def _is_whole(place: Path) -> bool:
+    """Tell whether a build is there and as it was written: loading half a library, say of a full disk, ends Python."""
+    try:
+        return (place / _DIGEST).read_text() == _digest(place / _LIBRARY)
+    except (OSError, ValueError):
+        return False
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _require_own(path: Path) -> None:
