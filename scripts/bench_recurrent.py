@@ -42,11 +42,11 @@ class Network:
 
 NETWORKS = {
     "lstm-1024": Network("LSTM", 1024, 1024),
-    "lstm-1024-sparse": Network("LSTM", 1024, 1024, density=0.05, terms=1),
+    "lstm-1024-sparse": Network("LSTM", 1024, 1024, density=0.05),
     "gru-768": Network("GRU", 768, 768, layers=2),
-    "gru-768-sparse": Network("GRU", 768, 768, layers=2, density=0.1, terms=1),
+    "gru-768-sparse": Network("GRU", 768, 768, layers=2, density=0.1),
     "nt-lstm": Network("LSTM", 601, 600),
-    "nt-lstm-sparse": Network("LSTM", 601, 600, density=0.1, terms=1),
+    "nt-lstm-sparse": Network("LSTM", 601, 600, density=0.1),
     "small": Network("GRU", 16, 32, layers=2),
 }
 """Of Spartus and ESE (LSTM-1024), EdgeDRNN (two GRU-768) and EIE (NT-LSTM), dense and pruned."""

@@ -14,7 +14,7 @@ from eie.contract import registers
 from eie.data import mnist
 from eie.devices.virtual import VirtualBoard
 from eie.errors import DeviceError
-from tests.pynq.networks import inputs, model, streamed_model
+from tests.pynq.networks import inputs, model, recurrent_model, streamed_model
 
 
 def test_three_lines_run_a_network_on_the_board(virtual, tmp_path):
@@ -35,6 +35,15 @@ def test_every_inference_equals_the_first(accelerator, network):
     expected = eie.reference(network, a)
     for _ in range(5):
         assert np.array_equal(accelerator.run_raw(a), expected)
+
+
+@pytest.mark.parametrize("network", [eie.LSTM, eie.GRU])
+def test_sequences_are_the_references_and_states_stay_from_one_to_the_next(accelerator, network):
+    recurrent, x = recurrent_model(network)
+    whole = accelerator.run(x, model=recurrent, verify=True)
+    first = accelerator.run(x[:, :3], model=recurrent)
+    rest = accelerator.run(x[:, 3:], model=recurrent, keep_states=True)
+    assert np.array_equal(np.concatenate([first, rest], axis=1), whole)
 
 
 def test_answers_are_right_whatever_the_order_of_models_and_batches(accelerator):

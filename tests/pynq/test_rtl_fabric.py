@@ -15,7 +15,7 @@ from eie.data import mnist
 from eie.devices.virtual import Fault, VirtualBoard
 from eie.errors import DeviceError
 from tests.pynq.faults import BATCH, FAULTS, PATIENT, check_fault
-from tests.pynq.networks import CONFIG, inputs, layer, model, streamed_model
+from tests.pynq.networks import CONFIG, inputs, layer, model, recurrent_model, streamed_model
 
 pytestmark = [
     pytest.mark.full,
@@ -38,6 +38,13 @@ def test_every_inference_equals_the_reference(accelerator, network):
     a = inputs(network, 20)
     for _ in range(3):
         assert np.array_equal(accelerator.run_raw(a, model=network), eie.reference(network, a))
+    assert accelerator.counters.cycles > 0
+
+
+@pytest.mark.parametrize("network", [eie.LSTM, eie.GRU])
+def test_sequences_equal_the_reference(accelerator, network):
+    recurrent, x = recurrent_model(network)
+    accelerator.run(x, model=recurrent, verify=True)
     assert accelerator.counters.cycles > 0
 
 
