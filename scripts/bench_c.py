@@ -82,7 +82,8 @@ def main() -> None:
         if args.arm:
             program = build(PROCESSORS["armv7"].compiler, PROCESSORS["armv7"].flags, Path(folder) / "arm")
             for name, model, inputs in networks():
-                print(f"{name}: {arm_instructions(program, model, inputs[:1]):,.0f} instructions a call on armv7")
+                own, pipe = arm_instructions(program, model, inputs[:1])
+                print(f"{name}: {own:,.0f} instructions a call on armv7, and {pipe:,.0f} for the pipe")
 
 
 def networks():
@@ -132,13 +133,14 @@ def opened(runtime: Runtime, model: eie.Model) -> None:
             raise SystemExit(message)
 
 
-def arm_instructions(program: Path, model: eie.Model, x: np.ndarray) -> float:
-    """Return the instructions of a call: those of a program that runs it often, less those of one that does rarely."""
+def arm_instructions(program: Path, model: eie.Model, x: np.ndarray) -> tuple[float, float]:
+    """Return the instructions of a call, the runtime's own and the pipe's: many calls less few."""
+    own = runtime_symbols(PROCESSORS["armv7"].compiler)
     counts = []
     for repeats in (2, 22):
         with tempfile.TemporaryDirectory() as folder:
             log = Path(folder) / "log"
-            # One instruction a block, and a line for each block.
+            # One instruction a block, and a line for each block that ends with the function's name.
             command = ["qemu-arm-static", "-singlestep", "-d", "exec,nochain", "-D", str(log), str(program)]
             with Runtime(command, VirtualBoard(BOARD), 1 << 20) as runtime:
                 opened(runtime, model)
@@ -146,8 +148,26 @@ def arm_instructions(program: Path, model: eie.Model, x: np.ndarray) -> float:
                 runtime.run(x, repeats=repeats)
             with log.open("rb") as file:
                 file.seek(before)
-                counts.append(sum(line.startswith(b"Trace") for line in file))
-    return (counts[1] - counts[0]) / 20
+                names = [line.split()[-1].decode() for line in file if line.startswith(b"Trace")]
+            mine = sum(name in own or any(part in name for part in OTHERS) for name in names)
+            counts.append((mine, len(names) - mine))
+    mine, others = ((many - few) / 20 for few, many in zip(*counts, strict=True))
+    return mine, others
+
+
+OTHERS = ("memcpy", "memset", "clock_gettime", "nanoseconds", "microseconds", "udivmod")
+"""What functions are called that the runtime uses besides its own: copying, the clock, and its division."""
+
+
+def runtime_symbols(compiler: str) -> set[str]:
+    """Return the names of the functions of eie.c."""
+    with tempfile.TemporaryDirectory() as folder:
+        target = Path(folder) / "eie.o"
+        source = ["-c", str(SOURCES / "eie.c"), f"-I{SOURCES}", "-o", str(target)]
+        subprocess.run([compiler, "-std=c99", *PROCESSORS["armv7"].flags, *source], check=True)
+        nm = compiler.replace("gcc", "nm")
+        listed = subprocess.run([nm, "--defined-only", str(target)], check=True, capture_output=True, text=True)
+    return {line.split()[-1] for line in listed.stdout.splitlines()}
 
 
 if __name__ == "__main__":

@@ -45,6 +45,7 @@ static eie_status account(eie_device *device, uint32_t instructions);
 static eie_status diagnose(eie_device *device, const char *what);
 static eie_status check_file(eie_device *device, const uint8_t *file, size_t bytes);
 static eie_status lay_out(eie_device *device);
+static size_t kept_at(const eie_device *device, const eie_file_model *model);
 static bool quantise(const float *x, uint32_t count, float scale, int16_t *out, uint32_t *saturated);
 static uint32_t dequantise(const int16_t *a, const uint32_t *places, uint32_t count, float scale, float *out);
 static uint32_t at_the_ends(const int16_t *values, uint32_t count);
@@ -601,15 +602,20 @@ static void forget_programs(eie_device *device)
 static eie_status send_program(eie_device *device, const eie_file_model *model)
 {
     const size_t bytes = (size_t)model->weights_words * EIE_WORD_BYTES;
+    size_t at = 0;
     eie_status status;
 
     if (bytes == 0u)
         return EIE_OK;
     note_load(device); /* before its weights go: another that has the same idea of the array must see it */
-    forget_programs(device);
-    (void)memcpy(device->platform.memory, device->file + model->weights_at, bytes);
-    flush(device, 0, bytes);
-    start(device, 0, bytes, 0);
+    if (model->stays == 0u && device->kept_at != 0u) {
+        at = kept_at(device, model);
+    } else {
+        forget_programs(device);
+        (void)memcpy(device->platform.memory, device->file + model->weights_at, bytes);
+        flush(device, 0, bytes);
+    }
+    start(device, at, bytes, 0);
     status = finish(device);
     if (status == EIE_OK && error_code(read_array(device, EIE_REGISTER_STATUS)) != 0u)
         status = diagnose(device, "the array has stopped");
@@ -1087,8 +1093,36 @@ static uint64_t larger(uint64_t a, uint64_t b)
     return a > b ? a : b;
 }
 
-/* Sizes where no transfer has more than `most` units; true if they fit. */
-static bool try_layout(eie_device *device, uint32_t most, uint64_t *needed)
+/* Where the weights of a model that does not stay are kept in the memory; of the end of the list, where all end. */
+static size_t kept_at(const eie_device *device, const eie_file_model *model)
+{
+    const eie_file_model *other;
+    uint64_t at = device->kept_at;
+
+    for (other = device->models; other != model; other++)
+        if (other->stays == 0u)
+            at += round_up((uint64_t)other->weights_words * EIE_WORD_BYTES);
+    return (size_t)at;
+}
+
+/* Write the weights that are sent again and again to the memory, once. */
+static void keep_weights(eie_device *device)
+{
+    uint32_t i;
+
+    for (i = 0; i < device->header->models; i++) {
+        const eie_file_model *model = &device->models[i];
+        const size_t bytes = (size_t)model->weights_words * EIE_WORD_BYTES;
+
+        if (model->stays == 0u && bytes != 0u) {
+            (void)memcpy(device->platform.memory + kept_at(device, model), device->file + model->weights_at, bytes);
+            flush(device, kept_at(device, model), bytes);
+        }
+    }
+}
+
+/* Sizes where no transfer has more than `most` units; true if they fit `room`. */
+static bool try_layout(eie_device *device, uint32_t most, uint64_t room, uint64_t *needed)
 {
     uint64_t send = 0, reply = 0, work = 0, weights = 0, longest, slots;
     uint32_t i, j;
@@ -1112,9 +1146,9 @@ static bool try_layout(eie_device *device, uint32_t most, uint64_t *needed)
     reply = round_up(reply);
     work = round_up(work);
     *needed = larger(reply + 2u * work + 2u * send, weights);
-    if (longest > device->platform.dma_limit || *needed > device->platform.memory_bytes)
+    if (longest > device->platform.dma_limit || *needed > room)
         return false;
-    slots = (device->platform.memory_bytes - (reply + 2u * work)) / send;
+    slots = (room - (reply + 2u * work)) / send;
     device->most_units = most;
     device->reply_at = 0;
     device->work_at = (size_t)reply;
@@ -1127,14 +1161,23 @@ static bool try_layout(eie_device *device, uint32_t most, uint64_t *needed)
 
 static eie_status lay_out(eie_device *device)
 {
-    uint64_t needed = 0;
+    const uint64_t room = device->platform.memory_bytes;
+    uint64_t needed = 0, kept;
     uint32_t most = 1, i, j;
 
     for (i = 0; i < device->header->models; i++)
         for (j = 0; j < device->models[i].segments; j++)
             most = (uint32_t)larger(most, segments_of(device, &device->models[i])[j].most_units);
+    device->kept_at = 0;
+    kept = kept_at(device, device->models + device->header->models);
+    if (kept != 0u && kept < room / ALIGNMENT * ALIGNMENT &&
+        try_layout(device, most, room / ALIGNMENT * ALIGNMENT - kept, &needed)) {
+        device->kept_at = (size_t)(room / ALIGNMENT * ALIGNMENT - kept);
+        keep_weights(device);
+        return EIE_OK;
+    }
     for (; most > 0u; most /= 2u)
-        if (try_layout(device, most, &needed))
+        if (try_layout(device, most, room, &needed))
             return EIE_OK;
     begin_message(device);
     say(device, "the models of the packed file need ");

@@ -83,6 +83,7 @@ typedef struct {
     uint32_t slot_count, uses;
     uint32_t most_units;
     size_t reply_at, work_at, work_bytes, slots_at, slot_bytes;
+    size_t kept_at; /* weights of the models that do not stay, where there is room for them; 0: nowhere */
     uint32_t words_sent, words_expected;
     char message[EIE_MESSAGE_BYTES];
     size_t message_bytes;

@@ -47,12 +47,14 @@ def test_models_that_do_not_fit_together_are_sent_when_it_is_their_turn(command)
 
 
 def test_beside_models_that_stay_the_others_take_turns(here):
-    """Weights are sent once of those that stay, and of the others whenever another has run."""
+    """Weights are sent once of those that stay, and of the others whenever another has run: from the DMA's memory, or
+    from the file where that is small."""
     config = dataclasses.replace(CONFIG, rows=64, pointers=512, entries=2048, banks=1)
     networks = [model(seed) for seed in range(7)]
     stay = [stays for _, stays in pack_together(networks, config)]
     assert {*stay} == {True, False} and stay.count(False) >= 2
-    check(here, networks, dataclasses.replace(SMALL, config=config), batches=(1, 3, 1))
+    for memory_bytes in (1 << 20, 1 << 14):
+        check(here, networks, dataclasses.replace(SMALL, config=config), (1, 3, 1), memory_bytes)
 
 
 @settings(max_examples=3)
