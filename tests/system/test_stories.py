@@ -49,9 +49,8 @@ def test_products_of_the_array_are_those_of_the_integer_reference(llama):
 
 @pytest.mark.full
 def test_a_story_of_64_tokens_is_the_same_from_emulation_and_hardware_and_perplexity_stays(llama):
-    models = stories.compress(
-        llama, stories_model.sample(llama, *stories.CALIBRATION), dict.fromkeys(stories.products(llama.layers), 2)
-    )
+    texts = stories_model.sample(llama, *stories.CALIBRATION)
+    models = stories.compress(llama, texts, stories.terms_of(llama.layers))
     written = []
     for device in ("emulated", "rtl"):
         llama.multiply = stories.Array(llama, models, device).multiply
