@@ -35,8 +35,14 @@ sys.exit(main())
 """
 
 
+def heed_interrupts():
+    """The tests may run in the background, where they are ignored, and so in what they start."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def run(arguments, **options):
-    result = subprocess.run([sys.executable, *arguments], capture_output=True, text=True, timeout=100, **options)
+    command = [sys.executable, *arguments]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=100, preexec_fn=heed_interrupts, **options)
     return result.returncode, result.stderr
 
 
@@ -59,6 +65,7 @@ def test_an_interrupt_from_outside_ends_the_command_in_its_imports(package, tmp_
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
+        preexec_fn=heed_interrupts,
     )
     fifo.open().close()  # waits until the import has come there
     while process.poll() is None:
