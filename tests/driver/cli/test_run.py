@@ -4,12 +4,15 @@ import json
 import os
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
 
 import eie
 from eie.cli import main
+from eie.devices.emulation.tile_matrix import TileMatrix
+from eie.network.graph import Graph, Node, Value
 
 
 @pytest.fixture
@@ -54,6 +57,30 @@ def test_inputs_come_in_the_networks_own_shape_or_flat(folder):
     for name in ("x", "flat"):
         assert main(["run", "net.eie", f"{name}.npy", "-o", f"y_{name}.npy"]) == 0
     assert np.array_equal(np.load("y_x.npy"), np.load("y_flat.npy"))
+
+
+@pytest.mark.parametrize("kind", ["chain", "graph"])
+def test_what_a_compiler_takes_to_start_is_no_part_of_the_run(folder, capsys, monkeypatch, kind):
+    if kind == "graph":
+        graph = Graph(
+            [Node("MatMul", ("x", "w"), ("y",)), Node("Sigmoid", ("y",), ("z",))],
+            [Value("x", "float32", ("batch", 16))],
+            [Value("z")],
+            {"w": np.ones((16, 3), np.float32)},
+        )
+        x = np.load("x.npy").reshape(20, 16)
+        eie.save(eie.compress(graph, 1.0, x), "net.eie")
+        np.save("x.npy", x)
+    accumulate, starts = TileMatrix.accumulate, iter([2.0])
+
+    def with_a_start(self, *arguments):
+        time.sleep(next(starts, 0))
+        accumulate(self, *arguments)
+
+    monkeypatch.setattr(TileMatrix, "accumulate", with_a_start)
+    assert main(["run", "net.eie", "x.npy", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["run_seconds"] < 2
+    assert next(starts, None) is None
 
 
 def test_a_shell_is_told_what_could_follow(tmp_path):

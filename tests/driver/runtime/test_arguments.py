@@ -92,6 +92,12 @@ def test_what_no_file_takes_is_no_model(make):
         make()
 
 
+@pytest.mark.parametrize("shown", [MODEL, GRAPH, RECURRENT, MODEL.layers[0], eie.Dense(np.ones((300, 200)))])
+def test_what_a_notebook_shows_of_a_model_is_one_line(shown):
+    assert len(repr(shown)) < 100 and "\n" not in repr(shown)
+    assert str(getattr(shown, "name", "")) in repr(shown)
+
+
 @pytest.mark.parametrize("model", [MODEL, GRAPH, RECURRENT], ids=["chain", "graph", "recurrent"])
 @pytest.mark.parametrize(
     "x", [[[1], [1, 2]], "abc", None, np.ones((1, 2)) * 1j, np.ma.masked_all((1, 2)), {"x": [[1], [1, 2]]}, {1, 2}]
