@@ -167,7 +167,7 @@ def test_an_array_too_small_for_a_time_step_computes_gate_by_gate_the_same():
         assert np.array_equal(got[name], values)
 
 
-def test_states_beyond_the_arrays_range_stay_with_the_host():
+def test_states_beyond_the_arrays_range_stay_with_the_host_in_files_as_before(tmp_path):
     rng = np.random.default_rng(3)
     graph = recurrent(rng, "LSTM", 4)
     counting = graph.constants["b"].copy()
@@ -176,6 +176,8 @@ def test_states_beyond_the_arrays_range_stay_with_the_host():
     inputs = {"x": np.ones((20, 1, 4), np.float32), "h": np.zeros((1, 1, 5), np.float32)}
     model = eie.compress(graph, 1.0, inputs, terms=2)
     assert not model.sequences
+    eie.save(model, tmp_path / "g.eie")
+    assert describe(tmp_path / "g.eie")["version"] == 4 and eie.load(tmp_path / "g.eie") == model
     with eie.Accelerator(eie.EmulatedDevice(CONFIG)) as accelerator:
         got = accelerator.run(inputs, verify=True, model=model)
     assert np.abs(got["y"] - evaluate(graph, inputs)["y"]).max() < 0.02

@@ -12,6 +12,8 @@ from eie.contract.config import PRE_SHIFTS
 from eie.contract.fixed_point import finish, finish_scaled
 from eie.contract.functions import MULTIPLIED, Operation, elementwise
 from eie.contract.pipeline import OUTPUT_LATENCY, SCALE_LATENCY, STORE_WRITE
+from eie_hw.array import operand_unit as operands
+from eie_hw.array import output_unit as outputs
 from eie_hw.array.operand_unit import operand_unit
 from eie_hw.array.output_unit import output_unit
 from eie_hw.parts.array_interfaces import BiasLoad, OutputFormat, OutputSelect
@@ -34,9 +36,9 @@ def with_operands(clk, accumulators, select, bias_load, form, word, result):
     """An output unit, and the operand unit that feeds it what an ELEMENTWISE computes."""
     operand, addend, multiplier = vector(16), vector(32), vector(16)
     take_first, take_second, element = select.take_first, select.take_second, select.element
-    operands = operand_unit(clk, word, take_first, take_second, element, form.operation, operand, addend, multiplier)
-    outputs = output_unit(clk, *accumulators, select, bias_load, form, operand, addend, multiplier, result, CONFIG)
-    return operands, outputs
+    given = operand_unit(clk, word, take_first, take_second, element, form.operation, operand, addend, multiplier)
+    made = output_unit(clk, *accumulators, select, bias_load, form, operand, addend, multiplier, result, CONFIG)
+    return given, made
 
 
 @pytest.mark.parametrize("scaled", [False, True])
@@ -114,7 +116,37 @@ def test_bias_scale_rounding_shift_saturation_relu_and_clip_are_exact(scaled):
 
 @pytest.mark.parametrize("operation", Operation)
 def test_an_elementwise_is_what_the_contract_says_for_the_ends_and_between(operation):
-    """Operands come from `operand_unit`, as in a cluster; a group a time, each lane another pair."""
+    assert len(check_elementwise(operation)) > 30
+
+
+MUTANTS = {
+    "the lowest segment is another": (operands, "_LOWEST", operands._LOWEST + 1, Operation.TANH),
+    "the highest segment is another": (operands, "_HIGHEST", operands._HIGHEST - 1, Operation.SIGMOID),
+    "segments are one further": (operands, "_OFFSETS", operands._OFFSETS[1:] + operands._OFFSETS[:1], Operation.TANH),
+    "slopes are one further": (operands, "SLOPES", operands.SLOPES[1:] + operands.SLOPES[:1], Operation.SIGMOID),
+    "an addend is not sign-extended": (operands, "_ONES", 0, Operation.ADD),
+    "a copy adds something": (operands, "_NOTHING", operands._NOTHING + 1, Operation.COPY),
+    "a difference is a sum": (operands, "_SUBTRACT", operands._MAXIMUM, Operation.SUBTRACT),
+    "a maximum is not inverted": (operands, "_MAXIMUM", operands._SUBTRACT, Operation.MAXIMUM),
+    "a product takes a slope": (operands, "_CURVE", int(Operation.MULTIPLY), Operation.MULTIPLY),
+    "the carry of a difference is lost": (outputs, "_SUBTRACT", 99, Operation.SUBTRACT),
+    "a maximum gives the sum": (outputs, "_MAXIMUM", 99, Operation.MAXIMUM),
+    "the sign of an operand is not undone": (outputs, "_HALF", 0, Operation.ADD),
+    "a sigmoid is a tanh": (outputs, "_SIGMOID", 99, Operation.SIGMOID),
+}
+"""Faults in the units of the element-wise functions: a constant that is another, and the operation that shows it."""
+
+
+@pytest.mark.parametrize("fault", MUTANTS)
+def test_a_fault_in_the_units_shows(fault, monkeypatch):
+    module, name, value, operation = MUTANTS[fault]
+    monkeypatch.setattr(module, name, value)
+    with pytest.raises(AssertionError):
+        check_elementwise(operation)
+
+
+def check_elementwise(operation):
+    """Compare, and return the results; operands come from `operand_unit`, a group a time, each lane another pair."""
     generator = random.Random(operation)
     bias_load, select, form = BiasLoad(CONFIG), OutputSelect(CONFIG), OutputFormat()
     result, word = vector(16), vector(64)
@@ -157,7 +189,7 @@ def test_an_elementwise_is_what_the_contract_says_for_the_ends_and_between(opera
         return with_operands(clk, accumulators, select, bias_load, form, word, result)
 
     run_unit(build, drive, look, 120 * period)
-    assert len(kinds) > 30
+    return kinds
 
 
 @pytest.mark.full
