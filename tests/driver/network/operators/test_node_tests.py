@@ -56,7 +56,7 @@ OUT_OF_SCOPE = {
     "Resize with mode|tf_crop_and_resize": "Resize but for nearest; policies of the aspect ratio",
     "gives 1 outputs here; the graph wants 2": "MaxPool's indices",
     "operator set 1 is too old": "files of before operator set 7",
-    "is given as object": "inputs that the test itself stores as protobuf",
+    "holds object; it must hold real numbers": "inputs that the test itself stores as protobuf",
     "operator (Loop|Scan|CenterCropPad) is not known": "loops, into which onnx expands some operators",
 }
 """What the table refuses, by the words of the error, and why."""
