@@ -25,7 +25,8 @@ class Recorder(FloatProduct):
     def __init__(self, matrix: Matrix, relu: bool) -> None:
         super().__init__(matrix)
         self.relu = relu
-        self.input_peak = self.output_peak = 0.0
+        self.input_peak = 0.0
+        self.row_peaks = np.zeros(len(matrix.weight))
         self._inputs: list[Array] = []
         self._outputs: list[Array] = []
         self._kept = 0
@@ -35,13 +36,18 @@ class Recorder(FloatProduct):
         shown: Array = np.maximum(outputs, 0) if self.relu else outputs
         if vectors.size:
             self.input_peak = max(self.input_peak, float(np.abs(vectors).max()))
-            self.output_peak = max(self.output_peak, float(np.abs(shown).max()))
+            self.row_peaks = np.maximum(self.row_peaks, np.abs(shown).max(axis=0))
         if self._kept < SAMPLED_VECTORS:
             step = max(1, -(-len(vectors) // SAMPLED_VECTORS))
             self._inputs.append(np.asarray(vectors[::step], np.float32))
             self._outputs.append(np.asarray(shown[::step], np.float32))
             self._kept += len(self._inputs[-1])
         return shown
+
+    @property
+    def output_peak(self) -> float:
+        """Largest magnitude of all outputs."""
+        return float(self.row_peaks.max(initial=0))
 
     def samples(self) -> tuple[Array, Array]:
         """Return inputs and outputs, shapes (n, C) and (n, R)."""

@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from eie.compression.allocation import Density, checked, given_counts
 from eie.compression.compensation import Compensated, compensate
@@ -19,6 +20,7 @@ from eie.compression.least_squares import least_squares
 from eie.compression.recipe import Recipe
 from eie.compression.recurrent import gate_format, run_as_the_array, scaled_nodes
 from eie.compression.report import CompressionReport, LayerReport, layer_report, sqnr_db
+from eie.compression.row_units import in_units, row_units
 from eie.compression.scaling import fraction_bits
 from eie.compression.terms import given_terms
 from eie.contract.config import ArrayConfig
@@ -186,16 +188,28 @@ class GraphJob:
                 return own
         given = self.recorded[linear.node.outputs[0]][i]
         given.check(name)
+        units = self._units(linear, matrix, name)
+        if units is not None:
+            matrix = in_units(matrix, units)
         chosen = self._choose(matrix, name, given, seen, tell)
         tell("scale")
         fixed = gate_format(linear, i)
         if fixed is not None:
             return ArrayProduct(Model([fixed_point(chosen, relu, *fixed, name)], name))
         known = self.bits.get(linear.data) if len(linear.matrices) == 1 else None
-        peaks = (max(given.input_peak, seen.input_peak), max(given.output_peak, seen.output_peak))
-        bits = fraction_bits(peaks[0] * self.recipe.headroom) if known is None else known
-        layer = fixed_point(chosen, relu, bits, peaks[1] * self.recipe.headroom, name)
-        return ArrayProduct(Model([layer], name))
+        peaks = np.maximum(given.row_peaks, seen.row_peaks) / (1 if units is None else units)
+        bits = fraction_bits(max(given.input_peak, seen.input_peak) * self.recipe.headroom) if known is None else known
+        layer = fixed_point(chosen, relu, bits, float(peaks.max(initial=0)) * self.recipe.headroom, name)
+        if units is None:
+            return ArrayProduct(Model([layer], name))
+        return ArrayProduct(Model([layer], name), 2.0**-bits, units * 2.0**-layer.output_fraction_bits)
+
+    def _units(self, linear: LinearNode, matrix: Matrix, name: str) -> NDArray[np.float64] | None:
+        """Return the units of a convolution's rows, where they need units and lose something at all."""
+        if not linear.node.operator.startswith("Conv"):
+            return None
+        exact = is_exact(np.asarray(matrix.weight, np.float32), self._counts[name], self._terms[name])
+        return None if exact else row_units(matrix)
 
     def _own_integers(self, linear: LinearNode, matrix: Matrix, grid: Grid, name: str) -> ArrayProduct | None:
         """Return a product in a quantised network's own integers: best with its stage, if all outputs are equal."""
