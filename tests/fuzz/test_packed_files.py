@@ -18,8 +18,14 @@ from tests.pynq.networks import CONFIG, inputs, model, streamed_model
 
 SMALL = dataclasses.replace(board("pynq-z2"), config=CONFIG)
 AFTER = 4 * ([name for name, _ in HEADER].index("checksum") + 1)
-NETWORKS = [model(), streamed_model()]
-FILES = [packed_bytes(NETWORKS[:1], CONFIG), packed_bytes(NETWORKS, CONFIG)]
+TURNS = [model(seed) for seed in range(8)]
+"""Too many to stay on the array together: their weights are sent again and again."""
+NETWORKS = [*TURNS[:3], streamed_model()]
+FILES = [
+    packed_bytes(NETWORKS[:1], CONFIG),
+    packed_bytes([NETWORKS[0], NETWORKS[-1]], CONFIG),
+    packed_bytes(TURNS, CONFIG),
+]
 
 # Of records of the file: what an attacker would try first.
 NUMBERS = st.sampled_from((0, 1, 2, 7, 8, 2**16, 2**24, 2**31 - 1, 2**31, 2**32 - 8, 2**32 - 1)) | st.integers(
@@ -32,7 +38,6 @@ def runtime(tmp_path_factory):
     command = compiled("here", tmp_path_factory.mktemp("c"), *BRIDGE)
     with Runtime(command, VirtualBoard(SMALL), 1 << 18) as runtime:
         assert runtime.open(200_000)[0] == 0
-        runtime.models = NETWORKS
         yield runtime
 
 
@@ -50,6 +55,7 @@ def try_file(runtime, data):
         if status == 0:
             found = struct.unpack("<3I", runtime.command(b"m", len(network.name), data=network.name.encode())[2])
             if found[1:] == (network.columns, network.layers[-1].rows):
+                runtime.models = {found[0]: network}
                 runtime.run(inputs(network, 3), found[0])
     return status
 
@@ -83,8 +89,10 @@ def test_hostile_records_under_a_right_checksum_stay_within_memory(runtime, file
 
 
 def test_after_all_of_it_a_sound_file_runs(runtime):
-    assert try_file(runtime, FILES[1]) == 0
-    a = inputs(NETWORKS[1], 3)
-    status, _, y = runtime.run(a, 1)
-    assert status == 0
-    assert np.array_equal(y, eie.reference(NETWORKS[1], a))
+    for file, networks in ((FILES[1], [NETWORKS[0], NETWORKS[-1]]), (FILES[2], TURNS)):
+        assert try_file(runtime, file) == 0
+        runtime.models = networks
+        for number, network in [*enumerate(networks)] * 2:
+            a = inputs(network, 3)
+            status, _, y = runtime.run(a, number)
+            assert status == 0 and np.array_equal(y, eie.reference(network, a))
