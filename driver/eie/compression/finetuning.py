@@ -1,17 +1,21 @@
 """Fine-tuning of a compressed network inside any torch module, by whatever loop trains it. Extra "train": PyTorch.
 
     model = eie.compress(linear_layers(module), 0.05, calibration=x)
-    with shared_weights(module, model):
+    with masked_weights(module, model):
         train(module)                          # a few epochs: your loop, loss and optimiser, made inside the block
+    model = eie.compress(linear_layers(module), None, calibration=x)
+    with shared_weights(module, model):
+        train(module)
     model = eie.compress(linear_layers(module), None, calibration=x)
 
 A module that is more than a chain of Linear layers is compressed as it is, `eie.compress(module, 0.05, calibration=x)`.
-What is pruned stays pruned, and weights that share a value go on sharing it: only the values and the biases learn.
+What is pruned stays pruned in both blocks. In the first, the weights that stay learn; in the second, those that share a
+value go on sharing it, and only the values and the biases learn. Either may be left out.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -48,6 +52,16 @@ def linear_layers(module: torch.nn.Module, last_activation: str | None = None) -
 
 
 @contextmanager
+def masked_weights(module: torch.nn.Module, model: Model | GraphModel) -> Iterator[None]:
+    """Give a module the weights of its compressed model, and let those that are not pruned be trained freely.
+
+    Parameters, errors and what holds of optimisers are those of `shared_weights`; layers of two terms will do as well.
+    """
+    with _held(module, model, _Mask):
+        yield
+
+
+@contextmanager
 def shared_weights(module: torch.nn.Module, model: Model | GraphModel) -> Iterator[None]:
     """Give a module the weights of its compressed model, and let them be trained within their mask and their sharing.
 
@@ -66,6 +80,18 @@ def shared_weights(module: torch.nn.Module, model: Model | GraphModel) -> Iterat
     NetworkError
         If the layers are not those of the model, or a convolution has groups.
     """
+    double = [layer.name for layer in model.layers if layer.second is not None]
+    if double:
+        raise NetworkError(f"layer {double[0]!r} has two terms; only layers of one can be fine-tuned: use terms=1")
+    with _held(module, model, _Sharing):
+        yield
+
+
+@contextmanager
+def _held(
+    module: torch.nn.Module, model: Model | GraphModel, kind: Callable[[Layer, torch.Tensor], torch.nn.Module]
+) -> Iterator[None]:
+    """Hold a module's weights to what `kind` makes of them."""
     found = _weighted(module, (torch.nn.Linear, *_CONVOLUTIONS))
     grouped = [name for name, layer in found if getattr(layer, "groups", 1) > 1]
     if grouped:
@@ -74,11 +100,13 @@ def shared_weights(module: torch.nn.Module, model: Model | GraphModel) -> Iterat
     wanted = [(layer.rows, layer.columns) for layer in model.layers]
     if shapes != wanted:
         raise NetworkError(f"the module has layers of shapes {shapes}, the model has {wanted}; they must agree")
-    double = [layer.name for layer in model.layers if layer.second is not None]
-    if double:
-        raise NetworkError(f"layer {double[0]!r} has two terms; only layers of one can be fine-tuned: use terms=1")
     for (name, held), layer in zip(found, model.layers, strict=True):
-        _hold(name, held, layer)
+        _check_bias(name, held, layer)
+    for (_, held), layer in zip(found, model.layers, strict=True):
+        if held.bias is not None:
+            with torch.no_grad():
+                held.bias.copy_(torch.as_tensor(layer.to_dense().bias))
+        torch.nn.utils.parametrize.register_parametrization(held, "weight", kind(layer, held.weight), unsafe=True)
     try:
         yield
     finally:
@@ -95,19 +123,29 @@ def _weighted(module: torch.nn.Module, kinds: tuple[type, ...]) -> list[tuple[st
     return found
 
 
-def _hold(name: str, held: Any, layer: Layer) -> None:
-    """Put a compressed layer's values, codes and biases in the place of a torch layer's weight and bias."""
-    dense = layer.to_dense()
-    if held.bias is None and np.any(dense.bias):
+def _check_bias(name: str, held: Any, layer: Layer) -> None:
+    if held.bias is None and np.any(layer.to_dense().bias):
         raise NetworkError(f"layer {name!r} has no bias, its compressed layer has: compensation needs one; add it")
-    codes = torch.as_tensor(layer.dense_codes().astype(np.int64), device=held.weight.device).view_as(held.weight)
-    values = np.ldexp(layer.codebook.astype(np.float64), -layer.weight_fraction_bits)
-    with torch.no_grad():
-        if held.bias is not None:
-            held.bias.copy_(torch.as_tensor(dense.bias))
-    torch.nn.utils.parametrize.register_parametrization(
-        held, "weight", _Sharing(codes, torch.as_tensor(values).to(held.weight)), unsafe=True
-    )
+
+
+class _Mask(torch.nn.Module):
+    """Makes a weight of one that is 0 where it was pruned."""
+
+    mask: torch.Tensor
+
+    def __init__(self, layer: Layer, weight: torch.Tensor) -> None:
+        super().__init__()
+        self.initial = torch.as_tensor(layer.dense_weights()).to(weight).view_as(weight)
+        kept = np.zeros((layer.rows, layer.columns), bool)
+        for term in layer.terms:
+            kept[term.row_indices, term.column_indices()] = True
+        self.register_buffer("mask", torch.as_tensor(kept, device=weight.device).view_as(weight))
+
+    def forward(self, weight: torch.Tensor) -> torch.Tensor:
+        return weight * self.mask
+
+    def right_inverse(self, weight: torch.Tensor) -> torch.Tensor:
+        return self.initial.clone()
 
 
 class _Sharing(torch.nn.Module):
@@ -115,10 +153,12 @@ class _Sharing(torch.nn.Module):
 
     codes: torch.Tensor
 
-    def __init__(self, codes: torch.Tensor, values: torch.Tensor) -> None:
+    def __init__(self, layer: Layer, weight: torch.Tensor) -> None:
         super().__init__()
-        self.register_buffer("codes", codes)
-        self.initial = values
+        codes = layer.dense_codes().astype(np.int64)
+        self.register_buffer("codes", torch.as_tensor(codes, device=weight.device).view_as(weight))
+        values = np.ldexp(layer.codebook.astype(np.float64), -layer.weight_fraction_bits)
+        self.initial = torch.as_tensor(values).to(weight)
 
     def forward(self, values: torch.Tensor) -> torch.Tensor:
         return shared_values(values, self.codes)

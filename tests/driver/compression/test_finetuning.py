@@ -1,5 +1,7 @@
 """Any torch module learns on within the masks and the shared values of its compressed model."""
 
+import copy
+
 import numpy as np
 import pytest
 
@@ -8,7 +10,7 @@ from eie.errors import NetworkError
 
 torch = pytest.importorskip("torch")
 
-from eie.compression.finetuning import linear_layers, shared_weights  # noqa: E402
+from eie.compression.finetuning import linear_layers, masked_weights, shared_weights  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +56,22 @@ def test_fine_tuning_keeps_masks_and_sharing_and_beats_one_shot(taught):
         assert len(np.unique(weight[weight != 0])) <= 15
     tuned = eie.compress(linear_layers(module), None, x.numpy())
     assert loss_of(tuned, x, y) < 0.8 * loss_of(model, x, y)
+
+
+@pytest.mark.filterwarnings("ignore::eie.errors.AccuracyWarning")
+@pytest.mark.parametrize("terms", [1, 2])
+def test_weights_under_their_mask_learn_before_they_are_shared(taught, terms):
+    module, x, y = taught
+    module = copy.deepcopy(module)
+    model = eie.compress(linear_layers(module), 0.15, x.numpy(), terms=terms)
+    with masked_weights(module, model):
+        for dense, layer in zip(linear_layers(module), model.layers, strict=True):
+            assert np.allclose(dense.weight, layer.dense_weights(), rtol=1e-6)
+        learn(module, x, y, 60)
+    for dense, layer in zip(linear_layers(module), model.layers, strict=True):
+        assert np.count_nonzero(dense.weight) == layer.kept and not dense.weight[layer.dense_integers() == 0].any()
+        assert len(np.unique(dense.weight)) > 16, "they are free"
+    assert loss_of(eie.compress(linear_layers(module), None, x.numpy()), x, y) < 0.8 * loss_of(model, x, y)
 
 
 def test_a_module_of_other_layers_is_refused(taught):
