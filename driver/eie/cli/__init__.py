@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import warnings
 from collections.abc import Sequence
 
 from eie.cli import (
@@ -38,6 +39,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
         argcomplete.autocomplete(parser)
     args = parser.parse_args(arguments)
+    plain = warnings.formatwarning
+    warnings.formatwarning = _warning
     try:
         status: int = args.command(args) or 0
         sys.stdout.flush()
@@ -48,7 +51,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     except (OSError, MemoryError) as error:
         return _fail(str(error) or "not enough memory")
+    finally:
+        warnings.formatwarning = plain
     return status
+
+
+def _warning(
+    message: Warning | str, category: type[Warning], filename: str, lineno: int, line: str | None = None
+) -> str:
+    """Return a warning as a user of the command is to see it, without the place in the code that it comes from."""
+    return f"eie: warning: {printable(' '.join(str(message).split()))}\n"
 
 
 def _fail(text: str) -> int:

@@ -153,7 +153,7 @@ def _grid(curve: LossCurve) -> NDArray[np.float64]:
 
 
 def given_counts(
-    weights: Sequence[NDArray[np.float32]], density: Density, allocation: str, names: Sequence[str]
+    weights: Sequence[NDArray[np.float32]], density: Density, allocation: str, names: Sequence[str], least: int = 0
 ) -> list[int | None]:
     """Return how many weights each layer keeps where no loss is needed to tell; None keeps the layer's own zeros.
 
@@ -163,6 +163,8 @@ def given_counts(
     density : float, sequence of float or None, mapping of layer names to float or None, or None
     allocation : {"uniform", "magnitude"}
     names : sequence of str
+    least : int
+        Weights that every layer keeps of those that it has.
 
     Raises
     ------
@@ -180,7 +182,9 @@ def given_counts(
             allowed = int(np.count_nonzero(weight))
             label = f"layer {name!r}"
             counts.append(None if share is None else min(allowed, round(checked(share, label) * weight.size)))
-    for weight, count, name in zip(weights, counts, names, strict=True):
+    for i, (weight, count, name) in enumerate(zip(weights, counts, names, strict=True)):
+        if count is not None and count < least:
+            counts[i] = count = min(least, int(np.count_nonzero(weight)))
         if count == 0 and weight.any():
             rows, columns = weight.shape
             raise NetworkError(

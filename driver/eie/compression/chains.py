@@ -12,7 +12,7 @@ from eie.compression.allocation import Density, LossCurve, checked, given_counts
 from eie.compression.calibration import split
 from eie.compression.compensation import Compensated, compensate
 from eie.compression.forward import forward_pruned
-from eie.compression.layers import by_magnitude, fixed_point, is_exact, weight_sqnr
+from eie.compression.layers import by_magnitude, distinct_weights, fixed_point, is_exact, weight_sqnr
 from eie.compression.least_squares import least_squares
 from eie.compression.recipe import DEFAULT_DENSITY, Recipe
 from eie.compression.report import CompressionReport, LayerReport, layer_report
@@ -42,18 +42,19 @@ class ChainJob:
         self.importances = importances(layers, inputs[self.fitted]) if self.compensated else []
         self._curves: list[LossCurve] = []
         self._terms: list[int] = []
+        self.shared_anew: dict[str, int] = {}
 
-    def counts(self, density: Density) -> list[int | None]:
-        """Return how many weights each layer keeps."""
+    def counts(self, density: Density, least: int = 0) -> list[int | None]:
+        """Return how many weights each layer keeps, at least so many of those that it has."""
         weights, names = [layer.weight for layer in self.layers], [layer.name for layer in self.layers]
         if self.recipe.allocation != "loss":
-            return given_counts(weights, density, self.recipe.allocation, names)
+            return given_counts(weights, density, self.recipe.allocation, names, least)
         share = checked(density, "the network")
         if len(weights) == 1 or share == 1:
-            return given_counts(weights, share, "uniform", names)
+            return given_counts(weights, share, "uniform", names, least)
         if not self._curves:
-            inputs, least = self.inputs[self.fitted], min(share, DEFAULT_DENSITY)
-            self._curves = loss_curves(self.layers, inputs, self.importances, least, self.recipe.effort, self.tell)
+            inputs, lowest = self.inputs[self.fitted], min(share, DEFAULT_DENSITY)
+            self._curves = loss_curves(self.layers, inputs, self.importances, lowest, self.recipe.effort, self.tell)
         return list(spread(self._curves, round(share * sum(weight.size for weight in weights))))
 
     @property
@@ -64,6 +65,7 @@ class ChainJob:
     def run(self, counts: list[int | None], name: str, keep_integers: bool) -> tuple[Model, CompressionReport]:
         """Compress the layers, one after another, to so many weights each."""
         self._terms = self._choose_terms(counts)
+        self.shared_anew = {}
         bits = activation_fraction_bits(_peak(self.inputs) * self.recipe.headroom)
         trace = Trace.start(self.inputs, bits, self.measured)
         compressed, rows = [], []
@@ -89,7 +91,10 @@ class ChainJob:
         """Choose a layer's weights, shared values and biases."""
         tell("prune")
         dense, terms = self.layers[index], self._terms[index]
-        if not self.compensated or is_exact(dense.weight, count, terms):
+        exact = is_exact(dense.weight, count, terms)
+        if count is None and terms == 1 and not exact:
+            self.shared_anew[dense.name] = distinct_weights(dense.weight)
+        if not self.compensated or exact:
             return by_magnitude(dense, count, self.recipe.sharing, tell, terms)
         given, inputs = trace.given[self.fitted], trace.inputs()
         inputs = given if inputs is trace.given else inputs[self.fitted]

@@ -134,7 +134,7 @@ def compress(
     -----
     AccuracyWarning
         If the model no longer computes what the network did (an output SQNR below 10 dB), with the cause; or if
-        density None is to keep the values of a quantised layer, and they are more than a codebook holds.
+        a layer whose density is None has more distinct weights than its codebooks hold, with what that costs.
 
     Raises
     ------
@@ -170,7 +170,7 @@ def compress(
     }
 
     def attempt(share: Density) -> tuple[Model | GraphModel, CompressionReport]:
-        made, report = job.run(job.counts(share), name, share is None)
+        made, report = job.run(job.counts(share, least=1 if targets else 0), name, share is None)
         return replace(made, metadata={"compression": {**about, **report.to_dict()}}), report
 
     if max_loss is not None:
@@ -182,7 +182,7 @@ def compress(
     else:
         model, report = attempt(density)
     floats = job.layers if isinstance(job, ChainJob) else []
-    for text in accuracy_warnings(floats, report, density is None, calibration is not None):
+    for text in accuracy_warnings(floats, report, job.shared_anew, calibration is not None):
         warnings.warn(text, AccuracyWarning, stacklevel=2)
     return model if recurrent is None else alone(model)
 

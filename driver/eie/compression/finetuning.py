@@ -3,7 +3,7 @@
     model = eie.compress(linear_layers(module), 0.05, calibration=x)
     with masked_weights(module, model):
         train(module)                          # a few epochs: your loop, loss and optimiser, made inside the block
-    model = eie.compress(linear_layers(module), None, calibration=x)
+    model = eie.compress(linear_layers(module), 1.0, calibration=x)          # all weights that are left
     with shared_weights(module, model):
         train(module)
     model = eie.compress(linear_layers(module), None, calibration=x)

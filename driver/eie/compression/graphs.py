@@ -15,7 +15,7 @@ from eie.compression.compensation import Compensated, compensate
 from eie.compression.exact import exact_product, staged_product
 from eie.compression.graph_losses import COMPENSATED_COLUMNS, GraphLosses
 from eie.compression.graph_products import FastProduct, Recorder, compact
-from eie.compression.layers import by_magnitude, fixed_point, is_exact
+from eie.compression.layers import by_magnitude, distinct_weights, fixed_point, is_exact
 from eie.compression.least_squares import least_squares
 from eie.compression.recipe import Recipe
 from eie.compression.recurrent import gate_format, run_as_the_array, scaled_nodes
@@ -99,14 +99,14 @@ class GraphJob:
         """Calibration inputs."""
         return max(len(np.atleast_1d(x)) for x in self.inputs.values())
 
-    def counts(self, density: Density) -> list[int | None]:
-        """Return how many weights each linear map keeps."""
+    def counts(self, density: Density, least: int = 0) -> list[int | None]:
+        """Return how many weights each linear map keeps, at least so many of those that it has."""
         weights = [compact(matrix) for linear in self.nodes.values() for matrix in linear.matrices]
         if self.recipe.allocation != "loss":
-            return given_counts(weights, density, self.recipe.allocation, self.names)
+            return given_counts(weights, density, self.recipe.allocation, self.names, least)
         share = checked(density, "the network")
         if len(weights) == 1 or share == 1:
-            return given_counts(weights, share, "uniform", self.names)
+            return given_counts(weights, share, "uniform", self.names, least)
         return self.losses().counts(share, [weight.size for weight in weights], self.tell)
 
     def losses(self) -> GraphLosses:
@@ -123,6 +123,7 @@ class GraphJob:
         self.bits: dict[str, int] = {}
         self.stages: dict[str, Stage] = {}
         self.unequal: dict[str, float] = {}
+        self.shared_anew: dict[str, int] = {}
         self._counts = dict(zip(self.names, counts, strict=True))
         if self.recipe.terms == "loss":
             terms = self.losses().terms(counts)
@@ -233,8 +234,10 @@ class GraphJob:
         weight = np.asarray(matrix.weight, np.float32)
         bias = None if matrix.bias is None else np.asarray(matrix.bias, np.float32)
         count, terms = self._counts[name], self._terms[name]
-        few = weight.shape[1] > COMPENSATED_COLUMNS or is_exact(weight, count, terms)
-        if few or self.recipe.method != "compensated":
+        exact = is_exact(weight, count, terms)
+        if count is None and terms == 1 and not exact:
+            self.shared_anew[name] = distinct_weights(weight)
+        if exact or weight.shape[1] > COMPENSATED_COLUMNS or self.recipe.method != "compensated":
             return by_magnitude(Dense(weight, bias, name=name), count, self.recipe.sharing, tell, terms)
         before, inputs = given.samples()[0], seen.samples()[0]
         inputs = before if np.array_equal(before, inputs) else inputs

@@ -47,6 +47,11 @@ def is_exact(weight: NDArray[np.float32], count: int | None, terms: int = 1) -> 
     return (count is None or count >= len(kept)) and holds(kept, terms)
 
 
+def distinct_weights(weight: NDArray[np.float32]) -> int:
+    """Return how many values the weights have, 0 not counted."""
+    return len(np.unique(weight[weight != 0]))
+
+
 def by_magnitude(
     dense: Dense, count: int | None, sharing: str, tell: Callable[[str], None], terms: int = 1
 ) -> Compensated:

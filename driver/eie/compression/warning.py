@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -17,13 +17,12 @@ USEFUL_DB = 10.0
 UNEVEN_COLUMNS = 100.0
 """Factor between a layer's largest column and its usual ones from which the scales of its inputs are to blame."""
 
-QUANTISED_VALUES = 256
-"""Distinct weights up to which a layer is taken for one of a quantised network, which its user may think is kept as it
-is. Of more, nobody will."""
+_NAMED = 3
+"""Most layers that a warning names."""
 
 
 def accuracy_warnings(
-    layers: Sequence[Dense], report: CompressionReport, kept_zeros: bool, calibrated: bool
+    layers: Sequence[Dense], report: CompressionReport, shared_anew: Mapping[str, int], calibrated: bool
 ) -> list[str]:
     """Return the warnings that are due.
 
@@ -32,19 +31,12 @@ def accuracy_warnings(
     layers : sequence of Dense
         The given network; none of a graph.
     report : CompressionReport
-    kept_zeros : bool
-        Whether the layers were to keep just their own zeros.
+    shared_anew : mapping of str to int
+        Layers that were to keep their own zeros and have more values than their one codebook holds, and how many.
     calibrated : bool
         Whether there were calibration inputs.
     """
-    found = []
-    for dense, row in zip(layers, report.layers, strict=True) if kept_zeros and layers else ():
-        distinct = len(np.unique(dense.weight[dense.weight != 0]))
-        if row.terms == 1 and SHARED_VALUES < distinct <= QUANTISED_VALUES:
-            found.append(
-                f"layer {row.name!r} has {distinct} distinct weights, a codebook holds {SHARED_VALUES}: sharing them "
-                f"leaves its weights an SQNR of {row.weight_sqnr_db:.1f} dB; terms=2 has 255, for up to twice the work"
-            )
+    found = [_values_lost(report, shared_anew)] if shared_anew else []
     if report.output_sqnr_db < USEFUL_DB:
         inputs = "calibration inputs" if calibrated else "standard normal inputs, for there were no calibration inputs"
         found.append(
@@ -59,6 +51,21 @@ def accuracy_warnings(
             f"{_cause(layers, upto, calibrated)}"
         )
     return found
+
+
+def _values_lost(report: CompressionReport, shared_anew: Mapping[str, int]) -> str:
+    """Say that density None keeps zeros, not values, of how many layers, and what it costs."""
+    rows = {row.name: row for row in report.layers}
+    named = [f"layer {name!r} has {shared_anew[name]:,} distinct weights" for name in list(shared_anew)[:_NAMED]]
+    more = [f"{len(shared_anew) - _NAMED} more layers have too many"] if len(shared_anew) > _NAMED else []
+    ratios = [rows[name].weight_sqnr_db or rows[name].output_sqnr_db for name in shared_anew]
+    least = min((ratio for ratio in ratios if ratio is not None), default=math.inf)
+    what = "outputs" if rows[next(iter(shared_anew))].weight_sqnr_db is None else "weights"
+    return (
+        f"{', '.join(named + more)}, a codebook holds {SHARED_VALUES}: density None keeps their zeros, not their "
+        f"values, and sharing leaves the {what} an SQNR of {least:.1f} dB; terms=2 has 255 values, for up to twice the "
+        "work"
+    )
 
 
 def _cause(layers: Sequence[Dense], report: CompressionReport, calibrated: bool) -> str:

@@ -37,6 +37,24 @@ def run_json(capsys, *arguments) -> dict:
     return json.loads(out)
 
 
+def test_a_warning_is_a_line_without_the_place_in_the_code(folder):
+    command = [
+        sys.executable,
+        "-m",
+        "eie",
+        "compress",
+        "net.npz",
+        "-o",
+        "o.eie",
+        "--density",
+        "0.05",
+        "--sharing",
+        "linear",
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert re.fullmatch(r"eie: warning: the compressed network no longer computes .*\n", done.stderr)
+
+
 def test_compress_writes_the_model_that_eie_compress_returns(folder, capsys):
     result = run_json(capsys, "compress", "net.npz", "-o", "out.eie", "--density", "0.2", "--calibration", "x.npy")
     model, expected = eie.load("out.eie"), eie.compress("net.npz", 0.2, np.load("x.npy"))

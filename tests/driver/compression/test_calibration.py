@@ -87,13 +87,6 @@ def test_calibration_that_cannot_be_used_is_refused(calibration, message):
         compress(network(SHAPES), 0.3, calibration)
 
 
-class Loader:
-    """Batches of inputs and labels, as a torch DataLoader gives them."""
-
-    def __iter__(self):
-        return iter([(X[:120], None), (X[120:], None)])
-
-
 def test_calibration_comes_from_files_folders_and_loaders_alike(tmp_path):
     layers = network(SHAPES)
     want = compress(layers, 0.3, X)
@@ -102,8 +95,21 @@ def test_calibration_comes_from_files_folders_and_loaders_alike(tmp_path):
     folder.mkdir()
     for i, part in enumerate([X[:80], *X[80:82], X[82:]]):
         np.save(folder / f"{i}.npy", part)
-    for calibration in (tmp_path / "x.npy", str(folder), Loader()):
+    np.savez(tmp_path / "x.npz", inputs=X)
+    batches = ((X[i : i + 120], None) for i in (0, 120))
+    for calibration in (tmp_path / "x.npy", tmp_path / "x.npz", str(folder), batches):
         assert compress(layers, 0.3, calibration).metadata == want.metadata
+
+
+def test_calibration_comes_from_torch_loaders_with_labels_and_without():
+    torch = pytest.importorskip("torch")
+    data = torch.utils.data
+    layers, x = network(SHAPES), torch.tensor(X)
+    want = compress(layers, 0.3, X).metadata
+    labelled = data.DataLoader(data.TensorDataset(x.view(-1, 1, 10, 20), torch.zeros(len(x))), batch_size=64)
+    bare = data.DataLoader(X, batch_size=33)
+    for calibration in (labelled, bare, x, x.requires_grad_()):
+        assert compress(layers, 0.3, calibration).metadata == want
 
 
 def test_calibration_files_that_cannot_be_used_are_refused(tmp_path):

@@ -1,11 +1,14 @@
 """A target takes the place of a density."""
 
+import itertools
+import warnings
+
 import numpy as np
 import pytest
 
 import eie
 from eie.compression.report import CompressionReport
-from eie.errors import NetworkError
+from eie.errors import AccuracyWarning, NetworkError
 
 RNG = np.random.default_rng(0)
 X = (RNG.standard_normal((300, 5)) @ RNG.standard_normal((5, 40)) + 0.3 * RNG.standard_normal((300, 40))).astype("f4")
@@ -34,6 +37,19 @@ def test_the_smallest_model_that_keeps_an_sqnr_is_found():
 def test_the_largest_model_that_fits_a_size_is_found(tmp_path):
     model = eie.compress(NETWORK, calibration=X, target_size=1500)
     assert 1300 < eie.save(model, tmp_path / "model.eie") <= 1500
+
+
+def test_targets_are_found_in_layers_of_which_the_least_density_is_no_weight():
+    tiny = [eie.Dense(RNG.standard_normal((4, 40)), name="tiny"), eie.Dense(RNG.standard_normal((1, 4)), name="one")]
+    ways = ({"calibration": X}, {"calibration": X, "allocation": "uniform"}, {"allocation": "magnitude"}, {})
+    for options, network in itertools.product(ways, (tiny, tiny[:1], tiny[1:])):
+        given = dict(options)
+        if "calibration" in given:
+            given["calibration"] = X[:, : network[0].weight.shape[1]]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", AccuracyWarning)
+            assert min(layer.nonzeros for layer in eie.compress(network, target_size=1100, **given).layers) >= 1
+            assert sqnr(eie.compress(network, target_sqnr=8, **given)) >= 8
 
 
 def test_targets_that_cannot_be_met_are_refused_with_what_can():

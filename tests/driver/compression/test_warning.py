@@ -10,6 +10,7 @@ import eie
 from eie.compression.report import CompressionReport
 from eie.compression.warning import accuracy_warnings
 from eie.errors import AccuracyWarning
+from eie.network.graph import Graph, Node, Value
 
 RNG = np.random.default_rng(0)
 WEIGHT = RNG.standard_normal((256, 256)).astype(np.float32)
@@ -35,11 +36,27 @@ def test_a_network_that_holds_warns_of_nothing():
     assert said(lambda: eie.compress([eie.Dense(WEIGHT)], 0.6, X)) == []
 
 
-def test_a_quantised_layer_of_more_values_than_a_codebook_holds_is_named():
-    weight = np.round(WEIGHT * 20) / 20
+@pytest.mark.parametrize("weight", [np.round(WEIGHT * 20) / 20, WEIGHT])
+def test_density_none_says_of_layers_of_more_values_than_a_codebook_holds_that_they_are_lost(weight):
     (text,) = said(lambda: eie.compress([eie.Dense(weight, name="fc")], None, X))
-    assert "'fc'" in text and str(len(np.unique(weight[weight != 0]))) in text and "dB" in text
+    assert f"'fc' has {len(np.unique(weight[weight != 0])):,} distinct weights" in text
+    assert "holds 15" in text and "dB" in text and "terms=2" in text
+    by_layer = [eie.Dense(weight, None, "relu", "first"), eie.Dense(weight, name="last")]
+    (text,) = said(lambda: eie.compress(by_layer, {"first": 0.9, "last": None}, X))
+    assert "'last'" in text and "'first'" not in text
+
+
+def test_density_none_says_nothing_where_values_are_kept():
     assert said(lambda: eie.compress([eie.Dense(np.sign(WEIGHT))], None, X)) == []
+    assert said(lambda: eie.compress([eie.Dense(np.round(WEIGHT * 20) / 20)], None, X, terms=2)) == []
+    assert said(lambda: eie.compress([eie.Dense(WEIGHT)], 1.0, X)) == []
+
+
+def test_density_none_says_the_same_of_a_graphs_linear_maps():
+    nodes = [Node("Gemm", ("x", "w"), ("h",), {"transB": 1}, "first"), Node("Tanh", ("h",), ("y",))]
+    graph = Graph(nodes, [Value("x", "float32", ("batch", 256))], [Value("y")], {"w": WEIGHT})
+    (text,) = said(lambda: eie.compress(graph, None, X))
+    assert "'first' has" in text and "outputs an SQNR" in text
 
 
 def test_without_calibration_the_warning_says_what_inputs_it_is_about():
@@ -64,5 +81,5 @@ def test_a_layer_that_is_lost_is_named_though_the_outputs_hold():
     )
     rows = [replace(report.layers[0], output_sqnr_db=4.0), report.layers[1]]
     layers = [eie.Dense(wide), eie.Dense(last)]
-    (text,) = accuracy_warnings(layers, CompressionReport(tuple(rows)), False, True)
+    (text,) = accuracy_warnings(layers, CompressionReport(tuple(rows)), {}, True)
     assert "layer 'layer0' no longer computes what it did" in text and "4.0 dB" in text
