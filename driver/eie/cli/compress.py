@@ -140,7 +140,8 @@ def _add_method_options(parser: argparse.ArgumentParser) -> None:
         "--calibration",
         metavar="X.npy",
         type=Path,
-        help="typical inputs, shape (samples, inputs), .npy or .npz; without it, standard normal values stand in",
+        help="typical inputs, shape (samples, inputs), .npy or .npz, or a folder of .npy files; without it, standard "
+        "normal values stand in",
     )
 
 
@@ -197,9 +198,9 @@ def _layer_names(network: list[Dense] | Graph) -> list[str]:
 def _calibration(path: Path | None, network: list[Dense] | Graph) -> Any:
     if path is None:
         return None
-    if isinstance(network, Graph):
-        return read_inputs(path, network)
-    return path if path.is_dir() else read_array(path)
+    if path.is_dir():
+        return path
+    return read_inputs(path, network) if isinstance(network, Graph) else read_array(path)
 
 
 def _print_result(args: argparse.Namespace, compression: dict[str, Any], unused: int) -> None:

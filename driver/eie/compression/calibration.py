@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,14 +22,12 @@ _HELD_OUT = 8
 _SYNTHETIC_SAMPLES = 64
 
 
-Calibration = ArrayLike | str | Path | Iterable[Any] | None
-
-MOST_OF_ITERABLE = 4096
-"""Inputs taken of an iterable of batches, which may have no end."""
+MOST_OF_ITERABLE, MOST_NUMBERS = 4096, 1 << 24
+"""Inputs taken of an iterable of batches, which may have no end, or batches until they have so many numbers."""
 
 
-def calibration_inputs(calibration: Calibration, columns: int) -> NDArray[np.float32]:
-    """Return calibration inputs, shape (B, C), float32; standard normal ones if there are none.
+def calibration_inputs(calibration: ArrayLike | None, columns: int) -> NDArray[np.float32]:
+    """Return calibration inputs of layers, shape (B, C), float32; standard normal ones if there are none.
 
     Raises
     ------
@@ -38,7 +36,9 @@ def calibration_inputs(calibration: Calibration, columns: int) -> NDArray[np.flo
     """
     if calibration is None:
         return frozen_random(0).standard_normal((_SYNTHETIC_SAMPLES, columns)).astype(np.float32)
-    inputs = real_array(_read(calibration), "calibration", NetworkError)
+    if isinstance(calibration, Mapping):
+        raise NetworkError(f"calibration holds {len(calibration)} arrays; exactly one is needed")
+    inputs = real_array(calibration, "calibration", NetworkError)
     if inputs.ndim > 2 and len(inputs):  # in the network's own shape, say (N, 1, 28, 28)
         inputs = inputs.reshape(len(inputs), -1)
     if inputs.ndim != 2 or inputs.shape[1] != columns or len(inputs) == 0:
@@ -50,27 +50,34 @@ def calibration_inputs(calibration: Calibration, columns: int) -> NDArray[np.flo
     return inputs
 
 
-def _read(calibration: Any) -> Any:
-    """Return what a path or an iterable of batches holds as an array; anything else as it is."""
+def read_calibration(calibration: Any) -> Any:
+    """Return what a path or an iterable of batches holds: an array, or arrays by name; anything else as it is.
+
+    Raises
+    ------
+    NetworkError
+        If a file cannot be read, there are no batches, or they do not go together.
+    """
     if isinstance(calibration, (str, Path)):
         return _read_path(Path(calibration))
     if hasattr(calibration, "__array__") or isinstance(calibration, (list, tuple)) or not _is_lazy(calibration):
         return calibration
-    batches: list[NDArray[Any]] = []
+    parts: dict[str | None, list[NDArray[Any]]] = {}
+    count = numbers = 0
     for batch in calibration:
-        first = batch[0] if isinstance(batch, (list, tuple)) and batch else batch
-        inputs = real_array(first, "a batch of the calibration", NetworkError)
-        if inputs.ndim == 0 or not len(inputs):
-            raise NetworkError(f"a batch of the calibration has shape {inputs.shape}; it must hold inputs")
-        batches.append(inputs.reshape(len(inputs), -1))
-        if batches[-1].shape[1] != batches[0].shape[1]:
-            sizes = f"{batches[0].shape[1]} and {batches[-1].shape[1]}"
-            raise NetworkError(f"the inputs of the calibration are of {sizes} values; all batches must be alike")
-        if sum(map(len, batches)) >= MOST_OF_ITERABLE:
+        first = batch[0] if isinstance(batch, (list, tuple)) else batch
+        named = first if isinstance(first, Mapping) else {None: first}
+        arrays = {name: real_array(part, "a batch of the calibration", NetworkError) for name, part in named.items()}
+        for name, array in arrays.items():
+            parts.setdefault(name, []).append(np.atleast_1d(array))
+        count += max(len(np.atleast_1d(array)) for array in arrays.values())
+        numbers += sum(array.size for array in arrays.values())
+        if count >= MOST_OF_ITERABLE or numbers >= MOST_NUMBERS:
             break
-    if not batches:
+    if not parts:
         raise NetworkError("calibration is an iterable without batches")
-    return np.concatenate(batches)[:MOST_OF_ITERABLE]
+    found = {name: _joined(arrays, "calibration")[:MOST_OF_ITERABLE] for name, arrays in parts.items()}
+    return found.get(None, found)
 
 
 def _is_lazy(calibration: Any) -> bool:
@@ -78,25 +85,33 @@ def _is_lazy(calibration: Any) -> bool:
     return hasattr(calibration, "__iter__") and not isinstance(calibration, (dict, bytes))
 
 
-def _read_path(path: Path) -> NDArray[Any]:
+def _read_path(path: Path) -> Any:
     """Read a .npy or .npz file, or all .npy files of a folder in the order of their names."""
-    files = sorted(path.glob("*.npy")) if path.is_dir() else [path]
+    if not path.is_dir():
+        return _read_file(path)
+    files = sorted(path.glob("*.npy"))
     if not files:
         raise NetworkError(f"calibration {path}: the folder holds no .npy files")
-    arrays = []
-    for file in files:
-        try:
-            found = np.load(file, allow_pickle=False)
-        except (OSError, ValueError, EOFError) as error:
-            raise NetworkError(f"calibration {file}: not a readable numpy file ({error})") from error
-        if not isinstance(found, np.ndarray):
-            with found:
-                if len(found.files) != 1:
-                    raise NetworkError(f"calibration {file}: holds {len(found.files)} arrays; exactly one is needed")
-                found = found[found.files[0]]
-        arrays.append(found[None] if found.ndim == 1 and path.is_dir() else found)
+    arrays = [_read_file(file) for file in files]
+    return _joined([array[None] if array.ndim == 1 else array for array in arrays], f"calibration {path}")
+
+
+def _read_file(file: Path) -> Any:
+    """Return the array of a file, or several by name."""
+    try:
+        found = np.load(file, allow_pickle=False)
+        if isinstance(found, np.ndarray):
+            return found
+        with found:
+            named = {name: found[name] for name in found.files}
+    except Exception as error:  # a damaged file fails in zipfile, zlib, the header's parser or the allocation
+        raise NetworkError(f"calibration {file}: not a readable numpy file ({error})") from error
+    return next(iter(named.values())) if len(named) == 1 else named
+
+
+def _joined(arrays: list[NDArray[Any]], what: str) -> NDArray[Any]:
     if len({array.shape[1:] for array in arrays}) > 1:
-        raise NetworkError(f"calibration {path}: its files hold inputs of different shapes; they must be alike")
+        raise NetworkError(f"{what}: it holds inputs of different shapes; they must be alike")
     return np.concatenate(arrays)
 
 

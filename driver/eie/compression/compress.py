@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 
 from eie.arguments import require_type
 from eie.compression.allocation import Density, is_number
-from eie.compression.calibration import calibration_inputs
+from eie.compression.calibration import calibration_inputs, read_calibration
 from eie.compression.chains import ChainJob
 from eie.compression.graphs import GraphJob
 from eie.compression.layers import plain_density
@@ -80,7 +80,7 @@ def compress(
     calibration : array_like, shape (B, C), float; path; or iterable of batches; optional
         Typical inputs, without labels; a thousand or two for a network of some hundred inputs. A path is that of a .npy
         or .npz file or of a folder of .npy files; of an iterable of batches, such as a torch DataLoader, 4,096 inputs
-        are taken, and of batches that are pairs the first part. Without them, 64 vectors
+        are taken (fewer of large ones), and of batches that are pairs the first part. Without them, 64 vectors
         of independent standard normal values stand in for the ranges of the activations, which suits inputs of about
         that size only, and there is no compensation. A graph takes its own shape; several inputs in a dict by
         name, or a tuple. A recurrent layer takes sequences, shape (T, C) or (B, T, C).
@@ -149,6 +149,7 @@ def compress(
         require_type(config, ArrayConfig, "config", "an eie.ArrayConfig", NetworkError)
     if progress is not None:
         require_type(progress, Callable, "progress", "a function", NetworkError)  # type: ignore[arg-type]
+    calibration = read_calibration(calibration)
     recurrent = network if isinstance(network, (LSTM, GRU)) else None
     if recurrent is not None:
         network, name = one_node(recurrent), name or recurrent.name or None

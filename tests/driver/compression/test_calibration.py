@@ -1,11 +1,15 @@
 """Calibration inputs: where they come from, what they set, and what stands in for them."""
 
+import itertools
+
 import numpy as np
 import pytest
 
+from eie.compression.calibration import read_calibration
 from eie.compression.compress import compress
 from eie.compression.report import CompressionReport, sqnr_db
 from eie.errors import NetworkError
+from eie.network.graph import Graph, Node, Value
 from eie.network.model import Dense
 from tests.driver.compression.networks import SHAPES, X, forward, network, run
 
@@ -112,6 +116,31 @@ def test_calibration_comes_from_torch_loaders_with_labels_and_without():
         assert compress(layers, 0.3, calibration).metadata == want
 
 
+def test_graphs_are_calibrated_from_the_same_places_as_layers(tmp_path):
+    weight = np.random.default_rng(0).standard_normal((4, 1, 3, 3)).astype(np.float32)
+    nodes = [Node("Conv", ("x", "w"), ("c",)), Node("Relu", ("c",), ("y",))]
+    graph = Graph(nodes, [Value("x", "float32", ("batch", 1, 6, 6))], [Value("y")], {"w": weight})
+    x = X[:, :36].reshape(-1, 1, 6, 6)
+    want = compress(graph, 0.7, x).metadata
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    np.save(tmp_path / "x.npy", x)
+    np.savez(tmp_path / "x.npz", x=x)
+    for i, part in enumerate([x[:80], x[80:]]):
+        np.save(folder / f"{i}.npy", part)
+    batches = ((x[i : i + 120], None) for i in (0, 120))
+    named = ({"x": x[i : i + 50]} for i in range(0, len(x), 50))
+    for calibration in (tmp_path / "x.npy", tmp_path / "x.npz", str(folder), batches, named):
+        assert compress(graph, 0.7, calibration).metadata == want
+
+
+def test_an_endless_loader_of_large_inputs_is_left_in_time():
+    picture = np.zeros((8, 3, 512, 512), np.float32)
+    batches = itertools.repeat((picture, None))
+    assert read_calibration(batches).shape == (3 * 8, 3, 512, 512)
+    assert len(read_calibration(itertools.repeat(X))) == 4096
+
+
 def test_calibration_files_that_cannot_be_used_are_refused(tmp_path):
     with pytest.raises(NetworkError, match=r"no \.npy files"):
         compress(network(SHAPES), 0.3, tmp_path)
@@ -120,5 +149,10 @@ def test_calibration_files_that_cannot_be_used_are_refused(tmp_path):
         compress(network(SHAPES), 0.3, tmp_path)
     with pytest.raises(NetworkError, match="not a readable"):
         compress(network(SHAPES), 0.3, tmp_path / "missing.npy")
+    np.savez(tmp_path / "two.npz", a=X, b=X)
+    with pytest.raises(NetworkError, match="holds 2 arrays"):
+        compress(network(SHAPES), 0.3, tmp_path / "two.npz")
+    with pytest.raises(NetworkError, match="different shapes"):
+        compress(network(SHAPES), 0.3, iter([X, X[:, :3]]))
     with pytest.raises(NetworkError, match="without batches"):
         compress(network(SHAPES), 0.3, iter(()))
