@@ -19,7 +19,6 @@ import eie
 import eie.errors
 from eie.boards.board import board_names
 from eie.data.mnist import DATA, test_digits
-from eie.network.unused import without_unused_rows
 
 BATCH = 256
 
@@ -41,10 +40,7 @@ def main() -> None:
 def networks() -> dict[str, tuple[eie.Model, Any]]:
     """Return models and their inputs by the names of the table."""
     lenet, digits = eie.load(DATA / "lenet-300-100.eie"), test_digits().inputs()[:BATCH]
-    found = {
-        "LeNet-300-100": (lenet, digits),
-        "LeNet-300-100, unused rows dropped": (without_unused_rows(lenet), digits),
-    }
+    found = {"LeNet-300-100": (lenet, digits)}
     if AD.exists():
         found["MLPerf autoencoder, density 0.1"] = ad(0.1, BATCH)
     return found

@@ -18,6 +18,7 @@ from eie.contract.config import ArrayConfig
 from eie.cycle_model.layers import TIMING_ONLY, LayerCycles, layer_inputs, packed_cycles
 from eie.errors import EieError, PackError
 from eie.network.model import Layer, Model
+from eie.network.unused import without_unused_rows
 from eie.program.packing import pack
 from eie.version import code_version
 
@@ -29,9 +30,10 @@ class Workload:
     Parameters
     ----------
     model : Model
+        As it is packed.
     inputs : tuple of ndarray, int16, shape (B, C) of each layer
     digest : str
-        Hash of both.
+        Hash of the model as it was given, and of its input.
     """
 
     model: Model
@@ -43,10 +45,12 @@ class Workload:
         """Return a model with its input, int16, shape (B, C) or (C,)."""
         require_type(model, (Model, Layer), "model", "an eie.Model or eie.Layer", PackError)
         model = Model([model], name=model.name or "layer") if isinstance(model, Layer) else model
-        inputs = layer_inputs(model, activations)
+        # What is packed is without hidden rows that nobody reads.
+        computed = without_unused_rows(model)
+        inputs = layer_inputs(computed, activations)
         if not len(inputs[0]):
             raise EieError("activations hold no input; at least one is needed")
-        return cls(model, inputs, _digest(model, inputs[0]))
+        return cls(computed, inputs, _digest(model, inputs[0]))
 
     @property
     def inferences(self) -> int:

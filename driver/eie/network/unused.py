@@ -40,17 +40,24 @@ def without_unused_rows(model: Model) -> Model:
     >>> eie.save(without_unused_rows(eie.load("lenet.eie")), "smaller.eie")
     """
     require_type(model, Model, "model", "an eie.Model, a chain of layers", LayerError)
-    layers = list(model.layers)
-    changed = False
-    for index in range(len(layers) - 1, 0, -1):
-        used = np.any([np.diff(term.column_starts) > 0 for term in layers[index].terms], axis=0)
-        used[0] |= not used.any()
-        if not used.all():
-            layers[index] = _select(layers[index], np.ones(layers[index].rows, bool), used)
-            before = layers[index - 1]
-            layers[index - 1] = _select(before, used, np.ones(before.columns, bool))
-            changed = True
-    return Model(layers, model.name, model.metadata) if changed else model
+    used = used_rows(model)
+    if all(rows.all() for rows in used):
+        return model
+    columns = [np.ones(model.columns, bool), *used]
+    layers = [_select(layer, used[i], columns[i]) for i, layer in enumerate(model.layers)]
+    return Model(layers, model.name, model.metadata)
+
+
+def used_rows(model: Model) -> list[NDArray[np.bool_]]:
+    """Return which rows of each layer are left, shape (R,) each, by the rule of `without_unused_rows`."""
+    used = [np.ones(layer.rows, bool) for layer in model.layers]
+    for index in range(len(model.layers) - 1, 0, -1):
+        read = np.zeros(model.layers[index].columns, bool)
+        for term in model.layers[index].terms:
+            read[term.column_indices()[used[index][term.row_indices]]] = True
+        read[0] |= not read.any()
+        used[index - 1] = read
+    return used
 
 
 def _select(layer: Layer, rows: NDArray[np.bool_], columns: NDArray[np.bool_]) -> Layer:

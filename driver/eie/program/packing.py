@@ -4,6 +4,8 @@ A model whose tiles fit the free part of the on-chip memories becomes resident: 
 inference sends activations only. Otherwise its weights travel with every inference, tile by tile through
 alternating banks, so that one loads while the other computes.
 
+Hidden rows that the layer after them does not read are left out: outputs are the same without them.
+
 Layers follow one another on chip as long as a layer's input and output fit the activation memory together; where
 they do not, the model is cut into segments between which activations pass through the host. A layer too large
 even alone takes its input in chunks, or gives its output row tile by row tile.
@@ -20,6 +22,7 @@ from eie.arguments import require_type
 from eie.contract.config import ArrayConfig
 from eie.errors import PackError
 from eie.network.model import Model
+from eie.network.unused import used_rows, without_unused_rows
 from eie.program.memory import Memory
 from eie.program.plan import plan_segments
 from eie.program.segment import Segment
@@ -34,7 +37,9 @@ class PackedModel:
 
     Parameters
     ----------
+    given : Model
     model : Model
+        What is computed: the given model without hidden rows that nobody reads.
     config : ArrayConfig
     weights : ndarray, uint64
         Program that makes the model resident; empty if its weights travel with every inference.
@@ -45,8 +50,11 @@ class PackedModel:
     row_tiles : tuple, per layer a tuple of RowTile
     places : tuple, per layer ndarray, shape (R,)
         The row of the array that each row of the layer has become (`eie.program.balancing`); empty if it is its own.
+    rows : tuple, per layer ndarray, shape (R,)
+        The row of the given model's layer that each row is.
     """
 
+    given: Model
     model: Model
     config: ArrayConfig
     weights: NDArray[np.uint64]
@@ -55,6 +63,7 @@ class PackedModel:
     memory: Memory
     row_tiles: tuple[tuple[RowTile, ...], ...]
     places: tuple[NDArray[np.intp], ...] = ()
+    rows: tuple[NDArray[np.intp], ...] = ()
 
 
 def pack(model: Model, config: ArrayConfig, memory: Memory | None = None) -> PackedModel:
@@ -78,6 +87,8 @@ def pack(model: Model, config: ArrayConfig, memory: Memory | None = None) -> Pac
     """
     require_type(model, Model, "model", "an eie.Model", PackError)
     require_type(config, ArrayConfig, "config", "an eie.ArrayConfig", PackError)
+    rows = tuple(map(np.flatnonzero, used_rows(model)))
+    given, model = model, without_unused_rows(model)
     plans = plan_segments(model, config)
     limits = [(plan.max_local_rows, plan.max_groups) for plan in plans for _ in plan.layers]
     ordered, places, row_tiles = tile_model(model, config, limits)
@@ -88,6 +99,7 @@ def pack(model: Model, config: ArrayConfig, memory: Memory | None = None) -> Pac
     if places:
         segments[-1] = replace(segments[-1], places=places[-1])
     return PackedModel(
+        given,
         model,
         config,
         weights,
@@ -96,4 +108,5 @@ def pack(model: Model, config: ArrayConfig, memory: Memory | None = None) -> Pac
         source.memory if resident else Memory(config),
         row_tiles,
         places,
+        rows,
     )

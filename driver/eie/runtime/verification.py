@@ -18,7 +18,7 @@ Run = Callable[[Model, NDArray[np.int16]], NDArray[np.int16]]
 
 
 def verify(packed: PackedModel, activations: NDArray[np.int16], outputs: NDArray[np.int16], run: Run) -> None:
-    """Compare a batch's outputs with the integer reference.
+    """Compare a batch's outputs with the integer reference of the model that was given.
 
     Parameters
     ----------
@@ -34,7 +34,7 @@ def verify(packed: PackedModel, activations: NDArray[np.int16], outputs: NDArray
     VerificationError
         If an output differs.
     """
-    expected = reference(packed.model, activations)
+    expected = reference(packed.given, activations)
     wrong = np.argwhere(outputs != expected)
     if len(wrong):
         text = _first_difference(packed, activations, outputs, expected, wrong[0], run)
@@ -72,6 +72,6 @@ def _describe(packed: PackedModel, index: int, vector: int, row: int, got: int, 
     row_tiles = packed.row_tiles[index]
     tile = max(i for i, row_tile in enumerate(row_tiles) if row_tile.first_local_row <= local)
     return (
-        f"input {vector}: layer {index}, row {row} (PE {pe}, local row {local}, row tile {tile} of "
+        f"input {vector}: layer {index}, row {packed.rows[index][row]} (PE {pe}, local row {local}, row tile {tile} of "
         f"{len(row_tiles)}): the device gives {got}, the reference {right}"
     )

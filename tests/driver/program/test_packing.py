@@ -157,3 +157,18 @@ def test_more_layers_than_codebooks_stay_resident_and_send_their_codebooks():
     acc = eie.Accelerator(eie.EmulatedDevice(config))
     a = activations(model, 4, seed=0)
     assert np.array_equal(acc.run_raw(a, model=model), eie.reference(model, a))
+
+
+def test_hidden_outputs_that_nobody_reads_are_neither_stored_nor_broadcast():
+    codebook = np.arange(16)
+    hidden = eie.Layer.from_dense_codes(np.ones((3, 2), int), codebook)
+    last = eie.Layer.from_dense_codes(np.array([[5, 0, 7]]), codebook)
+    model, config = eie.Model([hidden, last]), eie.ArrayConfig(num_pes=1)
+    packed = pack(model, config)
+    assert [(layer.rows, layer.columns) for layer in packed.model.layers] == [(2, 2), (1, 2)]
+    assert [rows.tolist() for rows in packed.rows] == [[0, 2], [0]]
+    accelerator = eie.Accelerator(eie.EmulatedDevice(config))
+    a = np.array([[1, 2]], np.int16)
+    assert np.array_equal(accelerator.run_raw(a, model=model, verify=True), eie.reference(model, a))
+    assert accelerator.counters.broadcasts == 2 + 2
+    assert accelerator.counters.work.sum() == 4 + 2

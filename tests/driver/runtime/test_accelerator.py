@@ -113,7 +113,8 @@ def test_verification_names_the_layer_row_pe_and_tile_of_the_first_difference():
     with pytest.raises(VerificationError, match=text) as error:
         acc.run_raw(activations(model(), 2, 0), verify=True, model=model())
     row = int(re.search(text, str(error.value))[1])
-    assert pack(model(), CONFIG).places[0][row] == 7, "the row that the array computes as its row 7"
+    packed = pack(model(), CONFIG)
+    assert packed.places[0][packed.rows[0].tolist().index(row)] == 7, "the row that the array computes as its row 7"
 
 
 def test_a_lost_packet_is_an_error_that_says_how_much_came():
