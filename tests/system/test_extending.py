@@ -66,7 +66,7 @@ def test_the_instruction_is_executed_by_the_emulation(with_fill):
 
 
 def test_the_instruction_is_on_its_page_and_in_the_build_hash(with_fill):
-    assert "## FILL (0x15)" in with_fill.run("-m", "eie.contract.isa")
+    assert "## FILL (0x15)" in with_fill.run("-m", "eie.contract.isa_page")
     program = "import eie; from eie.contract.registers import build_hash; print(build_hash(eie.ArrayConfig()))"
     plain = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
     assert with_fill.run("-c", program) != plain

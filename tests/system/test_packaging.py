@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import eie
-from eie.contract import isa, registers
+from eie.contract import isa_page, registers
 from eie.data.mnist import DATA
 
 ROOT = Path(__file__).parents[2]
@@ -136,7 +136,7 @@ def test_core_requires_numpy_and_nothing_else():
 
 
 @pytest.mark.parametrize(
-    ("page", "generator"), [("instruction-set.md", isa.markdown), ("registers.md", registers.markdown)]
+    ("page", "generator"), [("instruction-set.md", isa_page.markdown), ("registers.md", registers.markdown)]
 )
 def test_reference_pages_are_the_generators_text(page, generator):
     module = generator.__module__
