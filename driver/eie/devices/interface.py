@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from eie.contract import registers
 from eie.contract.config import ArrayConfig
-from eie.contract.isa import ERROR_TEXT, ErrorCode
+from eie.contract.instruction import ERROR_TEXT, ErrorCode
 from eie.errors import DeviceError
 
 

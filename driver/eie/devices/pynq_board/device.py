@@ -28,6 +28,7 @@ from eie.contract.config import WORD_BYTES
 from eie.contract.dma_registers import RECEIVE, SEND
 from eie.devices.interface import checked_deadline, error_text
 from eie.devices.pynq_board.channel import Channel, flushed
+from eie.devices.pynq_board.memory import allocate_within
 from eie.devices.pynq_board.overlay import (
     EieArray,
     driver_of,
@@ -207,22 +208,7 @@ class PynqDevice:
     # Transfers.
 
     def _allocate(self, nbytes: int) -> PynqBuffer:
-        try:
-            buffer = pynq.allocate((max(nbytes, WORD_BYTES),), np.uint8, target=self.overlay.device)
-        except (RuntimeError, MemoryError, OSError) as error:
-            raise DeviceError(
-                f"no contiguous memory for a buffer of {nbytes} bytes ({error}): free other buffers, for example those "
-                "of other notebooks, or start the board with a larger cma= in its boot arguments"
-            ) from error
-        first, last = buffer.device_address, buffer.device_address + buffer.nbytes - 1
-        if self._memory and not any(first in memory and last in memory for memory in self._memory):
-            buffer.freebuffer()
-            reached = " and ".join(f"0x{memory.start:08x} to 0x{memory.stop - 1:08x}" for memory in self._memory)
-            raise DeviceError(
-                f"a buffer of {nbytes} bytes was allocated at 0x{first:08x}, but the overlay's DMA reaches {reached} "
-                "only: give contiguous memory that place, for example with cma=512M@0-2G in the boot arguments"
-            )
-        return buffer
+        return allocate_within(self._memory, nbytes, self.overlay.device)
 
     def _cut(self, buffer: PynqBuffer) -> list[PynqBuffer]:
         if buffer.nbytes <= self.dma.buffer_max_size:
