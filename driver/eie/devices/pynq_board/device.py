@@ -12,14 +12,13 @@ from numpy.typing import NDArray
 from eie.errors import DeviceError, MissingExtraError
 
 try:
-    import pynq
+    from pynq.buffer import PynqBuffer
+    from pynq.lib.dma import DMA
 except ImportError as error:
     raise MissingExtraError(
         f"a board is reached through pynq ({error}): it is on the board's image; off the board, docs/virtual-board.md "
         "says how to install it"
     ) from error
-from pynq.buffer import PynqBuffer
-from pynq.lib.dma import DMA
 
 from eie.boards.board import design_build_hash
 from eie.boards.overlay_files import hwh_clock, hwh_memory, overlay_design
