@@ -74,6 +74,12 @@ def test_layers_of_one_row_or_column_are_compressed(shape):
     assert error(model, [layer], x) <= 1e-2 * float(np.sum(forward([layer], x) ** 2))
 
 
+def test_few_values_are_kept_though_the_layer_before_has_changed():
+    last = eie.Dense(RNG.integers(-7, 8, (5, 24)) / 8)
+    model = eie.compress([eie.Dense(W, None, "relu"), last], [0.5, 1.0], X)
+    assert np.array_equal(model.layers[1].dense_weights(), last.weight)
+
+
 @settings(max_examples=30, deadline=None)
 @given(
     seed=st.integers(0, 2**32 - 1),
