@@ -56,6 +56,18 @@ def test_compensation_is_never_worse_than_the_same_mask_without_it(case, density
     assert shared <= task.loss(plain(weight, chosen.mask, sharing)) * (1 + 1e-4) + 1e-6 * scale
 
 
+@pytest.mark.parametrize("effort", EFFORTS)
+def test_where_compensation_on_a_handful_of_inputs_would_lose_the_weights_stay_as_they_are(effort):
+    rng = np.random.default_rng(1895)
+    rows, columns, samples = int(rng.integers(1, 4)), int(rng.integers(2, 24)), int(rng.choice([2, 3, 7]))
+    x = rng.standard_normal((samples, 1)) @ rng.standard_normal((1, columns))
+    x = (x + 1 * rng.standard_normal((samples, columns))).astype(np.float32)
+    weight = rng.standard_normal((rows, columns)).astype(np.float32)
+    task = least_squares(weight, None, x, x, np.ones(rows))
+    chosen = compensate(task, weight, weight.size, "linear", effort, lambda stage: None)
+    assert task.loss(chosen.centroids[chosen.codes]) <= task.loss(plain(weight, chosen.mask, "linear")) * (1 + 1e-6)
+
+
 @settings(max_examples=100, deadline=None)
 @given(tasks(shift=True), st.sampled_from(EFFORTS))
 def test_the_bias_keeps_the_mean_of_what_the_given_layer_puts_out(case, effort):
