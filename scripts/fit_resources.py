@@ -150,11 +150,12 @@ def _without(index: int, configs: list[ArrayConfig], samples: list[dict[str, Any
 
 
 def design_hash() -> str:
-    """Return a hash of the hardware's sources."""
+    """Return a hash of the sources that become hardware, not of the tools around them."""
     digest = hashlib.sha256()
-    for path in sorted((ROOT / "hw/eie_hw").rglob("*")):
-        if path.suffix in (".py", ".v"):
-            digest.update(path.read_bytes())
+    for part in ("array", "element", "parts", "shell"):
+        for path in sorted((ROOT / "hw/eie_hw" / part).rglob("*")):
+            if path.suffix in (".py", ".v"):
+                digest.update(path.read_bytes())
     return digest.hexdigest()[:8]
 
 

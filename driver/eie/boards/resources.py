@@ -44,11 +44,6 @@ _DUAL_PORT_SHAPES = ((32, 6, 4), (32, 1, 2), (64, 3, 4), (64, 1, 2), (128, 1, 4)
 _SINGLE_PORT_SHAPES = ((64, 1, 1), (128, 1, 2), (256, 1, 4))
 
 
-# What scaling rows adds to an output unit of PYNQ-Z2's array (`eie-hw resources` before and after). The arrays that the
-# fit is to were synthesised before.
-_SCALING_LUTS, _SCALING_FLIP_FLOPS = 183, 28
-
-
 @dataclass(frozen=True)
 class Resources:
     """Resources of an array, without what the block design holds besides it (AXI DMA, interconnects).
@@ -74,21 +69,13 @@ class Resources:
 def estimate(config: ArrayConfig) -> Resources:
     """Return what an array takes of a 7-series device; UltraScale+ has the same LUTs and block RAMs."""
     fitted = {name: float(features(config)[name] @ coefficients) for name, coefficients in _coefficients().items()}
-    scaling = row_scaling(config)
     return Resources(
-        luts=round(fitted["logic_luts"] + fitted["memory_luts"]) + scaling.luts,
+        luts=round(fitted["logic_luts"] + fitted["memory_luts"]),
         slicem_luts=round(fitted["memory_luts"]),
-        flip_flops=round(fitted["flip_flops"]) + scaling.flip_flops,
-        ramb36=_ramb18(config) / 2 + scaling.ramb36,
-        dsps=config.num_pes + scaling.dsps,
+        flip_flops=round(fitted["flip_flops"]),
+        ramb36=_ramb18(config) / 2,
+        dsps=config.num_pes + config.words_per_group,
     )
-
-
-def row_scaling(config: ArrayConfig) -> Resources:
-    """Return the part of an array that scales rows: a DSP slice and the memory of scales in each output unit."""
-    units = config.words_per_group
-    scales = _cheapest(2 * config.rows, 2 * SCALE_BITS, _BLOCK_SHAPES)
-    return Resources(units * _SCALING_LUTS, 0, units * _SCALING_FLIP_FLOPS, units * scales / 2, units)
 
 
 def fits(figures: Resources, board: Board) -> bool:
@@ -143,7 +130,8 @@ def _coefficients() -> dict[str, NDArray[np.float64]]:
 def _ramb18(config: ArrayConfig) -> int:
     pointers = 2 * _cheapest(config.banks * config.pointer_pairs, config.pointer_bits, _BLOCK_SHAPES)
     entries = _cheapest(config.banks * config.entry_words, config.word_bits, _BLOCK_SHAPES)
-    return config.num_pes * (pointers + entries)
+    scales = _cheapest(2 * config.rows, 2 * SCALE_BITS, _BLOCK_SHAPES)
+    return config.num_pes * (pointers + entries) + config.words_per_group * scales
 
 
 def _dual_port_memories(config: ArrayConfig) -> list[tuple[int, int, int]]:
