@@ -104,6 +104,7 @@ for module in pkgutil.walk_packages(eie.__path__, "eie."):
         "eie.devices.emulation.compiled",
         "eie.devices.pynq_board.channel",
         "eie.devices.pynq_board.device",
+        "eie.devices.pynq_board.memory",
         "eie.devices.pynq_board.overlay",
         "eie.devices.pynq_board.reply",
         "eie.devices.virtual.device",
