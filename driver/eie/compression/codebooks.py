@@ -139,5 +139,7 @@ def _alternate(
         counts = np.bincount(codes, masses, len(table))
         residual = np.bincount(codes, masses * error, len(table))
         moved = np.linalg.lstsq(chosen.T @ (counts[:, None] * chosen), chosen.T @ residual, rcond=1e-10)[0]
-        codebooks = codebooks + moved.reshape(codebooks.shape)
+        moved = moved.reshape(codebooks.shape)
+        moved[:, 0] = 0  # of what is not chosen, least squares may give the smallest of traces
+        codebooks = codebooks + moved
     return best, least
