@@ -27,6 +27,7 @@ from stories_model import Llama
 
 import eie
 from eie.boards.board import board
+from eie.cycle_model.estimate import PYTHON_TRANSFER_MICROSECONDS
 from eie.errors import AccuracyWarning
 from eie.program.together import pack_together
 
@@ -41,8 +42,6 @@ TWO_TERMS = ("qkv", "classifier")
 """Products that are worth two terms of codes. With one in all products perplexity is 4.40, with two in all 3.54, but
 then twice the weights have to find room; with two in these it is 3.81, and in no others does a weight gain as much."""
 
-PYTHON_CALL_US = 120.0
-"""A call of an overlay from Python on a PYNQ-Z2 (KastnerRG/Read_the_docs, issue 25)."""
 CPU_MHZ = 650.0
 """The PYNQ-Z2's Cortex-A9; one instruction a cycle is assumed."""
 CALL, CALL_INPUT, CALL_OUTPUT = 5_400, 35, 18
@@ -154,7 +153,8 @@ def report(llama: Llama, models: dict[str, eie.Model]) -> None:
     sent = stays.count(False)
     instructions = CALL * sent + sum(CALL + CALL_INPUT * m.columns + CALL_OUTPUT * m.rows for m in models.values())
     calls = len(found) + sent
-    host = {"C": instructions / CPU_MHZ + calls * REGISTERS * REGISTER_US, "Python": calls * PYTHON_CALL_US}
+    in_c = instructions / CPU_MHZ + calls * REGISTERS * REGISTER_US
+    host = {"C": in_c, "Python": calls * PYTHON_TRANSFER_MICROSECONDS}
     print(f"a token on the {found[0].board} at {found[0].clock_mhz:g} MHz, simulated: {len(found)} products")
     print(f"  products alone     {computing:7.0f} us  {1e6 / computing:7,.0f} tokens/s")
     print(f"  weights sent anew  {loading:7.0f} us, of {sent} products that find no room beside the others")
