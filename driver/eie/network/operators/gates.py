@@ -31,7 +31,7 @@ _FLOATS: dict[Operation, Callable[[Array, Array], Array]] = {
     Operation.SIGMOID: lambda a, b: sigmoid_of(b),
 }
 
-Sequence_ = Callable[[int, Array, Array], "tuple[Array, Array]"]
+RunDirection = Callable[[int, Array, Array], "tuple[Array, Array]"]
 """Given a direction, inputs (B, T, C) and states (B, states, H); returns outputs (B, T, H) and states at the end."""
 
 
@@ -113,7 +113,7 @@ def _apply(step: Apply, target: Array, source: Array) -> Array:
     return _FLOATS[step.operation](target, source).astype(source.dtype, copy=False)
 
 
-def run_directions(inputs: list[Any], attributes: dict[str, Any], sequence: Sequence_) -> list[Array]:
+def run_directions(inputs: list[Any], attributes: dict[str, Any], sequence: RunDirection) -> list[Array]:
     """Compute a node whose sequences something else computes: what ONNX says of directions, layouts and states."""
     x, _, _, bias, _, h0, c0 = (*inputs, *[None] * 7)[:7]
     if bias is not None:
