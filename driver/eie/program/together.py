@@ -33,7 +33,7 @@ def pack_together(models: Sequence[Model], config: ArrayConfig) -> list[tuple[Pa
         packed[index] = pack(models[index], config, memory)
         memory = packed[index].memory
     return [
-        (one, True) if index in staying else (pack(one.model, config, memory), False)
+        (one, True) if index in staying else (pack(models[index], config, memory), False)
         for index, one in enumerate(packed)
     ]
 
