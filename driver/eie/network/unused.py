@@ -40,7 +40,11 @@ def without_unused_rows(model: Model) -> Model:
     >>> eie.save(without_unused_rows(eie.load("lenet.eie")), "smaller.eie")
     """
     require_type(model, Model, "model", "an eie.Model, a chain of layers", LayerError)
-    used = used_rows(model)
+    return with_rows(model, used_rows(model))
+
+
+def with_rows(model: Model, used: list[NDArray[np.bool_]]) -> Model:
+    """Return a model of some rows of each layer, given as masks, shape (R,) each, and of the columns that these are."""
     if all(rows.all() for rows in used):
         return model
     columns = [np.ones(model.columns, bool), *used]

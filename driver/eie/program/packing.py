@@ -22,7 +22,7 @@ from eie.arguments import require_type
 from eie.contract.config import ArrayConfig
 from eie.errors import PackError
 from eie.network.model import Model
-from eie.network.unused import used_rows, without_unused_rows
+from eie.network.unused import used_rows, with_rows
 from eie.program.memory import Memory
 from eie.program.plan import plan_segments
 from eie.program.segment import Segment
@@ -87,8 +87,8 @@ def pack(model: Model, config: ArrayConfig, memory: Memory | None = None) -> Pac
     """
     require_type(model, Model, "model", "an eie.Model", PackError)
     require_type(config, ArrayConfig, "config", "an eie.ArrayConfig", PackError)
-    rows = tuple(map(np.flatnonzero, used_rows(model)))
-    given, model = model, without_unused_rows(model)
+    used = used_rows(model)
+    given, model = model, with_rows(model, used)
     plans = plan_segments(model, config)
     limits = [(plan.max_local_rows, plan.max_groups) for plan in plans for _ in plan.layers]
     ordered, places, row_tiles = tile_model(model, config, limits)
@@ -108,5 +108,5 @@ def pack(model: Model, config: ArrayConfig, memory: Memory | None = None) -> Pac
         source.memory if resident else Memory(config),
         row_tiles,
         places,
-        rows,
+        tuple(map(np.flatnonzero, used)),
     )
