@@ -45,20 +45,7 @@ def exact_product(matrix: Matrix, grid: Grid, name: str) -> ArrayProduct | None:
     split = np.zeros((rows, parts, columns), np.int64)
     for part, span in enumerate(np.array_split(np.arange(columns), parts)):
         split[:, part, span] = integers[:, span]
-    term = _term(split.reshape(rows * parts, columns))
-    none = np.zeros(rows * parts, np.int64)
-    layer = Layer(
-        rows * parts,
-        columns,
-        term.column_starts,
-        term.row_indices,
-        term.codes,
-        term.codebook,
-        none,
-        0,
-        False,
-        name=name,
-    )
+    layer = Layer.from_dense_codes(*_coded(split.reshape(rows * parts, columns)), name=name)
     offsets = None if matrix.bias is None else np.asarray(matrix.bias, np.float64)
     return ArrayProduct(Model([layer], name), grid.scale, scales * grid.scale, parts, offsets)
 
@@ -108,12 +95,9 @@ def staged_product(
     except LayerError:
         return None
     unequal = sum(last - first + 1 for _, first, last in made.exceptions) / int(np.diff(sums).sum() + len(sums))
-    first, *others = (_term(part * made.factor) for part in split)
-    layer = Layer(
-        len(integers), integers.shape[1], first.column_starts, first.row_indices, first.codes, first.codebook,
-        bias=made.bias, shift=made.shift, relu=False, name=name, scaling=made.scaling,
-        second=others[0] if others and len(others[0].codes) else None,
-    )  # fmt: skip
+    first, *others = (_coded(part * made.factor) for part in split)
+    second = Term.from_dense_codes(*others[0]) if others and others[0][0].any() else None
+    layer = Layer.from_dense_codes(*first, made.bias, made.shift, name=name, scaling=made.scaling, second=second)
     return ArrayProduct(Model([layer], name), grid.scale, np.full(len(integers), stage.grid.scale)), unequal
 
 
@@ -143,12 +127,12 @@ def _few(integers: NDArray[np.int64]) -> bool:
     return len(np.unique(integers[integers != 0])) < CODEBOOK_SIZE
 
 
-def _term(integers: NDArray[np.int64]) -> Term:
-    """Return integers of few values as codes."""
+def _coded(integers: NDArray[np.int64]) -> tuple[NDArray[np.uint8], NDArray[np.int16]]:
+    """Return integers of few values as codes and their codebook."""
     values = np.unique(integers[integers != 0])
     codebook = np.zeros(CODEBOOK_SIZE, np.int16)
     codebook[1 : len(values) + 1] = values
-    return Term.from_dense_codes(np.where(integers == 0, 0, np.searchsorted(values, integers) + 1), codebook)
+    return np.where(integers == 0, 0, np.searchsorted(values, integers) + 1).astype(np.uint8), codebook
 
 
 def _parts(magnitudes: np.ndarray) -> int | None:  # type: ignore[type-arg]
