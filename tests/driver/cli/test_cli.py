@@ -1,7 +1,6 @@
 """The command line: what it computes, what it prints, and how it refuses."""
 
 import io
-import json
 import re
 import subprocess
 import sys
@@ -16,94 +15,7 @@ from eie.contract import isa
 from eie.contract.fixed_point import quantise
 from eie.devices.choice import device_by_name
 from eie.errors import DeviceError, MissingExtraError, PackError
-
-
-@pytest.fixture
-def folder(tmp_path, monkeypatch):
-    """A folder with a network, its model file and inputs for it."""
-    monkeypatch.chdir(tmp_path)
-    rng = np.random.default_rng(0)
-    weights = {"fc1.weight": rng.normal(size=(20, 30)), "fc2.weight": rng.normal(size=(7, 20))}
-    np.savez("net.npz", **{**weights, "fc1.bias": rng.normal(size=20), "fc2.bias": rng.normal(size=7)})
-    np.save("x.npy", rng.normal(size=(9, 30)).astype(np.float32))
-    eie.save(eie.compress("net.npz", 0.4, sharing="linear"), "net.eie")
-    return tmp_path
-
-
-def run_json(capsys, *arguments) -> dict:
-    assert main([*map(str, arguments), "--json"]) == 0
-    out, err = capsys.readouterr()
-    assert err == ""
-    return json.loads(out)
-
-
-def test_a_warning_is_a_line_without_the_place_in_the_code(folder):
-    command = [
-        sys.executable,
-        "-m",
-        "eie",
-        "compress",
-        "net.npz",
-        "-o",
-        "o.eie",
-        "--density",
-        "0.05",
-        "--sharing",
-        "linear",
-    ]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert re.fullmatch(r"eie: warning: the compressed network no longer computes .*\n", done.stderr)
-
-
-def test_compress_writes_the_model_that_eie_compress_returns(folder, capsys):
-    result = run_json(capsys, "compress", "net.npz", "-o", "out.eie", "--density", "0.2", "--calibration", "x.npy")
-    model, expected = eie.load("out.eie"), eie.compress("net.npz", 0.2, np.load("x.npy"))
-    for layer, right in zip(model.layers, expected.layers, strict=True):
-        assert np.array_equal(layer.dense_codes(), right.dense_codes())
-        assert np.array_equal(layer.codebook, right.codebook) and np.array_equal(layer.bias, right.bias)
-    assert result["bytes"] == (folder / "out.eie").stat().st_size
-    assert result["compression"] == expected.metadata["compression"] and model.name == "net"
-
-
-@pytest.mark.parametrize(
-    ("options", "kept"),
-    [
-        (["--density", "0.1,0.5"], [60, 70]),
-        (["--density", "0.1,keep"], [60, 140]),
-        (["--density", "fc2=keep,fc1=0.1"], [60, 140]),
-        (["--density", "keep"], [600, 140]),
-        (["--keep-zeros"], [600, 140]),
-        ([], [54, 13]),
-    ],
-)
-def test_density_is_one_for_all_layers_or_one_for_each(folder, capsys, options, kept):
-    result = run_json(capsys, "compress", "net.npz", "-o", "out.eie", *options)
-    assert [layer["nonzeros"] for layer in result["compression"]["layers"]] == kept
-
-
-def test_dropping_unused_outputs_leaves_the_answers_and_says_how_many_went(folder, capsys):
-    run_json(capsys, "compress", "net.npz", "-o", "whole.eie", "--density", "0.1")
-    result = run_json(capsys, "compress", "net.npz", "-o", "out.eie", "--density", "0.1", "--drop-unused")
-    whole, smaller = eie.load("whole.eie"), eie.load("out.eie")
-    assert result["unused_rows"] == whole.layers[0].rows - smaller.layers[0].rows > 0
-    assert (folder / "out.eie").stat().st_size < (folder / "whole.eie").stat().st_size
-    a = np.random.default_rng(1).integers(-999, 999, (5, 30)).astype(np.int16)
-    assert np.array_equal(eie.reference(smaller, a), eie.reference(whole, a))
-    assert main(["compress", "net.npz", "-o", "out.eie", "--density", "0.1", "--drop-unused"]) == 0
-    assert f"Left out: {result['unused_rows']} hidden outputs that no layer reads" in capsys.readouterr().out
-
-
-def test_without_huffman_the_file_has_the_plain_size(folder, capsys):
-    coded = run_json(capsys, "compress", "net.npz", "-o", "out.eie", "--keep-zeros")
-    plain = run_json(capsys, "compress", "net.npz", "-o", "plain.eie", "--keep-zeros", "--no-huffman")
-    assert plain["bytes"] == plain["plain_bytes"] == coded["plain_bytes"]
-
-
-def test_compress_prints_a_line_for_every_layer(folder, capsys):
-    assert main(["compress", "net.npz", "-o", "out.eie"]) == 0
-    lines = capsys.readouterr().out.splitlines()
-    assert [line.split()[0] for line in lines[:4]] == ["layer", "fc1", "fc2", "total"]
-    assert any("smaller than the weights in float32" in line for line in lines)
+from tests.driver.cli.commands import run_json
 
 
 def test_info_tells_how_the_model_lies_on_the_array_asked_for(folder, capsys):
