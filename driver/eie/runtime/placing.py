@@ -44,6 +44,7 @@ class Placing:
         self.loaded: dict[Placed, Packed] = {}
         self._remembered: OrderedDict[tuple[_Before, Placed], Packed | None] = OrderedDict()
         self._now = 0
+        # By the models' hashes, which keep no model alive: when each was last used, and placed.
         self._used: dict[int, int] = {}
         self._placed: dict[int, int] = {}
 
