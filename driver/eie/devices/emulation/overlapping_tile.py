@@ -107,8 +107,8 @@ class OverlappingTile:
             part = order[first : first + step]
             entries = slice(*np.searchsorted(first_end, (first, first + len(part))))
             # At most 2**16 weights of 16 bits: float64 adds them up exactly.
-            added = np.bincount(places[entries] - first * count, weights[entries], len(part) * count)
-            added = added.reshape(len(part), count).astype(np.float64, copy=False)
+            cells = np.bincount(places[entries] - first * count, weights[entries], len(part) * count)
+            added = cells.reshape(len(part), count).astype(np.float64, copy=False)
             added[0] += before
             sums = np.cumsum(added, axis=0)
             before = sums[-1].copy()
