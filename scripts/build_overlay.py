@@ -12,8 +12,8 @@ from pathlib import Path
 from eie.boards.board import ARRAY_CELL, DMA_CELL, board, board_names
 from eie.contract.registers import build_hash
 from eie.errors import EieError
+from eie_hw.overlay.block_design import block_design
 from eie_hw.overlay.build import RUNNER, SOURCES, Plan, build, prepare
-from eie_hw.overlay.processing_system import processing_system
 from eie_hw.overlay.run_here import LOG, SCRIPT, archive_of
 from eie_hw.overlay.script import BuildOptions
 from eie_hw.overlay.vivado import check_version, find_vivado
@@ -39,11 +39,14 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("-o", "--output", type=Path, metavar="DIR", help="default out/overlay-NAME")
     parser.add_argument("--vivado", metavar="PATH", help="Vivado's executable or directory; default: the one on PATH")
     parser.add_argument("--jobs", type=int, default=4, metavar="N", help="processes that Vivado may start; default 4")
+    parser.add_argument("--pes", type=int, metavar="N", help="fewer or more PEs than the board's array")
     parser.add_argument("--clock-mhz", type=float, metavar="F", help="another clock than the board's")
     parser.add_argument(
         "--slower", action="store_true", help="if the timing is missed, publish for the highest clock that meets it"
     )
-    parser.add_argument("--ila", action="store_true", help="with a logic analyser on both streams and the registers")
+    parser.add_argument(
+        "--ila", action="store_true", help="with a logic analyser on streams, registers and the array's control unit"
+    )
     parser.add_argument(
         "--module", action="store_true", help="the array as a module reference instead of an IP of the catalogue"
     )
@@ -56,7 +59,9 @@ def _run(options: argparse.Namespace, say) -> dict[str, object]:
     described = board(options.board)
     if options.clock_mhz is not None:
         described = replace(described, clock_mhz=options.clock_mhz)
-    processing_system(described)  # refuses a clock that there is not
+    if options.pes is not None:
+        described = replace(described, config=replace(described.config, num_pes=options.pes))
+    block_design(described, analyser=options.ila)  # refuses a clock that there is not, an analyser without room
     vivado = find_vivado(options.vivado)
     directory = options.output or Path("out") / f"overlay-{described.name}"
     how = BuildOptions(options.jobs, not options.module, options.ila, options.slower)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from eie_hw.overlay.analyser import MARKED
 from eie_hw.shell.top import eie_top
 
 STUB = Path(__file__).with_name("vivado_stub.tcl")
@@ -32,16 +33,20 @@ def ports():
 
 
 def stub_converter(config, directory, target):
-    """Write an entity with the ports of `eie_top` and one that it depends on; return them in order."""
+    """Write an entity with the ports of `eie_top` and the control unit that it depends on; return them in order."""
     assert target in ("xc7", "xcup")
     directory.mkdir(parents=True)
     head = "library ieee;\nuse ieee.std_logic_1164.all;\n"
     declarations = ";\n".join(f"        {n}: {'out' if _OUTPUTS.fullmatch(n) else 'in'} std_logic" for n in ports())
+    types = {"state": "state_type", "header": "unsigned(63 downto 0)", "fault": "unsigned(7 downto 0)"}
+    signals = "".join(f"signal {name}: {types.get(name, 'std_logic')};\n" for name in MARKED)
     texts = {
-        "unit.vhd": f"{head}entity unit is\n    port (a: in std_logic);\nend entity unit;\n"
-        "architecture empty of unit is\nbegin\nend architecture empty;\n",
+        "control_unit.vhd": f"{head}use ieee.numeric_std.all;\n"
+        "entity control_unit is\n    port (a: in std_logic);\nend entity control_unit;\n"
+        "architecture empty of control_unit is\n"
+        f"type state_type is (FETCH, AWAIT, DECIDE, TAKE_PAYLOAD, DRAIN);\n{signals}\nbegin\nend architecture empty;\n",
         "eie_top.vhd": f"{head}entity eie_top is\n    port (\n{declarations}\n    );\nend entity eie_top;\n"
-        "architecture empty of eie_top is\nbegin\n    u: entity work.unit port map (a => aclk);\n"
+        "architecture empty of eie_top is\nbegin\n    u: entity work.control_unit port map (a => aclk);\n"
         "end architecture empty;\n",
     }
     for name, text in texts.items():
@@ -87,3 +92,29 @@ def run_shell(directory, vivado=None, **changes):
         text=True,
         timeout=30,
     )
+
+
+def run_in_stub(directory, **environment):
+    """Run the script of a directory in the stub; return what it did and the calls that the stub recorded."""
+    record = directory / "record"
+    run = subprocess.run(
+        [TCLSH, str(STUB), "-source", str(directory / "build.tcl")],
+        env={**os.environ, "STUB_RECORD": str(record), **environment},
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
+    return run, calls(record) if record.exists() else []
+
+
+def assert_ghdl_accepts(directory, sources):
+    """Compile sources in this order as VHDL-93 and elaborate the top entity."""
+    if shutil.which("ghdl") is None:
+        pytest.skip("needs ghdl")
+    work = directory / "work"
+    work.mkdir()
+    options = ["--std=93c", f"--workdir={work}"]
+    for step in (["-a", *options, *sources], ["-e", *options, "eie_top"]):
+        run = subprocess.run(["ghdl", *step], cwd=directory, capture_output=True, text=True)
+        assert run.returncode == 0, run.stderr
+        assert "violates bounds" not in run.stderr, run.stderr

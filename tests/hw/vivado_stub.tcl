@@ -7,7 +7,7 @@
 #
 # Environment: STUB_VERSION; STUB_WNS, STUB_WHS, STUB_TPWS (what the runs report, one after another), STUB_FAILED_RUN
 # (name of a run that fails), STUB_HIDDEN (VLNV that the catalogue lacks), STUB_LUTRAM (LUTs as memory that synthesis
-# reports), STUB_MEMORY (bytes that the memory's segment has), STUB_PLL (MHz that Vivado supposes on UltraScale+),
+# reports), STUB_MARKS (0: synthesis keeps no marked signal), STUB_MEMORY (bytes that the memory's segment has), STUB_PLL (MHz that Vivado supposes on UltraScale+),
 # STUB_RECORD (file that receives the calls, one a line, words separated by tabs).
 
 namespace eval stub {
@@ -34,6 +34,7 @@ proc stub::define {vlnv interfaces pins parameters {spaces {}} {segments {}}} {
 }
 
 source [file join [file dirname [info script]] vivado_cells.tcl]
+source [file join [file dirname [info script]] vivado_debug.tcl]
 
 proc stub::environment {name default} {
     return [expr {[info exists ::env(STUB_$name)] ? $::env(STUB_$name) : $default}]
@@ -132,7 +133,7 @@ proc stub::entity {name} {
             }
         }
         return [dict create vlnv xilinx.com:module_ref:$name:1.0 interfaces $interfaces pins $pins parameters {} \
-            spaces {} segments $segments clocks $clocks fixed 0]
+            spaces {} segments $segments clocks $clocks fixed 0 marked [stub::marks]]
     }
     error "\[filemgmt 56-195\] no file of the project has an entity $name"
 }
@@ -187,7 +188,8 @@ proc create_project {args} {
 }
 
 proc add_files {args} {
-    lassign [stub::parse $args -norecurse] - rest
+    lassign [stub::parse $args -norecurse] options rest
+    if {[dict exists $options -fileset]} {return [stub::add_constraints [lindex $rest 0]]}
     foreach name [lindex $rest 0] {
         if {![file isfile $name]} {error "\[Vivado 12-172\] File or Directory '$name' does not exist"}
         lappend stub::files $name
@@ -233,6 +235,10 @@ proc set_property {args} {
         lassign $rest key value object
         if {$key in {name version} && $object eq "core"} {dict set stub::core $key $value}
         if {$key eq "top"} {set stub::top $value}
+        if {$key eq "used_in_synthesis" && !$value} {lappend stub::not_of_synthesis $object}
+        if {[dict exists $stub::debug_ports $object] || [dict exists $stub::debug_ports $object/clk]} {
+            return [stub::set_debug $key $value $object]
+        }
         if {$key eq "ip_repo_paths"} {set stub::repository $value}
         stub::record set_property {*}$rest
         if {$key eq "strategy"} {
@@ -474,7 +480,7 @@ proc stub::validate_space {space master} {
 }
 
 proc get_files {name} {
-    if {$name ne "$stub::design.bd"} {error "no file $name"}
+    if {$name ne "$stub::design.bd" && $name ni $stub::constraints} {error "no file $name"}
     return $name
 }
 
@@ -507,6 +513,10 @@ proc launch_runs {name args} {
     file mkdir $folder
     close [open [file join $folder runme.log] w]
     if {[dict exists $options -to_step] && $name ne [stub::environment FAILED_RUN -]} {
+        stub::read_constraints
+        if {[dict size $stub::debug_ports] || [string match *system_ila* $stub::cells]} {
+            close [open [file join $folder ${stub::design}_wrapper.ltx] w]
+        }
         set file [open [file join $folder ${stub::design}_wrapper.bit] w]
         puts $file "${stub::design}_wrapper"
         close $file
@@ -517,8 +527,11 @@ proc wait_on_run {name} {
     if {$name ni $stub::launched} {error "$name was not launched"}
 }
 
-proc open_run {name} {stub::record open_run $name}
-proc close_design {} {}
+proc open_run {name} {
+    stub::record open_run $name
+    set stub::open 1
+}
+proc close_design {} {set stub::open 0}
 proc open_bd_design {diagram} {stub::record open_bd_design [get_files $diagram]}
 
 # What a run reports: the value of its number, or the last there is.

@@ -33,6 +33,9 @@ FIT = "resource_fit.json"
 FITTED = ("logic_luts", "memory_luts", "flip_flops")
 """Figures that are fitted: LUTs as logic and shift registers, LUTs as distributed RAM, flip-flops."""
 
+BESIDES_RAMB36 = 3
+"""Block RAMs of what an overlay holds besides the array, a round figure (AMD PG021): the buffers of AXI DMA."""
+
 # Depth and width of a RAMB18 and of a RAMB36 with one write and one read port, and their cost in RAMB18 (AMD UG473).
 _BLOCK_SHAPES = (
     *((depth, width, 1) for depth, width in ((512, 36), (1024, 18), (2048, 9), (4096, 4), (8192, 2), (16384, 1))),

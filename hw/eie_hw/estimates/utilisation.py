@@ -7,6 +7,7 @@ from collections import Counter
 from dataclasses import dataclass, fields
 from pathlib import Path
 
+from eie.boards.resources import BESIDES_RAMB36
 from eie.contract.config import ArrayConfig
 from eie.errors import DeviceError
 from eie_hw.conversion.convert import TOP, convert
@@ -74,7 +75,7 @@ class Usage:
         return Usage(*(getattr(self, f.name) * count for f in fields(Usage)))
 
 
-BESIDES = Usage(logic_luts=2_300, memory_luts=450, flip_flops=4_000, ramb18=6)
+BESIDES = Usage(logic_luts=2_300, memory_luts=450, flip_flops=4_000, ramb18=2 * BESIDES_RAMB36)
 """What the block design holds besides the array: AXI DMA without scatter-gather, two interconnects, reset.
 
 A round estimate, on the high side, for want of a published report of this very design; AMD PG021 and PG059 have the

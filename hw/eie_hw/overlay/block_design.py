@@ -10,18 +10,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from eie.boards.board import ARRAY_CELL, ARRAY_VLNV, DMA_CELL, DMA_VLNV, REGISTER_BYTES, Board
+from eie_hw.overlay.analyser import ANALYSER_CELL, ANALYSER_VLNV, ANALYSER_WORDS, check_room
 from eie_hw.overlay.interfaces import CLOCK, INTERFACES, RESET
 from eie_hw.overlay.processing_system import ProcessingSystem, processing_system
 
 CONTROL_CELL, MEMORY_CELL, RESET_CELL, INTERRUPT_CELL = "axi_control", "axi_memory", "reset_0", "interrupts_0"
 TOP = ARRAY_VLNV.split(":")[2]
 """The array's entity."""
-ANALYSER_CELL, ANALYSER_VLNV = "analyser_0", "xilinx.com:ip:system_ila"
 
 CONCATENATION, INTERCONNECT = "concatenation", "interconnect"
 """Kinds of the cells that join bits, and that connect AXI ports: their IP depends on the Vivado version."""
-ANALYSER_WORDS = 4096
-"""Beats that the logic analyser keeps."""
 
 
 @dataclass(frozen=True)
@@ -96,8 +94,15 @@ def block_design(board: Board, packaged: bool = True, analyser: bool = False) ->
         The array is an IP of the catalogue; else a module reference.
     analyser : bool
         Put a logic analyser (System ILA) on both streams and on the registers' bus.
+
+    Raises
+    ------
+    ConfigError
+        If the board's PLL does not give its clock, or its device has no room for the analyser.
     """
     system = processing_system(board)
+    if analyser:
+        check_room(board)
     dma_spaces = [f"{DMA_CELL}/Data_MM2S", f"{DMA_CELL}/Data_S2MM"]
     return BlockDesign(
         name=board.design_name,

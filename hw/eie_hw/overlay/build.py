@@ -17,6 +17,7 @@ from eie.boards.fpga import device_of
 from eie.errors import EieError
 from eie_hw.conversion.convert import convert
 from eie_hw.overlay import run_here
+from eie_hw.overlay.analyser import mark_signals
 from eie_hw.overlay.block_design import TOP
 from eie_hw.overlay.interfaces import declare_interfaces
 from eie_hw.overlay.run_here import SCRIPT
@@ -96,6 +97,8 @@ def prepare(plan: Plan, converter: Callable[..., list[Path]] = convert) -> list[
             converted = converter(plan.board.config, scratch / SOURCES, target=target)
             files = [path.relative_to(scratch) for path in converted]
             declare_interfaces(scratch / files[-1], TOP)
+            if plan.options.analyser:
+                mark_signals(converted)
             script = build_script(plan.board, [path.as_posix() for path in files], plan.options)
             (scratch / SCRIPT).write_text(script, encoding="ascii")
             shutil.copyfile(run_here.__file__, scratch / RUNNER)

@@ -14,6 +14,7 @@
 #   clock_cell, clock_property   what states the clock in the processing system
 #   slower          1: publish at the highest clock that meets the timing, if the wanted one does not
 #   strategies      of implementation, tried one after another until the timing is met
+#   analyser_words  samples that a logic analyser inside the array keeps; 0: there is none
 #   memory_limit    share of the LUTs that can be memory, in percent, above which placement is in danger
 
 proc eie::run {} {
@@ -28,18 +29,25 @@ proc eie::run {} {
 proc eie::build {} {
     variable overlay
     variable packaged
+    variable analyser_words
     set version [eie::check_version [version -short]]
     eie::check_sources
     # What lies here after a failure must not be taken for its result.
-    file delete -force -- $overlay.bit $overlay.hwh $overlay.json reports
+    file delete -force -- $overlay.bit $overlay.hwh $overlay.json $overlay.ltx reports
     file mkdir reports
     eie::remove_partial
     if {$packaged} {
         eie::package
     }
     eie::make_project
+    if {$analyser_words} {
+        eie::add_probes
+    }
     eie::synthesise
     eie::check_resources
+    if {$analyser_words} {
+        eie::write_probes
+    }
     eie::publish $version {*}[eie::implement]
 }
 
@@ -279,7 +287,9 @@ proc eie::publish {version name clock setup hold} {
     variable description
     variable memory_bytes
     variable design
-    set bitstream [file join [get_property DIRECTORY [get_runs $name]] ${design}_wrapper.bit]
+    variable analyser_words
+    set folder [get_property DIRECTORY [get_runs $name]]
+    set bitstream [file join $folder ${design}_wrapper.bit]
     set handoff [file join vivado eie.gen sources_1 bd $design hw_handoff $design.hwh]
     file copy -force -- $bitstream $overlay.bit.partial
     file copy -force -- $handoff $overlay.hwh.partial
@@ -293,6 +303,10 @@ proc eie::publish {version name clock setup hold} {
     puts $file "  \"hold_slack_ns\": $hold"
     puts $file "\}"
     close $file
+    if {$analyser_words} {
+        # What the hardware manager needs to know the signals by.
+        file copy -force -- [file join $folder ${design}_wrapper.ltx] $overlay.ltx
+    }
     foreach ending {json hwh bit} {
         file rename -force -- $overlay.$ending.partial $overlay.$ending
     }

@@ -9,13 +9,14 @@ from pathlib import Path
 
 from eie.boards.board import ARRAY_CELL, ARRAY_VLNV, Board
 from eie.contract import isa, registers
+from eie_hw.overlay.analyser import ANALYSER_WORDS
 from eie_hw.overlay.block_design import CONCATENATION, TOP, Cell, Mapping, block_design
 from eie_hw.overlay.interfaces import CLOCK, INTERFACES, RESET
 from eie_hw.overlay.processing_system import processing_system, reachable_clocks
 from eie_hw.overlay.tcl import command, quote, quoted_list
 from eie_hw.overlay.vivado import release
 
-PROCEDURES = tuple(Path(__file__).with_name(name) for name in ("design.tcl", "package.tcl", "flow.tcl"))
+PROCEDURES = tuple(Path(__file__).with_name(name) for name in ("design.tcl", "package.tcl", "probe.tcl", "flow.tcl"))
 
 STRATEGIES = ("Performance_Explore", "Performance_ExplorePostRoutePhysOpt", "Congestion_SpreadLogic_high")
 """Implementation strategies of Vivado (AMD UG904), in the order in which they are tried."""
@@ -35,7 +36,7 @@ class BuildOptions:
     packaged : bool
         The array becomes an IP of the catalogue; else a module reference.
     analyser : bool
-        With a logic analyser on both streams and the registers' bus.
+        With a logic analyser on both streams, the registers' bus and the state of the control unit.
     slower : bool
         If the timing is missed, publish for the highest clock that meets it.
     """
@@ -75,6 +76,7 @@ def build_script(board: Board, sources: Sequence[str], options: BuildOptions | N
         "clock_cell": system.cell,
         "clock_property": system.clock_property,
         "slower": int(options.slower),
+        "analyser_words": ANALYSER_WORDS if options.analyser else 0,
         "memory_limit": MEMORY_LIMIT,
         "description": _open_object(description(board)),
     }

@@ -2,13 +2,10 @@
 
 import dataclasses
 import json
-import os
 import re
-import shutil
-import subprocess
 
 import pytest
-from tests.hw.overlay_bench import STUB, TCLSH, calls, needs_tclsh, ports, stub_converter
+from tests.hw.overlay_bench import assert_ghdl_accepts, needs_tclsh, ports, run_in_stub, stub_converter
 
 from eie.boards.board import ARRAY_CELL, ARRAY_VLNV, DMA_CELL, DMA_VLNV, MODULE_VLNV, REGISTER_BYTES, board, board_names
 from eie.contract.registers import ADDRESS_BITS, COUNTERS_BASE, COUNTERS_STRIDE
@@ -20,18 +17,6 @@ from eie_hw.overlay.processing_system import reachable_clocks
 from eie_hw.overlay.script import BuildOptions
 
 pytestmark = needs_tclsh
-
-
-def run_in_stub(directory, **environment):
-    record = directory / "record"
-    run = subprocess.run(
-        [TCLSH, str(STUB), "-source", str(directory / "build.tcl")],
-        env={**os.environ, "STUB_RECORD": str(record), **environment},
-        capture_output=True,
-        text=True,
-        timeout=30,
-    )
-    return run, calls(record) if record.exists() else []
 
 
 @pytest.fixture(params=board_names())
@@ -139,7 +124,7 @@ def test_all_ports_of_the_array_are_connected(built):
 def test_the_listed_sources_are_those_that_ghdl_accepts_in_this_order_as_vhdl_93(built):
     _, directory, recorded = built
     sources = [call[1] for call in recorded if call[0] == "add_files"]
-    assert sources == ["vhdl/unit.vhd", "vhdl/eie_top.vhd"]
+    assert sources == ["vhdl/control_unit.vhd", "vhdl/eie_top.vhd"]
     assert_ghdl_accepts(directory, sources)
 
 
@@ -201,15 +186,6 @@ def test_as_a_module_reference_the_array_has_the_other_name_that_the_driver_know
     run, recorded = run_in_stub(tmp_path)
     assert run.returncode == 0, run.stderr
     assert ["create_bd_cell", ARRAY_CELL, MODULE_VLNV] in recorded
-
-
-def test_a_logic_analyser_watches_both_streams_and_the_registers(tmp_path):
-    prepare(Plan(board("pynq-z2"), tmp_path, options=BuildOptions(analyser=True)), stub_converter)
-    run, recorded = run_in_stub(tmp_path)
-    assert run.returncode == 0, run.stderr
-    assert {call[1] for call in recorded if call[0] == "monitor"} == {
-        f"{ARRAY_CELL}/{name}" for name in ("s_axis", "m_axis", "s_axi")
-    }
 
 
 def test_a_release_without_axi_interconnect_gets_smartconnect(tmp_path):
@@ -281,15 +257,3 @@ def test_ghdl_accepts_the_converted_sources_that_the_script_lists_and_the_design
     assert [tmp_path / source for source in sources] == files
     assert len(sources) > 20
     assert_ghdl_accepts(tmp_path, sources)
-
-
-def assert_ghdl_accepts(directory, sources):
-    if shutil.which("ghdl") is None:
-        pytest.skip("needs ghdl")
-    work = directory / "work"
-    work.mkdir()
-    options = ["--std=93c", f"--workdir={work}"]
-    for step in (["-a", *options, *sources], ["-e", *options, "eie_top"]):
-        run = subprocess.run(["ghdl", *step], cwd=directory, capture_output=True, text=True)
-        assert run.returncode == 0, run.stderr
-        assert "violates bounds" not in run.stderr, run.stderr

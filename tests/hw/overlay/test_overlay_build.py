@@ -199,7 +199,7 @@ def test_json_states_plan_and_result(command, vivado, tmp_path, capsys):
     assert planned["vivado"] is None and planned["built"] is None
     assert command([*arguments, "--vivado", str(vivado)]) == 0
     result = json.loads(capsys.readouterr().out)
-    assert result["sources"] == ["vhdl/unit.vhd", "vhdl/eie_top.vhd"]
+    assert result["sources"] == ["vhdl/control_unit.vhd", "vhdl/eie_top.vhd"]
     assert result["built"] == json.loads((tmp_path / "out" / "eie-pynq-z2.json").read_text())
     assert [Path(path).name for path in result["results"]] == RESULTS
 

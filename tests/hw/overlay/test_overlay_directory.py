@@ -60,14 +60,14 @@ def test_a_directory_that_could_not_be_completed_has_no_build_py(prepared, monke
 def test_preparing_again_leaves_no_source_of_the_time_before(prepared):
     (prepared / "vhdl" / "stale.vhd").write_text("")
     prepare(Plan(board("pynq-z2"), prepared), stub_converter)
-    assert names(prepared / "vhdl") == {"unit.vhd", "eie_top.vhd"}
+    assert names(prepared / "vhdl") == {"control_unit.vhd", "eie_top.vhd"}
 
 
 def test_a_source_that_is_missing_is_named_before_vivado_starts_work(prepared, vivado):
-    (prepared / "vhdl" / "unit.vhd").unlink()
+    (prepared / "vhdl" / "control_unit.vhd").unlink()
     run = run_shell(prepared, vivado)
     assert run.returncode == 1
-    assert "source file vhdl/unit.vhd is missing" in run.stdout
+    assert "source file vhdl/control_unit.vhd is missing" in run.stdout
     assert not (prepared / "vivado").exists()
 
 
