@@ -40,13 +40,14 @@ static eie_status fill(eie_device *device, const eie_file_segment *segment, cons
 static eie_status collect(eie_device *device, const eie_file_segment *segment, const eie_data *data, uint32_t batch);
 static void start(eie_device *device, size_t offset, size_t bytes, size_t reply_bytes);
 static eie_status finish(eie_device *device);
-static eie_status settle(eie_device *device, uint64_t end);
+static eie_status settle(eie_device *device);
 static eie_status account(eie_device *device, uint32_t instructions);
 static eie_status diagnose(eie_device *device, const char *what);
 static eie_status check_file(eie_device *device, const uint8_t *file, size_t bytes);
 static eie_status lay_out(eie_device *device);
 static size_t kept_at(const eie_device *device, const eie_file_model *model);
 static bool quantise(const float *x, uint32_t count, float scale, int16_t *out, uint32_t *saturated);
+static bool saturate(const float *x, uint32_t count, float scale, int16_t *out, uint32_t *saturated);
 static uint32_t dequantise(const int16_t *a, const uint32_t *places, uint32_t count, float scale, float *out);
 static uint32_t at_the_ends(const int16_t *values, uint32_t count);
 static float power_of_two(int32_t exponent);
@@ -717,6 +718,7 @@ static void start(eie_device *device, size_t offset, size_t bytes, size_t reply_
     uint64_t *reply = (uint64_t *)(void *)(device->platform.memory + device->reply_at);
     size_t i;
 
+    device->waits_until = 0;
     device->words_sent = (uint32_t)(bytes / EIE_WORD_BYTES);
     device->words_expected = (uint32_t)(reply_bytes / EIE_WORD_BYTES);
     if (reply_bytes != 0u) {
@@ -789,17 +791,26 @@ static eie_status late(eie_device *device, const char *before)
     return diagnose(device, "");
 }
 
+/* Tell whether the deadline of what was sent is over; it begins when something is not there at the first look. */
+static bool is_late(eie_device *device)
+{
+    const uint64_t time = now(device);
+
+    if (device->waits_until == 0u)
+        device->waits_until = time + device->deadline;
+    return time > device->waits_until;
+}
+
 /* Wait for what was sent and for its reply. */
 static eie_status finish(eie_device *device)
 {
-    const uint64_t end = now(device) + device->deadline;
     uint32_t last_looks = LAST_WORDS_POLLS;
     bool finished = false;
     eie_status status = look(device, &finished);
 
     while (status == EIE_OK && !finished) {
         /* The process may have been stopped while all came: some last looks. */
-        if (now(device) > end && last_looks-- == 0u)
+        if (is_late(device) && last_looks-- == 0u)
             return late(device, "no end after ");
         status = look(device, &finished);
     }
@@ -808,22 +819,24 @@ static eie_status finish(eie_device *device)
     invalidate_reply(device);
     if (read_dma(device, EIE_DMA_RECEIVE + EIE_DMA_LENGTH) != device->words_expected * EIE_WORD_BYTES)
         return diagnose(device, "the reply is too short");
-    return settle(device, end);
+    return settle(device);
 }
 
 /* Wait until the array is idle after its reply; what it still has would be taken for the next reply. */
-static eie_status settle(eie_device *device, uint64_t end)
+static eie_status settle(eie_device *device)
 {
+    bool over = false;
+
     for (;;) {
-        const bool is_late = now(device) > end;
         const uint32_t status = read_array(device, EIE_REGISTER_STATUS);
 
         if (error_code(status) != 0u)
             return diagnose(device, "the array has stopped");
         if ((status & EIE_STATUS_IDLE) != 0u)
             return EIE_OK;
-        if (is_late)
+        if (over)
             return late(device, "the array is not idle after ");
+        over = is_late(device); /* one more look: the process may have been stopped */
     }
 }
 
@@ -1209,22 +1222,38 @@ static float power_of_two(int32_t exponent)
 /* Floats to int16: rounded half to even, saturated. False if one is NaN. */
 static bool quantise(const float *x, uint32_t count, float scale, int16_t *out, uint32_t *saturated)
 {
+    uint16_t *values = (uint16_t *)out;
+    uint32_t i, beyond = 0;
+
+    for (i = 0; i < count; i++) {
+        eie_float sum;
+        uint32_t value;
+
+        /* From 2**23 on, floats are 1 apart: the sum is rounded, and its last bits are the value. */
+        sum.value = x[i] * scale + 12582912.0f;
+        value = (uint32_t)sum.bits - UINT32_C(0x4B400000);
+        values[i] = (uint16_t)value;
+        /* Of values between the ends, no sum has a bit above the sixteenth. */
+        beyond |= (value - (uint32_t)(EIE_ACTIVATION_MIN + 1)) | (value - (uint32_t)(EIE_ACTIVATION_MIN - 1));
+    }
+    return beyond <= UINT16_MAX || saturate(x, count, scale, out, saturated);
+}
+
+/* As `quantise`, of any floats. */
+static bool saturate(const float *x, uint32_t count, float scale, int16_t *out, uint32_t *saturated)
+{
     const float lowest = (float)EIE_ACTIVATION_MIN, highest = (float)EIE_ACTIVATION_MAX;
-    uint32_t i, nans = 0, ends = 0;
+    uint32_t i, nans = 0;
 
     for (i = 0; i < count; i++) {
         float scaled = x[i] * scale;
-        int32_t value;
 
         nans |= (uint32_t)(!(scaled <= highest) && !(scaled >= lowest));
         scaled = scaled < highest ? scaled : highest;
         scaled = scaled > lowest ? scaled : lowest;
-        /* From 2**23 on, floats are 1 apart: the sum is rounded. */
-        value = (int32_t)((scaled + 12582912.0f) - 12582912.0f);
-        out[i] = (int16_t)value;
-        ends += (uint32_t)(value == EIE_ACTIVATION_MAX) + (uint32_t)(value == EIE_ACTIVATION_MIN);
+        out[i] = (int16_t)((scaled + 12582912.0f) - 12582912.0f);
     }
-    *saturated += ends;
+    *saturated += at_the_ends(out, count);
     return nans == 0u;
 }
 

@@ -79,12 +79,13 @@ typedef struct {
     uint32_t loaded; /* which of the models that do not stay is on the array; UINT32_MAX: none */
     uint32_t mark, sent;
     bool open, failed;
-    eie_slot slots[EIE_SLOTS];
     uint32_t slot_count, uses;
     uint32_t most_units;
     size_t reply_at, work_at, work_bytes, slots_at, slot_bytes;
     size_t kept_at; /* weights of the models that do not stay, where there is room for them; 0: nowhere */
     uint32_t words_sent, words_expected;
+    uint64_t waits_until; /* the deadline of what was sent; 0: not waited for yet */
+    eie_slot slots[EIE_SLOTS];
     char message[EIE_MESSAGE_BYTES];
     size_t message_bytes;
 } eie_device;

@@ -123,6 +123,24 @@ def test_floats_are_quantised_as_by_the_python_driver(here, bits, seed, ties):
     assert outputs_at_ends == np.count_nonzero((raw == 32767) | (raw == -32768))
 
 
+def test_one_float_at_or_beyond_an_end_is_rounded_and_counted_on_every_processor(command):
+    network = model()
+    step = 2.0**-network.input_fraction_bits
+    near = np.concatenate([end + np.arange(-2, 2.25, 0.25) for end in (-32768.0, 0.0, 32767.0)])
+    values = np.float32([*near, *(sign * size for sign in (1, -1) for size in (65536, 1e9, 1e30, np.inf))]) * step
+    x = np.zeros((len(values), network.columns), np.float32)
+    x[np.arange(len(values)), np.arange(len(values)) % network.columns] = values
+    a = quantise(x, network.input_fraction_bits)
+    with Runtime(command, VirtualBoard(SMALL)) as runtime:
+        assert runtime.open()[0] == 0
+        assert runtime.pack([network], CONFIG)[0] == 0
+        y = runtime.run(x)[2]
+        counted = struct.unpack("<4I", runtime.command(b"s")[2])[2]
+    expected = eie.reference(network, a) * np.float32(2.0 ** -network.layers[-1].output_fraction_bits)
+    assert np.array_equal(y, expected)
+    assert counted == np.count_nonzero((a == 32767) | (a == -32768))
+
+
 def test_nan_is_refused_in_any_place_and_the_next_run_is_right(here):
     network = model()
     x = np.zeros((60, network.columns), np.float32)
