@@ -16,7 +16,8 @@ import pytest
 import eie
 from eie.cycle_model.layers import cycles
 from eie.demo.figures import codebook_figure, sparsity_figure
-from eie.devices.emulation import tile_matrix
+from eie.devices.emulation import tile_products
+from eie.devices.emulation.tile_products import TileProducts
 from eie.program.encoding import encode_rows
 
 WIDE = np.longlong
@@ -56,7 +57,7 @@ def narrow(monkeypatch):
         pytest.skip("only where the index type is C's 64-bit long")
     monkeypatch.setattr(np, "int64", WIDE)
     # Numba compiles for the types of the machine.
-    monkeypatch.setattr(tile_matrix, "_compiled", [None])
+    monkeypatch.setattr(tile_products, "_kernels", [None])
 
     def wrap(name, function, position, keyword):
         def checked(*arguments, **keywords):
@@ -112,11 +113,10 @@ def test_a_network_is_compressed_saved_packed_run_and_timed_with_indices_of_nump
     assert all(layer.cycles > 0 for layer in cycles(loaded, a[:1].astype(np.int16), config))
 
 
-@pytest.mark.parametrize("step", [1 << 10, 1 << 24], ids=["block by block", "entry by entry"])
-def test_every_product_of_a_tile_adds_up_indices_of_numpys_type(narrow, monkeypatch, step):
-    monkeypatch.setattr(tile_matrix, "_DENSE_BYTES", 0)
-    monkeypatch.setattr(tile_matrix, "_BLOCK_BATCH", 2 if step < 1 << 20 else 1000)
-    monkeypatch.setattr(tile_matrix, "_BLOCK_BYTES", step)
+@pytest.mark.parametrize("way", ["vector_by_vector", "dense", "block_by_block"])
+def test_every_product_of_a_tile_adds_up_indices_of_numpys_type(narrow, monkeypatch, way):
+    monkeypatch.setattr(TileProducts, "fastest", lambda products, activations, load: getattr(products, way))
+    monkeypatch.setattr(tile_products, "_BLOCK_BYTES", 1 << 10)
     model = eie.compress(network(), density=0.3, sharing="linear")
     accelerator = eie.Accelerator(eie.EmulatedDevice(eie.ArrayConfig(num_pes=4)))
     accelerator.load(model)

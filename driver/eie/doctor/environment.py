@@ -12,7 +12,7 @@ import numpy as np
 from eie.boards.board import Board, board, board_names
 from eie.boards.pynq_versions import PINS, PYTHON, requirement
 from eie.devices.emulation.just_in_time import cache_folder
-from eie.devices.emulation.tile_matrix import compiled_kernel
+from eie.devices.emulation.tile_products import compiled_kernels
 from eie.doctor.check import FAIL, OK, SKIPPED, Findings
 from eie.errors import ConfigError
 
@@ -100,10 +100,10 @@ def check_extras(findings: Findings) -> None:
 
 def check_compiler(findings: Findings) -> None:
     """Look whether what numba compiles is kept from one process to the next."""
-    kernel = compiled_kernel()
-    if kernel is None:
+    kernels = compiled_kernels()
+    if kernels is None:
         return
-    folder = cache_folder(kernel)
+    folder = cache_folder(kernels.accumulate)
     findings.add(
         "compiled emulation",
         SKIPPED if folder is None else OK,

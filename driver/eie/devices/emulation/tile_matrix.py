@@ -2,27 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
-from functools import cached_property
-from typing import Any
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
-from eie.contract.config import CODE_BITS, CODEBOOK_SIZE, WEIGHT_BITS, ArrayConfig
-
-# From this batch on, a product with a dense matrix of at most this size beats adding up the entries of active columns.
-_DENSE_BATCH = 6
-_DENSE_BYTES = 32 << 20
-# A larger one is made block by block, each small enough for the cache, which takes a larger batch to pay.
-_BLOCK_BATCH = 16
-_BLOCK_BYTES = 4 << 20
-# Entries added up at a time: the intermediate arrays stay in the cache.
-_SPARSE_ENTRIES = 1 << 16
-_EXACT_ENTRIES = 1 << 23
-_EXACT_COLUMNS = _EXACT_ENTRIES >> 16
-"""A PE has at most 2**16 entries of a column."""
+from eie.contract.config import CODE_BITS, CODEBOOK_SIZE, ArrayConfig
+from eie.devices.emulation.tile_products import TileProducts, count_active
 
 
 @dataclass(eq=False)
@@ -47,7 +33,7 @@ class TileMatrix:
     size: int
     broadcasts: NDArray[np.int64] = field(init=False, repr=False)
     """How often each column was broadcast; the device adds to it."""
-    _kept: _Decoded | None = field(default=None, repr=False)
+    _kept: TileProducts | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         self.broadcasts = np.zeros(len(self.column_starts) - 1, np.int64)
@@ -61,98 +47,11 @@ class TileMatrix:
     def accumulate(self, activations: NDArray[np.int16], codebook: NDArray[np.int16], sums: NDArray[np.int64]) -> None:
         """Add the products of a batch, int16, shape (B, columns), to its accumulators, shape (B, size or more).
 
-        A product has at most 30 bits, so float64 adds up 2**23 exactly; where the ranges of pointers overlap there may
-        be more, which are added up in parts.
+        Which way is fastest, `eie.devices.emulation.tile_products` knows.
         """
-        kernel = compiled_kernel()
-        if kernel is not None:
-            kernel(self.column_starts, self.entries, codebook.astype(np.int64), activations, sums)
-            return
-        decoded = self._decode(codebook)
-        if len(self.entries) > _EXACT_ENTRIES:
-            for a, row in zip(activations, sums, strict=True):
-                row[: self.size] += self._sparse_product(a, decoded)
-            return
-        if decoded.dense is not None and len(activations) >= _DENSE_BATCH:
-            products = activations.astype(np.float64) @ decoded.dense
-        elif len(activations) >= _BLOCK_BATCH:
-            products = self._block_product(activations, decoded)
-        else:
-            products = np.stack([self._sparse_product(a, decoded) for a in activations])
-        sums[:, : self.size] += products.astype(np.int64)
-
-    def _decode(self, codebook: NDArray[np.int16]) -> _Decoded:
-        """Look up the codebook once, for numpy to work with weights and plain indices."""
-        key = codebook.tobytes()
-        if self._kept is None or self._kept.codebook != key:
-            weights = codebook[self.entries & (CODEBOOK_SIZE - 1)]
-            accumulators = (self.entries >> CODE_BITS).astype(np.int64)
-            decoded = _Decoded(key, accumulators << WEIGHT_BITS | weights.view(np.uint16), self.column_starts)
-            columns = len(self.column_starts) - 1
-            if columns * self.size * np.dtype(np.float64).itemsize <= _DENSE_BYTES:
-                decoded = replace(decoded, dense=self._dense(decoded, 0, columns))
-            self._kept = decoded
-        return self._kept
-
-    def _dense(self, decoded: _Decoded, first: int, last: int) -> NDArray[np.float64]:
-        """Return columns first to last - 1 as a dense matrix, shape (columns, size)."""
-        starts = self.column_starts[first : last + 1]
-        span = slice(starts[0], starts[-1])
-        begin = np.repeat(np.arange(last - first) * self.size, np.diff(starts))
-        # A row address may wrap, so an accumulator can have several entries in a column: add, don't assign.
-        weights = _weights(decoded.entries[span]).astype(np.float64)
-        places = begin + (decoded.entries[span] >> WEIGHT_BITS).astype(np.intp, copy=False)
-        flat = np.bincount(places, weights=weights, minlength=(last - first) * self.size)
-        return np.asarray(flat, np.float64).reshape(last - first, self.size)
-
-    def _block_product(self, activations: NDArray[np.int16], decoded: _Decoded) -> NDArray[np.float64]:
-        columns = len(self.column_starts) - 1
-        step = max(1, _BLOCK_BYTES // (self.size * np.dtype(np.float64).itemsize))
-        sums = np.zeros((len(activations), self.size))
-        for first in range(0, columns, step):
-            last = min(first + step, columns)
-            sums += activations[:, first:last].astype(np.float64) @ self._dense(decoded, first, last)
-        return sums
-
-    def _sparse_product(self, activations: NDArray[np.int16], decoded: _Decoded) -> NDArray[np.int64]:
-        active = np.flatnonzero(activations)
-        columns = [decoded.columns[column] for column in active.tolist()]
-        counts, values = np.diff(self.column_starts)[active], activations[active].astype(np.float64)
-        step = max(1, min(_EXACT_COLUMNS, _SPARSE_ENTRIES * len(columns) // max(1, int(counts.sum()))))
-        sums = np.zeros(self.size, np.int64)
-        for first in range(0, len(columns), step):
-            part = slice(first, first + step)
-            entries = np.concatenate(columns[part])
-            products = np.repeat(values[part], counts[part])
-            products *= _weights(entries)
-            entries >>= WEIGHT_BITS
-            sums += np.bincount(entries.astype(np.intp, copy=False), weights=products, minlength=self.size).astype(
-                np.int64
-            )
-        return sums
-
-
-@dataclass(frozen=True)
-class _Decoded:
-    """A tile with one codebook looked up.
-
-    An entry is ``accumulator << 16 | weight``, in two's complement. `dense`, shape (columns, size), is there only
-    where it is small.
-    """
-
-    codebook: bytes
-    entries: NDArray[np.int64]
-    column_starts: NDArray[np.intp]
-    dense: NDArray[np.float64] | None = None
-
-    @cached_property
-    def columns(self) -> list[NDArray[np.int64]]:
-        """The entries of each column: cutting them out once takes as long as a product does."""
-        return np.split(self.entries, self.column_starts[1:-1])
-
-
-def _weights(entries: NDArray[np.int64]) -> NDArray[np.int16]:
-    return entries.astype(np.int16)
+        if self._kept is None or self._kept.codebook.tobytes() != codebook.tobytes():
+            self._kept = TileProducts(self.column_starts, self.entries, self.size, codebook.copy())
+        self._kept.add(activations, count_active(activations), sums)
 
 
 def run_lengths(pointers: NDArray[np.uint32], config: ArrayConfig) -> NDArray[np.intp]:
@@ -222,18 +121,3 @@ def read_entries(
         # Beyond the end of a word there is nothing of the entry: the mask drops what is read there.
         values |= flat[np.minimum(first + more, flat.size - 1)].astype(np.intp) << (8 * more)
     return values >> shift & ((1 << config.entry_bits) - 1)
-
-
-_compiled: list[Callable[..., Any] | None] = []
-
-
-def compiled_kernel() -> Callable[..., Any] | None:
-    """Return the loop over entries compiled by numba (extra "fast"), or None where numba is not installed."""
-    if not _compiled:
-        try:
-            from eie.devices.emulation.compiled import accumulate
-        except ImportError:
-            _compiled.append(None)
-        else:
-            _compiled.append(accumulate)
-    return _compiled[0]

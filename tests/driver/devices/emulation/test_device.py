@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 import eie
 from eie.contract import isa, registers
 from eie.contract.isa import ErrorCode
-from eie.devices.emulation import tile_matrix
+from eie.devices.emulation import tile_products
 from eie.devices.interface import error_text
 from eie.errors import DeviceError
 from eie.program.packing import pack
@@ -149,9 +149,9 @@ def test_the_value_of_code_0_is_taken_as_0():
 @pytest.mark.parametrize("compiled", [False, True])
 def test_every_path_of_the_inner_loop_gives_the_same_sums(compiled, monkeypatch):
     if not compiled:
-        monkeypatch.setattr(tile_matrix, "_compiled", [None])
+        monkeypatch.setattr(tile_products, "_kernels", [None])
     else:
-        assert tile_matrix.compiled_kernel() is not None, "the test environment has numba"
+        assert tile_products.compiled_kernels() is not None, "the test environment has numba"
 
     @settings(max_examples=30, deadline=None)
     @given(models(), configs(), st.sampled_from((1, 5, 6, 20)), st.integers(0, 2**32))

@@ -16,8 +16,8 @@ def test_without_a_place_for_its_cache_a_function_is_compiled_all_the_same(tmp_p
     code = (
         "import numba.core.caching as c; c.CacheImpl._locator_classes = []\n"
         "import numpy as np, eie\n"
-        "from eie.devices.emulation.tile_matrix import compiled_kernel\n"
-        "assert compiled_kernel() is not None\n"
+        "from eie.devices.emulation.tile_products import compiled_kernels\n"
+        "assert compiled_kernels() is not None\n"
         "m = eie.compress([eie.Dense(np.eye(4))], 1.0)\n"
         "a = eie.Accelerator('emulated'); a.load(m); a.run(np.ones(4), verify=True)\n"
     )

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import eie
-from eie.devices.emulation import tile_cache, tile_matrix
+from eie.devices.emulation import tile_cache, tile_products
 from eie.devices.emulation.machine import Machine
 
 CONFIG = eie.ArrayConfig(num_pes=4, entries=256, pointers=64, rows=16, activations=128)
@@ -25,7 +25,7 @@ def filled(seed, rows=16):
 @pytest.mark.parametrize("rows", [16, 256], ids=["runs longer than rows", "more rows"])
 def test_parts_add_up_to_what_the_whole_tile_gives(monkeypatch, compiled, rows):
     if not compiled:
-        monkeypatch.setattr(tile_matrix, "_compiled", [None])
+        monkeypatch.setattr(tile_products, "_kernels", [None])
     monkeypatch.setattr(tile_cache, "_PART_ENTRIES", 700)
     machine, rng = filled(1, rows)
     codebook = np.r_[0, rng.integers(-30000, 30000, 15)].astype(np.int16)
