@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Runs the driver on the processors of boards: armv7 (PYNQ-Z1 and Z2) and, with --full, aarch64 (ZCU104, KV260), simulated
-# by qemu, with Debian's Python and numpy for them (scripts/set_up_arm.py): LeNet verified, estimated and diagnosed, the
-# command line, and tests of the driver, for which Hypothesis tries few examples.
+# Runs the driver on the processors of boards, armv7 (PYNQ-Z1 and Z2) and aarch64 (ZCU104, KV260), simulated by qemu, with
+# Debian's Python and numpy for them (scripts/set_up_arm.py): LeNet verified, estimated and diagnosed, the command line,
+# and tests of the driver, for which Hypothesis tries few examples.
 #
 # test_arm.sh [--full] [--only armhf|arm64] [arguments of pytest]. --full runs every test that such a processor can, the
 # real pynq on the virtual board among them, and LeNet on all 10,000 images, bit for bit; that takes hours. Exit status
@@ -10,7 +10,7 @@ set -euo pipefail
 # shellcheck source=scripts/setup_env.sh
 source "$(dirname "${BASH_SOURCE[0]}")/setup_env.sh"
 cd "$root"
-full=false architectures="" arguments=()
+full=false architectures="armhf arm64" arguments=()
 while [ $# != 0 ]; do
     case $1 in
         --full) full=true ;;
@@ -28,7 +28,6 @@ left_out=(
 )
 images=1000
 if $full; then
-    architectures=${architectures:-armhf arm64}
     tests=(tests/driver tests/pynq) images=10000
     for place in "${left_out[@]}"; do arguments+=(--ignore "tests/$place"); done
 fi
@@ -50,7 +49,7 @@ np.save('$scratch/x.npy', random.random_sample((50, 60)).astype(np.float32))"
     "$1" -m eie estimate "$scratch/net.eie" --board pynq-z2
 }
 
-for architecture in ${architectures:-armhf}; do
+for architecture in $architectures; do
     set_up arm "$architecture"
     "$python" -c "import platform, numpy; print('eie:', platform.machine(), 'numpy', numpy.__version__, numpy.dtype(numpy.intp))"
     "$python" tests/system/minimal_run.py "$images"
