@@ -20,6 +20,7 @@ from eie.compression.layers import plain_density
 from eie.compression.recipe import DEFAULT_DENSITY, Recipe
 from eie.compression.recurrent import alone, one_node, sequences_for
 from eie.compression.report import CompressionReport
+from eie.compression.streamed import streamed_calibration
 from eie.compression.target import largest_density, smallest_density
 from eie.compression.terms import Terms
 from eie.compression.warning import accuracy_warnings
@@ -55,6 +56,7 @@ def compress(
     target_size: int | None = None,
     outputs: Collection[str] | None = None,
     inputs: Mapping[str, ArrayLike] | None = None,
+    states: Mapping[str, str] | None = None,
     method: str | None = None,
     allocation: str | None = None,
     effort: str = "auto",
@@ -94,6 +96,9 @@ def compress(
         Tensors at which a graph is to end.
     inputs : mapping of str to array_like, optional
         Inputs of a graph that are to be constant from now on.
+    states : mapping of str to str, optional
+        Inputs of a graph that take what an output gave for the piece before, as of `Accelerator.stream`. The
+        calibration then is sequences of pieces, each input's shape behind a first axis of time, without the states.
     method : {"compensated", "magnitude"}, optional
         "compensated", the default with a calibration: weights that cost least go, and the weights that stay, the shared
         values and the biases make up for them, so that each layer, on what the compressed layers before it
@@ -154,8 +159,17 @@ def compress(
     if recurrent is not None:
         network, name = one_node(recurrent), name or recurrent.name or None
     found = read_any(
-        network, hidden_activation, last_activation, layers, outputs=outputs, inputs=inputs, example=calibration
+        network,
+        hidden_activation,
+        last_activation,
+        layers,
+        outputs=outputs,
+        inputs=inputs,
+        example=calibration if states is None else None,
     )
+    if states is not None:
+        require_type(found, Graph, "network", "a graph where states are named", NetworkError)
+        calibration = streamed_calibration(found, calibration, states)  # type: ignore[arg-type]
     if name is None:
         name = fitting_name(Path(network).stem) if isinstance(network, (str, Path)) else "model"
     targets = _targets(density, max_loss=max_loss, target_sqnr=target_sqnr, target_size=target_size)

@@ -20,7 +20,7 @@ from eie.compression.least_squares import least_squares
 from eie.compression.recipe import Recipe
 from eie.compression.recurrent import gate_format, run_as_the_array, scaled_nodes
 from eie.compression.report import CompressionReport, LayerReport, layer_report, sqnr_db
-from eie.compression.row_units import in_units, row_units
+from eie.compression.row_units import has_units, in_units, row_units
 from eie.compression.scaling import fraction_bits
 from eie.compression.terms import given_terms
 from eie.contract.config import ArrayConfig
@@ -206,8 +206,8 @@ class GraphJob:
         return ArrayProduct(Model([layer], name), 2.0**-bits, units * 2.0**-layer.output_fraction_bits)
 
     def _units(self, linear: LinearNode, matrix: Matrix, name: str) -> NDArray[np.float64] | None:
-        """Return the units of a convolution's rows, where they need units and lose something at all."""
-        if not linear.node.operator.startswith("Conv"):
+        """Return the units of a matrix's rows, where these may have units and lose something at all."""
+        if not has_units(linear):
             return None
         exact = is_exact(np.asarray(matrix.weight, np.float32), self._counts[name], self._terms[name])
         return None if exact else row_units(matrix)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from eie.compression.codebooks import codes_of_terms, selection, values_of
+from eie.compression.codebooks import codes_of_terms, values_of
 from eie.compression.hessian import Hessian, hessian
 
 _BLOCK = 1 << 22
@@ -73,32 +73,34 @@ class LeastSquares:
         ]
         if not entries:
             return codebooks
-        values, count = values_of(codebooks), len(entries)
-        selected = selection(len(codebooks))[:, [term * len(codebooks[0]) + entry for term, entry in entries]]
-        # In units that float32 holds the squares of, whatever those of the network.
-        unit = float(np.sqrt(self.hessian.matrix.diagonal().mean()))
-        centred, scale = self._centred() / np.float32(unit), np.sqrt(self.importance / self.importance.max())
-        normal, right = np.zeros((count, count)), np.zeros(count)
-        damping = self.hessian.damping / unit**2 * len(centred)
-        step = max(1, _BLOCK // (len(centred) * count))
-        for start in range(0, len(chosen), step):
-            block = chosen[start : start + step]
-            off = self.weight[block] - values[codes[block]]
-            factor = scale[block, None].astype(np.float32)
-            error = (off.astype(np.float32) @ centred.T) * factor
-            parts = np.empty((count, error.size), np.float32)
-            of_terms = codes_of_terms(codes[block], len(codebooks))
-            for i, (term, entry) in enumerate(entries):
-                parts[i] = (((of_terms[term] == entry).astype(np.float32) @ centred.T) * factor).ravel()
-            normal += self.hessian.trust * (parts @ parts.T)
-            right += self.hessian.trust * (parts @ error.ravel())
-            damped = np.broadcast_to(damping * scale[block, None] ** 2, off.shape).ravel()
-            at = codes[block].ravel()
-            normal += selected.T @ (np.bincount(at, damped, len(values))[:, None] * selected)
-            right += selected.T @ np.bincount(at, damped * off.ravel(), len(values))
+        normal, right = self._normal_equations(codes, codebooks, entries, chosen)
         moved = codebooks.copy()
         moved[tuple(np.transpose(entries))] += np.linalg.lstsq(normal, right, rcond=1e-12)[0]
         return moved
+
+    def _normal_equations(
+        self,
+        codes: NDArray[np.uint8],
+        codebooks: NDArray[np.float64],
+        entries: list[tuple[int, int]],
+        chosen: NDArray[np.intp],
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return those of the codebooks' entries, in units of the Hessian's mean: matrix and right side."""
+        values, count = values_of(codebooks), len(entries)
+        metric = self.hessian.matrix / self.hessian.matrix.diagonal().mean()
+        scale = self.importance / self.importance.max()
+        normal, right = np.zeros((count, count)), np.zeros(count)
+        step = max(1, _BLOCK // (codes.shape[1] * count))
+        for start in range(0, len(chosen), step):
+            block = chosen[start : start + step]
+            of_terms = codes_of_terms(codes[block], len(codebooks))
+            parts = np.stack([of_terms[term] == entry for term, entry in entries]).astype(np.float64)
+            weighed = parts * scale[block, None]
+            across = weighed.reshape(count, -1, len(metric)) @ metric
+            normal += across.reshape(count, -1) @ parts.reshape(count, -1).T
+            off = self.weight[block] - values[codes[block]]
+            right += across.reshape(count, -1) @ off.ravel()
+        return normal, right
 
     def _centred(self) -> NDArray[np.float32]:
         return self.inputs - self.hessian.mean.astype(np.float32)

@@ -1,8 +1,8 @@
-"""Units of a convolution's rows: where output channels differ much in size, each has its own.
+"""Units of rows: what the host multiplies an output of the array by, where it takes the outputs anyway.
 
-Shared values serve a layer as a whole, and so does the fixed point of its outputs. Batch normalisation folded into a
-convolution leaves channels that differ by orders of magnitude; the weights of the small ones would all be the same few
-values. The host takes a convolution's outputs anyway, and multiplies them by their channels' units.
+Shared values serve a layer as a whole, and so does the fixed point of its outputs. In units of its largest weight, each
+row uses all of the shared values' range: rows of a recurrent layer's gates gain some 4 dB by that, and the channels of
+a convolution with a batch normalisation folded in, which differ by orders of magnitude, are told apart at all.
 """
 
 from __future__ import annotations
@@ -12,21 +12,21 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from eie.network.linear_maps import LinearNode
 from eie.network.operators.linear import Matrix
 
-_SPREAD = 8.0
-"""Ratio of the largest row's root mean square to the smallest's up to which one unit serves all."""
+_TAKEN = ("Conv", "ConvTranspose", "LSTM", "GRU", "RNN")
 
 
-def row_units(matrix: Matrix) -> NDArray[np.float64] | None:
-    """Return a power of two near the size of each row, shape (R,), or None where rows are much alike."""
-    weight = np.asarray(matrix.weight, np.float64)
-    size = np.sqrt((weight**2).sum(axis=1) / np.maximum(1, (weight != 0).sum(axis=1)))
-    known = size[size > 0]
-    if not len(known) or known.max() <= _SPREAD * known.min():
-        return None
-    size[size == 0] = 1
-    return 2.0 ** np.rint(np.log2(size))
+def has_units(linear: LinearNode) -> bool:
+    """Tell whether the host takes a node's products, whatever follows them, before anything else is computed."""
+    return linear.node.operator in _TAKEN and not linear.attributes.get("cell")
+
+
+def row_units(matrix: Matrix) -> NDArray[np.float64]:
+    """Return the largest weight of each row, shape (R,); 1 of a row that has none."""
+    peaks = np.abs(np.asarray(matrix.weight, np.float64)).max(axis=1, initial=0)
+    return np.where(peaks > 0, peaks, 1)
 
 
 def in_units(matrix: Matrix, units: NDArray[np.float64]) -> Matrix:

@@ -1,4 +1,4 @@
-"""Convolutions whose channels differ much in size: each keeps its precision."""
+"""Rows that differ in size, of convolutions and of recurrent layers: each keeps its precision."""
 
 import numpy as np
 import pytest
@@ -7,6 +7,7 @@ from onnx import TensorProto, helper, numpy_helper
 import eie
 from eie.compression.row_units import in_units, row_units
 from eie.network.evaluation import evaluate
+from eie.network.graph import Graph, Node, Value
 from eie.network.graph_readers import read_graph
 from eie.network.operators.linear import Matrix
 
@@ -53,16 +54,34 @@ def test_the_array_computes_them_and_a_file_keeps_them(tmp_path):
         assert np.array_equal(accelerator.run(X[:3], model=loaded, verify=True), eie.reference(model, X[:3]))
 
 
-def test_channels_that_are_alike_have_one_unit():
-    (product,) = eie.compress(convolution(np.ones(6, np.float32)), 1.0, X).array_products()
+def test_a_layer_that_loses_nothing_has_no_units():
+    network = convolution(np.ones(6, np.float32))
+    weight = numpy_helper.to_array(network.graph.initializer[0])
+    few = np.round(weight).clip(-2, 2) + 0.5  # a handful of values, none of them 0
+    network.graph.initializer[0].CopyFrom(numpy_helper.from_array(few.astype(np.float32), "w"))
+    (product,) = eie.compress(network, None, X).array_products()
     assert product.output_scales is None
 
 
-def test_units_are_powers_of_two_and_lose_nothing():
+def test_units_are_the_largest_weights_of_the_rows():
     matrix = Matrix(RNG.standard_normal((6, 9)).astype(np.float32) * SIZES[:, None], SIZES)
     matrix.weight[1] = 0
     units = row_units(matrix)
-    assert np.array_equal(np.exp2(np.rint(np.log2(units))), units)
     scaled = in_units(matrix, units)
-    assert np.array_equal(scaled.weight * units[:, None], matrix.weight)
-    assert np.array_equal(scaled.bias * units, matrix.bias)
+    assert np.allclose(np.abs(scaled.weight).max(axis=1), [1, 0, 1, 1, 1, 1])
+    assert np.allclose(scaled.weight * units[:, None], matrix.weight)
+    assert np.allclose(scaled.bias * units, matrix.bias)
+
+
+@pytest.mark.parametrize("operator, gates", [("LSTM", 4), ("RNN", 1)])
+def test_recurrent_layers_with_the_host_in_the_loop_have_units(operator, gates):
+    shapes = {"w": (1, 5 * gates, 4), "r": (1, 5 * gates, 5)}
+    constants = {name: RNG.standard_normal(shape).astype(np.float32) for name, shape in shapes.items()}
+    attributes = {"clip": 6.0}  # which the array's cells do not have
+    node = Node(operator, ("x", "w", "r"), ("y",), attributes)
+    graph = Graph([node], [Value("x", "float32", ("time", "batch", 4))], [Value("y")], constants)
+    x = RNG.standard_normal((40, 3, 4)).astype(np.float32)
+    model = eie.compress(graph, 1.0, x, terms=2)
+    assert all(len({*product.output_scales}) > 1 for product in model.array_products())
+    want = evaluate(graph, {"x": x})["y"]
+    assert 10 * np.log10((want**2).sum() / ((eie.reference(model, x) - want) ** 2).sum()) > 30

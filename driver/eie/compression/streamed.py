@@ -1,0 +1,75 @@
+"""Calibration of a network that is fed piece by piece: the states that its own floats give."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from eie.arguments import require_type
+from eie.errors import NetworkError
+from eie.network.evaluation import evaluate
+from eie.network.graph import Array, Graph, Value
+from eie.network.graph_model import named_inputs
+
+
+def streamed_calibration(graph: Graph, calibration: Any, states: Mapping[str, str]) -> dict[str, Array]:
+    """Return inputs of single pieces, with the states that a stream has there, for calibration of a graph.
+
+    A network meets in use the states that it has itself, from a beginning on; what is fitted to others errs where an
+    error stays longest. Several sequences tell more than a long one, for the beginnings.
+
+    Parameters
+    ----------
+    graph : Graph
+    calibration : dict of str to array_like, or array_like
+        The other inputs, as the graph takes them behind a first axis of time: shape (T, ...).
+    states : mapping of str to str
+        Inputs that take, from the second piece on, what an output gave for the one before; zeros at first.
+
+    Raises
+    ------
+    NetworkError
+        If there is no calibration, a name is not known, the sequences differ in length, or an input has not one axis
+        of open size, that of the batch.
+    """
+    require_type(states, Mapping, "states", "a dict of inputs and outputs by name", NetworkError)
+    values = {value.name: value for value in graph.inputs}
+    for names, known in ((states, values), (states.values(), [value.name for value in graph.outputs])):
+        unknown = [name for name in names if name not in known]
+        if unknown:
+            raise NetworkError(f"there is no state {unknown[0]!r}; the network has {', '.join(known)}")
+    others = [value for value in graph.inputs if value.name not in states]
+    if calibration is None or not others:
+        raise NetworkError("states are found by running sequences: give calibration, shape (T, ...) for each input")
+    given = named_inputs(Graph((), others, others[:1]), calibration)
+    if set(given) != {value.name for value in others}:
+        raise NetworkError(
+            f"calibration is of {', '.join(given)}; with states, {', '.join(map(str, others))} are wanted"
+        )
+    lengths = {np.shape(array)[:1] for array in given.values()}
+    if len(lengths) != 1 or lengths & {(), (0,)}:
+        raise NetworkError(f"the calibration's sequences have the lengths {sorted(lengths)}; they must be one")
+    axes = {name: _batch_axis(value) for name, value in values.items()}
+    batch = given[others[0].name].shape[1:][axes[others[0].name]]
+    kept = {name: _zeros(values[name], batch) for name in states}
+    pieces: list[dict[str, Array]] = []
+    for time in range(len(given[others[0].name])):
+        pieces.append({**{name: array[time] for name, array in given.items()}, **kept})
+        found = evaluate(graph, pieces[-1])
+        kept = {name: found[output] for name, output in states.items()}
+    return {name: np.concatenate([piece[name] for piece in pieces], axis=axes[name]) for name in values}
+
+
+def _batch_axis(value: Value) -> int:
+    """Return the one axis whose size is open."""
+    axes = [i for i, size in enumerate(value.shape or ()) if not isinstance(size, int)]
+    if len(axes) != 1:
+        raise NetworkError(f"input {value} must leave one size open, that of the batch, for a calibration with states")
+    return axes[0]
+
+
+def _zeros(value: Value, batch: int) -> Array:
+    shape = [size if isinstance(size, int) else batch for size in value.shape or ()]
+    return np.zeros(shape, value.dtype)
