@@ -14,7 +14,8 @@ proc stub::marks {} {
         set file [open $source]
         set text [read $file]
         close $file
-        if {![regexp {\narchitecture \w+ of (\w+) is\n(.*?)\nbegin} $text -> entity head]} continue
+        if {![regexp {\narchitecture \w+ of (\w+) is\n} $text -> entity]} continue
+        set head [stub::declarations $text $entity]
         foreach {mark name} [regexp -all -inline {attribute mark_debug of (\w+): signal is "true";} $head] {
             set before [string range $head 0 [string first $mark $head]]
             if {![regexp {attribute mark_debug: string;} $before]} {error "\[Synth 8-1031\] mark_debug is not declared"}
@@ -22,7 +23,7 @@ proc stub::marks {} {
                 error "\[Synth 8-1031\] $name is not declared"
             }
             set width [expr {$high eq "" ? 1 : $high + 1}]
-            if {[regexp "type $type is\\s*\\((.*?)\\)" $before -> states]} {
+            if {[regexp "type $type is\\s*\\((\[^)\]*)\\)" $before -> states]} {
                 set width [expr {int(ceil(log([llength [split $states ,]]) / log(2)))}]
             }
             lappend found [list ${entity}_i1/$name $width]

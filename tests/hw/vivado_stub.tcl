@@ -109,7 +109,9 @@ proc stub::entity {name} {
         set file [open $source]
         set text [read $file]
         close $file
-        if {![regexp "entity $name is\\s+port \\((.*?)\n *\\);" $text -> declarations]} continue
+        set head [string first "entity $name is" $text]
+        if {$head < 0} continue
+        set declarations [string range $text $head [string first "end entity $name" $text $head]]
         set interfaces {}
         set pins {}
         set segments {}
@@ -124,7 +126,8 @@ proc stub::entity {name} {
             }
         }
         set clocks {}
-        if {[regexp "\narchitecture \\w+ of $name is\n(.*?)\nbegin" $text -> body]} {
+        set body [stub::declarations $text $name]
+        if {$body ne ""} {
             set pattern {x_interface_parameter of (\w+): signal is "[^"]*ASSOCIATED_BUSIF ([\w:]+)}
             foreach {- port list} [regexp -all -inline $pattern $body] {
                 if {[regexp "x_interface_info of $port: signal is \"xilinx.com:signal:clock:1.0 $port CLK\"" $body]} {
@@ -136,6 +139,13 @@ proc stub::entity {name} {
             spaces {} segments $segments clocks $clocks fixed 0 marked [stub::marks]]
     }
     error "\[filemgmt 56-195\] no file of the project has an entity $name"
+}
+
+# What an architecture declares: the text before its statements. A regular expression would take minutes for long files.
+proc stub::declarations {text entity} {
+    if {![regexp -indices "\narchitecture \\w+ of $entity is\n" $text place]} {return ""}
+    set start [expr {[lindex $place 1] + 1}]
+    return [string range $text $start [string first "\nbegin" $text $start]]
 }
 
 proc stub::find {what names} {
