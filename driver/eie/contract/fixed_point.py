@@ -30,8 +30,11 @@ _LARGEST_SUM_EXPONENT = 100
 
 def finish(sums: NDArray[np.int64], shift: int, relu: bool) -> NDArray[np.int16]:
     """Round half up, shift, saturate to int16, apply ReLU: what happens to an accumulator with its bias added."""
-    rounded = (sums + (1 << shift >> 1)) >> shift
-    return np.clip(rounded, 0 if relu else ACTIVATION_MIN, ACTIVATION_MAX).astype(np.int16)
+    rounded = sums + (1 << shift >> 1)
+    rounded >>= shift
+    # Twice as fast as np.clip.
+    np.maximum(rounded, 0 if relu else ACTIVATION_MIN, out=rounded)
+    return np.minimum(rounded, ACTIVATION_MAX, out=rounded).astype(np.int16)
 
 
 def finish_scaled(

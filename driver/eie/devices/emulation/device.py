@@ -18,11 +18,13 @@ from eie.contract import isa, registers
 from eie.contract.config import WORD_BYTES, ArrayConfig
 from eie.contract.isa import ErrorCode
 from eie.devices.emulation.machine import Machine, State
-from eie.devices.emulation.repetitions import Decoded, count_repeats
+from eie.devices.emulation.repetitions import Decoded, Unit
 from eie.errors import DeviceError
 
 # Activations and accumulators of a batch of repetitions take at most about this much.
 _BATCH_BYTES = 128 << 20
+# Up to here they are kept for the next batch.
+_KEPT_BYTES = 32 << 20
 
 
 class EmulatedDevice:
@@ -48,6 +50,9 @@ class EmulatedDevice:
         self._header = lru_cache(maxsize=1 << 16)(self._decode_header)
         self._constants = registers.constant_values(self.config)
         self._interrupt_enable = 0
+        self._unit: Unit | None = None
+        self._unit_loads = 0
+        self._spare_state: State | None = None
         self._soft_reset()
 
     # The device interface.
@@ -168,28 +173,44 @@ class EmulatedDevice:
     # Fetching and decoding.
 
     def _execute(self, words: NDArray[np.uint64]) -> None:
-        position = start = 0
-        self.machine.begin_unit()
-        self._output_ended = False
-        unit: list[Decoded] = []
+        position: int | None = 0
+        while position is not None and position < len(words):
+            self.machine.begin_unit()
+            self._output_ended = False
+            repeats, ends = self._known_repeats(words[position:])
+            if self._unit is not None and repeats:
+                end = position + repeats * len(self._unit.words)
+                self._run_repeats(self._unit, words[position:end].reshape(repeats, -1))
+                if ends:
+                    self._end_packet()
+                position = end
+            else:
+                position = self._run_until_repeated(words, position)
+
+    def _known_repeats(self, words: NDArray[np.uint64]) -> tuple[int, bool]:
+        """Return how often the unit that has been run last as repetitions comes at once; see `Unit.count`."""
+        if self._unit is None or self.machine.stale or self._unit_loads != self.machine.tiles.loads:
+            return 0, False
+        return self._unit.count(words)
+
+    def _run_until_repeated(self, words: NDArray[np.uint64], start: int) -> int | None:
+        """Run instructions one by one; return where what they are begins again, or None at the end and on errors."""
+        position = start
+        instructions: list[Decoded] = []
         while position < len(words):
             decoded = self._decode(words, position)
             if decoded is None:
-                return
+                return None
             self.step(decoded, words[None, decoded.payload], self.machine.state)
-            unit.append(decoded)
+            instructions.append(decoded)
             position = decoded.payload.stop
             self._output_ended |= decoded.values.get("last") == 1
-            if decoded.instruction is isa.READ and self.repeatable():
-                length = position - start
-                repeats = count_repeats(words[start:], length, unit, start)
-                if repeats:
-                    self._run_repeats(
-                        words[position : position + repeats * length].reshape(repeats, length), unit, start
-                    )
-                    position += repeats * length
-                    start, unit = position, []
-                    self.machine.begin_unit()
+            if decoded.instruction is isa.READ and position < len(words) and self.repeatable():
+                unit = Unit.copied(words[:position], instructions, start)
+                if unit.count(words[position:])[0]:
+                    self._unit, self._unit_loads = unit, self.machine.tiles.loads
+                    return position
+        return None
 
     def _decode(self, words: NDArray[np.uint64], position: int) -> Decoded | None:
         instruction, values, length, error = self._header(int(words[position]))
@@ -218,25 +239,39 @@ class EmulatedDevice:
         self._error_index = self._instructions
         self._interrupt = self._interrupt or bool(self._interrupt_enable & 1)
 
-    def _run_repeats(self, blocks: NDArray[np.uint64], unit: list[Decoded], start: int) -> None:
+    def _run_repeats(self, unit: Unit, blocks: NDArray[np.uint64]) -> None:
         """Run all rows of `blocks`, each of which repeats `unit` with other activations."""
         machine = self.machine
         state_bytes = machine.state.activations.nbytes + machine.state.accumulators.nbytes
         step = max(1, _BATCH_BYTES // state_bytes)
         for first in range(0, len(blocks), step):
             part = blocks[first : first + step]
-            state = State.zeros(self.config, len(part))
+            state = self._take_state(len(part))
             outputs = len(self._output)
-            for decoded in unit:
-                payload = slice(decoded.payload.start - start, decoded.payload.stop - start)
-                self.step(decoded, part[:, payload], state)
+            for decoded in unit.instructions:
+                self.step(decoded, part[:, decoded.payload], state)
             # One array a READ, a row a repetition: what goes out is repetition by repetition.
             self._output[outputs:] = [np.concatenate(self._output[outputs:], axis=1).reshape(1, -1)]
             machine.state.activations[0, machine.written] = state.activations[-1, machine.written]
+            if len(part) * state_bytes <= _KEPT_BYTES:
+                self._spare_state = state
+
+    def _take_state(self, repetitions: int) -> State:
+        """Return a state whose accumulators are 0; what is among its activations, no repetition reads.
+
+        That of the repetitions before serves again: fresh memory costs as much as a small network's products.
+        """
+        state, self._spare_state = self._spare_state, None
+        if state is None or len(state.activations) != repetitions:
+            state = State.zeros(self.config, repetitions)
+        return state
 
     def _read(self, state: State, last: int, address: int, count: int) -> None:
         self._output.append(self.machine.read(state, address, count))
         if last:
-            self._packets.append(np.concatenate(self._output, axis=1).view(np.uint8).ravel())
-            self._output = []
-            self._interrupt = self._interrupt or bool(self._interrupt_enable & 2)
+            self._end_packet()
+
+    def _end_packet(self) -> None:
+        self._packets.append(np.concatenate(self._output, axis=1).view(np.uint8).ravel())
+        self._output = []
+        self._interrupt = self._interrupt or bool(self._interrupt_enable & 2)

@@ -15,6 +15,7 @@ from eie.contract.config import ACCUMULATOR_BITS, CODEBOOK_SIZE, PRE_SHIFTS, WOR
 from eie.contract.fixed_point import finish, finish_scaled
 from eie.contract.functions import elementwise
 from eie.devices.emulation.tile_cache import TileCache
+from eie.devices.emulation.tile_products import count_active
 
 
 @dataclass
@@ -190,7 +191,7 @@ class Machine:
     ) -> None:
         self.stale |= not self.written[address : address + count].all()
         activations = state.activations[:, address : address + count].reshape(len(payload), -1)
-        active = (activations != 0).view(np.uint8).sum(axis=0, dtype=np.uint32)
+        active = count_active(activations)
         self.broadcasts += int(active.sum())
         for columns, tile in self.tiles.parts(bank, pointers, count, active > 0):
             tile.accumulate(activations[:, columns], self.codebooks[slot], state.accumulators)
@@ -214,7 +215,8 @@ class Machine:
         biases = self.biases[bias : bias + count, : config.num_pes].ravel()
         groups = count // config.rows_per_group
         # Wrapping to the accumulator's width can wait until here: int64 wraps to a multiple of it.
-        totals = _wrap(sums) + biases
+        totals = _wrap(sums)
+        totals += biases
         if scaled:
             pre_shift, low, high = self.output_format
             scales = self.scales[bias : bias + count, : config.num_pes].ravel()
@@ -261,4 +263,6 @@ _EXECUTE: dict[str, Callable[..., None]] = {
 def _wrap(sums: NDArray[np.int64]) -> NDArray[np.int64]:
     """Wrap to the accumulator's width, two's complement."""
     spare = 64 - ACCUMULATOR_BITS
-    return (sums << spare) >> spare
+    wrapped = sums << spare
+    wrapped >>= spare
+    return wrapped

@@ -25,12 +25,18 @@ class TileCache:
     config : ArrayConfig
     pointers, entries : ndarray
         The memories, as in `Machine`; `forget` tells of their changes.
+
+    Attributes
+    ----------
+    loads : int
+        Changes so far.
     """
 
     def __init__(self, config: ArrayConfig, pointers: NDArray[np.uint32], entries: NDArray[np.uint8]) -> None:
         self.config, self.pointers, self.entries = config, pointers, entries
         self._kept: list[dict[tuple[int, int], TileMatrix]] = [{} for _ in range(config.banks)]
         self._work = np.zeros((2, config.num_pes), np.int64)
+        self.loads = 0
 
     def tile(self, bank: int, pointers: int, count: int) -> TileMatrix:
         """Return the tile of `count` activation groups whose column 0 has the pointer pair `pointers`."""
@@ -40,7 +46,7 @@ class TileCache:
             words = self._words(bank, pointers, count)
             tile = decode_columns(words[:-1], words[1:], self.entries[bank], config)
             if not self._fits(tile, kept):
-                self.forget(bank)
+                self._drop(bank)
             kept[key] = tile
         return kept[key]
 
@@ -78,6 +84,10 @@ class TileCache:
 
     def forget(self, bank: int) -> None:
         """Note that a bank's pointers or entries have changed."""
+        self.loads += 1
+        self._drop(bank)
+
+    def _drop(self, bank: int) -> None:
         if self._kept[bank]:
             self.work()
             self._kept[bank].clear()
