@@ -42,12 +42,17 @@ TWO_TERMS = ("qkv", "classifier")
 """Products that are worth two terms of codes. With one in all products perplexity is 4.40, with two in all 3.54, but
 then twice the weights have to find room; with two in these it is 3.81, and in no others does a weight gain as much."""
 
-CPU_MHZ = 650.0
-"""The PYNQ-Z2's Cortex-A9; one instruction a cycle is assumed."""
-CALL, CALL_INPUT, CALL_OUTPUT = 5_400, 35, 18
+CPU_MHZ, CYCLES = 650.0, (1.0, 2.0)
+"""The PYNQ-Z2's Cortex-A9, and the cycles that an instruction takes, least and most: assumed; two can begin in one."""
+CALL, CALL_INPUT, CALL_OUTPUT = 780, 11, 13
 """Instructions that armv7 executes for a call of the C runtime, and for each input and output of it, counted as
 `scripts/bench_c.py --arm` does: for products of 64 x 64 to 512 x 64, within 1 %."""
-REGISTERS, REGISTER_US = 15, 0.2
+TOKEN = 78_900
+"""Instructions of all that is not a product (driver/c/examples/stories.c): norms, rotation, attention, gates, the
+likeliest token. The mean of 64 positions, counted by the same script."""
+GOAL = 1_000
+"""Tokens a second."""
+REGISTERS, REGISTER_US = 13, 0.2
 """Registers that a call reads and writes; the time of one is assumed."""
 
 
@@ -151,16 +156,24 @@ def report(llama: Llama, models: dict[str, eie.Model]) -> None:
     computing = sum(e.latency_microseconds for e in found)
     loading = sum(e.load_cycles / e.clock_mhz for e, there in zip(found, stays, strict=True) if not there)
     sent = stays.count(False)
-    instructions = CALL * sent + sum(CALL + CALL_INPUT * m.columns + CALL_OUTPUT * m.rows for m in models.values())
     calls = len(found) + sent
-    in_c = instructions / CPU_MHZ + calls * REGISTERS * REGISTER_US
-    host = {"C": in_c, "Python": calls * PYTHON_TRANSFER_MICROSECONDS}
+    registers = calls * REGISTERS * REGISTER_US
+    calling = CALL * sent + sum(CALL + CALL_INPUT * m.columns + CALL_OUTPUT * m.rows for m in models.values())
+    fixed = computing + loading + registers
     print(f"a token on the {found[0].board} at {found[0].clock_mhz:g} MHz, simulated: {len(found)} products")
-    print(f"  products alone     {computing:7.0f} us  {1e6 / computing:7,.0f} tokens/s")
-    print(f"  weights sent anew  {loading:7.0f} us, of {sent} products that find no room beside the others")
-    for language, us in host.items():
-        total = computing + loading + us
-        print(f"  calls from {language:<7} {us:7.0f} us: {1e6 / total:,.0f} tokens/s, but for attention and norms")
+    print(f"  products alone               {computing:5.0f} us, {1e6 / computing:,.0f} tokens/s")
+    print(f"  weights sent anew            {loading:5.0f} us, of {sent} products that find no room beside the others")
+    print(f"  registers                    {registers:5.0f} us, {calls} calls")
+    print(f"C at {CPU_MHZ:g} MHz, with {' and '.join(f'{cycles:g}' for cycles in CYCLES)} cycles an instruction")
+    for name, count in (("calls", calling), ("attention, norms, gates", TOKEN)):
+        low, high = (count * cycles / CPU_MHZ for cycles in CYCLES)
+        print(f"  {name:<29}{low:5.0f} to {high:.0f} us, {count:,} instructions")
+    slow, fast = sorted(1e6 / (fixed + (calling + TOKEN) * cycles / CPU_MHZ) for cycles in CYCLES)
+    most = (1e6 / GOAL - fixed) * CPU_MHZ / (calling + TOKEN)
+    print(f"  end to end                   {slow:,.0f} to {fast:,.0f} tokens/s; {GOAL:,} up to {most:.1f} cycles")
+    in_python = calls * PYTHON_TRANSFER_MICROSECONDS
+    total = computing + loading + in_python
+    print(f"Python: calls {in_python:,.0f} us, {1e6 / total:,.0f} tokens/s, but for attention, norms and gates")
 
 
 def text_of(tokens: Sequence[int], vocabulary: Path) -> str:

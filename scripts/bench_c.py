@@ -147,6 +147,10 @@ def main() -> None:
             for name, model, inputs in networks():
                 count = instructions(processor, program, model, inputs[:1])
                 print(f"{name}: {count:,.0f} instructions a call on {processor}")
+            if STORIES.exists():
+                each = [token_instructions(processor, Path(folder), position) for position in POSITIONS]
+                mean = statistics.mean(each)
+                print(f"stories260K: {mean:,.0f} instructions a token on {processor}, but for its products")
 
 
 def networks() -> Iterator[tuple[str, eie.Model, np.ndarray]]:
@@ -163,7 +167,7 @@ def networks() -> Iterator[tuple[str, eie.Model, np.ndarray]]:
 def build(compiler: str, flags: tuple[str, ...], program: Path, *sources: Path) -> Path:
     files = map(str, (SOURCES / "eie.c", *sources))
     includes = [f"-I{SOURCES}", f"-I{SOURCES}/examples"]
-    subprocess.run([compiler, "-std=c99", *flags, *includes, *files, "-o", str(program)], check=True)
+    subprocess.run([compiler, "-std=c99", *flags, *includes, *files, "-lm", "-o", str(program)], check=True)
     return program
 
 
@@ -189,7 +193,7 @@ def measure(library: Path, model: eie.Model, x: np.ndarray, runs: int) -> tuple[
 
 def instructions(processor: str, program: Path, model: eie.Model, x: np.ndarray) -> float:
     """Return the instructions of a call that are the runtime's own: of many calls less of few."""
-    own = runtime_symbols(processor)
+    own = symbols(processor, SOURCES / "eie.c", PROCESSORS[processor].flags)
     counts = []
     for repeats in (2, 22):
         with tempfile.TemporaryDirectory() as folder:
@@ -208,16 +212,42 @@ def instructions(processor: str, program: Path, model: eie.Model, x: np.ndarray)
     return (counts[1] - counts[0]) / 20
 
 
+STORIES = ROOT.parent / "shared/data/stories260k/stories260K.bin"
+POSITIONS = (0, 21, 42, 63)
+"""Of a token in its text: the mean is that of 64 tokens."""
+FASTEST = {"armv7": ("-O3", "-mcpu=cortex-a9", "-mfpu=neon", "-ffast-math"), "aarch64": ("-O3", "-ffast-math")}
+
+
+def token_instructions(processor: str, folder: Path, position: int) -> float:
+    """Return the instructions of a token outside of its products: of many tokens less of few."""
+    described = PROCESSORS[processor]
+    flags = (*FASTEST[processor], "-static")
+    program = folder / f"stories-{processor}"
+    source, log = SOURCES / "examples/stories.c", folder / "log"
+    if not program.exists():
+        build(described.compiler, flags, program, source, ROOT / "scripts/bench_stories.c")
+    own = symbols(processor, source, flags)
+    counts = []
+    for tokens in (1, 3):
+        command = [*described.simulator, "-singlestep", "-d", "exec,nochain", "-D", log, program, STORIES]
+        subprocess.run([*map(str, command), str(position), str(tokens)], check=True)
+        with log.open("rb") as file:
+            counts.append(sum(line.split()[-1] in own for line in file if line.startswith(b"Trace")))
+    return (counts[1] - counts[0]) / 2
+
+
 DIVISION = {b"__udivsi3", b"__aeabi_uidiv", b"__aeabi_uidivmod"}
 """What the runtime calls besides itself, where the processor does not divide."""
 
 
-def runtime_symbols(processor: str) -> set[bytes]:
-    """Return the names of the functions of eie.c, and of division."""
-    described = PROCESSORS[processor]
+def symbols(processor: str, source: Path, flags: tuple[str, ...]) -> set[bytes]:
+    """Return the names of the functions of a source, and of division."""
+    compiler = PROCESSORS[processor].compiler
     with tempfile.TemporaryDirectory() as folder:
-        target = build(described.compiler, (*described.flags, "-c"), Path(folder) / "eie.o")
-        nm = described.compiler.replace("gcc", "nm")
+        target = Path(folder) / "source.o"
+        command = [compiler, "-std=c99", *flags, f"-I{SOURCES}", "-c", str(source), "-o", str(target)]
+        subprocess.run(command, check=True)
+        nm = compiler.replace("gcc", "nm")
         listed = subprocess.run([nm, "--defined-only", str(target)], check=True, capture_output=True)
     return {line.split()[-1] for line in listed.stdout.splitlines()} | DIVISION
 

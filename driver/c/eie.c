@@ -1260,14 +1260,17 @@ static bool saturate(const float *x, uint32_t count, float scale, int16_t *out, 
 /* Give the number of values at the ends of int16. */
 static uint32_t dequantise(const int16_t *a, const uint32_t *places, uint32_t count, float scale, float *out)
 {
-    uint32_t i, ends = 0;
+    uint32_t i, beyond = 0, ends = 0;
 
     for (i = 0; i < count; i++) {
-        const int16_t value = a[places[i]];
+        const int32_t value = a[places[i]];
 
         out[i] = (float)value * scale;
-        ends += (uint32_t)(value == EIE_ACTIVATION_MAX) + (uint32_t)(value == EIE_ACTIVATION_MIN);
+        /* As in `quantise`. */
+        beyond |= (uint32_t)(value - (EIE_ACTIVATION_MIN + 1)) | (uint32_t)(value - (EIE_ACTIVATION_MIN - 1));
     }
+    for (i = 0; beyond > UINT16_MAX && i < count; i++)
+        ends += at_the_ends(&a[places[i]], 1);
     return ends;
 }
 

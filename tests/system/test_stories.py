@@ -14,6 +14,8 @@ sys.path.insert(0, str(ROOT / "examples"))
 
 import stories  # noqa: E402
 import stories_model  # noqa: E402
+from tests.driver.c.bridge import PROCESSORS  # noqa: E402
+from tests.driver.c.language import Language  # noqa: E402
 
 pytestmark = pytest.mark.skipif(not DATA.exists(), reason="needs ../shared/data/stories260k")
 
@@ -45,6 +47,46 @@ def test_products_of_the_array_are_those_of_the_integer_reference(llama):
         exact = x @ llama.matrices[name].T
         assert part.shape == exact.shape
         assert np.mean((part - exact) ** 2) < 1e-3 * np.mean(exact**2)
+
+
+@pytest.fixture
+def in_c(llama, tmp_path):
+    """The processor's part in C, with the products in float."""
+    if PROCESSORS["here"].missing:
+        pytest.skip("gcc is not installed")
+    names = stories.products(llama.layers)
+    stacks = {name: np.concatenate([llama.matrices[part] for part in parts]) for name, parts in names.items()}
+    return Language(tmp_path, (DATA / "stories260K.bin").read_bytes(), lambda name, x: stacks[name] @ x)
+
+
+def test_from_c_logits_and_text_are_those_of_python(llama, in_c):
+    tokens, past = [stories.BEGIN], {}
+    for position in range(64):
+        expected = llama.logits(np.array(tokens[-1:]), past)[-1]
+        token = in_c.next(tokens[-1], position)
+        assert np.allclose(in_c.logits(), expected, atol=2e-3)
+        assert token == expected.argmax()
+        tokens.append(token)
+
+
+def test_from_c_a_product_that_fails_ends_the_token_and_what_is_beyond_the_model_is_refused(llama, in_c):
+    failed = 2**32 - 1
+    assert in_c.next(512, 0) == in_c.next(1, 512) == failed
+    products, multiply = [*stories.products(llama.layers)], in_c.multiply
+    for bad in products[::5]:
+        in_c.multiply = lambda name, x, bad=bad: None if name == bad else multiply(name, x)
+        assert in_c.next(1, 0) == failed
+
+
+def test_from_c_files_that_are_no_models_are_refused(tmp_path):
+    if PROCESSORS["here"].missing:
+        pytest.skip("gcc is not installed")
+    data = (DATA / "stories260K.bin").read_bytes()
+    negative = np.frombuffer(data, "<i4").copy()
+    negative[5] *= -1
+    for file in (b"", data[:27], data[:-4], bytes(len(data)), negative.tobytes()):
+        assert not Language(tmp_path, file, lambda name, x: None).opened
+    assert Language(tmp_path, data, lambda name, x: None).opened
 
 
 @pytest.mark.full

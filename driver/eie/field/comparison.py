@@ -10,7 +10,7 @@ from eie.boards.board import board as board_by_name
 from eie.boards.resources import estimate as estimate_resources
 from eie.cycle_model.throughput import estimate
 from eie.field.networks import SEED, TASKS, Task
-from eie.field.published import BOARD_WATTS, ROWS, Published
+from eie.field.published import BOARD_POWER, ROWS, Published
 
 BOARDS = ("pynq-z2", "zcu104", "kv260")
 TITLES = {
@@ -34,12 +34,15 @@ REMARKS = {
     ),
     "images": (
         "Not the same task: the others compute convolutional networks on CIFAR-10, ours is a small network on "
-        "MNIST. On CIFAR-10 this project has no figure, and fpgaConvNet wins."
+        "MNIST. With ResNet-8 at a density of 0.25 fpgaConvNet wins by about six times: the array takes some 400 "
+        "pictures a second on the PYNQ-Z2 (`scripts/bench_networks.py resnet-8`, random weights, without the host's part)."
     ),
     "recurrent": (
-        "Products of the gates only, of one step. Where the weights do not fit the board's memories they are "
-        "streamed with every step, and the DMA bounds it: Spartus, which keeps them on chip and skips what has "
-        "not changed in time, wins by far. EdgeDRNN streams a larger network from the same kind of memory faster."
+        "Whole cells, a time step an inference, states kept on the array. Where the weights do not fit the board's "
+        "memories they are streamed with every step, and the DMA bounds it: Spartus, which keeps them on chip and "
+        "skips what has not changed in time, wins by far, and so do ESE, on a larger chip, and EdgeDRNN, which streams "
+        "a larger network from the same kind of memory faster. What fits is fast: the last of our networks. What "
+        "outputs lose against PyTorch's: `scripts/bench_recurrent.py`."
     ),
     "paper": (
         "The chip holds 128 K entries a PE and runs at 800 MHz; a board streams layers of this size, and the chip "
@@ -63,8 +66,8 @@ class Row:
     clock_mhz, rate, latency_us : float
     resident : bool
     resources : str
-    microjoules : tuple of float, or None
-        Least and most energy of an inference, by the power that others' rows imply for the same board.
+    microjoules : tuple of float
+        Least and most energy of an inference, by the power of the board (`BOARD_POWER`).
     """
 
     task: str
@@ -77,7 +80,7 @@ class Row:
     latency_us: float
     resident: bool
     resources: str
-    microjoules: tuple[float, float] | None
+    microjoules: tuple[float, float]
 
 
 def compute(progress: Callable[[str], None] = lambda text: None, tasks: Iterable[Task] = TASKS) -> list[Row]:
@@ -91,7 +94,7 @@ def compute(progress: Callable[[str], None] = lambda text: None, tasks: Iterable
             found = estimate(model, board, density=task.density, seed=SEED)
             slowest = max(found.layers, key=lambda layer: layer.cycles)
             taken = estimate_resources(board.config)
-            watts = BOARD_WATTS.get(board.title)
+            low, high = (1e6 * watts / found.frames_per_second for watts in sorted(BOARD_POWER[board.title].watts))
             rows.append(
                 Row(
                     task.task,
@@ -104,7 +107,7 @@ def compute(progress: Callable[[str], None] = lambda text: None, tasks: Iterable
                     found.latency_microseconds,
                     found.resident,
                     f"{taken.luts / 1000:.0f}K LUT, {taken.dsps:g} DSP, {taken.ramb36:g} RAMB36",
-                    watts and (1e6 * watts[0] / found.frames_per_second, 1e6 * watts[1] / found.frames_per_second),
+                    (low, high),
                 )
             )
     return rows
@@ -131,10 +134,13 @@ def markdown(rows: list[Row]) -> str:
         "densities of the networks that they are named after; the quality beside them is what this project measured",
         "elsewhere on the real network, not on these weights.",
         "",
-        "Energy: of published rows on the same board, energy times rate is its power, "
-        + ", ".join(f"{low:.2f} and {high:.2f} W on the {name}" for name, (low, high) in _sorted_watts().items())
-        + ".",
-        "Ours is assumed to be the same; a busy array may take more. It is a range to expect, not a measurement.",
+        "Energy is the power of the board under another's load over our rate: a range to expect, not a measurement. A",
+        "busy array may take more. The power of each board, with its source:",
+        "",
+        *(
+            f"- {name}: {min(power.watts):.2f} to {max(power.watts):.2f} W ({power.source})"
+            for name, power in BOARD_POWER.items()
+        ),
     ]
     for task, title in TITLES.items():
         header = "| | board, clock | network | a second | latency, us | quality | bound by | resources | uJ | source |"
@@ -146,13 +152,9 @@ def markdown(rows: list[Row]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _sorted_watts() -> dict[str, tuple[float, ...]]:
-    return {name: tuple(sorted(watts)) for name, watts in BOARD_WATTS.items()}
-
-
 def _ours(row: Row) -> str:
     place = "resident" if row.resident else "streamed"
-    energy = "-" if row.microjoules is None else " to ".join(f"{value:,.1f}" for value in sorted(row.microjoules))
+    energy = " to ".join(f"{value:,.1f}" for value in row.microjoules)
     return (
         f"| **EIE, simulated** | {row.board}, {row.clock_mhz:g} MHz | {row.network} ({place}) | {row.rate:,.0f} | "
         f"{row.latency_us:,.1f} | {row.quality} | {row.bound} | {row.resources} | {energy} | this command |"

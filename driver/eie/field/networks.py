@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 
 from eie.data.frozen_random import frozen_random
 from eie.data.mnist import DATA
 from eie.model_file.container import load_chain
+from eie.network.cells import CELLS, STATE_BITS
 from eie.network.model import Layer, Model
+from eie.network.recurrent_model import RecurrentModel
 from eie.paper.benchmarks import BENCHMARKS, random_layer
 
 SEED = 1
@@ -25,7 +28,7 @@ class Task:
     ----------
     task, network : str
         As in `eie.field.published`; what the network is.
-    make : callable -> Model
+    make : callable -> Model or RecurrentModel
     density : float
         Non-zeros among its inputs.
     quality : str
@@ -34,23 +37,43 @@ class Task:
 
     task: str
     network: str
-    make: Callable[[], Model]
+    make: Callable[[], Model | RecurrentModel]
     density: float = 1.0
     quality: str = "-"
 
 
 def chain(name: str, sizes: tuple[int, ...], density: float) -> Model:
     """Return a chain of fully connected layers of these sizes whose weights are random, with ReLU between them."""
-    rng, layers = frozen_random(SEED), []
-    for index, (columns, rows) in enumerate(pairwise(sizes)):
-        codes = rng.randint(1, 16, size=(rows, columns)) * (rng.random_sample((rows, columns)) < density)
-        codebook = np.r_[0, np.delete(np.arange(-8, 8), 8)] * 100
-        layers.append(
-            Layer.from_dense_codes(
-                codes.astype(np.uint8), codebook, shift=10, relu=index < len(sizes) - 2, name=f"layer {index}"
-            )
-        )
+    rng, last = frozen_random(SEED), len(sizes) - 2
+    layers = [
+        _layer(rng, rows, columns, density, relu=index < last, name=f"layer {index}")
+        for index, (columns, rows) in enumerate(pairwise(sizes))
+    ]
     return Model(layers, name)
+
+
+def cell(name: str, kind: str, columns: int, hidden: int, density: float) -> RecurrentModel:
+    """Return a recurrent layer of this kind (`eie.network.cells.CELLS`) whose weights are random."""
+    rng, sizes = frozen_random(SEED), {"h": hidden, "x": columns}
+    layers = [
+        _layer(
+            rng,
+            hidden,
+            sum(sizes.get(operand, hidden) for operand in gate.operands),
+            density,
+            name=gate.target,
+            input_fraction_bits=STATE_BITS,
+            output_fraction_bits=gate.fraction_bits,
+        )
+        for gate in CELLS[kind].gates
+    ]
+    return RecurrentModel(kind, layers, name=name)
+
+
+def _layer(rng: np.random.RandomState, rows: int, columns: int, density: float, **fields: Any) -> Layer:
+    codes = rng.randint(1, 16, size=(rows, columns)) * (rng.random_sample((rows, columns)) < density)
+    codebook = np.r_[0, np.delete(np.arange(-8, 8), 8)] * 100
+    return Layer.from_dense_codes(codes.astype(np.uint8), codebook, shift=10, **fields)
 
 
 def paper_layer(name: str) -> Model:
@@ -81,8 +104,10 @@ TASKS = (
         0.19,
         "MNIST 0.98 % error",
     ),
-    Task("recurrent", "gates of LSTM-1024, 5 %", lambda: chain("LSTM-1024", (2048, 4096), 0.05)),
-    Task("recurrent", "gates of GRU-768, 10 %", lambda: chain("GRU-768", (1536, 2304), 0.1)),
+    Task("recurrent", "LSTM 1024 to 1024, 5 %", lambda: cell("LSTM-1024", "lstm", 1024, 1024, 0.05)),
+    Task("recurrent", "LSTM 600 to 600, 10 %", lambda: cell("NT-LSTM", "lstm", 600, 600, 0.1)),
+    Task("recurrent", "GRU 768 to 768, 10 %", lambda: cell("GRU-768", "gru", 768, 768, 0.1)),
+    Task("recurrent", "LSTM 128 to 128, 30 %", lambda: cell("LSTM-128", "lstm", 128, 128, 0.3)),
     *(
         Task("paper", b.name, lambda name=b.name: paper_layer(name), b.activation_density)  # type: ignore[misc]
         for b in BENCHMARKS

@@ -64,6 +64,26 @@ ROWS = (
 )  # fmt: skip
 """By task."""
 
-# microjoules times inferences a second: what MLPerf Tiny's energy meter saw of a whole PYNQ-Z2.
-BOARD_WATTS = {"PYNQ-Z2": (57_268 * 30.7e-6, 36.6 * 44_179e-6)}
-"""Least and most power of a board in its published rows: energy times rate."""
+
+@dataclass(frozen=True)
+class Power:
+    """What a board takes under load, least and most of what is published.
+
+    Parameters
+    ----------
+    watts : tuple of float
+    source : str
+    """
+
+    watts: tuple[float, float]
+    source: str
+
+
+KRIA_APPS = "AMD, kria-apps-docs, KV260 smart camera, hardware accelerator"
+BOARD_POWER = {
+    # Microjoules times inferences a second: what MLPerf Tiny's energy meter saw of the whole board.
+    "PYNQ-Z2": Power((57_268 * 30.7e-6, 36.6 * 44_179e-6), f"energy times rate of its rows in {TINY_07}"),
+    "Kria KV260": Power((5.0, 7.9), f"TeLLMe, and the K26 with a DPU as estimated by {KRIA_APPS}"),
+    "ZCU104": Power((5.0, 7.9), "none found; the KV260's, whose chip is of the same family and half as large"),
+}
+"""By the board's title."""
