@@ -35,7 +35,8 @@ REMARKS = {
     "images": (
         "Not the same task: the others compute convolutional networks on CIFAR-10, ours is a small network on "
         "MNIST. With ResNet-8 at a density of 0.25 fpgaConvNet wins by about six times: the array takes some 400 "
-        "pictures a second on the PYNQ-Z2 (`scripts/bench_networks.py resnet-8`, random weights, without the host's part)."
+        "pictures a second on the PYNQ-Z2 (`scripts/bench_networks.py resnet-8`, random weights, without "
+        "the host's part)."
     ),
     "recurrent": (
         "Whole cells, a time step an inference, states kept on the array. Where the weights do not fit the board's "
