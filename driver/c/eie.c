@@ -101,6 +101,11 @@ static uint64_t now(const eie_device *device)
     return device->platform.microseconds(device->platform.context);
 }
 
+static size_t words_for(uint32_t activations)
+{
+    return ((size_t)activations + EIE_ACTIVATIONS_PER_WORD - 1u) / EIE_ACTIVATIONS_PER_WORD;
+}
+
 static uint32_t error_code(uint32_t status)
 {
     return status >> EIE_STATUS_ERROR_SHIFT & 0xFFu;
@@ -405,12 +410,23 @@ static eie_status run_segments(eie_device *device, const eie_file_model *model, 
     return status;
 }
 
+/* The program of so many inferences, from 1 to those of the largest unit. */
+static const eie_file_unit *unit_of(const eie_device *device, const eie_file_segment *segment, uint32_t inferences)
+{
+    return (const eie_file_unit *)(const void *)(device->file + segment->units_at) + (inferences - 1u);
+}
+
+static uint32_t largest_unit_words(const eie_device *device, const eie_file_segment *segment)
+{
+    return unit_of(device, segment, segment->inferences)->words;
+}
+
 static size_t words_of(const eie_device *device, const eie_file_segment *segment, uint32_t batch)
 {
-    const eie_file_end *ends = (const eie_file_end *)(const void *)(device->file + segment->ends_at);
     const uint32_t units = batch / segment->inferences, rest = batch % segment->inferences;
 
-    return (size_t)units * segment->unit_words + (rest != 0u ? ends[rest - 1u].words : 0u);
+    return (size_t)units * largest_unit_words(device, segment) +
+           (rest != 0u ? unit_of(device, segment, rest)->words : 0u);
 }
 
 /* The buffer for a batch that is not `busy`: one that holds its program, or else the one longest unused. */
@@ -479,53 +495,44 @@ static void invalidate_reply(const eie_device *device)
 /* Write what is the same for every batch of this size: all but the activations. */
 static void write_program(const eie_device *device, const eie_file_segment *segment, uint32_t batch, uint64_t *words)
 {
-    const eie_file_end *ends = (const eie_file_end *)(const void *)(device->file + segment->ends_at);
-    const uint8_t *unit = device->file + segment->unit_at;
-    const uint32_t units = batch / segment->inferences, rest = batch % segment->inferences;
-    uint64_t *at = words, *last;
-    uint32_t i;
+    uint64_t *at = words;
+    uint32_t left = batch;
 
-    for (i = 0; i < units; i++) {
-        (void)memcpy(at, unit, (size_t)segment->unit_words * EIE_WORD_BYTES);
-        at += segment->unit_words;
+    while (left > 0u) {
+        const uint32_t together = left < segment->inferences ? left : segment->inferences;
+        const eie_file_unit *unit = unit_of(device, segment, together);
+
+        (void)memcpy(at, device->file + unit->words_at, (size_t)unit->words * EIE_WORD_BYTES);
+        left -= together;
+        /* The packet to the host ends with the last inference. */
+        if (left == 0u)
+            at[unit->last_read] |= UINT64_C(1) << EIE_READ_LAST_BIT;
+        at += unit->words;
     }
-    if (rest != 0u)
-        (void)memcpy(at, unit, (size_t)ends[rest - 1u].words * EIE_WORD_BYTES);
-    else
-        at -= segment->unit_words;
-    /* The packet to the host ends with the last inference. */
-    last = at + ends[(rest != 0u ? rest : segment->inferences) - 1u].last_read;
-    *last |= UINT64_C(1) << EIE_READ_LAST_BIT;
 }
 
-/* Write one inference's activations into its unit; give the words from the first to the end of the last. */
+/* Write the activations of a unit's inferences, of which the first has a number in the batch; flush them if asked. */
 static bool write_activations(eie_device *device, const eie_file_segment *segment, const eie_data *data,
-                              uint32_t inference, uint64_t *unit, size_t *begin, size_t *end)
+                              uint32_t first, const eie_file_unit *unit, size_t offset, bool flushing)
 {
-    const eie_file_input *inputs = (const eie_file_input *)(const void *)(device->file + segment->inputs_at);
-    const uint32_t of_unit = inference % segment->inferences;
+    const eie_file_input *inputs = (const eie_file_input *)(const void *)(device->file + unit->inputs_at);
+    uint64_t *words = (uint64_t *)(void *)(device->platform.memory + offset);
     bool fits = true;
     uint32_t i;
 
-    *begin = SIZE_MAX;
-    *end = 0;
-    for (i = 0; fits && i < segment->inputs; i++) {
+    for (i = 0; fits && i < unit->inputs; i++) {
         const eie_file_input *input = &inputs[i];
-        const size_t from = (size_t)inference * segment->columns + input->first;
-        const size_t words = ((size_t)input->count + EIE_ACTIVATIONS_PER_WORD - 1u) / EIE_ACTIVATIONS_PER_WORD;
-        int16_t *to;
+        const size_t from = ((size_t)first + input->inference) * segment->columns + input->first;
+        int16_t *to = (int16_t *)(void *)(words + input->word);
 
-        if (input->inference != of_unit)
-            continue;
-        to = (int16_t *)(void *)(unit + input->word);
         if (data->x != NULL) {
             fits = quantise(data->x + from, input->count, data->scale, to, &device->saturated_inputs);
         } else {
             (void)memcpy(to, data->a + from, (size_t)input->count * sizeof *to);
             device->saturated_inputs += at_the_ends(to, input->count);
         }
-        *begin = input->word < *begin ? input->word : *begin;
-        *end = input->word + words > *end ? input->word + words : *end;
+        if (flushing)
+            flush(device, offset + (size_t)input->word * EIE_WORD_BYTES, words_for(input->count) * EIE_WORD_BYTES);
     }
     return fits;
 }
@@ -538,21 +545,22 @@ static eie_status fill(eie_device *device, const eie_file_segment *segment, cons
     uint64_t *words = (uint64_t *)(void *)(device->platform.memory + offset);
     eie_slot *slot = &device->slots[index];
     const bool known = slot->segment == segment && slot->batch == batch;
-    const bool whole = !known || segment->unit_words <= EIE_SHORT_UNIT_WORDS;
-    uint32_t i;
+    const bool whole = !known || largest_unit_words(device, segment) <= EIE_SHORT_UNIT_WORDS;
+    size_t at = offset;
+    uint32_t first, together;
 
     slot->segment = NULL;
     slot->used = ++device->uses;
     if (!known)
         write_program(device, segment, batch, words);
-    for (i = 0; i < batch; i++) {
-        const size_t at = (size_t)(i / segment->inferences) * segment->unit_words;
-        size_t begin, end;
+    for (first = 0; first < batch; first += together) {
+        const eie_file_unit *unit;
 
-        if (!write_activations(device, segment, data, i, words + at, &begin, &end))
+        together = batch - first < segment->inferences ? batch - first : segment->inferences;
+        unit = unit_of(device, segment, together);
+        if (!write_activations(device, segment, data, first, unit, at, !whole))
             return error(device, EIE_PACK_ERROR, "activations hold NaN; an int16 has no value for it");
-        if (!whole && end > begin)
-            flush(device, offset + (at + begin) * EIE_WORD_BYTES, (end - begin) * EIE_WORD_BYTES);
+        at += (size_t)unit->words * EIE_WORD_BYTES;
     }
     if (whole)
         flush(device, offset, words_of(device, segment, batch) * EIE_WORD_BYTES);
@@ -563,12 +571,11 @@ static eie_status fill(eie_device *device, const eie_file_segment *segment, cons
 
 static eie_status collect(eie_device *device, const eie_file_segment *segment, const eie_data *data, uint32_t batch)
 {
-    const eie_file_end *ends = (const eie_file_end *)(const void *)(device->file + segment->ends_at);
     const uint32_t *places = (const uint32_t *)(const void *)(device->file + segment->places_at);
     const int16_t *reply = (const int16_t *)(const void *)(device->platform.memory + device->reply_at);
     const uint32_t units = batch / segment->inferences, rest = batch % segment->inferences;
-    const uint32_t instructions = units * ends[segment->inferences - 1u].instructions +
-                                  (rest != 0u ? ends[rest - 1u].instructions : 0u);
+    const uint32_t instructions = units * unit_of(device, segment, segment->inferences)->instructions +
+                                  (rest != 0u ? unit_of(device, segment, rest)->instructions : 0u);
     eie_status status = finish(device);
     uint32_t i, j;
 
@@ -961,57 +968,47 @@ static bool holds(const eie_file_header *header, uint32_t at, uint32_t count, si
     return at % EIE_WORD_BYTES == 0u && at <= header->bytes && (uint64_t)count * size <= (uint64_t)(header->bytes - at);
 }
 
-static bool are_ends_sound(const eie_file_segment *segment, const eie_file_end *ends)
+/* Tell whether the unit of so many inferences lies in the file, and its inputs in it. */
+static bool is_unit_sound(const uint8_t *file, const eie_file_header *header, const eie_file_segment *segment,
+                          const eie_file_unit *unit, uint32_t inferences)
 {
-    uint32_t i, begin = 0;
-
-    for (i = 0; i < segment->inferences; i++) {
-        if (ends[i].words <= begin || ends[i].last_read < begin || ends[i].last_read >= ends[i].words)
-            return false;
-        begin = ends[i].words;
-    }
-    return begin == segment->unit_words;
-}
-
-static bool are_inputs_sound(const eie_file_segment *segment, const eie_file_input *inputs, const eie_file_end *ends)
-{
+    const eie_file_input *inputs = (const eie_file_input *)(const void *)(file + unit->inputs_at);
     uint32_t i;
 
-    for (i = 0; i < segment->inputs; i++) {
-        const eie_file_input *input = &inputs[i];
-        const uint64_t words = ((uint64_t)input->count + EIE_ACTIVATIONS_PER_WORD - 1u) / EIE_ACTIVATIONS_PER_WORD;
-
-        if (input->inference >= segment->inferences || (uint64_t)input->first + input->count > segment->columns ||
-            input->word + words > ends[input->inference].words ||
-            (input->inference > 0u && input->word < ends[input->inference - 1u].words))
+    if (!holds(header, unit->words_at, unit->words, EIE_WORD_BYTES) || unit->last_read >= unit->words ||
+        !holds(header, unit->inputs_at, unit->inputs, sizeof *inputs))
+        return false;
+    for (i = 0; i < unit->inputs; i++)
+        if (inputs[i].inference >= inferences ||
+            (uint64_t)inputs[i].first + inputs[i].count > segment->columns ||
+            inputs[i].word + (uint64_t)words_for(inputs[i].count) > unit->words)
             return false;
-    }
     return true;
 }
 
 static bool is_segment_sound(const uint8_t *file, const eie_file_header *header, const eie_file_segment *segment)
 {
     const uint64_t outputs = (uint64_t)segment->output_words * EIE_ACTIVATIONS_PER_WORD;
-    const eie_file_end *ends;
+    const eie_file_unit *units;
     const uint32_t *places;
     uint32_t i;
 
     /* The last three so that no size of a transfer exceeds 64 bits. */
     if (segment->rows == 0u || segment->columns == 0u || segment->rows > outputs ||
-        !holds(header, segment->unit_at, segment->unit_words, EIE_WORD_BYTES) ||
-        !holds(header, segment->ends_at, segment->inferences, sizeof *ends) ||
-        !holds(header, segment->inputs_at, segment->inputs, sizeof(eie_file_input)) ||
+        !holds(header, segment->units_at, segment->inferences, sizeof *units) ||
         !holds(header, segment->places_at, segment->rows, sizeof *places) ||
         segment->inferences - 1u > UINT8_MAX || segment->output_words > MOST_WORDS ||
         segment->most_units - 1u > MOST_WORDS)
         return false;
-    ends = (const eie_file_end *)(const void *)(file + segment->ends_at);
+    units = (const eie_file_unit *)(const void *)(file + segment->units_at);
     places = (const uint32_t *)(const void *)(file + segment->places_at);
     for (i = 0; i < segment->rows; i++)
         if (places[i] >= outputs)
             return false;
-    return are_ends_sound(segment, ends) &&
-           are_inputs_sound(segment, (const eie_file_input *)(const void *)(file + segment->inputs_at), ends);
+    for (i = 0; i < segment->inferences; i++)
+        if (!is_unit_sound(file, header, segment, &units[i], i + 1u))
+            return false;
+    return true;
 }
 
 static bool is_model_sound(const uint8_t *file, const eie_file_header *header, const eie_file_model *model)
@@ -1148,7 +1145,7 @@ static bool try_layout(eie_device *device, uint32_t most, uint64_t room, uint64_
         for (j = 0; j < model->segments; j++) {
             const uint64_t units = segments[j].most_units < most ? segments[j].most_units : most;
 
-            send = larger(send, units * segments[j].unit_words * EIE_WORD_BYTES);
+            send = larger(send, units * largest_unit_words(device, &segments[j]) * EIE_WORD_BYTES);
             reply = larger(reply, units * segments[j].inferences * segments[j].output_words * EIE_WORD_BYTES);
             if (j + 1u < model->segments)
                 work = larger(work, (uint64_t)most * segments[j].rows * sizeof(int16_t));

@@ -15,7 +15,7 @@
 
 /* Registers of the array (docs/registers.md). */
 #define EIE_IDENTITY 0x31454945u
-#define EIE_ARRAY_VERSION 0x302u
+#define EIE_ARRAY_VERSION 0x402u
 #define EIE_REGISTER_IDENTITY 0x0u
 #define EIE_REGISTER_VERSION 0x4u
 #define EIE_REGISTER_HASH 0x8u
@@ -90,7 +90,7 @@
 
 /* The packed file (eie.program.packed_file). */
 #define EIE_FILE_MAGIC 0x50454945u
-#define EIE_FILE_VERSION 2u
+#define EIE_FILE_VERSION 3u
 #define EIE_FRACTION_BITS_MIN (-112)
 #define EIE_FRACTION_BITS_MAX 126
 
@@ -125,21 +125,20 @@ typedef struct {
     uint32_t columns; /* activations in */
     uint32_t rows; /* activations out */
     uint32_t output_words; /* that an inference returns */
-    uint32_t inferences; /* in a unit of the program */
+    uint32_t inferences; /* in the largest unit */
     uint32_t most_units; /* in a transfer */
-    uint32_t unit_words; /* of a unit */
-    uint32_t unit_at; /* the unit */
-    uint32_t ends_at; /* for each inference of a unit a record of where it ends */
-    uint32_t inputs; /* number of places for activations */
-    uint32_t inputs_at; /* their records */
+    uint32_t units_at; /* a record of each unit: of one inference, two and so on */
     uint32_t places_at; /* for each row the place of its output among those returned */
 } eie_file_segment;
 
 typedef struct {
-    uint32_t words; /* of the unit up to here */
-    uint32_t last_read; /* the word that is this inference's last READ */
-    uint32_t instructions; /* up to here */
-} eie_file_end;
+    uint32_t words; /* of the program of its inferences */
+    uint32_t words_at; /* the program */
+    uint32_t last_read; /* the word that is the last READ */
+    uint32_t instructions; /* in the program */
+    uint32_t inputs; /* number of places for activations */
+    uint32_t inputs_at; /* their records */
+} eie_file_unit;
 
 typedef struct {
     uint32_t word; /* of the unit at which the activations begin */

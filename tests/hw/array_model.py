@@ -10,7 +10,7 @@ import random
 import numpy as np
 from myhdl import always, block
 
-from eie.contract import isa
+from eie.contract import isa, pipeline
 from eie.contract.bits import unpack_fields
 from eie.contract.pipeline import activation_segments
 from eie.devices.emulation.machine import Machine
@@ -26,7 +26,14 @@ def array_model(seed: int = 0, slowest: int = 60, log: list | None = None):
         generator = random.Random(seed)
         machine = Machine(config)
         nothing = np.zeros((1, 0), np.uint64)
-        state = {"command": None, "left": 0, "clearing": 5, "cycle": 0, "reads": [], "counter": 0}
+        # Commands in progress, in the order of their starts: name, fields, cycles left.
+        commands: list[dict] = []
+        kinds = {
+            "compute": (isa.COMPUTE, compute),
+            "store": (isa.STORE, store),
+            "element": (isa.ELEMENTWISE, element),
+        }
+        state = {"clearing": 5, "cycle": 0, "reads": [], "counter": 0}
         group_shift = config.activation_groups // activation_segments(config)
 
         def note(event):
@@ -34,11 +41,11 @@ def array_model(seed: int = 0, slowest: int = 60, log: list | None = None):
                 log.append((state["cycle"], event))
 
         def guard(kind, where):
-            """Fail if a load touches a resource of the running command."""
-            command = state["command"]
-            if command is None:
-                return
-            name, values = command
+            """Fail if a load touches a resource of a running command."""
+            for command in commands:
+                check(command["name"], command["values"], kind, where)
+
+        def check(name, values, kind, where):
             conflict = {
                 "bank": name == "compute" and values["bank"] == where,
                 "slot": name == "compute" and values["slot"] == where,
@@ -80,30 +87,29 @@ def array_model(seed: int = 0, slowest: int = 60, log: list | None = None):
                 machine.state.activations[0, address, 4 * pe : 4 * pe + 4] = words.view("<i2")
 
         def fields(bundle, extra=()):
-            return {k: int(v) for k, v in vars(bundle).items() if k not in ("start", "done", *extra)}
+            return {k: int(v) for k, v in vars(bundle).items() if k not in ("start", "done", "ready", *extra)}
 
         def start(name, values, groups):
-            assert state["command"] is None, f"{name} started during {state['command'][0]}"
+            others = [command["name"] for command in commands]
+            assert name not in others or (name == "compute" and others.count(name) < pipeline.COMPUTES_AT_ONCE)
             assert state["clearing"] == 0, f"{name} started while the array clears its accumulators"
-            state["command"] = (name, {**values, "groups": groups})
-            state["left"] = generator.randrange(1, slowest + 1)
+            # What it reads and writes is apart from what others in progress do: it may take effect at once.
+            assert "element" not in others and (name != "element" or not others)
+            machine.execute(kinds[name][0], values, nothing, machine.state)
+            left = generator.randrange(1, slowest + 1)
+            commands.append({"name": name, "values": {**values, "groups": groups}, "left": left})
             note(f"start {name}")
 
-        def finish():
-            name, values = state["command"]
-            groups = values.pop("groups")
-            del groups
-            if name == "compute":
-                machine.execute(isa.COMPUTE, values, nothing, machine.state)
-                compute.done.next = True
-            elif name == "element":
-                machine.execute(isa.ELEMENTWISE, values, nothing, machine.state)
-                element.done.next = True
-            else:
-                machine.execute(isa.STORE, values, nothing, machine.state)
-                store.done.next = True
-            state["command"] = None
-            note(f"end {name}")
+        def advance():
+            """Count down; COMPUTEs are done in order."""
+            seen = set()
+            for command in list(commands):
+                command["left"] = max(0, command["left"] - 1)
+                if command["left"] == 0 and command["name"] not in seen:
+                    commands.remove(command)
+                    kinds[command["name"]][1].done.next = True
+                    note(f"end {command['name']}")
+                seen.add(command["name"])
 
         @always(clk.posedge)
         def behave():
@@ -117,7 +123,8 @@ def array_model(seed: int = 0, slowest: int = 60, log: list | None = None):
             status.broadcast.next = False
             if reset:
                 machine.reset()
-                state.update(command=None, clearing=5, reads=[])
+                commands.clear()
+                state.update(clearing=5, reads=[])
                 status.clearing.next = True
                 return
             state["clearing"] = max(0, state["clearing"] - 1)
@@ -127,26 +134,24 @@ def array_model(seed: int = 0, slowest: int = 60, log: list | None = None):
             if any(strobes):
                 write_load()
                 note("load")
+            advance()
             if compute.start:
                 values = fields(compute)
                 start("compute", values, values["count"])
-            elif store.start:
+            if store.start:
                 values = fields(store)
                 start("store", values, values["count"] // config.rows_per_group)
-            elif element.start:
+            if element.start:
                 start("element", fields(element), int(element.count))
-            elif form.start:
+            if form.start:
                 machine.execute(isa.FORMAT, fields(form), nothing, machine.state)
-            elif state["command"] is not None:
-                state["left"] -= 1
-                status.broadcast.next = state["command"][0] == "compute"
-                if state["left"] == 0:
-                    finish()
+            computing = any(command["name"] == "compute" for command in commands)
+            status.broadcast.next = status.computing.next = computing
+            compute.ready.next = not compute.start and sum(c["name"] == "compute" for c in commands) < 2
             state["reads"].append((int(read.group), int(read.word)) if read.enable else None)
             if len(state["reads"]) >= READ_LATENCY:
                 asked = state["reads"].pop(0)
                 if asked is not None:
-                    assert state["command"] is None, "READ during another command"
                     group, word = asked
                     lanes = machine.state.activations[0, group, 4 * word : 4 * word + 4]
                     read.data.next = int(lanes.astype("<i2").view("<u8")[0])

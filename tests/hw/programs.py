@@ -23,6 +23,8 @@ def header(config: ArrayConfig, instruction: Instruction, generator: random.Rand
                 high = min(high, generator.choice((0, 8, 1 << 10)))
             elif f.name == "shift":
                 high = min(high, SHIFT_LIMIT)
+            elif f.name == "words":
+                high = config.words_per_group
             elif f.name == "pe":
                 high = config.num_pes - 1
             values[f.name] = given.get(f.name, generator.randint(0, high))
@@ -51,7 +53,7 @@ def random_program(config: ArrayConfig, generator: random.Random, length: int, r
         word = header(config, instruction, generator, **given)
         words += [word, *payload(config, instruction, word, generator)]
     if read_all:
-        words.append(isa.READ.encode(last=1, address=0, count=config.activation_groups))
+        words.append(isa.READ.encode(last=1, words=0, address=0, count=config.activation_groups))
     return np.array(words, "<u8").view(np.uint8)
 
 
@@ -70,5 +72,5 @@ def repeated_program(config: ArrayConfig, generator: random.Random) -> np.ndarra
     for _ in range(generator.randrange(2, 6)):
         for kind, word in unit:
             words += [word, *payload(config, kind, word, generator)]
-    words.append(isa.READ.encode(last=1, address=0, count=config.activation_groups))
+    words.append(isa.READ.encode(last=1, words=0, address=0, count=config.activation_groups))
     return np.array(words, "<u8").view(np.uint8)

@@ -167,11 +167,6 @@ def cut_script(config: ArrayConfig, seed: int, cuts: int) -> Script:
         script.read(STATUS, ErrorCode.TRUNCATED << registers.STATUS_ERROR_SHIFT | registers.STATUS_IDLE)
         device.write_register(CONTROL, registers.CONTROL_SOFT_RESET)
         script.add(("write", CONTROL, registers.CONTROL_SOFT_RESET))
-        # The group of activations in which a load was cut is undefined: all are written anew.
-        whole = header(config, isa.ACTIVATIONS, generator, address=0, count=config.activation_groups)
-        if instruction is isa.ACTIVATIONS:
-            program = [whole, *payload(config, isa.ACTIVATIONS, whole, generator)]
-            script.run(device, np.array(program, "<u8").view(np.uint8))
         script.run(device, random_program(config, generator, 15))
     return script
 
@@ -207,9 +202,9 @@ def words_with_error(config: ArrayConfig, code: ErrorCode, generator: random.Ran
     if code is ErrorCode.BAD_OPCODE:
         words += [(0x7F, 0xFF, False)]
     elif code is ErrorCode.BAD_FIELD:
-        words += [(isa.READ.encode(last=0, address=0, count=0), 0xFF, False)]
+        words += [(isa.READ.encode(last=0, words=0, address=0, count=0), 0xFF, False)]
     elif code is ErrorCode.OUT_OF_RANGE:
-        words += [(isa.READ.encode(last=0, address=config.activation_groups, count=1), 0xFF, False)]
+        words += [(isa.READ.encode(last=0, words=0, address=config.activation_groups, count=1), 0xFF, False)]
     elif code is ErrorCode.TRUNCATED:
         return [*words, (load, 0xFF, False), (content[0], 0xFF, True)]
     elif code is ErrorCode.BAD_KEEP:

@@ -34,7 +34,7 @@ def _curve(operation):
     groups = SIXTEEN.activation_groups
     load = isa.ACTIVATIONS.encode(address=0, count=groups)
     compute = isa.ELEMENTWISE.encode(operation=operation, shift=CURVE_SHIFT, source=0, address=0, count=groups)
-    read = isa.READ.encode(last=1, address=0, count=groups)
+    read = isa.READ.encode(last=1, words=0, address=0, count=groups)
     return np.concatenate([_words(load), EVERY_INPUT.view("<u8"), _words(compute, read)]).view(np.uint8)
 
 
@@ -68,7 +68,7 @@ def test_the_model_of_programs_knows_its_cycles(pes):
                 given = {"last": 0} if instruction is isa.READ else {}
                 word = header(config, instruction, generator, **given)
                 words += [word, *payload(config, instruction, word, generator)]
-            words.append(isa.READ.encode(last=1, address=0, count=config.activation_groups))
+            words.append(isa.READ.encode(last=1, words=0, address=0, count=config.activation_groups))
             results = []
             for device in (hardware, model):
                 device.write_register(registers.offset("control"), registers.CONTROL_CLEAR_COUNTERS)

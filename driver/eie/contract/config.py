@@ -28,8 +28,9 @@ WORD_BYTES = STREAM_BITS // 8
 """Bytes of a stream word."""
 ACTIVATIONS_PER_WORD = STREAM_BITS // ACTIVATION_BITS
 
-# The instruction set gives every memory address and count 16 bits, a PE 8 bits and a codebook slot 4.
+# The instruction set gives every memory address and count 16 bits, a bias 13, a PE 8 bits and a codebook slot 4.
 _FIELD_LIMIT = 1 << 16
+_ROW_LIMIT = 1 << 13
 _MAX_PES = 256
 _MAX_CODEBOOKS = 16
 
@@ -128,7 +129,7 @@ class ArrayConfig:
         self._require_power("entries_per_word", 1, 64)
         self._require_power("entries", max(self.lanes * self.rows_per_group, self.entries_per_word), _FIELD_LIMIT)
         self._require_power("pointers", 2 * self.lanes, _FIELD_LIMIT)
-        self._require_power("rows", max(1, self.lanes // self.num_pes), _FIELD_LIMIT // 2)
+        self._require_power("rows", max(1, self.lanes // self.num_pes), _ROW_LIMIT)
         self._require_power("activations", 2 * self.lanes, _FIELD_LIMIT // 2 * self.lanes)
         self._require_range("banks", 1, 2)
         self._require_range("codebooks", 1, _MAX_CODEBOOKS)
@@ -166,6 +167,12 @@ class ArrayConfig:
     def rows_per_group(self) -> int:
         """Local rows whose outputs fill one activation group (more than one only for N < 4)."""
         return self.lanes // self.num_pes
+
+    def accumulator_part(self, part: int) -> tuple[int, int]:
+        """Return the first accumulator and the number of those in a part of them, numbered as in a heap."""
+        level = max(1, part).bit_length() - 1
+        size = self.rows >> level
+        return (max(1, part) - (1 << level)) * size, size
 
     # Sparse-matrix memory.
 

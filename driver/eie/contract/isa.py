@@ -2,7 +2,7 @@
 
 A program is a sequence of instructions in 64-bit little-endian words: a header, then for the loads a payload
 whose length follows from the header. A transfer (one AXI4-Stream packet) holds whole instructions. Instructions
-take effect as if executed one after another; hardware overlaps loads with computing where no memory is shared.
+take effect as if executed one after another; hardware overlaps them where no memory is shared.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from eie.contract.instruction import (
 
 __all__ = ["OPCODE_BITS", "OPCODE_MASK", "ErrorCode", "Field", "Instruction", "Span"]
 
-VERSION = 3
+VERSION = 4
 """Version of the instruction set; part of the build hash."""
 
 
@@ -57,6 +57,17 @@ def _count(text: str) -> Field:
 
 def _activations(words: Callable[[ArrayConfig], Fraction] = lambda config: Fraction(1), alone: str | bool = "") -> Span:
     return Span("address", "count", "activations", lambda config: config.activation_groups, words, alone=alone)
+
+
+def _part(offset: int) -> Field:
+    # Numbered as in a heap: 1 is all, 2 and 3 are its halves, 4 to 7 their halves.
+    return Field(
+        "part",
+        offset,
+        3,
+        "part of the accumulators: 0 or 1 all, 2 and 3 the halves, 4 to 7 the quarters",
+        limit=lambda config: min(8, 2 * config.rows),
+    )
 
 
 def _local_rows() -> tuple[Field, Field]:
@@ -143,6 +154,7 @@ COMPUTE = Instruction(
     "Broadcast the non-zero activations of a tile and accumulate; column 0 of the tile is lane 0 of the first group.",
     (
         _bank("bank of the tile's pointers and entries"),
+        _part(9),
         _slot(),
         Field("pointers", 16, 16, "pointer pair of column 0"),
         _address("first activation group of the input"),
@@ -171,10 +183,11 @@ STORE = Instruction(
         Field("relu", 8, 1, "1: negative outputs become 0"),
         Field("scaled", 9, 1, "1: scale the sums and clip the outputs, with the row scales and the last FORMAT"),
         Field("shift", 10, 6, f"rounding shift, 0 to {SHIFT_LIMIT}", maximum=SHIFT_LIMIT),
-        Field("bias", 16, 16, "local row of the first bias"),
+        Field("bias", 16, 13, "local row of the first bias"),
+        _part(29),
         _address("activation group of the first output"),
         replace(
-            _count("local rows, from accumulator 0; a multiple of the rows in a group"),
+            _count("local rows, from the part's first accumulator; a multiple of the rows in a group"),
             multiple=lambda config: config.rows_per_group,
         ),
     ),
@@ -190,6 +203,13 @@ READ = Instruction(
     "Send activations to the host.",
     (
         Field("last", 8, 1, "1: the packet to the host ends here (TLAST on the last word)"),
+        Field(
+            "words",
+            16,
+            8,
+            "stream words of each group that are sent, from its first lanes on; 0: all",
+            limit=lambda config: config.words_per_group + 1,
+        ),
         _address("first activation group"),
         _count("groups"),
     ),

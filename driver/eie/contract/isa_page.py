@@ -24,7 +24,8 @@ def markdown() -> str:
         "",
         "All numbers are little-endian. A *local row* is row number // N, a *group* is `lanes` = max(N, 4)",
         "activations, a *beat* is `beat_bytes` bytes; beats follow one another without gaps and the payload is padded",
-        "with zeros to whole 64-bit words. Memories hold zeros at power-on. A row address wraps modulo `rows`.",
+        "with zeros to whole 64-bit words. Memories hold zeros at power-on. A COMPUTE and a STORE use a *part* of the",
+        "accumulators, whose first one is local row 0; row addresses wrap modulo the accumulators of the part.",
         "",
     ]
     lines += [
@@ -63,7 +64,7 @@ def markdown() -> str:
         "header is checked in the order of this table as soon as it has arrived, before its payload.",
         "",
         "A load that is cut short has written the beats that came whole (words, where its payload has no beats). Of",
-        "ACTIVATIONS, the group in which it was cut is undefined until it is written again.",
+        "ACTIVATIONS, the group in which it was cut stays as it was.",
         "",
         "| code | name | meaning |",
         "|---|---|---|",

@@ -66,19 +66,31 @@ def queue_high_water(config: ArrayConfig) -> int:
     return config.queue_depth + hold_latency(config) // 2
 
 
-EXECUTE_QUEUE = 8
+EXECUTE_QUEUE = 16
 """Instructions that can be queued or running beside the loads; a power of two."""
 
 START_LATENCY = 2
-"""Cycles from the push of an instruction, or from the end of the one before, to its start."""
+"""Cycles from the push of an instruction, or from the end of what it waits for, to its start."""
+
+COMPUTES_AT_ONCE = 2
+"""COMPUTEs in progress: while the PEs work off one, the next is searched and broadcast."""
+
+RETIRE_LATENCY = 1
+"""Cycles from the end of an instruction until what it used is free for loads, if all before it have ended."""
 
 ACTIVATION_SEGMENTS = 8
 """Equal parts of the activation memory that are guarded apart."""
 
-STORE_BEGIN = 2
+STORE_BEGIN = 1
 """Cycles from the start of a STORE to its first step."""
 
-STORE_SELECT = 3
+STORE_HOLD = 1
+"""Cycles from a step of a STORE to the first of the STORE_SLOTS cycles in which its PE issues no entry."""
+
+STORE_SLOTS = 2
+"""Cycles that a PE gives to each accumulator: to hand it out, and to clear it."""
+
+STORE_SELECT = STORE_HOLD + ENTRY_LATENCY + 2
 """Cycles from a step of a STORE to its PE's number at the output units, one before its accumulator."""
 
 OUTPUT_LATENCY = 5
@@ -90,10 +102,13 @@ STORE_WRITE = STORE_SELECT + OUTPUT_LATENCY
 SCALE_LATENCY = 4
 """Cycles that a scaled output takes longer: three through the multiplier, one to be clipped."""
 
-STORE_END = 8
+STORE_END = STORE_WRITE
 """Cycles from the last step of a plain STORE to its end; of a scaled one, SCALE_LATENCY more."""
 
-ELEMENT_BEGIN = 5
+OPERAND_DELAY = STORE_SELECT - 3
+"""Cycles from the steps of an ELEMENTWISE for a group's first lanes to the requests of its operands."""
+
+ELEMENT_BEGIN = STORE_WRITE - 3 - OPERAND_DELAY
 """Cycles from the start of an ELEMENTWISE to its first step, so that activations loaded just before it are found."""
 
 FORMAT_CYCLES = 2
@@ -102,7 +117,7 @@ FORMAT_CYCLES = 2
 READ_DELAY = STORE_WRITE + 1
 """Cycles by which a READ is held back: by as much as a load of activations is, to find what was loaded before."""
 
-RESULT_QUEUE = 16
+RESULT_QUEUE = 32
 """Words of a READ on their way to the host at most; a power of two above the memory's latency."""
 
 RESULT_LATENCY = 2
@@ -119,7 +134,7 @@ COPY_CYCLES = CODEBOOK_SIZE + 1
 """Cycles to copy a codebook into the PEs at the start of a COMPUTE."""
 
 
-SETTLE_CYCLES = 5
+SETTLE_CYCLES = STORE_WRITE - 3
 """Cycles that a COMPUTE waits so that activations loaded just before it are found."""
 
 

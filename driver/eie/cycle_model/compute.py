@@ -1,4 +1,4 @@
-"""The cycle model of a COMPUTE: the array's units as recurrences over time, equal to the hardware cycle for cycle.
+"""The cycle model of COMPUTEs: the array's units as recurrences over time, equal to the hardware cycle for cycle.
 
 Each unit is the one of `hw/eie_hw` that its comment names; `eie.contract.pipeline` holds the latencies that both share.
 The functions are plain Python over scalars; numba (extra "fast") compiles them where it is installed.
@@ -6,6 +6,7 @@ The functions are plain Python over scalars; numba (extra "fast") compiles them 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Any
@@ -14,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eie.contract import pipeline
-from eie.contract.config import ArrayConfig
+from eie.contract.config import ACTIVATIONS_PER_WORD, ArrayConfig
 from eie.devices.emulation.just_in_time import compiled
 
 
@@ -29,31 +30,13 @@ if find_spec("numba") is not None:
 
 _GROUP_STAGE = 2
 """Stage of the search that holds a group; the next one holds it again, in a register slice."""
+_LONG_AGO = -(1 << 40)
+_LONG = 1000
 
 
 @dataclass(frozen=True)
-class ComputeTiming:
-    """How long a COMPUTE takes, and why.
-
-    Parameters
-    ----------
-    cycles : int
-        From its start until it is complete, both included.
-    blocked : ndarray, shape (N,), int64
-        Cycles in which each PE's full queue held a broadcast back.
-    queued : ndarray, shape (N,), int64
-        Columns waiting in each PE's queue, summed over the cycles.
-    """
-
-    cycles: int
-    blocked: NDArray[np.int64]
-    queued: NDArray[np.int64]
-
-
-def compute_timing(
-    activations: NDArray[np.int16], lengths: NDArray[np.int32], address: int, config: ArrayConfig
-) -> ComputeTiming:
-    """Return the timing of a COMPUTE.
+class Work:
+    """What a COMPUTE has to do.
 
     Parameters
     ----------
@@ -63,27 +46,133 @@ def compute_timing(
         Entries of each PE's columns, padding included.
     address : int
         Activation group of the first column.
-    config : ArrayConfig
     """
-    active = np.flatnonzero(activations)
-    groups = len(activations) // config.lanes
-    stages = 3 + pipeline.lane_levels(config)
-    blocked, queued = np.zeros((2, config.num_pes), np.int64)
-    cycles = _simulate(
-        active,
-        lengths[active],
-        _new_items(active, address, config),
-        (address + active // config.lanes) // pipeline.GROUPS_AT_ONCE - address // pipeline.GROUPS_AT_ONCE,
-        (address + groups - 1) // pipeline.GROUPS_AT_ONCE - address // pipeline.GROUPS_AT_ONCE + 1,
-        stages,
-        2 + pipeline.start_delay(config),
-        pipeline.broadcast_latency(config),
-        pipeline.queue_high_water(config),
-        config.skip_empty,
-        blocked,
-        queued,
-    )
-    return ComputeTiming(int(cycles), blocked, queued)
+
+    activations: NDArray[np.int16]
+    lengths: NDArray[np.int32]
+    address: int
+
+
+@dataclass(frozen=True)
+class ComputeTiming:
+    """When a COMPUTE comes to its marks; cycles as in `hw/eie_hw/array/compute_control.py`.
+
+    Parameters
+    ----------
+    ready : int
+        The next one may be taken.
+    done : int
+        Its sums are visible to whatever starts in the next cycle.
+    blocked, queued : ndarray, shape (N,), int64
+        What it adds to those of the `ArrayTiming`.
+    """
+
+    ready: int
+    done: int
+    blocked: NDArray[np.int64]
+    queued: NDArray[np.int64]
+
+
+class ArrayTiming:
+    """The array while it carries out COMPUTEs, one behind another.
+
+    Parameters
+    ----------
+    config : ArrayConfig
+
+    Attributes
+    ----------
+    blocked : ndarray, shape (N,), int64
+        Cycles in which each PE's full queue held a broadcast back.
+    queued : ndarray, shape (N,), int64
+        Columns waiting in each PE's queue, summed over the cycles.
+    """
+
+    def __init__(self, config: ArrayConfig) -> None:
+        self.config = config
+        self.blocked, self.queued = np.zeros((2, config.num_pes), np.int64)
+        self._stages = 3 + pipeline.lane_levels(config)
+        # When the latest item left each stage for the next; the last stage is the broadcast. Then the latest window of
+        # groups looked at, the latest group, the latest column issued.
+        self._left = np.full(self._stages + 1, _LONG_AGO, np.int64)
+        self._latest = np.full(3, _LONG_AGO, np.int64)
+        self._done = _LONG_AGO
+        # Per PE: when the latest columns were pushed into the queue and popped from it, round and round; how many came,
+        # and of how many the push and the pop were seen at the broadcast; when it is free.
+        slots = 2 * pipeline.queue_slots(config)
+        self._pushed, self._popped = np.zeros((2, config.num_pes, slots), np.int64)
+        self._counts = np.zeros((3, config.num_pes), np.int64)
+        self._free = np.full(config.num_pes, _LONG_AGO, np.int64)
+        self._elements = min(config.num_pes, ACTIVATIONS_PER_WORD)
+        self._holds = [np.zeros(0, np.int64)] * self._elements
+        self._reads = np.zeros(0, np.int64)
+
+    def store(self, steps: list[int]) -> None:
+        """Note the steps of a STORE: in the cycles that each takes, its PEs issue nothing in COMPUTEs that follow."""
+        for element in range(self._elements):
+            own = np.array(steps[element :: self._elements], np.int64) + pipeline.STORE_HOLD
+            slots = (own[:, None] + np.arange(pipeline.STORE_SLOTS)).ravel()
+            self._holds[element] = np.concatenate((self._to_come(self._holds[element]), slots))
+
+    def read(self, start: int, words: int) -> None:
+        """Note a READ: in the cycles in which it asks for a word, nothing is broadcast by COMPUTEs that follow."""
+        first = start + 2 + pipeline.READ_DELAY
+        self._reads = np.concatenate((self._to_come(self._reads), np.arange(first, first + words)))
+
+    def compute(self, start: int, work: Work) -> ComputeTiming:
+        """Carry out a COMPUTE that starts in a cycle."""
+        config = self.config
+        chunk = pipeline.GROUPS_AT_ONCE
+        active = np.flatnonzero(work.activations)
+        groups = len(work.activations) // config.lanes
+        # compute_control: activations must have settled, and the walk before have ended.
+        walk = max(start + 2 + pipeline.start_delay(config), int(self._latest[0]) + 2)
+        holds = np.full((self._elements, max(map(len, self._holds)) + 1), np.iinfo(np.int64).max)
+        for row, times in zip(holds, self._holds, strict=True):
+            row[: len(times)] = times
+        blocked, queued = np.zeros((2, config.num_pes), np.int64)
+        last_issue = _simulate(
+            work.lengths[active],
+            _new_items(active, work.address, config),
+            (work.address + active // config.lanes) // chunk - work.address // chunk,
+            (work.address + groups - 1) // chunk - work.address // chunk + 1,
+            walk,
+            pipeline.broadcast_latency(config),
+            pipeline.queue_high_water(config),
+            config.skip_empty,
+            holds,
+            np.append(self._reads, np.iinfo(np.int64).max),
+            self._left,
+            self._latest,
+            self._pushed,
+            self._popped,
+            self._counts,
+            self._free,
+            blocked,
+            queued,
+        )
+        self.blocked += blocked
+        self.queued += queued
+        # compute_control: all found, all arrived, all issued, all accumulated.
+        last_pick = int(self._left[-1]) if len(active) else _LONG_AGO
+        walked = max(int(self._latest[0]) + 1, last_pick + 1, walk + 1, self._done + 1)
+        self._done = max(walked + 2 + pipeline.broadcast_latency(config), int(last_issue) + 3) + 1
+        ready = max(walk, start + pipeline.COPY_CYCLES - 1) + 1
+        return ComputeTiming(ready, self._done, blocked, queued)
+
+    def compute_alone(self, works: Iterable[Work]) -> int:
+        """Carry out COMPUTEs one behind another, long after all before them; return the cycles in all."""
+        first = max(0, self._done + _LONG)
+        free, done = first, [first] * pipeline.COMPUTES_AT_ONCE
+        for work in works:
+            # As in the execute queue: the one before is ready, and all but it are done.
+            timing = self.compute(max(free, done[0] + 1) + 1, work)
+            free, done = timing.ready, [*done[1:], timing.done]
+        return done[-1] - first - 1
+
+    def _to_come(self, times: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return those after the latest broadcast: what is broadcast later cannot meet the others."""
+        return times[times > self._left[-1]]
 
 
 def _new_items(active: NDArray[np.intp], address: int, config: ArrayConfig) -> NDArray[np.int64]:
@@ -106,22 +195,20 @@ def _new_items(active: NDArray[np.intp], address: int, config: ArrayConfig) -> N
 
 @_compile
 def _simulate(  # type: ignore[no-untyped-def]
-    active, lengths, new_items, windows, num_windows, stages, walk, latency, high_water, skip_empty, blocked, queued
-):
-    """Return the cycles of a COMPUTE that starts in cycle 0; add to `blocked` and `queued`."""
+    lengths, new_items, windows, num_windows, walk, latency, high_water, skip_empty, holds, reads,
+    left, latest, pushed, popped, counts, free, blocked, queued,
+):  # fmt: skip
+    """Carry out a COMPUTE whose walk begins; return the cycle of its last issue; all arrays of state go on."""
     picks, num_pes = lengths.shape
-    # When the latest item left each stage for the next; the last stage is the broadcast.
-    left = np.zeros(stages + 1, np.int64)
-    group_before = 0
+    stages = len(left) - 1
+    slots = pushed.shape[1]
+    elements = len(holds)
     window = 0
-    window_time = walk + 2
-    # Per PE: when each column was pushed into the queue and popped from it.
-    pushed = np.zeros((num_pes, picks), np.int64)
-    popped = np.zeros((num_pes, picks), np.int64)
-    columns = np.zeros(num_pes, np.int64)
-    free = np.zeros(num_pes, np.int64)
-    pushes_seen = np.zeros(num_pes, np.int64)
-    pops_seen = np.zeros(num_pes, np.int64)
+    window_time = max(walk + 2, left[1])
+    group_before = latest[1]
+    last_issue = latest[2]
+    next_hold = np.zeros(num_pes, np.int64)
+    next_read = 0
 
     for pick in range(picks):
         # nonzero_groups: a window of groups a cycle; the next is taken when the last quarter of the present one is.
@@ -148,38 +235,55 @@ def _simulate(  # type: ignore[no-untyped-def]
                 group_before = left[stage]
             parent = time
             left[stage] = time
-        # broadcast: held back two cycles after a queue reached its high-water mark.
+        # broadcast: held back two cycles after a queue reached its high-water mark, and while a READ asks for a word.
         time = left[stages]
         while True:
             held = False
             for pe in range(num_pes):
-                while pushes_seen[pe] < columns[pe] and pushed[pe, pushes_seen[pe]] <= time - 3:
-                    pushes_seen[pe] += 1
-                while pops_seen[pe] < columns[pe] and popped[pe, pops_seen[pe]] <= time - 3:
-                    pops_seen[pe] += 1
-                if pushes_seen[pe] - pops_seen[pe] >= high_water:
+                while counts[1, pe] < counts[0, pe] and pushed[pe, counts[1, pe] % slots] <= time - 3:
+                    counts[1, pe] += 1
+                while counts[2, pe] < counts[0, pe] and popped[pe, counts[2, pe] % slots] <= time - 3:
+                    counts[2, pe] += 1
+                if counts[1, pe] - counts[2, pe] >= high_water:
                     blocked[pe] += 1
                     held = True
-            if not held:
+            while reads[next_read] < time:
+                next_read += 1
+            if not held and reads[next_read] != time:
                 break
             time += 1
         left[stages] = time
-        # pointer_read, activation_queue, sparse_matrix_read: one entry a cycle, an empty column a cycle.
+        # pointer_read, activation_queue, sparse_matrix_read: one entry a cycle, an empty column a cycle; none while a
+        # STORE has the PE.
         arrival = time + latency
         for pe in range(num_pes):
             length = lengths[pick, pe]
             if length > 0 or not skip_empty:
+                held_times = holds[pe % elements]
+                hold = next_hold[pe]
                 begin = max(arrival + 1, free[pe])
-                pushed[pe, columns[pe]] = arrival
-                popped[pe, columns[pe]] = begin
+                while held_times[hold] < begin:
+                    hold += 1
+                while held_times[hold] == begin:
+                    begin += 1
+                    hold += 1
+                end = begin + max(length, 1) - 1
+                while held_times[hold] <= end:
+                    end += 1
+                    hold += 1
+                next_hold[pe] = hold
+                place = counts[0, pe] % slots
+                pushed[pe, place] = arrival
+                popped[pe, place] = begin
                 queued[pe] += begin - arrival
-                columns[pe] += 1
-                free[pe] = begin + max(length, 1)
+                counts[0, pe] += 1
+                free[pe] = end + 1
+                last_issue = max(last_issue, end)
 
     while window < num_windows - 1:
         window += 1
         window_time = max(window_time + 1, left[1])
-    # compute_control: all found, all arrived, all issued, all accumulated.
-    walked = max(window_time, left[stages]) + 1
-    last_issue = free.max() - 1
-    return max(walked + 2 + latency, last_issue + 3) + 2
+    latest[0] = window_time
+    latest[1] = group_before
+    latest[2] = last_issue
+    return last_issue

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -10,13 +10,15 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from eie.arguments import real_array, require_type
+from eie.contract import isa
 from eie.contract.config import ArrayConfig
 from eie.contract.fixed_point import as_activations
 from eie.errors import PackError
 from eie.network.model import Layer, Model
 from eie.network.reference import reference_layer
+from eie.program.packets import instructions
 from eie.program.packing import PackedModel, pack
-from eie.program.tiling import Tile
+from eie.program.segment import Segment, inferences_per_transfer
 
 TIMING_ONLY = ("queue_depth", "skip_empty")
 """Parameters that change no byte of a packed model."""
@@ -30,13 +32,16 @@ class LayerCycles:
     ----------
     name : str
     cycles : int
-        Clock cycles in which its COMPUTEs are in progress.
+        Clock cycles in which its COMPUTEs are in progress. Where several are, a cycle belongs to the one that came
+        first: so the layers' cycles add up to those of the program.
     broadcasts : int
         Non-zero activations sent to the PEs; a layer of several row tiles sends each several times.
     useful : int
         Products of a non-zero weight and a non-zero activation.
     work, padding, starved, blocked : ndarray, shape (N,), int64
-        Per PE, as the hardware counts them (`eie.contract.registers`).
+        Per PE, as the hardware counts them (`eie.contract.registers`). The layers' add up to the counters. `starved`
+        is cycles - work - padding: where the inferences of a batch overlap, a PE that works on this layer in cycles of
+        the layer before starves that much less in this one, down to below 0. One inference alone never does.
     queued : ndarray, shape (N,), int64
         Per PE, columns waiting in its queue, summed over the cycles.
     word_reads : ndarray, shape (N,), int64
@@ -59,7 +64,7 @@ class LayerCycles:
 
     @property
     def utilisation(self) -> float:
-        """Useful multiply-accumulates over PEs times cycles."""
+        """Useful multiply-accumulates over PEs times cycles; of layers that overlap, only their sum stays below 1."""
         return self.useful / (len(self.work) * self.cycles)
 
     @property
@@ -83,6 +88,9 @@ def cycles(
 ) -> tuple[LayerCycles, ...]:
     """Return what each layer costs on an array, cycle for cycle as its hardware counts.
 
+    Times the packed program of the batch: inferences are interleaved as on the array, and what is streamed comes a
+    stream word a cycle.
+
     Parameters
     ----------
     model : Model, Layer or PackedModel
@@ -95,7 +103,7 @@ def cycles(
     Returns
     -------
     tuple of LayerCycles
-        Cycles of COMPUTEs, summed over the batch; loading that does not overlap with them is not in it.
+        Cycles of COMPUTEs, summed over the batch. What passes before, between and after them is in `eie.estimate`.
 
     Raises
     ------
@@ -132,66 +140,99 @@ def packed_cycles(
     """
     if replace(config, **{name: getattr(packed.config, name) for name in TIMING_ONLY}) != packed.config:
         raise PackError(f"the model is packed for {packed.config}; {config} differs in more than {TIMING_ONLY}")
-    addresses = _compute_addresses(packed)
-    return tuple(_layer_cycles(packed, i, a, addresses[i], config) for i, a in enumerate(inputs))
-
-
-def _tiles(packed: PackedModel, index: int) -> Iterator[Tile]:
-    return (tile for row_tile in packed.row_tiles[index] for tile in row_tile.tiles)
-
-
-def _compute_addresses(packed: PackedModel) -> list[list[tuple[int, ...]]]:
-    """Return, for each layer, where the COMPUTEs of a unit's inferences find their activations."""
-    addresses: list[list[tuple[int, ...]]] = []
+    padded = [_in_places(packed, index, a) for index, a in enumerate(inputs)]
+    costs = [_Cost(config.num_pes) for _ in inputs]
     for segment in packed.segments:
-        first = 0
-        for index in segment.layers:
-            end = first + sum(1 for _ in _tiles(packed, index))
-            addresses.append([of_inference[first:end] for of_inference in segment.compute_addresses])
-            first = end
-    return addresses
+        batch = len(inputs[0])
+        step = inferences_per_transfer(segment, batch)
+        for first in range(0, batch, step):
+            part = slice(first, min(first + step, batch))
+            _time_transfer(packed, segment, [a[part] for a in padded], config, costs)
+    return tuple(
+        _layer_cycles(packed, i, a, padded[i], cost) for i, (a, cost) in enumerate(zip(inputs, costs, strict=True))
+    )
 
 
-def _layer_cycles(
-    packed: PackedModel,
-    index: int,
-    activations: NDArray[np.int16],
-    addresses: list[tuple[int, ...]],
-    config: ArrayConfig,
-) -> LayerCycles:
-    # Imported where it is used: it is slow to import where numba is installed.
-    from eie.cycle_model.compute import compute_timing
+class _Cost:
+    """What the COMPUTEs of a layer add up to."""
 
-    layer, lanes = packed.model.layers[index], config.lanes
+    def __init__(self, num_pes: int) -> None:
+        self.cycles = 0
+        self.blocked, self.queued = np.zeros((2, num_pes), np.int64)
+
+
+def _in_places(packed: PackedModel, index: int, activations: NDArray[np.int16]) -> NDArray[np.int16]:
+    """Return a layer's inputs as they lie in the activation memory, shape (B, lanes of whole groups)."""
+    layer, lanes = packed.model.layers[index], packed.config.lanes
     a = np.zeros((len(activations), -(-layer.columns // lanes) * lanes), np.int16)
     columns = packed.places[index - 1] if index and packed.places else slice(layer.columns)
     a[:, columns] = activations
-    cycles = broadcasts = 0
-    work, padding, blocked, queued, word_reads = (np.zeros(config.num_pes, np.int64) for _ in range(5))
-    for number, tile in enumerate(_tiles(packed, index)):
-        lengths = tile.lengths
-        part = a[:, tile.first_group * lanes : (tile.first_group + tile.groups) * lanes]
-        active = np.count_nonzero(part, axis=0)
-        for inference, vector in enumerate(part):
-            timing = compute_timing(vector, lengths, addresses[inference % len(addresses)][number], config)
-            cycles += timing.cycles
-            blocked += timing.blocked
-            queued += timing.queued
-        broadcasts += int(active.sum())
-        padded = active @ tile.padding
-        padding += padded
-        work += active @ lengths - padded
-        word_reads += active @ tile.word_reads()
+    return a
+
+
+def _time_transfer(
+    packed: PackedModel, segment: Segment, inputs: list[NDArray[np.int16]], config: ArrayConfig, costs: list[_Cost]
+) -> None:
+    """Add what the COMPUTEs of a transfer take to the costs of their layers."""
+    # Imported where they are used: they are slow to import where numba is installed.
+    from eie.cycle_model.compute import Work
+    from eie.cycle_model.program import ProgramTiming
+
+    program = ProgramTiming(config)
+    layers = []
+    batch = len(inputs[0])
+    for first in range(0, batch, segment.inferences):
+        unit = segment.units[min(segment.inferences, batch - first) - 1]
+        computes = (
+            (index, inputs[index][inference], tile)
+            for index in segment.layers
+            for inference in range(first, min(first + segment.inferences, batch))
+            for row_tile in packed.row_tiles[index]
+            for tile in row_tile.tiles
+        )
+        for instruction, values, payload_words in instructions(unit.words, config):
+            if instruction is isa.COMPUTE:
+                index, vector, tile = next(computes)
+                lanes = slice(tile.first_group * config.lanes, (tile.first_group + tile.groups) * config.lanes)
+                program.execute(instruction, values, Work(vector[lanes], tile.lengths, values["address"]))
+                layers.append(index)
+            elif payload_words:
+                program.load(instruction, values, payload_words)
+            else:
+                program.execute(instruction, values)
+    program.finish()
+    timed = ((step.cycles, step.timing) for step in program.steps if step.timing is not None)
+    for index, (cycles, timing) in zip(layers, timed, strict=True):
+        costs[index].cycles += cycles
+        costs[index].blocked += timing.blocked
+        costs[index].queued += timing.queued
+
+
+def _layer_cycles(
+    packed: PackedModel, index: int, given: NDArray[np.int16], in_places: NDArray[np.int16], cost: _Cost
+) -> LayerCycles:
+    layer, lanes, num_pes = packed.model.layers[index], packed.config.lanes, packed.config.num_pes
+    broadcasts = 0
+    work, padding, word_reads = np.zeros((3, num_pes), np.int64)
+    for row_tile in packed.row_tiles[index]:
+        for tile in row_tile.tiles:
+            part = in_places[:, tile.first_group * lanes : (tile.first_group + tile.groups) * lanes]
+            active = np.count_nonzero(part, axis=0)
+            broadcasts += int(active.sum())
+            padded = active @ tile.padding
+            padding += padded
+            work += active @ tile.lengths - padded
+            word_reads += active @ tile.word_reads()
     return LayerCycles(
         name=layer.name,
-        cycles=cycles,
+        cycles=cost.cycles,
         broadcasts=broadcasts,
-        useful=sum(int(np.count_nonzero(activations, axis=0) @ np.diff(term.column_starts)) for term in layer.terms),
+        useful=sum(int(np.count_nonzero(given, axis=0) @ np.diff(term.column_starts)) for term in layer.terms),
         work=work,
         padding=padding,
-        starved=cycles - work - padding,
-        blocked=blocked,
-        queued=queued,
+        starved=cost.cycles - work - padding,
+        blocked=cost.blocked,
+        queued=cost.queued,
         word_reads=word_reads,
-        pointer_reads=np.full(config.num_pes, 2 * broadcasts),
+        pointer_reads=np.full(num_pes, 2 * broadcasts),
     )

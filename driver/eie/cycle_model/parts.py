@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from eie.contract import isa
 from eie.contract.config import WORD_BYTES
 from eie.cycle_model.estimate import LayerEstimate
 from eie.cycle_model.program import ProgramTiming, Step, word_cycles
@@ -26,7 +27,7 @@ class Part:
         self.broadcast += step.broadcasts
         self.arithmetic += step.busiest
         self.output += step.length
-        self.compute += step.cycles
+        self.compute += step.end - step.start + 1 if step.instruction is isa.COMPUTE else 0
 
 
 class TimedRun:

@@ -185,22 +185,29 @@ class _Run(TimedRun):
             activations = outputs
 
     def _share_out(self, segment: Segment, program: ProgramTiming, batch: int) -> None:
-        """Give each layer its instructions, and the cycles from the end of the layer before it to its own end.
+        """Give each layer its instructions, and the cycles from the end of what was stored before to its own end.
 
-        A layer ends with the STORE of its last row tile; READs belong to the last layer, and so does all until
-        they have left.
+        A layer of an inference ends with the STORE of its last row tile; READs belong to the last layer, and so does
+        all until they have left.
         """
-        stores = [index for index in segment.layers for _ in self.packed.row_tiles[index]] * batch
-        stores_each = len(stores) // batch
-        ends: dict[tuple[int, int], int] = {}
-        position = 0
+        together = segment.inferences
+        units = [together] * (batch // together) + [batch % together] * (batch % together > 0)
+        stores = [
+            (index, tile is self.packed.row_tiles[index][-1])
+            for inferences in units
+            for index in segment.layers
+            for _ in range(inferences)
+            for tile in self.packed.row_tiles[index]
+        ]
+        final = segment.layers.stop - 1
+        program.finish()
+        position = before = 0
         for step in program.steps:
-            index = segment.layers.stop - 1 if step.instruction is isa.READ else stores[position]
-            self.parts[index].add(step)
+            index, ends = stores[position] if position < len(stores) else (final, False)
+            self.parts[final if step.instruction is isa.READ else index].add(step)
             if step.instruction is isa.STORE:
                 position += 1
-            if step.instruction in (isa.STORE, isa.READ):
-                ends[(position - 1) // stores_each, index] = step.end
-        marks = [*list(ends.values())[:-1], program.finish()]
-        for (_, index), cycles in zip(ends, np.diff(marks, prepend=0).tolist(), strict=True):
-            self.parts[index].cycles += cycles
+                if ends:
+                    self.parts[index].cycles += step.end - before
+                    before = step.end
+        self.parts[final].cycles += program.finish() - before

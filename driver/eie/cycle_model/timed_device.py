@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from eie.contract import isa
 from eie.contract.config import WORD_BYTES, ArrayConfig
-from eie.cycle_model.compute import compute_timing
+from eie.cycle_model.compute import Work
 from eie.cycle_model.program import ProgramTiming
 from eie.devices.emulation.device import EmulatedDevice
 from eie.devices.emulation.machine import State
@@ -36,10 +36,7 @@ class TimedDevice(EmulatedDevice):
     def __init__(self, config: ArrayConfig | None = None, bytes_per_cycle: float = WORD_BYTES) -> None:
         self.bytes_per_cycle = bytes_per_cycle
         self.programs: list[ProgramTiming] = []
-        self._cycles = 0
-        self._blocked = np.zeros(1, np.int64)
         super().__init__(config)
-        self._blocked = np.zeros(self.config.num_pes, np.int64)
 
     def send(self, buffer: NDArray[np.uint8], reply_bytes: int = 0, changed: Sequence[slice] | None = None) -> None:
         """Execute and time one packet of instructions."""
@@ -57,20 +54,24 @@ class TimedDevice(EmulatedDevice):
         """Return the counters of `registers.WIDE_COUNTERS`."""
         busy = sum(program.finish() for program in self.programs)
         stalled = sum(step.waited for program in self.programs for step in program.steps)
-        return {**super().wide_counts(), "cycles": self._cycles, "busy": busy, "stalled": stalled}
+        return {**super().wide_counts(), "cycles": self._cycles(), "busy": busy, "stalled": stalled}
 
     def pe_counts(self) -> dict[str, NDArray[np.int64]]:
         """Return the counters of `registers.PE_COUNTERS`, each int64, shape (N,)."""
         counts = super().pe_counts()
-        starved = self._cycles - counts["work"] - counts["padding"]
-        return {**counts, "starved": starved, "blocked": self._blocked}
+        starved = self._cycles() - counts["work"] - counts["padding"]
+        blocked = sum((p.execution.blocked for p in self.programs), np.zeros(self.config.num_pes, np.int64))
+        return {**counts, "starved": starved, "blocked": blocked}
+
+    def _cycles(self) -> int:
+        for program in self.programs:
+            program.finish()
+        return sum(program.execution.cycles for program in self.programs)
 
     def clear_counters(self) -> None:
         """Set all counters to 0, and forget the programs."""
         super().clear_counters()
         self.programs.clear()
-        self._cycles = 0
-        self._blocked[:] = 0
 
     def repeatable(self) -> bool:
         """Return False: every inference takes its own time."""
@@ -91,10 +92,5 @@ class TimedDevice(EmulatedDevice):
         values = decoded.values
         entries = self.machine.tiles.lengths(values["bank"], values["pointers"], values["count"])
         groups = slice(values["address"], values["address"] + values["count"])
-        vector = state.activations[0, groups].ravel()
-        timing = compute_timing(vector, entries, values["address"], self.config)
-        self._cycles += timing.cycles
-        self._blocked += timing.blocked
-        active = vector != 0
-        busiest = int(entries[active].sum(axis=0).max())
-        self.programs[-1].execute(decoded.instruction, values, timing.cycles, busiest, int(active.sum()))
+        work = Work(state.activations[0, groups].flatten(), entries, values["address"])
+        self.programs[-1].execute(decoded.instruction, values, work)

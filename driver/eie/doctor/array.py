@@ -54,7 +54,10 @@ def _transfer(device: Device) -> str:
     words = config.activation_groups * config.words_per_group
     pattern = np.random.default_rng(0).integers(0, 1 << 63, words, np.uint64)
     groups = config.activation_groups
-    load, read = isa.ACTIVATIONS.encode(address=0, count=groups), isa.READ.encode(last=1, address=0, count=groups)
+    load, read = (
+        isa.ACTIVATIONS.encode(address=0, count=groups),
+        isa.READ.encode(last=1, words=0, address=0, count=groups),
+    )
     program = np.concatenate([np.array([load], np.uint64), pattern, np.array([read], np.uint64)])
     received = _exchange(device, program, pattern.nbytes)
     if not np.array_equal(received, pattern):

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eie.contract.config import ArrayConfig
-from eie.cycle_model.compute import compute_timing
+from eie.cycle_model.compute import ArrayTiming, Work
 from eie.network.model import Layer, Model
 from eie.paper.machines import roomy
 from eie.program.tiling import tile_model
@@ -68,9 +68,13 @@ class LayerWork:
         self.entries = sum(int(c.lengths[c.activations != 0].sum()) for c in self._computes)
 
     def cycles(self, queue_depth: int | None = None) -> int:
-        """Return the cycles of all COMPUTEs, with queues of the array's depth or another."""
+        """Return the cycles of all COMPUTEs, one behind another, with queues of the array's depth or another.
+
+        No STORE comes between them, as in the paper; `eie.cycles` has those of row tiles.
+        """
         config = replace(self.config, queue_depth=queue_depth or self.config.queue_depth)
-        return sum(compute_timing(c.activations, c.lengths, c.address, config).cycles for c in self._computes)
+        works = (Work(c.activations, c.lengths, c.address) for c in self._computes)
+        return ArrayTiming(config).compute_alone(works)
 
     def load_balance(self, queue_depth: int | None = None) -> float:
         """Return theoretical over actual time: entries over PEs times cycles."""

@@ -27,11 +27,11 @@ from eie.errors import PackError
 from eie.network.model import Model
 from eie.program.packets import count_instructions
 from eie.program.packing import PackedModel
-from eie.program.segment import Segment, inferences_per_transfer
+from eie.program.segment import Segment, Unit, inferences_per_transfer
 from eie.program.together import pack_together
 
 MAGIC = int.from_bytes(b"EIEP", "little")
-VERSION = 2
+VERSION = 3
 """Version of the packed file."""
 
 HEADER = (
@@ -63,19 +63,18 @@ SEGMENT = (
     ("columns", "activations in"),
     ("rows", "activations out"),
     ("output_words", "that an inference returns"),
-    ("inferences", "in a unit of the program"),
+    ("inferences", "in the largest unit"),
     ("most_units", "in a transfer"),
-    ("unit_words", "of a unit"),
-    ("unit_at", "the unit"),
-    ("ends_at", "for each inference of a unit a record of where it ends"),
-    ("inputs", "number of places for activations"),
-    ("inputs_at", "their records"),
+    ("units_at", "a record of each unit: of one inference, two and so on"),
     ("places_at", "for each row the place of its output among those returned"),
 )
-END = (
-    ("words", "of the unit up to here"),
-    ("last_read", "the word that is this inference's last READ"),
-    ("instructions", "up to here"),
+UNIT = (
+    ("words", "of the program of its inferences"),
+    ("words_at", "the program"),
+    ("last_read", "the word that is the last READ"),
+    ("instructions", "in the program"),
+    ("inputs", "number of places for activations"),
+    ("inputs_at", "their records"),
 )
 INPUT = (
     ("word", "of the unit at which the activations begin"),
@@ -83,7 +82,7 @@ INPUT = (
     ("first", "activation"),
     ("count", "of activations"),
 )
-RECORDS = {"header": HEADER, "model": MODEL, "segment": SEGMENT, "end": END, "input": INPUT}
+RECORDS = {"header": HEADER, "model": MODEL, "segment": SEGMENT, "unit": UNIT, "input": INPUT}
 
 _TRANSFER_LIMIT = (1 << LENGTH_BITS) - 1
 _MANY = 1 << 20
@@ -199,14 +198,7 @@ class _File:
 
     def _segment(self, packed: PackedModel, segment: Segment) -> bytes:
         _require_short(packed.model, segment.unit.nbytes)
-        ends = [
-            _record(END, words=end, last_read=read, instructions=count_instructions(segment.unit[:end], packed.config))
-            for end, read in zip(segment.ends, segment.last_reads, strict=True)
-        ]
-        inputs = [
-            _record(INPUT, word=part.offset, inference=part.inference, first=part.first, count=part.count)
-            for part in segment.inputs
-        ]
+        units = [self._unit(packed, unit) for unit in segment.units]
         places = np.arange(segment.rows) if segment.places is None else segment.places
         # The most inferences in one transfer are those of a batch that needs many.
         most = inferences_per_transfer(segment, _MANY) // segment.inferences
@@ -217,12 +209,23 @@ class _File:
             output_words=segment.output_words,
             inferences=segment.inferences,
             most_units=most,
-            unit_words=len(segment.unit),
-            unit_at=self._words(segment.unit),
-            ends_at=self.put(b"".join(ends)),
+            units_at=self.put(b"".join(units)),
+            places_at=self.put(np.asarray(places, "<u4").tobytes()),
+        )
+
+    def _unit(self, packed: PackedModel, unit: Unit) -> bytes:
+        inputs = [
+            _record(INPUT, word=part.offset, inference=part.inference, first=part.first, count=part.count)
+            for part in unit.inputs
+        ]
+        return _record(
+            UNIT,
+            words=len(unit.words),
+            words_at=self._words(unit.words),
+            last_read=unit.last_read,
+            instructions=count_instructions(unit.words, packed.config),
             inputs=len(inputs),
             inputs_at=self.put(b"".join(inputs)),
-            places_at=self.put(np.asarray(places, "<u4").tobytes()),
         )
 
     def _words(self, words: NDArray[np.uint64]) -> int:

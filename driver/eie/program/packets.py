@@ -1,6 +1,8 @@
-"""Cutting a program that is longer than a DMA transfer may be."""
+"""A program as a sequence of instructions: counted, and cut where it is longer than a DMA transfer may be."""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,16 +38,30 @@ def split_program(words: NDArray[np.uint64], config: ArrayConfig, limit: int) ->
 
 def count_instructions(words: NDArray[np.uint64], config: ArrayConfig) -> int:
     """Return how many instructions a program of whole instructions has."""
-    count = position = 0
+    return sum(1 for _ in instructions(words, config))
+
+
+def instructions(
+    words: NDArray[np.uint64], config: ArrayConfig
+) -> Iterator[tuple[isa.Instruction, dict[str, int], int]]:
+    """Yield the instructions of a program of whole ones: the fields of each, and how many words its payload has."""
+    position = 0
     while position < len(words):
-        position = _instruction_end(words, position, config)
-        count += 1
-    return count
+        instruction, values, payload_words = _instruction(words, position, config)
+        yield instruction, values, payload_words
+        position += 1 + payload_words
 
 
 def _instruction_end(words: NDArray[np.uint64], position: int, config: ArrayConfig) -> int:
+    return position + 1 + _instruction(words, position, config)[2]
+
+
+def _instruction(
+    words: NDArray[np.uint64], position: int, config: ArrayConfig
+) -> tuple[isa.Instruction, dict[str, int], int]:
     header = int(words[position])
     instruction = isa.BY_OPCODE.get(header & isa.OPCODE_MASK)
     if instruction is None:
         raise DeviceError(f"word {position} of the program is no instruction (0x{header:016x}); it cannot be cut there")
-    return position + 1 + instruction.payload_words(config, instruction.decode(header))
+    values = instruction.decode(header)
+    return instruction, values, instruction.payload_words(config, values)

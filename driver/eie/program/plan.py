@@ -8,6 +8,9 @@ from eie.contract import pipeline
 from eie.contract.config import ArrayConfig
 from eie.network.model import Model
 
+INTERLEAVED = (4, 2)
+"""Inferences that take turns, where the array has room for so many."""
+
 
 @dataclass(frozen=True)
 class SegmentPlan:
@@ -53,12 +56,30 @@ def _plan_large_layer(index: int, output: int, config: ArrayConfig) -> SegmentPl
 
 
 def _place_tensors(sizes: list[int], room: int) -> tuple[tuple[int, ...], ...]:
-    """Place a segment's tensors: apart, with two places for the input, if that fits; else at alternate ends."""
+    """Place a segment's tensors: those of as many inferences as fit apart, else each layer's at alternate ends.
+
+    Inputs have segments of their own, so that they load while the inferences before compute, and so have the tensors
+    between an inference's layers, which others need not wait for. Outputs lie side by side: one READ takes all.
+    """
     part = max(1, room // pipeline.ACTIVATION_SEGMENTS)
-    addresses, free = [], 0
-    for size in (sizes[0], *sizes):
-        addresses.append(free)
-        free += -(-size // part) * part
-    if free <= room:
-        return ((addresses[0], addresses[1]), *((a,) for a in addresses[2:]))
+    for inferences in INTERLEAVED:
+        inputs = _round_up(sizes[0], part)
+        between = _round_up(sum(sizes[1:-1]), part)
+        results, used = inferences * sizes[-1], sum(sizes[1:-1])
+        # Those between the first inference's layers have been read when the first output is stored.
+        end = inferences * (inputs + between)
+        first_output = inferences * inputs + used if used + results <= between else end
+        if max(end, first_output + results) > room:
+            continue
+        places = [[i * inputs for i in range(inferences)]]
+        first = [inferences * inputs + i * between for i in range(inferences)]
+        for size in sizes[1:-1]:
+            places.append(first)
+            first = [address + size for address in first]
+        places.append([first_output + i * sizes[-1] for i in range(inferences)])
+        return tuple(map(tuple, places))
     return tuple((0,) if i % 2 == 0 else (room - size,) for i, size in enumerate(sizes))
+
+
+def _round_up(size: int, part: int) -> int:
+    return -(-size // part) * part

@@ -16,7 +16,7 @@ from eie.network.recurrent_model import RecurrentModel
 from eie.program.assembler import Program
 from eie.program.balancing import assign_rows, reorder_layer
 from eie.program.memory import Memory
-from eie.program.segment import Input, Segment
+from eie.program.segment import Input, Segment, Unit
 from eie.program.tiling import RowTile, row_tile_sizes, tile_layer
 from eie.program.weights import Resident, Streamed, make_resident
 
@@ -140,7 +140,6 @@ class _Writer:
         self.source: Resident | Streamed = packed.source or Streamed(packed.config)
         self.program = Program()
         self.inputs: list[Input] = []
-        self.compute_addresses: list[int] = []
         self.address: dict[str, int] = {}
         self.held: dict[int, int] = {}
         self.groups = {vector: _groups(self.model.size(vector), self.config) for vector in self.model.cell.vectors}
@@ -162,22 +161,16 @@ class _Writer:
             last = self.read(states[0])
         for state in states[1:]:
             last = self.read(state)
-        unit = np.concatenate(self.program.parts)
         reads = self.steps + len(states) - 1
         padded = self.groups["h"] * self.config.lanes
         place = np.empty_like(self.packed.order)
         place[self.packed.order] = np.arange(model.hidden)
         return Segment(
             layers=range(len(model.layers)),
-            unit=unit,
-            inferences=1,
+            units=(Unit(np.concatenate(self.program.parts), tuple(self.inputs), last),),
             columns=given,
             rows=reads * model.hidden,
             output_words=reads * self.groups["h"] * self.config.words_per_group,
-            inputs=tuple(self.inputs),
-            last_reads=(last,),
-            ends=(len(unit),),
-            compute_addresses=(tuple(self.compute_addresses),),
             places=(np.arange(reads)[:, None] * padded + place).ravel(),
         )
 
@@ -222,16 +215,17 @@ class _Writer:
                 place = self.source.tile(self.program, tile)
                 slot = self.codebook(index, tile.term)
                 address = self.address[gate.operands[0]] + tile.first_group
-                self.compute_addresses.append(address)
                 self.program.emit(
-                    isa.COMPUTE, bank=place.bank, slot=slot, pointers=place.pair, address=address, count=tile.groups
-                )
+                    isa.COMPUTE, bank=place.bank, part=0, slot=slot, pointers=place.pair, address=address,
+                    count=tile.groups,
+                )  # fmt: skip
             self.program.emit(
                 isa.STORE,
                 relu=0,
                 scaled=layer.scaling is not None,
                 shift=layer.shift,
                 bias=self.source.bias(self.program, layer, row_tile),
+                part=0,
                 address=self.address[gate.target] + row_tile.first_local_row // self.config.rows_per_group,
                 count=row_tile.local_rows,
             )
@@ -251,4 +245,4 @@ class _Writer:
         self.inputs.append(Input(at + 1, 0, first, self.model.size(vector)))
 
     def read(self, vector: str) -> int:
-        return self.program.emit(isa.READ, last=0, address=self.address[vector], count=self.groups[vector])
+        return self.program.emit(isa.READ, last=0, words=0, address=self.address[vector], count=self.groups[vector])

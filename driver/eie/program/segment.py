@@ -25,6 +25,23 @@ class Input:
 
 
 @dataclass(frozen=True)
+class Unit:
+    """The instructions of some inferences, interleaved.
+
+    Parameters
+    ----------
+    words : ndarray, uint64
+    inputs : tuple of Input
+    last_read : int
+        Offset of the last READ's header.
+    """
+
+    words: NDArray[np.uint64]
+    inputs: tuple[Input, ...]
+    last_read: int
+
+
+@dataclass(frozen=True)
 class Segment:
     """A run of layers computed on chip from activations to activations.
 
@@ -32,36 +49,38 @@ class Segment:
     ----------
     layers : range
         Indices of the model's layers.
-    unit : ndarray, uint64
-        The instructions of one or two inferences (two where inputs alternate between two places).
-    inferences : int
-        Inferences in a unit.
+    units : tuple of Unit
+        Of one inference, two, ...: as many as there is room for on the array, so that one computes while another's
+        outputs are stored.
     columns, rows : int
         Activations in and out per inference.
     output_words : int
         Stream words that one inference returns.
-    compute_addresses : tuple, per inference a tuple of int
-        Activation group at which each COMPUTE begins, in the order of layers, row tiles and tiles.
     places : ndarray, shape (rows,), optional
         Place of each output among those that the array returns; default: its own.
     """
 
     layers: range
-    unit: NDArray[np.uint64]
-    inferences: int
+    units: tuple[Unit, ...]
     columns: int
     rows: int
     output_words: int
-    inputs: tuple[Input, ...]
-    last_reads: tuple[int, ...]
-    ends: tuple[int, ...]
-    compute_addresses: tuple[tuple[int, ...], ...]
     places: NDArray[np.intp] | None = None
+
+    @property
+    def inferences(self) -> int:
+        """Inferences of the largest unit."""
+        return len(self.units)
+
+    @property
+    def unit(self) -> NDArray[np.uint64]:
+        """Words of the largest unit."""
+        return self.units[-1].words
 
     def words(self, batch: int) -> int:
         """Stream words of a batch of inferences."""
         units, rest = divmod(batch, self.inferences)
-        return units * len(self.unit) + (self.ends[rest - 1] if rest else 0)
+        return units * len(self.unit) + (len(self.units[rest - 1].words) if rest else 0)
 
     def fill(self, activations: NDArray[np.int16], words: NDArray[np.uint64]) -> None:
         """Write the program of a batch, int16 shape (B, columns), to `words` of `words(B)` elements."""
@@ -73,36 +92,35 @@ class Segment:
         units, rest = divmod(batch, self.inferences)
         in_units = units * len(self.unit)
         words[:in_units].reshape(units, len(self.unit))[:] = self.unit
-        words[in_units:] = self.unit[: len(words) - in_units]
+        last = self.units[rest - 1]
+        if rest:
+            words[in_units:] = last.words
         # The packet to the host ends with the last inference.
-        last = self.last_reads[rest - 1] - (0 if rest else len(self.unit))
-        words[in_units + last] |= np.uint64(isa.READ.field("last").mask)
+        words[len(words) - len(last.words) + last.last_read] |= np.uint64(isa.READ.field("last").mask)
 
     def write_activations(self, activations: NDArray[np.int16], words: NDArray[np.uint64]) -> None:
         """Write a batch's activations, int16 shape (B, columns), into the program that `write_program` wrote."""
         units, rest = divmod(len(activations), self.inferences)
-        in_units = units * self.inferences
         values = words.view(np.int16)
-        stride = len(self.unit) * ACTIVATIONS_PER_WORD
-        whole, tail = values[: units * stride].reshape(units, stride), values[units * stride :]
-        for part in self.inputs:
-            columns = slice(part.first, part.first + part.count)
-            start = part.offset * ACTIVATIONS_PER_WORD
-            place = slice(start, start + part.count)
-            whole[:, place] = activations[part.inference : in_units : self.inferences, columns]
-            if part.inference < rest:
-                tail[place] = activations[in_units + part.inference, columns]
+        in_units = units * len(self.unit) * ACTIVATIONS_PER_WORD
+        if units:
+            _place(activations[: units * self.inferences], values[:in_units].reshape(units, -1), self.units[-1])
+        if rest:
+            _place(activations[units * self.inferences :], values[in_units:].reshape(1, -1), self.units[rest - 1])
 
     def changed(self, batch: int) -> list[slice] | None:
         """Return the bytes that `write_activations` writes; None where the whole program is hardly more."""
         if len(self.unit) <= SHORT_UNIT_WORDS:
             return None
+        units, rest = divmod(batch, self.inferences)
+        begins = [(number * len(self.unit), self.units[-1]) for number in range(units)]
+        if rest:
+            begins.append((units * len(self.unit), self.units[rest - 1]))
         return [
             slice(WORD_BYTES * first, WORD_BYTES * (first - (-part.count // ACTIVATIONS_PER_WORD)))
-            for inference in range(batch)
-            for part in self.inputs
-            if part.inference == inference % self.inferences
-            for first in [inference // self.inferences * len(self.unit) + part.offset]
+            for begin, unit in begins
+            for part in unit.inputs
+            for first in [begin + part.offset]
         ]
 
     def changed_bytes(self, batch: int) -> int:
@@ -114,6 +132,15 @@ class Segment:
         """Return the outputs of a batch, int16 shape (B, rows), from the bytes received."""
         outputs = received.view(np.int16).reshape(batch, -1)
         return outputs[:, : self.rows] if self.places is None else np.take(outputs, self.places, axis=1)
+
+
+def _place(activations: NDArray[np.int16], values: NDArray[np.int16], unit: Unit) -> None:
+    """Write activations, one inference after another, into units, shape (units, lanes of a unit)."""
+    together = len(activations) // len(values)
+    for part in unit.inputs:
+        start = part.offset * ACTIVATIONS_PER_WORD
+        columns = slice(part.first, part.first + part.count)
+        values[:, start : start + part.count] = activations[part.inference :: together, columns]
 
 
 # A transfer holds as many inferences as fit this: small enough that a batch has several, between which filling and

@@ -206,15 +206,15 @@ class Transfers:
     def _instructions(self, segment: Segment, batch: int) -> int:
         """Return how many instructions a batch of inferences has."""
         units, rest = divmod(batch, segment.inferences)
-        whole = self._counted(segment, len(segment.unit)) if units else 0
-        return units * whole + (self._counted(segment, segment.ends[rest - 1]) if rest else 0)
+        whole = self._counted(segment, segment.inferences) if units else 0
+        return units * whole + (self._counted(segment, rest) if rest else 0)
 
-    def _counted(self, segment: Segment, words: int) -> int:
-        """Count the instructions in the first words of a segment's unit, once."""
-        key = id(segment), words
+    def _counted(self, segment: Segment, inferences: int) -> int:
+        """Count the instructions of a segment's unit of so many inferences, once."""
+        key = id(segment), inferences
         if key not in self._counts:
             # The segment is kept, so that no other has its identity.
-            self._counts[key] = segment, count_instructions(segment.unit[:words], self.device.config)
+            self._counts[key] = segment, count_instructions(segment.units[inferences - 1].words, self.device.config)
         return self._counts[key][1]
 
     def _account(self, instructions: int) -> None:

@@ -17,7 +17,7 @@ def activation_memory(clk, write: ActivationWrite, store_data, port: ActivationP
     **Ports**
 
     ========== === =================================================================
-    write      in  what to write where; a bit a lane of `store` takes `store_data`
+    write      in  what to keep, and what to write where; a bit a lane of `store` takes `store_data`
     store_data in  the output unit's result
     port           two ports to read
     ========== === =================================================================
@@ -31,6 +31,13 @@ def activation_memory(clk, write: ActivationWrite, store_data, port: ActivationP
     together = ConcatSignal(*reversed(stored))
     mask_together = ConcatSignal(*reversed(masks))
     data_nonzero = bit()
+    kept, kept_nonzero = vector(bits * len(lanes)), vector(len(lanes))
+
+    @always(clk.posedge)
+    def keep():
+        if write.keep:
+            kept.next = write.data
+            kept_nonzero.next = write.nonzero
 
     @always_comb
     def look():
@@ -40,8 +47,8 @@ def activation_memory(clk, write: ActivationWrite, store_data, port: ActivationP
         activation_lane(
             clk,
             write.load,
-            write.data((lane + 1) * bits, lane * bits),
-            write.nonzero(lane),
+            kept((lane + 1) * bits, lane * bits),
+            kept_nonzero(lane),
             write.store(lane),
             store_data,
             data_nonzero,
@@ -61,9 +68,9 @@ def activation_memory(clk, write: ActivationWrite, store_data, port: ActivationP
     @always(clk.posedge)
     def hold():
         port.word.next = together
-        port.nonzero.next = (write.load and write.nonzero != 0) or (write.store != 0 and data_nonzero)
+        port.nonzero.next = (write.load and kept_nonzero != 0) or (write.store != 0 and data_nonzero)
 
-    return look, memories, mask_out, hold
+    return keep, look, memories, mask_out, hold
 
 
 @block

@@ -17,8 +17,9 @@ def activation_write(
 ):
     """Time loads such that they meet no output of a STORE, and keep account of groups with a non-zero.
 
-    A step of a STORE writes STORE_WRITE + 1 cycles later. A load is held back by just as much, and `store_control`
-    makes no step in the cycle of a load: so the two share one write port without ever waiting for each other.
+    The words of a load's group are gathered, each in its cluster, and written together with the last one. A step of a
+    STORE writes STORE_WRITE + 1 cycles later. A load is held back by just as much, and `store_control` makes no step in
+    the cycle of a group's last word: so the two share one write port without ever waiting for each other.
 
     **Ports**
 
@@ -30,7 +31,8 @@ def activation_write(
     summary out for `nonzero_groups`
     ======= === ==============================================================================
 
-    **Timing**: a load in cycle t is written in t + STORE_WRITE + 1 and `summary.write` comes two cycles later.
+    **Timing**: a group whose last word comes in cycle t is written in t + STORE_WRITE + 1 and `summary.write` comes two
+    cycles later.
     """
     words = config.words_per_group
     group_bits = len(write.group)
@@ -40,10 +42,13 @@ def activation_write(
     bits = ACTIVATION_BITS
 
     request, due = vector(request_bits), vector(request_bits)
-    due_load, due_first, store_first = bit(), bit(), bit()
+    due_load, due_last, store_first = bit(), bit(), bit()
+    last_kept = bit()
+    kept_group = vector(group_bits)
+    last_word = words - 1
     due_word = vector(word_bits)
     about, about_in_time = vector(3 + group_bits), vector(3 + group_bits)
-    found, load_found, store_found = bit(), bit(), bit()
+    found, store_found = bit(), bit()
 
     @always_comb
     def gather():
@@ -51,19 +56,19 @@ def activation_write(
             load.activation_write, load.address[group_bits:], load.pe[word_bits:], load.data[STREAM_BITS:]
         )
 
-    delay_load = delay_line(clk, request, due, STORE_WRITE)
+    delay_load = delay_line(clk, request, due, STORE_WRITE - 1)
 
     @always_comb
     def split():
         due_load.next = due[top]
         due_word.next = due[STREAM_BITS + word_bits : STREAM_BITS]
-        due_first.next = due[STREAM_BITS + word_bits : STREAM_BITS] == 0
+        due_last.next = due[top] and due[STREAM_BITS + word_bits : STREAM_BITS] == last_word
         store_first.next = step.lane == 0
 
     @always(clk.posedge)
     def to_memory():
         for i in range(words):
-            write.load.next[i] = due_load and due_word == i
+            write.keep.next[i] = due_load and due_word == i
         for i in range(ACTIVATIONS_PER_WORD):
             write.store.next[i] = step.write and step.lane == i
         write.data.next = due[STREAM_BITS:]
@@ -71,12 +76,15 @@ def activation_write(
         write.nonzero.next[1] = due[2 * bits : bits] != 0
         write.nonzero.next[2] = due[3 * bits : 2 * bits] != 0
         write.nonzero.next[3] = due[4 * bits : 3 * bits] != 0
-        if due_load:
-            write.group.next = due[top : STREAM_BITS + word_bits]
-            about.next = concat(due_load, step.write, due_first, due[top : STREAM_BITS + word_bits])
+        last_kept.next = due_last
+        kept_group.next = due[top : STREAM_BITS + word_bits]
+        write.load.next = last_kept
+        if last_kept:
+            write.group.next = kept_group
+            about.next = concat(last_kept, step.write, store_first, kept_group)
         else:
             write.group.next = step.group
-            about.next = concat(due_load, step.write, store_first, step.group)
+            about.next = concat(last_kept, step.write, store_first, step.group)
 
     delay_about = delay_line(clk, about, about_in_time, 2)
 
@@ -89,14 +97,12 @@ def activation_write(
         summary.write.next = about_in_time[group_bits + 2] or about_in_time[group_bits + 1]
         summary.group.next = about_in_time[group_bits:]
         if about_in_time[group_bits + 2]:
-            summary.nonzero.next = found or (load_found and not about_in_time[group_bits])
+            summary.nonzero.next = found
         else:
             summary.nonzero.next = found or (store_found and not about_in_time[group_bits])
 
     @always(clk.posedge)
     def remember():
-        if about_in_time[group_bits + 2]:
-            load_found.next = summary.nonzero
         if about_in_time[group_bits + 1]:
             store_found.next = summary.nonzero
 

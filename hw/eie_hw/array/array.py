@@ -10,6 +10,7 @@ from eie.contract.config import (
     STREAM_BITS,
     ArrayConfig,
 )
+from eie_hw.array.accumulator_parts import accumulator_parts
 from eie_hw.array.activation_write import activation_write
 from eie_hw.array.broadcast import broadcast
 from eie_hw.array.cluster import cluster
@@ -23,6 +24,7 @@ from eie_hw.array.performance_counters import performance_counters
 from eie_hw.array.store_control import store_control
 from eie_hw.element.element_counters import count_bits
 from eie_hw.parts.array_interfaces import (
+    AccumulatorParts,
     AccumulatorSteps,
     ActivationPort,
     ActivationWrite,
@@ -51,8 +53,9 @@ def array(clk, reset, load, compute, store, form, element, read, counters, statu
     ComputeCommand, `store` StoreCommand, `form` FormatCommand, `element` ElementwiseCommand, `read` ActivationRead,
     `counters` CounterRead, `status` Status.
 
-    **Timing**: at most one of COMPUTE, STORE and ELEMENTWISE is in progress, and none while `status.clearing`. Loads
-    may come at any time; what was loaded in a cycle is seen by a COMPUTE, STORE or READ that starts in a later one.
+    **Timing**: two COMPUTEs, a STORE and a READ may be in progress, or an ELEMENTWISE alone, and none while
+    `status.clearing`. What they read and write of activations and accumulators is apart. Loads may come at any time;
+    what was loaded in a cycle is seen by an instruction that starts in a later one.
     """
     clusters = config.words_per_group
     group_bits = group_address_bits(config)
@@ -71,16 +74,17 @@ def array(clk, reset, load, compute, store, form, element, read, counters, statu
     summary = GroupSummary(config)
 
     # Broadcast
-    walk, walked, finished, holding = bit(), bit(), bit(), bit()
-    found_valid, found_ready, found = bit(), bit(), vector(group_bits)
+    walk, walker_ready, searching_groups, holding, searching = (bit() for _ in range(5))
+    found_valid, found_ready, found = bit(), bit(), vector(1 + group_bits)
     pick = Pick(config)
-    mask = vector(leaves)
-    column, weights = share(ColumnBus(config), bank=compute.bank), CodebookCopy()
+    mask, found_group = vector(leaves), vector(group_bits)
+    group_loaded, last_word = bit(), clusters - 1
+    column, weights, parts = ColumnBus(config), CodebookCopy(), AccumulatorParts()
     fulls, busys = [bit() for _ in range(clusters)], [bit() for _ in range(clusters)]
     busy = bit()
 
     # Outputs
-    steps, select = AccumulatorSteps(ACTIVATIONS_PER_WORD), OutputSelect(config)
+    steps, select = AccumulatorSteps(config, ACTIVATIONS_PER_WORD), OutputSelect(config)
     output, output_step = OutputFormat(), OutputStep(config)
     elementwise, operands = bit(), OperandRead(config)
 
@@ -104,8 +108,12 @@ def array(clk, reset, load, compute, store, form, element, read, counters, statu
     )  # fmt: skip
 
     control = entity(
-        compute_control(clk, reset, compute.start, compute.done, walk, walked, busy, status.computing, config)
-    )
+        compute_control(
+            clk, reset, compute, walk, weights.tag, walker_ready, column.oldest, searching, busy, status.computing,
+            config,
+        )
+    )  # fmt: skip
+    parting = entity(accumulator_parts(clk, walk, weights.tag, compute.part, parts, config))
     books = entity(
         codebook(
             clk, reset, load.codebook_write, load.slot, load.address, load.data, compute.start, compute.slot,
@@ -113,20 +121,27 @@ def array(clk, reset, load, compute, store, form, element, read, counters, statu
         )
     )  # fmt: skip
     groups = entity(
-        nonzero_groups(clk, reset, summary, walk, compute, found_valid, found, found_ready, finished, config)
-    )
+        nonzero_groups(
+            clk, reset, summary, walk, weights.tag, compute, walker_ready, found_valid, found, found_ready,
+            column.oldest, searching_groups, config,
+        )
+    )  # fmt: skip
 
     @always_comb
     def pad():
         mask.next = all_masks
+        found_group.next = found[group_bits:]
+        group_loaded.next = load.activation_write and load.pe == last_word
 
     lanes = entity(
-        leading_nonzero(clk, reset, found_valid, mask, found, found_ready, pick.valid, pick.lane, pick.ready, holding)
+        leading_nonzero(
+            clk, reset, found_valid, mask, found, found_ready, pick.valid, pick.lane, pick.ready, column.oldest, holding
+        )
     )
 
     @always_comb
     def join():
-        walked.next = finished and not holding
+        searching.next = searching_groups or holding
         full_vector.next = all_fulls
         nonzero_vector.next = all_nonzeros
         word_vector.next = all_words
@@ -134,14 +149,14 @@ def array(clk, reset, load, compute, store, form, element, read, counters, statu
 
     sender = entity(
         broadcast(
-            clk, reset, pick, full_vector, compute, column, events.waiting, status.broadcast, read, operands,
-            read_group, word_vector, config,
+            clk, reset, pick, full_vector, walk, weights.tag, compute, column, events.waiting, status.broadcast, read,
+            operands, read_group, word_vector, config,
         )
     )  # fmt: skip
 
     stores = entity(
         store_control(
-            clk, reset, store, element, load.activation_write, status.clearing, elementwise, operands, steps, select,
+            clk, reset, store, element, group_loaded, status.clearing, elementwise, operands, steps, select,
             output_step, config,
         )
     )  # fmt: skip
@@ -161,15 +176,15 @@ def array(clk, reset, load, compute, store, form, element, read, counters, statu
     ports = [
         share(
             ActivationPort(config),
-            read_group=read_group, word=words[i], mask_group=found, mask=masks[i], nonzero=nonzeros[i],
+            read_group=read_group, word=words[i], mask_group=found_group, mask=masks[i], nonzero=nonzeros[i],
         )
         for i in range(clusters)
     ]  # fmt: skip
     members = [
         entity(
             cluster(
-                clk, reset, cluster_loads[i], weights, column, steps, select, output,
-                share(write, load=write.load(i)), ports[i], events, visit, fulls[i], busys[i], all_counts[i], config,
+                clk, reset, cluster_loads[i], weights, column, parts, steps, select, output,
+                share(write, keep=write.keep(i)), ports[i], events, visit, fulls[i], busys[i], all_counts[i], config,
             )
         )
         for i in range(clusters)
@@ -187,4 +202,7 @@ def array(clk, reset, load, compute, store, form, element, read, counters, statu
         busy.next = all_busys != 0
         events.reset.next = reset or counters.clear
 
-    return decode, control, books, groups, pad, lanes, join, sender, stores, formats, writer, members, totals, collect
+    return (
+        decode, control, parting, books, groups, pad, lanes, join, sender, stores, formats, writer, members, totals,
+        collect,
+    )  # fmt: skip

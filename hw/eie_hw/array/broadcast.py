@@ -21,6 +21,8 @@ def broadcast(
     reset,
     pick: Pick,
     full,
+    walk,
+    walk_tag,
     compute: ComputeCommand,
     column: ColumnBus,
     waiting,
@@ -38,8 +40,9 @@ def broadcast(
     ============= === =============================================================================
     pick              a non-zero activation to broadcast; `ready` is out
     full          in  some PE's queue is full, a bit for each cluster of PEs
-    compute       in  the COMPUTE: pointer pair of column 0, first group, bank
-    column        out but for its bank
+    walk, walk_tag  in  the search for a COMPUTE begins, at least 4 cycles before its first pick, and its tag:
+    compute       in  its pointer pair of column 0, first group, bank
+    column        out but for `oldest`
     waiting       out in the cycle before, an activation was there and was held back
     broadcasting  out in the cycle before, an activation was taken
     read              READ's port
@@ -50,7 +53,7 @@ def broadcast(
 
     **Timing**: a pick taken in cycle t is pushed into the queues in cycle t + `pipeline.broadcast_latency`. `full` in
     cycle t holds back picks from cycle t + 1 on. READ data come `pipeline.read_latency` cycles after
-    `read.enable`.
+    `read.enable`; no pick is taken in the cycle in which they are asked of the memory.
     """
     lane_bits = (config.lanes - 1).bit_length()
     tree_bits = 2 * pipeline.lane_levels(config)
@@ -62,13 +65,15 @@ def broadcast(
     request_bits = 1 + ADDRESS_BITS + 8
 
     # A register that permits, not one that holds back: the nodes of the quadtree ask it one after another.
-    free, taken, reading = bit(), bit(), bit()
+    free, taken, reading, tag = bit(), bit(), bit(), bit()
     lanes = [vector(lane_bits) for _ in range(word_latency + 2)]
     lane = lanes[0]
-    offset, pair, next_pair = (Signal(modbv(0)[pair_bits:]) for _ in range(3))
+    offset, offset_0, offset_1, pair, next_pair = (Signal(modbv(0)[pair_bits:]) for _ in range(5))
+    bank_0, bank_1, tag_bank = bit(), bit(), bit()
     number, base = vector(ADDRESS_BITS + lane_bits), vector(ADDRESS_BITS + lane_bits)
-    lookup, lookup_in_time = vector(2 * pair_bits + 2), vector(2 * pair_bits + 2)
-    request, request_in_time = vector(request_bits), vector(request_bits)
+    lookup, lookup_in_time = vector(2 * pair_bits + 4), vector(2 * pair_bits + 4)
+    origin, origin_in_time = vector(2), vector(2)
+    request, request_soon, request_in_time = vector(request_bits), vector(request_bits), vector(request_bits)
     reading_word, delivering = vector(1), vector(1)
     word = vector(STREAM_BITS)
     value = vector(ACTIVATION_BITS)
@@ -79,11 +84,12 @@ def broadcast(
         pick.ready.next = free
         request.next = concat(read.enable, read.group, read.word)
 
-    delay_request = delay_line(clk, request, request_in_time, pipeline.READ_DELAY)
+    delay_request = delay_line(clk, request, request_soon, pipeline.READ_DELAY - 1)
+    delay_last = delay_line(clk, request_soon, request_in_time, 1)
 
     @always(clk.posedge)
     def take():
-        free.next = full == 0
+        free.next = full == 0 and not request_soon[ADDRESS_BITS + 8]
         taken.next = pick.valid and free and not reset
         waiting.next = pick.valid and not free
         reading.next = request_in_time[ADDRESS_BITS + 8]
@@ -93,6 +99,21 @@ def broadcast(
             group_address.next = request_in_time[group_bits + 8 : 8]
         else:
             group_address.next = pick.lane[tree_bits + group_bits : tree_bits]
+        tag.next = pick.lane[tree_bits + group_bits]
+        if pick.lane[tree_bits + group_bits]:
+            offset.next = offset_1
+        else:
+            offset.next = offset_0
+
+    # What a COMPUTE's columns need of it is kept until its last one: the next one is searched for meanwhile.
+    @always(clk.posedge)
+    def keep():
+        if walk and walk_tag:
+            offset_1.next = compute.pointers[pair_bits:] - base[pair_bits + 1 : 1]
+            bank_1.next = compute.bank
+        elif walk:
+            offset_0.next = compute.pointers[pair_bits:] - base[pair_bits + 1 : 1]
+            bank_0.next = compute.bank
 
     if word_bits:
 
@@ -116,11 +137,14 @@ def broadcast(
         base.next = concat(compute.address, intbv(0)[lane_bits:])
         pair.next = number[pair_bits + 1 : 1] + offset
         next_pair.next = pair + lane[0]
+        if tag:
+            tag_bank.next = bank_1
+        else:
+            tag_bank.next = bank_0
 
     @always(clk.posedge)
     def look_up():
-        offset.next = compute.pointers[pair_bits:] - base[pair_bits + 1 : 1]
-        lookup.next = concat(taken, lane[0], next_pair, pair)
+        lookup.next = concat(tag_bank, tag, taken, lane[0], next_pair, pair)
 
     delay_lookup = delay_line(clk, lookup, lookup_in_time, word_latency - 1)
 
@@ -128,13 +152,16 @@ def broadcast(
     def pointer_ports():
         column.valid.next = lookup_in_time[2 * pair_bits + 1]
         column.odd.next = lookup_in_time[2 * pair_bits]
+        origin.next = lookup_in_time[2 * pair_bits + 4 : 2 * pair_bits + 2]
 
     if config.banks > 1:
 
         @always_comb
         def pointer_addresses():
-            column.even_address.next = concat(compute.bank, lookup_in_time[2 * pair_bits : pair_bits])
-            column.odd_address.next = concat(compute.bank, lookup_in_time[pair_bits:])
+            column.even_address.next = concat(
+                lookup_in_time[2 * pair_bits + 3], lookup_in_time[2 * pair_bits : pair_bits]
+            )
+            column.odd_address.next = concat(lookup_in_time[2 * pair_bits + 3], lookup_in_time[pair_bits:])
     else:
 
         @always_comb
@@ -166,12 +193,19 @@ def broadcast(
 
     delay_read = delay_line(clk, reading_word, delivering, word_latency + 1)
     choose = multiplexer(last_lane, word, value)
+    delay_origin = delay_line(clk, origin, origin_in_time, pipeline.COLUMN_LATENCY)
+
+    @always_comb
+    def tell_origin():
+        column.tag.next = origin_in_time[0]
+        column.bank.next = origin_in_time[1]
 
     @always(clk.posedge)
     def deliver():
         column.activation.next = value
 
     return (
-        handshake, delay_request, take, take_lane, locate, look_up, delay_lookup, pointer_ports, pointer_addresses,
-        delay_lanes, levels, read_port, delay_read, choose, deliver,
+        handshake, delay_request, delay_last, take, keep, take_lane, locate, look_up, delay_lookup, pointer_ports,
+        pointer_addresses,
+        delay_lanes, levels, read_port, delay_read, choose, delay_origin, tell_origin, deliver,
     )  # fmt: skip

@@ -18,6 +18,7 @@ from eie_hw.array.output_unit import output_unit
 from eie_hw.element.element_counters import count_bits
 from eie_hw.element.processing_element import processing_element
 from eie_hw.parts.array_interfaces import (
+    AccumulatorParts,
     AccumulatorSteps,
     ActivationPort,
     ActivationWrite,
@@ -43,6 +44,7 @@ def cluster(
     loads: ClusterLoads,
     codebook: CodebookCopy,
     column: ColumnBus,
+    parts: AccumulatorParts,
     steps: AccumulatorSteps,
     select: OutputSelect,
     form: OutputFormat,
@@ -61,7 +63,7 @@ def cluster(
 
     ============ === =======================================================================
     loads        in  of this cluster
-    codebook, column  in, see `processing_element`
+    codebook, column, parts  in, see `processing_element`
     steps        in  a bit for each PE
     select, form in  see `output_unit`; it gets `form` one cycle later
     write        in  see `activation_memory`; what it stores are the output unit's results
@@ -72,7 +74,8 @@ def cluster(
     counts       out small counters of that PE, one cycle later
     ============ === =======================================================================
 
-    **Timing**: that of its parts; the PEs are reset one cycle later, by a register that drives no other cluster's.
+    **Timing**: that of its parts; the PEs are reset one cycle later, by a register that drives no other cluster's, and
+    likewise have `parts` and `column.oldest` of their own.
     """
     count = min(config.num_pes, ACTIVATIONS_PER_WORD)
     pointer_bits = 2 * config.pointer_bits
@@ -88,7 +91,9 @@ def cluster(
     counts_now = vector(3 * count_bits(config))
     result = vector(ACTIVATION_BITS)
     operand, addend, multiplier = vector(ACTIVATION_BITS), vector(BIAS_BITS), vector(SCALE_BITS)
-    own_reset = bit()
+    own_reset, own_oldest = bit(), bit()
+    own_parts = AccumulatorParts()
+    own_column = share(column, oldest=own_oldest)
     pair_low, pair_high = vector(pointer_bits), vector(pointer_bits)
     entry_data = vector(entry_bits)
     own_form = OutputFormat()
@@ -114,8 +119,8 @@ def cluster(
     elements = [
         entity(
             processing_element(
-                clk, own_reset, element_loads[i], codebook, column,
-                share(steps, advance=steps.advance(i), clear=steps.clear(i)), counters,
+                clk, own_reset, element_loads[i], codebook, own_column, own_parts,
+                share(steps, hold=steps.hold(i), advance=steps.advance(i), clear=steps.clear(i)), counters,
                 fulls[i], busys[i], accumulators[i], all_counts[i], config,
             )
         )
@@ -160,6 +165,15 @@ def cluster(
     @always(clk.posedge)
     def collect():
         own_reset.next = reset
+        own_oldest.next = column.oldest
+        own_parts.fix_top_0.next = parts.fix_top_0
+        own_parts.fix_top_1.next = parts.fix_top_1
+        own_parts.top_0.next = parts.top_0
+        own_parts.top_1.next = parts.top_1
+        own_parts.fix_next_0.next = parts.fix_next_0
+        own_parts.fix_next_1.next = parts.fix_next_1
+        own_parts.next_0.next = parts.next_0
+        own_parts.next_1.next = parts.next_1
         full.next = full_now != 0
         busy.next = busy_now != 0
         counts.next = counts_now

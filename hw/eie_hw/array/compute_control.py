@@ -1,77 +1,117 @@
-"""The course of a COMPUTE: when the walk over the activations may start, and when everything is accumulated."""
+"""The course of COMPUTEs: when the walk over the activations may start, and when everything is accumulated."""
 
 from __future__ import annotations
 
-from myhdl import Signal, always, always_comb, block, enum, intbv
+from myhdl import Signal, always, always_comb, block, enum, intbv, modbv
 
 from eie.contract import pipeline
 from eie.contract.config import ArrayConfig
-from eie_hw.parts.interfaces import bit
+from eie_hw.parts.interfaces import ComputeCommand
 
 
 @block
-def compute_control(clk, reset, start, done, walk, walked, busy, computing, config: ArrayConfig):
-    """Start the walk over the activation groups; tell when the last entry is accumulated.
+def compute_control(
+    clk,
+    reset,
+    compute: ComputeCommand,
+    walk,
+    tag,
+    walker_ready,
+    oldest,
+    searching,
+    busy,
+    computing,
+    config: ArrayConfig,
+):
+    """Start the walks over the activation groups, one COMPUTE behind another; tell when the last entry is accumulated.
+
+    Two COMPUTEs may be in progress: what belongs to one or the other has a tag, 0 and 1 in turn.
 
     **Ports**
 
-    ========= === ===========================================================================
-    start     in  a COMPUTE starts; at least 3 cycles after the last load of an activation that it reads
-    done      out it is complete: its sums are visible to whatever starts in the next cycle
-    walk      out start the walk
-    walked    in  no non-zero activation remains to be broadcast
-    busy      in  some PE had work 2 cycles ago
-    computing out high from `start` to `done`: the cycles of the COMPUTE
-    ========= === ===========================================================================
+    ============ === ===========================================================================
+    compute          `start` in, while `ready`, 4 cycles or more after the last load of an activation that it reads;
+                     `ready` out: the one started last has begun its walk, and its codebook is copied; `done` out: the
+                     sums of the oldest one are visible to whatever starts in the next cycle
+    walk         out start the walk
+    tag          out of the COMPUTE started last, from the cycle after `start`
+    walker_ready in  a walk may start
+    oldest       out tag of the oldest COMPUTE that is not done
+    searching    in  an activation of that COMPUTE remains to be broadcast
+    busy         in  some PE had work of that COMPUTE 2 cycles ago
+    computing    out high in every cycle from a `start` to its `done`
+    ============ === ===========================================================================
 
-    **Timing**: `walk` comes 2 + `pipeline.start_delay` cycles after `start`. `done` comes 4 cycles after the last entry
-    is issued, or broadcast latency + 4 after the last broadcast, whichever is later.
+    **Timing**: `walk` comes 2 + `pipeline.start_delay` cycles after `start`, or the cycle after `walker_ready`. `ready`
+    falls with `start` and comes again in the cycle after `walk`, or `pipeline.COPY_CYCLES` after `start`, whichever
+    is later. `done` comes 4 cycles after the last entry is issued, or broadcast latency + 4 after the last
+    broadcast, or broadcast latency + 6 after the `done` before, whichever is latest.
     """
     delay = pipeline.start_delay(config)
     flight = pipeline.broadcast_latency(config)
-    state_type = enum("idle", "settle", "walking", "flight", "working")
-    state = Signal(state_type.idle)
-    timer = Signal(intbv(0, min=0, max=max(delay, flight) + 1))
-    active = bit()
+    copy = pipeline.COPY_CYCLES - 2
+    front_type = enum("free", "settle", "copy")
+    back_type = enum("idle", "walking", "flight", "working")
+    front, back = Signal(front_type.free), Signal(back_type.idle)
+    settle_timer = Signal(intbv(0, min=0, max=delay + 1))
+    copy_timer = Signal(intbv(0, min=0, max=copy + 1))
+    flight_timer = Signal(intbv(0, min=0, max=flight + 1))
+    started, walked, finished = (Signal(modbv(0)[2:]) for _ in range(3))
 
     @always(clk.posedge)
-    def step():
+    def lead():
         walk.next = False
-        done.next = False
-        if start:
-            active.next = True
-        elif done:
-            active.next = False
-        if timer != 0:
-            timer.next = timer - 1
-
-        if state == state_type.idle:
-            if start:
-                state.next = state_type.settle
-                timer.next = delay
-        elif state == state_type.settle:
-            if timer == 0:
+        if settle_timer != 0:
+            settle_timer.next = settle_timer - 1
+        if copy_timer != 0:
+            copy_timer.next = copy_timer - 1
+        if compute.start:
+            started.next = started + 1
+            tag.next = started[0]
+            settle_timer.next = delay
+            copy_timer.next = copy
+            front.next = front_type.settle
+        elif front == front_type.settle:
+            if settle_timer == 0 and walker_ready:
                 walk.next = True
-                state.next = state_type.walking
-        elif state == state_type.walking:
-            if walked and not walk:
-                state.next = state_type.flight
-                timer.next = flight
-        elif state == state_type.flight:
-            if timer == 0:
-                state.next = state_type.working
-        elif not busy:
-            done.next = True
-            state.next = state_type.idle
-
+                walked.next = walked + 1
+                front.next = front_type.copy
+        elif front == front_type.copy and copy_timer == 0:
+            front.next = front_type.free
         if reset:
-            state.next = state_type.idle
-            active.next = False
-            done.next = False
+            front.next = front_type.free
             walk.next = False
+            started.next = 0
+            walked.next = 0
+
+    @always(clk.posedge)
+    def follow():
+        compute.done.next = False
+        if flight_timer != 0:
+            flight_timer.next = flight_timer - 1
+        if back == back_type.idle:
+            if walked != finished:
+                back.next = back_type.walking
+        elif back == back_type.walking:
+            if not searching:
+                back.next = back_type.flight
+                flight_timer.next = flight
+        elif back == back_type.flight:
+            if flight_timer == 0:
+                back.next = back_type.working
+        elif not busy:
+            compute.done.next = True
+            finished.next = finished + 1
+            back.next = back_type.idle
+        if reset:
+            back.next = back_type.idle
+            compute.done.next = False
+            finished.next = 0
 
     @always_comb
-    def output():
-        computing.next = start or active
+    def tell():
+        compute.ready.next = front == front_type.free and not compute.start
+        oldest.next = finished[0]
+        computing.next = compute.start or started != finished or compute.done
 
-    return step, output
+    return lead, follow, tell

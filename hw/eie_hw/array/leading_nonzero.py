@@ -96,7 +96,9 @@ def leading_nonzero_node(
 
 
 @block
-def leading_nonzero(clk, reset, mask_valid, mask, position, mask_ready, bit_valid, bit_position, bit_ready, holding):
+def leading_nonzero(
+    clk, reset, mask_valid, mask, position, mask_ready, bit_valid, bit_position, bit_ready, tag, holding
+):
     """Walk the set bits of one mask after another: nodes from the whole mask down to single bits.
 
     **Ports**
@@ -104,12 +106,13 @@ def leading_nonzero(clk, reset, mask_valid, mask, position, mask_ready, bit_vali
     ============ === ==========================================================================
     mask_valid   in  a mask is offered
     mask         in  4 ** levels bits
-    position     in  its number
+    position     in  its number, above it a tag
     mask_ready   out it is taken
     bit_valid    out a set bit is offered
     bit_position out (`position`, its number in the mask)
     bit_ready    in  it is taken
-    holding      out set bits remain in some node
+    tag          in  a tag
+    holding      out set bits of masks with that tag remain in some node
     ============ === ==========================================================================
 
     **Timing**: the first bit of a mask taken in cycle t is offered in cycle t + levels; then one a cycle, across
@@ -117,6 +120,7 @@ def leading_nonzero(clk, reset, mask_valid, mask, position, mask_ready, bit_vali
     """
     if len(mask) == 4:
         single = vector(1)
+        leaf_top = len(bit_position) - 1
         leaf_valid = bit()
         leaf = leading_nonzero_node(
             clk, reset, mask_valid, mask, position, mask_ready, leaf_valid, single, bit_position, bit_ready
@@ -125,22 +129,23 @@ def leading_nonzero(clk, reset, mask_valid, mask, position, mask_ready, bit_vali
         @always_comb
         def finish():
             bit_valid.next = leaf_valid
-            holding.next = leaf_valid
+            holding.next = leaf_valid and bit_position[leaf_top] == tag
 
         return leaf, finish
 
     quarter, quarter_position = vector(len(mask) // 4), vector(len(position) + 2)
     quarter_valid, quarter_ready, holding_below = bit(), bit(), bit()
+    top = len(quarter_position) - 1
     node = leading_nonzero_node(
         clk, reset, mask_valid, mask, position, mask_ready, quarter_valid, quarter, quarter_position, quarter_ready
     )
     below = leading_nonzero(
         clk, reset, quarter_valid, quarter, quarter_position, quarter_ready, bit_valid, bit_position, bit_ready,
-        holding_below,
+        tag, holding_below,
     )  # fmt: skip
 
     @always_comb
     def collect():
-        holding.next = quarter_valid or holding_below
+        holding.next = (quarter_valid and quarter_position[top] == tag) or holding_below
 
     return node, below, collect

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from myhdl import ConcatSignal, Signal, always, always_comb, block, modbv
+from myhdl import ConcatSignal, Signal, always, always_comb, block, concat, modbv
 
 from eie.contract import pipeline
 from eie.contract.config import ArrayConfig
@@ -24,11 +24,14 @@ def nonzero_groups(
     reset,
     summary: GroupSummary,
     start,
+    tag,
     compute: ComputeCommand,
+    ready,
     group_valid,
     found_group,
     group_ready,
-    finished,
+    oldest,
+    searching,
     config: ArrayConfig,
 ):
     """Walk the groups with a non-zero activation among `count` groups from `address`.
@@ -37,16 +40,19 @@ def nonzero_groups(
 
     =========== === ==============================================================
     summary     in  a group has a non-zero activation, or has none
-    start       in  one cycle; the fields of `compute` hold until `finished`
-    compute     in  first group, as `address`, and `count`
+    start, tag  in  one cycle, while `ready`: walk for the COMPUTE of that tag
+    compute     in  its first group, as `address`, and `count`
+    ready       out the walk before has looked at all its groups; what it found may still wait
     group_valid out a group is offered
-    found_group out its number
+    found_group out its number, and above it its walk's tag
     group_ready in  it is taken
-    finished    out no group is offered and none will be
+    oldest      in  a tag
+    searching   out a group with that tag is offered, or may still be
     =========== === ==============================================================
 
     **Timing**: `start` in cycle t looks at the first 16 groups (those with the same number // 16) in cycle t + 2 and
-    offers the first group in cycle t + 5; then one a cycle. 16 groups without a non-zero cost one cycle.
+    offers the first group in cycle t + 5; then one a cycle. 16 groups without a non-zero cost one cycle. `ready` comes
+    in the cycle after the last of them was looked at.
     """
     chunks = max(2, config.activation_groups // CHUNK)
     chunk_bits = (chunks - 1).bit_length()
@@ -61,10 +67,12 @@ def nonzero_groups(
     low_next, high_next = vector(CHUNK), vector(CHUNK)
     last_group = vector(ADDRESS_BITS + 1)
     last_chunk = vector(chunk_bits)
-    starting, scanning = bit(), bit()
+    starting, scanning, scan_tag = bit(), bit(), bit()
     window_ready = bit()
+    tagged_chunk = vector(1 + chunk_bits)
     found_valid, found_ready, holding = bit(), bit(), bit()
-    found, offered = vector(chunk_bits + _CHUNK_BITS), vector(group_bits)
+    found, offered = vector(1 + chunk_bits + _CHUNK_BITS), vector(1 + group_bits)
+    found_top = chunk_bits + _CHUNK_BITS
     write_position = vector(chunk_bits + _CHUNK_BITS)
     first_position, last_position = vector(ADDRESS_BITS + 1), vector(ADDRESS_BITS + 1)
 
@@ -109,6 +117,7 @@ def nonzero_groups(
             elif scanning and window_ready and chunk == last_chunk:
                 scanning.next = False
         if start:
+            scan_tag.next = tag
             last_group.next = compute.address + compute.count - 1
             low.next = low_next
             chunk.next = first_position[chunk_bits + _CHUNK_BITS : _CHUNK_BITS]
@@ -120,13 +129,23 @@ def nonzero_groups(
             last_chunk.next = last_position[chunk_bits + _CHUNK_BITS : _CHUNK_BITS]
 
     walk = entity(
-        leading_nonzero(clk, reset, scanning, window, chunk, window_ready, found_valid, found, found_ready, holding)
+        leading_nonzero(
+            clk, reset, scanning, window, tagged_chunk, window_ready, found_valid, found, found_ready, oldest, holding
+        )
     )
 
     @always_comb
     def offer():
-        offered.next = found[group_bits:]
-        finished.next = not (start or starting or scanning or holding or group_valid)
+        tagged_chunk.next = concat(scan_tag, chunk)
+        offered.next = concat(found[found_top], found[group_bits:])
+        ready.next = not (start or starting or scanning)
+        # Of the two groups in the slice, the one offered is the older.
+        searching.next = (
+            (start and tag == oldest)
+            or ((starting or scanning) and scan_tag == oldest)
+            or holding
+            or (group_valid and found_group[group_bits] == oldest)
+        )
 
     # This tree and the one over the lanes would otherwise wait for each other in one cycle.
     between = register_slice(clk, reset, found_valid, offered, found_ready, group_valid, found_group, group_ready)

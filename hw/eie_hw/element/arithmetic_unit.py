@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from myhdl import Signal, always, always_comb, block, concat, intbv, modbv
 
-from eie.contract.config import ACCUMULATOR_BITS, WEIGHT_BITS, ArrayConfig
-from eie_hw.parts.array_interfaces import AccumulatorSteps, CodebookCopy, Entry
+from eie.contract.config import ACCUMULATOR_BITS, CODE_BITS, WEIGHT_BITS, ArrayConfig
+from eie_hw.parts.array_interfaces import AccumulatorParts, AccumulatorSteps, CodebookCopy, Entry
 from eie_hw.parts.interfaces import bit, vector
 from eie_hw.parts.memories import lut_ram
 from eie_hw.parts.multiply_accumulate import multiply_accumulate
@@ -13,24 +13,31 @@ from eie_hw.parts.multiply_accumulate import multiply_accumulate
 
 @block
 def arithmetic_unit(
-    clk, codebook: CodebookCopy, entry: Entry, steps: AccumulatorSteps, accumulator, config: ArrayConfig
+    clk,
+    codebook: CodebookCopy,
+    entry: Entry,
+    parts: AccumulatorParts,
+    steps: AccumulatorSteps,
+    accumulator,
+    config: ArrayConfig,
 ):
     """Accumulate one entry a cycle; hand out and clear accumulators one by one.
 
     The row of a column's first entry is `entry.row` + `entry.index`, of every other the row before + `entry.index` + 1,
-    modulo `rows`. An accumulator is read while the sum of the entry before is on its way into it; an entry of that same
-    row takes the sum from the DSP slice instead, so nothing ever waits.
+    modulo `rows`. The part of the accumulators that its COMPUTE uses stands for the row's upper bits. An accumulator is
+    read while the sum of the entry before is on its way into it; an entry of that same row takes the sum from the DSP
+    slice instead, so nothing ever waits.
 
-    To hand out accumulators, the row register steps through the rows: `steps.begin`, then for each row
-    `steps.advance`, and in a later cycle (or the same, if its value is not wanted) `steps.clear`.
+    To hand out an accumulator takes the places of two entries: `steps.advance`, and in the next cycle (or the same, if
+    its value is not wanted) `steps.clear`. The column that it interrupts goes on behind it.
 
     **Ports**
 
     =========== === ================================================================================
     codebook    in  weights to store; 0 for code 0
     entry       in  an entry to accumulate
-    steps       in  `begin`: the next row is 0, no entry may be valid from now until the last `clear`;
-                    `advance`: go to the next row; `clear`: zero the accumulator of the row
+    parts       in  the accumulators of each COMPUTE
+    steps       in  instead of an entry: `advance` hands out the accumulator of `row`, `clear` zeroes it
     accumulator out 48 bits: an accumulator, three cycles after its `advance`
     =========== === ================================================================================
 
@@ -40,7 +47,7 @@ def arithmetic_unit(
     row_bits = max(1, config.row_bits)
     single_row = config.rows == 1
     index_bits = config.index_bits
-    before_first = (1 << row_bits) - 1
+    top, below = row_bits - 1, row_bits - 2
     sum_bits = max(row_bits, index_bits) + 2
 
     weight = vector(WEIGHT_BITS)
@@ -52,8 +59,16 @@ def arithmetic_unit(
     same = bit()
     stored = vector(ACCUMULATOR_BITS)
     step = bit()
+    advancing, tag = bit(), bit()
+    placed = vector(row_bits)
+    write_code, read_code = vector(1 + CODE_BITS), vector(1 + CODE_BITS)
 
-    codebook_memory = lut_ram(clk, codebook.write, codebook.index, codebook.weight, entry.code, weight)
+    @always_comb
+    def choose_codebook():
+        write_code.next = concat(codebook.tag, codebook.index)
+        read_code.next = concat(entry.tag, entry.code)
+
+    codebook_memory = lut_ram(clk, codebook.write, write_code, codebook.weight, read_code, weight)
 
     @always_comb
     def add_index():
@@ -87,23 +102,59 @@ def arithmetic_unit(
 
         @always(clk.posedge)
         def follow_row():
-            if steps.begin:
-                row.next = before_first
-            elif entry.valid or steps.advance:
+            if entry.valid:
                 row.next = total[row_bits + 1 : 1]
+
+    if config.rows > 2:
+
+        @always_comb
+        def place():
+            placed.next = row
+            if tag:
+                if parts.fix_top_1:
+                    placed.next[top] = parts.top_1
+                if parts.fix_next_1:
+                    placed.next[below] = parts.next_1
+            else:
+                if parts.fix_top_0:
+                    placed.next[top] = parts.top_0
+                if parts.fix_next_0:
+                    placed.next[below] = parts.next_0
+    elif config.rows == 2:
+
+        @always_comb
+        def place():
+            placed.next = row
+            if tag:
+                if parts.fix_top_1:
+                    placed.next = parts.top_1
+            elif parts.fix_top_0:
+                placed.next = parts.top_0
+    else:
+
+        @always_comb
+        def place():
+            placed.next = row
 
     @always(clk.posedge)
     def pipeline():
         valid.next = entry.valid
+        tag.next = entry.tag
+        advancing.next = steps.advance
         clear.next = steps.clear
-        row_added.next = row
+        if advancing:
+            row_added.next = steps.row
+        elif not clear:
+            row_added.next = placed
         added.next = valid
         clear_added.next = clear
-        same.next = added and row == row_added
+        same.next = added and not advancing and placed == row_added
         row_written.next = row_added
         write.next = added or clear_added
 
     slice_ = multiply_accumulate(clk, entry.valid, weight, entry.activation, stored, same, clear_added, accumulator)
     accumulators = lut_ram(clk, write, row_written, accumulator, row_added, stored)
 
-    return codebook_memory, add_index, choose_base, follow_row, pipeline, slice_, accumulators
+    return (
+        choose_codebook, codebook_memory, add_index, choose_base, follow_row, place, pipeline, slice_, accumulators,
+    )  # fmt: skip

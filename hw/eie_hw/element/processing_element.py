@@ -12,6 +12,7 @@ from eie_hw.element.element_counters import element_counters
 from eie_hw.element.pointer_read import pointer_read
 from eie_hw.element.sparse_matrix_read import sparse_matrix_read
 from eie_hw.parts.array_interfaces import (
+    AccumulatorParts,
     AccumulatorSteps,
     CodebookCopy,
     ColumnBus,
@@ -31,6 +32,7 @@ def processing_element(
     loads: ElementLoads,
     codebook: CodebookCopy,
     column: ColumnBus,
+    parts: AccumulatorParts,
     steps: AccumulatorSteps,
     counters: CounterControl,
     full,
@@ -47,10 +49,11 @@ def processing_element(
     loads       in  pointers and entries to store
     codebook    in  weights to store
     column      in  a column to look up, and its activation
+    parts       in  the accumulators to use
     steps       in  the walk over the accumulators, see `arithmetic_unit`
     counters    in  see `element_counters`
     full        out stop broadcasting
-    busy        out columns or entries remain to be issued
+    busy        out columns or entries of the oldest COMPUTE remain to be issued
     accumulator out 48 bits, see `arithmetic_unit`
     counts      out small counters, see `element_counters`
     =========== === ========================================================================================
@@ -62,7 +65,8 @@ def processing_element(
     start_bits = config.start_bits
     column_bits = config.pointer_bits + start_bits
     first_row = config.first_row
-    queue_bits = column_bits + ACTIVATION_BITS + 1
+    queue_bits = column_bits + ACTIVATION_BITS + 3
+    single_bit = column_bits + ACTIVATION_BITS
 
     push = bit()
     waiting, entry = QueuedColumn(config), Entry(config)
@@ -78,7 +82,7 @@ def processing_element(
 
     @always_comb
     def join():
-        push_data.next = concat(single, column.activation, looked_up)
+        push_data.next = concat(column.bank, column.tag, single, column.activation, looked_up)
 
     queue = entity(
         activation_queue(
@@ -91,8 +95,10 @@ def processing_element(
     def split():
         waiting.start.next = head[start_bits:]
         waiting.finish.next = head[2 * start_bits : start_bits]
-        waiting.activation.next = head[queue_bits - 1 : column_bits]
-        waiting.single.next = head[queue_bits - 1]
+        waiting.activation.next = head[single_bit:column_bits]
+        waiting.single.next = head[single_bit]
+        waiting.tag.next = head[single_bit + 1]
+        waiting.bank.next = head[single_bit + 2]
 
     if first_row and config.row_bits:
 
@@ -105,9 +111,9 @@ def processing_element(
         def split_row():
             waiting.first_row.next = 0
 
-    entries = entity(sparse_matrix_read(clk, reset, loads, column.bank, waiting, busy, entry, config))
+    entries = entity(sparse_matrix_read(clk, reset, loads, steps.hold, column.oldest, waiting, busy, entry, config))
 
-    arithmetic = entity(arithmetic_unit(clk, codebook, entry, steps, accumulator, config))
+    arithmetic = entity(arithmetic_unit(clk, codebook, entry, parts, steps, accumulator, config))
 
     events = entity(
         element_counters(clk, counters.reset, entry.valid, entry.code, full, counters.waiting, counts, config)

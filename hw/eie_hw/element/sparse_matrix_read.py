@@ -13,19 +13,20 @@ from eie_hw.parts.multiplexer import multiplexer
 
 @block
 def sparse_matrix_read(
-    clk, reset, loads: ElementLoads, bank, head: QueuedColumn, busy, given: Entry, config: ArrayConfig
+    clk, reset, loads: ElementLoads, hold, oldest, head: QueuedColumn, busy, given: Entry, config: ArrayConfig
 ):
     """Read the entries of one column after another.
 
     **Ports**
 
-    ===== === =======================================================================
-    loads in  entries to store
-    bank  in  the bank to read
-    head      a column that waits; `pop` is out: it is taken
-    busy  out a column is waiting or entries remain to be issued
-    given out its entries
-    ===== === =======================================================================
+    ====== === =======================================================================
+    loads  in  entries to store
+    hold   in  issue no entry and take no column
+    oldest in  tag of the oldest COMPUTE in progress
+    head       a column that waits; `pop` is out: it is taken
+    busy   out a column of that COMPUTE is waiting, or entries of it remain to be issued
+    given  out its entries
+    ====== === =======================================================================
 
     **Timing**: a column waiting in cycle t, with no earlier one unfinished, gives its first entry in cycle
     t + `pipeline.ENTRY_LATENCY`; then one entry a cycle without a gap between words or columns. An empty column
@@ -46,6 +47,7 @@ def sparse_matrix_read(
     word = vector(config.word_bits)
     entry = vector(entry_bits)
     word_address = vector(len(loads.entry_address))
+    column_tag, column_bank, word_bank = bit(), bit(), bit()
 
     if config.skip_empty:
 
@@ -62,16 +64,18 @@ def sparse_matrix_read(
     def arbitrate():
         if idle:
             address.next = head.start
-            issue.next = next_valid
+            word_bank.next = head.bank
+            issue.next = next_valid and not hold
         else:
             address.next = following
-            issue.next = True
+            word_bank.next = column_bank
+            issue.next = not hold
 
     @always_comb
     def handshake():
         idle.next = not unfinished
-        head.pop.next = not unfinished and head.valid
-        busy.next = head.valid or unfinished
+        head.pop.next = not unfinished and head.valid and not hold
+        busy.next = (head.valid and head.tag == oldest) or (unfinished and column_tag == oldest)
         following_one.next = following + 1
 
     # Whether entries of the column remain is known a cycle ahead: by then it need not be compared.
@@ -79,14 +83,17 @@ def sparse_matrix_read(
     def advance_address():
         if reset:
             unfinished.next = False
-        elif unfinished:
-            unfinished.next = following_one != last
-        else:
-            unfinished.next = next_valid and not head.single
+        elif not hold:
+            if unfinished:
+                unfinished.next = following_one != last
+            else:
+                unfinished.next = next_valid and not head.single
         if issue:
             following.next = address + 1
         if head.pop:
             last.next = head.finish
+            column_tag.next = head.tag
+            column_bank.next = head.bank
             column_activation.next = head.activation
             row.next = head.first_row
         if reset:
@@ -100,12 +107,12 @@ def sparse_matrix_read(
 
         @always_comb
         def place():
-            word_address.next = concat(bank, address[start_bits:select_bits])
+            word_address.next = concat(word_bank, address[start_bits:select_bits])
     elif config.banks > 1:
 
         @always_comb
         def place():
-            word_address.next = bank
+            word_address.next = word_bank
     elif word_bits > 0:
 
         @always_comb
@@ -166,6 +173,7 @@ def sparse_matrix_read(
         given.first.next = issued_first
         given.row.next = row
         given.activation.next = column_activation
+        given.tag.next = column_tag
         if issued:
             held.next = part
         else:

@@ -102,10 +102,11 @@ class BiasLoad:
 
 
 class CodebookCopy:
-    """The copy of a codebook into all PEs: `write` `weight` as the weight of code `index`."""
+    """The copy of a codebook into all PEs: `write` `weight` as the weight of code `index` for the COMPUTE of `tag`."""
 
     def __init__(self) -> None:
         self.write = bit()
+        self.tag = bit()
         self.index = vector(CODE_BITS)
         self.weight = vector(WEIGHT_BITS)
 
@@ -116,8 +117,9 @@ class ColumnBus:
     ========== ==================================================================
     valid, odd there is a column; its number is odd
     even_address, odd_address  (bank, pair) of its even and odd pointer
-    bank       bank of entries to compute with; holds for a COMPUTE
     activation two cycles after `valid`
+    tag, bank  with `activation`: of its COMPUTE, and of the entries to compute with
+    oldest     tag of the oldest COMPUTE that is not done
     ========== ==================================================================
     """
 
@@ -126,16 +128,38 @@ class ColumnBus:
         self.odd = bit()
         self.even_address = vector(pair_address_bits(config))
         self.odd_address = vector(pair_address_bits(config))
-        self.bank = bit()
         self.activation = vector(ACTIVATION_BITS)
+        self.tag = bit()
+        self.bank = bit()
+        self.oldest = bit()
+
+
+class AccumulatorParts:
+    """Which accumulators COMPUTEs use, by their tags: what stands for the upper two bits of a row.
+
+    ================== =================================================================
+    fix_top_0, fix_top_1     the part of the COMPUTE of that tag is a half or a quarter:
+    top_0, top_1       its upper bit
+    fix_next_0, fix_next_1   the part is a quarter:
+    next_0, next_1     its lower bit
+    ================== =================================================================
+    """
+
+    def __init__(self) -> None:
+        for name in ("fix_top", "top", "fix_next", "next"):
+            for tag in (0, 1):
+                setattr(self, f"{name}_{tag}", bit())
 
 
 class Pick:
-    """A non-zero activation to broadcast: (group, lane) as `lane`, taken in a cycle with `valid` and `ready`."""
+    """A non-zero activation to broadcast: (tag, group, lane) as `lane`, taken in a cycle with `valid` and `ready`.
+
+    The tag is that of its COMPUTE.
+    """
 
     def __init__(self, config: ArrayConfig) -> None:
         self.valid = bit()
-        self.lane = vector(group_address_bits(config) + 2 * pipeline.lane_levels(config))
+        self.lane = vector(1 + group_address_bits(config) + 2 * pipeline.lane_levels(config))
         self.ready = bit()
 
 
@@ -149,6 +173,7 @@ class QueuedColumn:
     single        it has just one entry
     first_row     row before which its relative indices count
     activation    to be multiplied with its entries
+    tag, bank     of its COMPUTE, and of its entries
     pop           in  it is taken
     ============= =======================================================================
     """
@@ -160,6 +185,8 @@ class QueuedColumn:
         self.single = bit()
         self.first_row = vector(config.row_bits)
         self.activation = vector(ACTIVATION_BITS)
+        self.tag = bit()
+        self.bank = bit()
         self.pop = bit()
 
 
@@ -172,6 +199,7 @@ class Entry:
     first       it is its column's first
     row         row before the first entry of its column
     activation  to be multiplied with its weight
+    tag         of its COMPUTE
     =========== =======================================================================
     """
 
@@ -182,16 +210,25 @@ class Entry:
         self.first = bit()
         self.row = vector(config.row_bits)
         self.activation = vector(ACTIVATION_BITS)
+        self.tag = bit()
 
 
 class AccumulatorSteps:
-    """The walk of a STORE over the accumulators, see `arithmetic_unit`; for several PEs, `advance` and `clear` have a
-    bit for each."""
+    """The walk of a STORE over the accumulators, see `arithmetic_unit` and `sparse_matrix_read`; for several PEs, all
+    but `row` have a bit for each.
 
-    def __init__(self, elements: int | None = None) -> None:
-        self.begin = bit()
+    ======= ====================================================================================
+    hold    issue no entry: `pipeline.ENTRY_LATENCY` cycles before `advance` and before `clear`
+    advance hand out the accumulator of `row`, which comes one cycle later
+    clear   one cycle after `advance`: zero it
+    ======= ====================================================================================
+    """
+
+    def __init__(self, config: ArrayConfig, elements: int | None = None) -> None:
+        self.hold = vector(elements) if elements else bit()
         self.advance = vector(elements) if elements else bit()
         self.clear = vector(elements) if elements else bit()
+        self.row = vector(config.row_bits)
 
 
 class OutputSelect:
@@ -206,7 +243,7 @@ class OutputSelect:
 
 
 class OperandRead:
-    """A group of operands of an ELEMENTWISE to read from the activation memory; combinational."""
+    """A group of operands of an ELEMENTWISE to read from the activation memory."""
 
     def __init__(self, config: ArrayConfig) -> None:
         self.enable = bit()
@@ -249,15 +286,17 @@ class ActivationWrite:
     """The write port of the activation memory, for one cluster or for all.
 
     =========== ==========================================================================
-    load        a bit for each word of a group: write all its lanes
-    data, nonzero  with `load`: four activations, and which of them are not zero
+    keep        a bit for each word of a group: keep `data`, until the group's last word is there
+    data, nonzero  four activations, and which of them are not zero
+    load        write what all words of the group have kept
     store       a bit for each lane of a word: write the output unit's result; 0 while `load`
-    group       with both
+    group       with `load` and `store`
     =========== ==========================================================================
     """
 
     def __init__(self, config: ArrayConfig, clusters: int | None = None) -> None:
-        self.load = vector(clusters) if clusters else bit()
+        self.keep = vector(clusters) if clusters else bit()
+        self.load = bit()
         self.data = vector(STREAM_BITS)
         self.nonzero = vector(ACTIVATIONS_PER_WORD)
         self.store = vector(ACTIVATIONS_PER_WORD)

@@ -83,13 +83,15 @@ class Command:
 
 
 class ComputeCommand(Command):
-    """A COMPUTE: fields hold from `start` (one cycle) until `done` (one cycle, in a later cycle).
+    """A COMPUTE: fields hold from `start` (one cycle) until `ready`, when the next one may start.
 
-    `done` comes when the last accumulator is written and visible to a STORE or COMPUTE started in the next cycle.
+    `done` (one cycle, in a later cycle) comes when the last accumulator is written and visible to a STORE or COMPUTE
+    started in the next cycle. At most `pipeline.COMPUTES_AT_ONCE` are between `start` and `done`, which come in order.
     """
 
     def __init__(self) -> None:
         super().__init__(COMPUTE)
+        self.ready = bit()
 
 
 class StoreCommand(Command):
@@ -123,7 +125,7 @@ class ReadCommand(Command):
 class ActivationRead:
     """The READ port of the activation memory: 4 activations for (`group`, `word`) some fixed cycles after `enable`.
 
-    `valid` accompanies `data`. Used only while no COMPUTE is in progress.
+    `valid` accompanies `data`.
     """
 
     def __init__(self) -> None:
@@ -149,7 +151,7 @@ class CounterRead:
 
 class Status:
     """From the array: `broadcast` is high in every cycle in which an activation is broadcast (for the counter);
-    `computing` in every cycle of a COMPUTE, from `start` to `done`: the cycles that are counted;
+    `computing` in every cycle from the `start` of a COMPUTE to its `done`: the cycles that are counted;
     `clearing` while the array zeroes its accumulators after reset: no command may start meanwhile."""
 
     def __init__(self) -> None:

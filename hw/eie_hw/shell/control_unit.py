@@ -6,6 +6,7 @@ from myhdl import ConcatSignal, Signal, always, always_comb, block, enum
 
 from eie.contract.config import STREAM_BITS, ArrayConfig
 from eie.contract.isa import INSTRUCTIONS, ErrorCode
+from eie.contract.pipeline import activation_segments
 from eie_hw.parts.interfaces import (
     ComputeCommand,
     ElementwiseCommand,
@@ -70,6 +71,7 @@ def control_unit(
     header_last = bit()
     header_keep = bit()
     uses = vector(resource_count(config))
+    segments = vector(activation_segments(config))
     fault, fault_found = vector(8), vector(8)
     good, good_found = bit(), bit()
     fetching = bit()
@@ -102,12 +104,27 @@ def control_unit(
         header_check(clk, fetching, stream.data, match, bad, beyond, instruction, config)
         for match, bad, beyond, instruction in zip(opcode_matches, bad_fields, ranges, INSTRUCTIONS, strict=True)
     ]
-    user = resource_use(clk, fetching, stream.data, uses, config)
+    user = resource_use(clk, fetching, stream.data, uses, segments, config)
     guards = [resource_lock(clk, reset, take, ticket, retire, retired, lock) for take, lock in zip(takes, locks)]  # noqa: B905
     takers = [take_resource(push, uses, take, number) for number, take in enumerate(takes)]
     loader = load_unit(clk, header, begin_load, word_valid, stream.data, ends_load, load, config)
     queue = execute_queue(
-        clk, reset, push, header, full, empty, ticket, retire, retired, hold, compute, store, read, form, element
+        clk,
+        reset,
+        push,
+        header,
+        segments,
+        full,
+        empty,
+        ticket,
+        retire,
+        retired,
+        hold,
+        compute,
+        store,
+        read,
+        form,
+        element,
     )
 
     @always_comb

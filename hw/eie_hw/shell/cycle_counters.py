@@ -12,8 +12,7 @@ def cycle_counters(
     clk: Signal,
     reset: Signal,
     clear: Signal,
-    compute_start: Signal,
-    compute_done: Signal,
+    computing: Signal,
     broadcast: Signal,
     idle: Signal,
     stalled: Signal,
@@ -27,22 +26,13 @@ def cycle_counters(
     clk           in
     reset         in  synchronous, active high; zeroes all
     clear         in  zeroes all
-    compute_start in  a COMPUTE is in progress from this cycle ...
-    compute_done  in  ... to this one
+    computing     in  counts: a COMPUTE is in progress
     broadcast     in  counts
     idle          in  counts while low
     stalled       in  counts
     counters      out
     ============= === ==================================================================
     """
-    computing = Signal(bool(0))
-
-    @always(clk.posedge)
-    def follow():
-        if reset or compute_done:
-            computing.next = False
-        elif compute_start:
-            computing.next = True
 
     @always(clk.posedge)
     def count():
@@ -52,7 +42,7 @@ def cycle_counters(
             counters.busy.next = 0
             counters.stalled.next = 0
         else:
-            if compute_start or computing:
+            if computing:
                 counters.cycles.next = counters.cycles + 1
             if broadcast:
                 counters.broadcasts.next = counters.broadcasts + 1
@@ -61,4 +51,4 @@ def cycle_counters(
             if stalled:
                 counters.stalled.next = counters.stalled + 1
 
-    return follow, count
+    return count

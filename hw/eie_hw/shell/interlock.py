@@ -23,7 +23,7 @@ def _touches(memory: str) -> Callable[[Instruction], bool]:
 
 
 @block
-def resource_use(clk: Signal, enable: Signal, word: Signal, uses: Signal, config: ArrayConfig):
+def resource_use(clk: Signal, enable: Signal, word: Signal, uses: Signal, segments: Signal, config: ArrayConfig):
     """Tell which resources a header's instruction uses.
 
     **Ports**
@@ -33,6 +33,7 @@ def resource_use(clk: Signal, enable: Signal, word: Signal, uses: Signal, config
     enable in  look at the word; the answer holds otherwise
     word   in  64-bit header
     uses   out a bit per resource: banks in the low bits, then codebook slots, biases, segments
+    segments  out the segments that it reads or writes; `uses` may have more of them
     ====== === ====================================================================================
 
     **Timing**: one cycle after the word; a word a cycle. Meaningless for a header with an error.
@@ -51,14 +52,15 @@ def resource_use(clk: Signal, enable: Signal, word: Signal, uses: Signal, config
         units.append(selects(word, use_signals[-1], with_slot, "slot", number))
     use_signals.append(bit())
     units.append(is_one_of(word, use_signals[-1], with_bias))
-    segment_use = vector(activation_segments(config))
-    units.append(segments_used(word, segment_use, config))
+    segment_use, range_use = vector(activation_segments(config)), vector(activation_segments(config))
+    units.append(segments_used(word, segment_use, range_use, config))
     everything = ConcatSignal(segment_use, *reversed(use_signals))
 
     @always(clk.posedge)
     def answer():
         if enable:
             uses.next = everything
+            segments.next = range_use
 
     return units, answer
 
@@ -103,8 +105,9 @@ def selects(word: Signal, result: Signal, instructions: list[Instruction], name:
 
 
 @block
-def segments_used(word: Signal, result: Signal, config: ArrayConfig):
-    """`result` has a bit for each activation segment in which the header's range lies (combinational)."""
+def segments_used(word: Signal, result: Signal, in_range: Signal, config: ArrayConfig):
+    """`in_range` has a bit for each activation segment in which the header's range lies, `result` also one for each
+    that must be guarded with it (combinational)."""
     by_scale: dict[int, list[Instruction]] = {}
     for instruction in INSTRUCTIONS:
         for span in instruction.spans:
@@ -116,13 +119,20 @@ def segments_used(word: Signal, result: Signal, config: ArrayConfig):
     for shift, instructions in sorted(by_scale.items()):
         parts.append([bit() for _ in range(len(result))])
         units.append(range_segments(word, parts[-1], instructions, -shift, config))
+    units.append(either(list(parts), in_range))
     for instruction in INSTRUCTIONS:
         for alone in {span.alone for span in instruction.spans if span.alone}:
             parts.append([bit() for _ in range(len(result))])
             units.append(whole_memory(word, parts[-1], instruction, alone))
-    sums = [any_of([part[number] for part in parts]) for number in range(len(result))]
-    hits = [bit() for _ in sums]
-    units += [is_set(total, hit) for total, hit in zip(sums, hits, strict=True)]
+    return units, either(parts, result)
+
+
+@block
+def either(parts: list[list[Signal]], result: Signal):
+    """`result` has a bit for each segment that some part has (combinational)."""
+    hits = [bit() for _ in range(len(result))]
+    sums = [any_of([part[number] for part in parts]) for number in range(len(hits))]
+    units = [is_set(total, hit) for total, hit in zip(sums, hits, strict=True)]
     together = ConcatSignal(*reversed(hits))
 
     @always_comb

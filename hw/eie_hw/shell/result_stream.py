@@ -22,7 +22,7 @@ def result_stream(
     empty: Signal,
     config: ArrayConfig,
 ):
-    """Send the groups of a READ, four activations a word.
+    """Send the groups of a READ, or the first words of each, four activations a word.
 
     **Ports**
 
@@ -45,6 +45,7 @@ def result_stream(
     taken_group = vector(ADDRESS_BITS)
     taken_word = vector(len(memory.word))
     on_last_word = bit()
+    last_word = vector(len(memory.word))
     credit = vector(RESULT_QUEUE.bit_length())
     written = counter(_POINTER_BITS + 1)
     fetched = counter(_POINTER_BITS + 1)
@@ -55,7 +56,7 @@ def result_stream(
     fetch = bit()
     busy = bit()
 
-    last_word = config.words_per_group - 1
+    all_words = config.words_per_group - 1
     all_bytes = (1 << STREAM_BITS // 8) - 1
 
     queue = lut_ram(clk, memory.valid, write_slot, entry, fetch_slot, stored)
@@ -73,6 +74,14 @@ def result_stream(
     def tag():
         entry.next[STREAM_BITS:] = memory.data
         entry.next[STREAM_BITS] = on_last_word and command.last
+
+    @always(clk.posedge)
+    def limit_words():
+        if command.start:
+            if command.words == 0:
+                last_word.next = all_words
+            else:
+                last_word.next = command.words - 1
 
     @always(clk.posedge)
     def ask_words():
@@ -141,4 +150,4 @@ def result_stream(
     def offer():
         sink.valid.next = busy
 
-    return queue, look, tag, ask_words, take_words, count_free_places, send, offer
+    return queue, look, tag, limit_words, ask_words, take_words, count_free_places, send, offer

@@ -17,9 +17,9 @@ GOOD = {
     "ENTRIES": {"bank": 1, "pe": 3, "address": 7, "count": 1},
     "BIAS": {"address": 7, "count": 1},
     "ACTIVATIONS": {"address": 15, "count": 1},
-    "COMPUTE": {"bank": 1, "slot": 1, "pointers": 1, "address": 1, "count": 15},
-    "STORE": {"relu": 1, "scaled": 1, "shift": 47, "bias": 0, "address": 8, "count": 8},
-    "READ": {"last": 1, "address": 0, "count": 16},
+    "COMPUTE": {"bank": 1, "part": 7, "slot": 1, "pointers": 1, "address": 1, "count": 15},
+    "STORE": {"relu": 1, "scaled": 1, "shift": 47, "bias": 0, "part": 7, "address": 8, "count": 8},
+    "READ": {"last": 1, "words": 1, "address": 0, "count": 16},
     "SCALE": {"address": 7, "count": 1},
     "FORMAT": {"pre_shift": 3, "low": 0x8000, "high": 0x7FFF},
     "ELEMENTWISE": {"operation": max(Operation), "shift": 31, "source": 0, "address": 8, "count": 8},
@@ -122,10 +122,10 @@ def test_a_bank_that_the_array_lacks_is_out_of_range():
 def test_a_store_fills_whole_groups():
     single = eie.ArrayConfig(num_pes=1, entries=64, pointers=64, rows=8, activations=64)
     for count, error in ((4, ErrorCode.NONE), (6, ErrorCode.BAD_FIELD), (8, ErrorCode.NONE)):
-        word = isa.STORE.encode(relu=0, scaled=0, shift=0, bias=0, address=0, count=count)
+        word = isa.STORE.encode(relu=0, scaled=0, shift=0, bias=0, part=0, address=0, count=count)
         assert isa.STORE.check(single, word) is error
     assert (
-        isa.STORE.check(single, isa.STORE.encode(relu=0, scaled=0, shift=48, bias=0, address=0, count=4))
+        isa.STORE.check(single, isa.STORE.encode(relu=0, scaled=0, shift=48, bias=0, part=0, address=0, count=4))
         is ErrorCode.BAD_FIELD
     )
 

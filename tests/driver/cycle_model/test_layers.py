@@ -1,6 +1,7 @@
 """The cycle model: its totals, its bounds, and what each parameter of the array does to them."""
 
 import dataclasses
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -24,8 +25,8 @@ def balanced(columns, local_rows, num_pes=16):
 
 @settings(max_examples=25, deadline=None)
 @given(models(max_size=60), configs(pes=(1, 4, 16)), st.integers(0, 2**32))
-def test_every_pe_works_pads_or_starves_in_every_cycle(model, config, seed):
-    for layer in cycles(model, activations(model, 2, seed), config):
+def test_every_pe_works_pads_or_starves_in_every_cycle_of_an_inference_alone(model, config, seed):
+    for layer in cycles(model, activations(model, 1, seed), config):
         assert np.array_equal(layer.work + layer.padding + layer.starved, np.full(config.num_pes, layer.cycles))
         assert layer.work.sum() == layer.useful
         assert layer.cycles >= (layer.work + layer.padding).max()
@@ -98,6 +99,17 @@ def test_the_layers_add_up_to_the_counters_of_the_whole_model(model, config, bat
     layers = cycles(model, a, config)
     for name in ("cycles", "broadcasts", "work", "padding", "starved", "blocked"):
         assert np.array_equal(sum(getattr(layer, name) for layer in layers), getattr(acc.counters, name)), name
+
+
+def test_where_computes_overlap_a_cycle_belongs_to_the_one_that_came_first():
+    config = eie.ArrayConfig(num_pes=16, **ROOMY)
+    device = TimedDevice(config)
+    eie.Accelerator(device).run_raw(np.ones((6, 64), np.int16), model=eie.Model([balanced(64, 2), balanced(32, 1)]))
+    computes = [step for program in device.programs for step in program.steps if step.busiest]
+    in_progress = [range(step.start - 1, step.end) for step in computes]
+    assert any(first.stop > second.start for first, second in pairwise(in_progress)), "they overlap"
+    owners = [min(i for i, cycles in enumerate(in_progress) if time in cycles) for time in set().union(*in_progress)]
+    assert np.bincount(owners).tolist() == [step.cycles for step in computes]
 
 
 def test_a_packed_model_is_timed_for_any_queue_and_refused_for_another_packing():

@@ -8,7 +8,8 @@ import pytest
 
 import eie
 from eie.boards.board import board, board_names
-from eie.contract import isa
+from eie.contract import isa, pipeline
+from eie.cycle_model.compute import Work
 from eie.cycle_model.program import ProgramTiming
 from eie.cycle_model.timed_device import TimedDevice
 from eie.data.mnist import DATA
@@ -166,15 +167,15 @@ def test_what_cannot_be_is_refused(arguments, options, error, text):
 def test_a_load_waits_for_the_instruction_that_uses_its_place_and_for_no_other():
     def take(bank):
         program = ProgramTiming(SMALL)
-        compute = program.execute(
-            isa.COMPUTE, {"bank": 0, "slot": 0, "pointers": 0, "address": 0, "count": 1}, cycles=100
-        )
+        values = {"bank": 0, "part": 0, "slot": 0, "pointers": 0, "address": 0, "count": 1}
+        work = Work(np.ones(SMALL.lanes, np.int16), np.full((SMALL.lanes, SMALL.num_pes), 25, np.int32), 0)
+        compute = program.execute(isa.COMPUTE, values, work)
         load = program.load(isa.POINTERS, {"bank": bank, "address": 0, "count": 4}, 8)
         return compute, load, program
 
     compute, load, program = take(bank=0)
-    assert load.taken == compute.end + 1 and load.waited > 90
+    assert load.taken == compute.end + pipeline.RETIRE_LATENCY + 1 and load.waited > 90
     assert program.finish() == load.end + 1
     compute, load, program = take(bank=1)
     assert load.waited == 0
-    assert program.finish() == compute.end + 1 > load.end + 1
+    assert program.finish() == compute.end + pipeline.RETIRE_LATENCY + 1 > load.end + 1

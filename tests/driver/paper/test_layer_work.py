@@ -22,10 +22,13 @@ def test_cycles_and_entries_are_those_of_eie_cycles(layer, pes, best, queue_dept
     a = activations(eie.Model([layer]), 1, seed)
     workload = LayerWork(layer, a[0], config)
     (expected,) = cycles(layer, a, replace(roomy(config, layer), queue_depth=queue_depth))
-    assert workload.cycles(queue_depth) == expected.cycles
+    if layer.rows <= workload.config.rows * pes:
+        assert workload.cycles(queue_depth) == expected.cycles
+        assert workload.load_balance(queue_depth) == expected.load_balance
+    else:  # row tiles, and a STORE after each
+        assert workload.cycles(queue_depth) <= expected.cycles
     assert workload.entries == expected.work.sum() + expected.padding.sum()
     assert workload.products == expected.useful
-    assert workload.load_balance(queue_depth) == expected.load_balance
     assert workload.word_reads(config.entries_per_word) == expected.word_reads.sum()
 
 

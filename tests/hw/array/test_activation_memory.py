@@ -1,4 +1,4 @@
-"""Four lanes of every group: whole words from loads, single lanes from outputs, and the mask of what is not zero."""
+"""Four lanes of every group: words from loads, kept until they are written, lanes from outputs, and their mask."""
 
 import random
 
@@ -15,7 +15,8 @@ GROUPS = CONFIG.activation_groups
 
 def test_words_and_masks_are_those_written_last():
     generator = random.Random(1)
-    load_write, nonzero = bit(), bit()
+    load_keep, load_write, nonzero = bit(), bit(), bit()
+    kept = [0, 0]
     load_data, load_nonzero, word = vector(64), vector(4), vector(64)
     store_write, store_data = vector(4), vector(16)
     write_group, read_group, mask_group = (vector(3) for _ in range(3))
@@ -32,6 +33,7 @@ def test_words_and_masks_are_those_written_last():
         written[kind] += 1
         lanes = [value() for _ in range(4)]
         load_write.next = kind == "load"
+        load_keep.next = generator.random() < 0.5
         load_data.next = sum(v << 16 * i for i, v in enumerate(lanes))
         load_nonzero.next = sum((v != 0) << i for i, v in enumerate(lanes))
         store_write.next = generator.getrandbits(4) if kind == "store" else 0
@@ -44,17 +46,19 @@ def test_words_and_masks_are_those_written_last():
             assert word == state["word"]
             assert bool(nonzero) == state["nonzero"]
         state["word"] = sum(v << 16 * i for i, v in enumerate(memory[read_group]))
-        state["nonzero"] = bool(load_write and load_nonzero) or bool(store_write and store_data)
+        state["nonzero"] = bool(load_write and kept[1]) or bool(store_write and store_data)
         for lane in range(4):
             if load_write:
-                memory[write_group][lane] = int(load_data) >> 16 * lane & 0xFFFF
+                memory[write_group][lane] = kept[0] >> 16 * lane & 0xFFFF
             elif store_write[lane]:
                 memory[write_group][lane] = int(store_data)
+        if load_keep:
+            kept[:] = int(load_data), int(load_nonzero)
 
     def build(clk):
         write = share(
-            ActivationWrite(CONFIG), load=load_write, data=load_data, nonzero=load_nonzero, store=store_write,
-            group=write_group,
+            ActivationWrite(CONFIG), keep=load_keep, load=load_write, data=load_data, nonzero=load_nonzero,
+            store=store_write, group=write_group,
         )  # fmt: skip
         port = share(
             ActivationPort(CONFIG), read_group=read_group, word=word, mask_group=mask_group, mask=mask, nonzero=nonzero

@@ -1,4 +1,4 @@
-"""The writer of the activation memory: every load and output written once, in its place, and groups summed up."""
+"""The writer of the activation memory: every group and output written once, in its place, and groups summed up."""
 
 import random
 
@@ -32,50 +32,58 @@ def test_loads_and_outputs_are_written_in_their_places_and_summed_up():
     load_group, store_group, write_group, summary_group = (vector(group_bits) for _ in range(4))
     load_word, store_lane = vector(2), vector(2)
     load_data, write_data = vector(STREAM_BITS), vector(STREAM_BITS)
-    nonzero, load_write = vector(WORDS), vector(WORDS)
+    nonzero, load_keep, load_write = vector(WORDS), vector(WORDS), bit()
     write_nonzero, store_write = vector(ACTIVATIONS_PER_WORD), vector(ACTIVATIONS_PER_WORD)
-    written, summed = {}, {}  # what is due in which cycle
+    kept, written, summed = {}, {}, {}  # what is due in which cycle
     stores, answers = {}, {}
-    anything = {"load": False, "store": False}
+    anything = {"store": False}
+    masks = [0] * WORDS
     seen = {"load": 0, "store": 0, "zero": 0}
 
-    def expect(kind, cycle, group, part, value, bits):
-        written[cycle] = (kind, group, part, value)
+    def expect(kind, cycle, group, part, bits):
+        written[cycle] = (kind, group, part)
         answers[cycle + 1] = bits
-        anything[kind] = bits != 0 or (part > 0 and anything[kind])
-        summed[cycle + 2] = (group, anything[kind])
+        if kind == "store":
+            anything[kind] = bits != 0 or (part > 0 and anything[kind])
+        summed[cycle + 2] = (group, anything[kind] if kind == "store" else bits != 0)
 
     def drive(cycle):
         load.next = store.next = False
         choice = generator.random()
-        if choice < 0.4:
+        if choice < 0.6:
             group, word = next(loads)
             values = [generator.choice((0, 0, 0, 1, 0x8000)) for _ in range(ACTIVATIONS_PER_WORD)]
             data = sum(value << 16 * lane for lane, value in enumerate(values))
             load.next, load_group.next, load_word.next, load_data.next = True, group, word, data
             mask = sum((value != 0) << lane for lane, value in enumerate(values))
-            stores[cycle + STORE_WRITE] = ("load", group, word, (data, mask))
-        elif choice < 0.8:
-            # A step: its outputs are there STORE_WRITE cycles later, a lane of each word.
+            kept[cycle + STORE_WRITE] = (word, data, mask)
+            masks[word] = mask
+            if word == WORDS - 1:
+                found = sum((mask != 0) << i for i, mask in enumerate(masks))
+                stores[cycle + STORE_WRITE] = ("load", group, word, found)
+        if choice > 0.4 and cycle + STORE_WRITE not in stores:
+            # A step, never with the last word of a group: its outputs are there STORE_WRITE cycles later, a lane of
+            # each word.
             stores[cycle + STORE_WRITE] = ("store", *next(steps), generator.choice((0, 0, 0b0100, 0b1001)))
         kind, group, part, value = stores.pop(cycle, (None, 0, 0, 0))
-        if kind == "load":
-            expect("load", cycle + 1, group, part, value, (value[0] != 0) << part)
-        elif kind == "store":
+        if kind == "store":
             store.next, store_group.next, store_lane.next = True, group, part
-            expect("store", cycle + 1, group, part, None, value)
+        if kind:
+            expect(kind, cycle + 1, group, part, value)
         nonzero.next = answers.pop(cycle, 0)
 
     def look(cycle):
-        kind, group, part, value = written.pop(cycle, (None, 0, 0, 0))
-        if cycle > 0:
-            assert load_write == ((kind == "load") << part)
+        kind, group, part = written.pop(cycle, (None, 0, 0))
+        word, *content = kept.pop(cycle, (None, 0, 0))
+        if cycle > STORE_WRITE:
+            assert load_keep == (0 if word is None else 1 << word)
+            assert bool(load_write) == (kind == "load")
             assert store_write == ((kind == "store") << part)
         if kind:
             assert write_group == group
             seen[kind] += 1
-        if kind == "load":
-            assert (write_data, write_nonzero) == value
+        if word is not None:
+            assert [write_data, write_nonzero] == content
         due = summed.pop(cycle, None)
         if cycle > STORE_WRITE + 3:
             assert bool(summary_write) == (due is not None)
@@ -90,8 +98,8 @@ def test_loads_and_outputs_are_written_in_their_places_and_summed_up():
             share(OutputStep(CONFIG), write=store, lane=store_lane, group=store_group),
             nonzero,
             share(
-                ActivationWrite(CONFIG, WORDS), load=load_write, data=write_data, nonzero=write_nonzero,
-                store=store_write, group=write_group,
+                ActivationWrite(CONFIG, WORDS), keep=load_keep, load=load_write, data=write_data,
+                nonzero=write_nonzero, store=store_write, group=write_group,
             ),
             share(GroupSummary(CONFIG), write=summary_write, group=summary_group, nonzero=summary_nonzero),
             CONFIG,

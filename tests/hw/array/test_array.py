@@ -117,8 +117,8 @@ def _layer(config, lengths, activations):
     groups = columns // config.lanes
     words.append(isa.ACTIVATIONS.encode(address=0, count=groups))
     words += activations.astype("<i2").view("<u8").tolist()
-    words.append(isa.COMPUTE.encode(bank=0, slot=0, pointers=0, address=0, count=groups))
-    words.append(isa.READ.encode(last=1, address=0, count=1))
+    words.append(isa.COMPUTE.encode(bank=0, part=0, slot=0, pointers=0, address=0, count=groups))
+    words.append(isa.READ.encode(last=1, words=0, address=0, count=1))
     return np.array(words, "<u8").view(np.uint8)
 
 

@@ -31,34 +31,36 @@ def test_every_pick_is_looked_up_and_its_value_follows_in_time(name, full_rate):
         bit() for _ in range(10)
     )
     operands = OperandRead(config)
-    pick, full, group_address = vector(group_bits + tree_bits), vector(config.words_per_group), vector(group_bits)
+    walk, walk_tag, column_tag, column_bank = (bit() for _ in range(4))
+    pick, full, group_address = vector(1 + group_bits + tree_bits), vector(config.words_per_group), vector(group_bits)
     pointers, address, read_group = (vector(16) for _ in range(3))
     even, odd = (vector(pair_bits + config.banks - 1) for _ in range(2))
     activation, read_word, read_data = vector(16), vector(8), vector(64)
     words = vector(16 * lanes)
-    first_group, first_pair, which_bank = groups // 2, 5, config.banks - 1
+    # Of the COMPUTEs of both tags: first group, first pointer pair, bank.
+    computes = [(groups // 2, 5, config.banks - 1), (groups // 4, 2, 0)]
     # Columns and reads by the cycle in which they are due.
     lookups, values, data = {}, {}, {}
     asked: list = [0]
-    state = {"picks": 0, "reads": 0, "held": True, "taken": False, "reading": False, "operand": None, "operands": 0}
+    reading = set()  # cycles in which a READ asks the memory
+    state = {"picks": 0, "reads": 0, "held": True, "taken": False, "skipped": 0, "operand": None, "operands": 0}
     latency = pipeline.broadcast_latency(config)
 
     def drive(cycle):
         reset.next = cycle == 0
-        address.next, pointers.next, bank.next = first_group, first_pair, which_bank
-        # A READ and a COMPUTE never run at once.
-        if cycle % 100 == 0:
-            state["reading"] = not state["reading"]
-        busy = cycle % 100 > 60 or cycle < 5
-        pick_valid.next = not state["reading"] and not busy and generator.random() < 0.8
-        lane = generator.randrange(lanes)
-        group = generator.randrange(first_group, groups)
-        pick.next = group << tree_bits | lane
+        walk.next = cycle in (1, 2)
+        if cycle in (1, 2):
+            walk_tag.next = cycle - 1
+            address.next, pointers.next, bank.next = computes[cycle - 1]
+        pick_valid.next = cycle > 5 and cycle % 100 < 80 and generator.random() < 0.8
+        lane, tag = generator.randrange(lanes), generator.getrandbits(1)
+        group = generator.randrange(computes[tag][0], groups)
+        pick.next = (tag << group_bits | group) << tree_bits | lane
         full.next = generator.getrandbits(len(full)) if generator.random() < full_rate else 0
-        # Nor does an ELEMENTWISE: its operands are asked for while nothing else is on its way.
+        # An ELEMENTWISE runs alone: its operands are asked for while nothing else is on its way.
         operands.enable.next = 85 < cycle % 100 < 98 and generator.random() < 0.5
         operands.group.next = generator.randrange(groups)
-        enable.next = state["reading"] and not busy and generator.random() < 0.8
+        enable.next = cycle > 5 and cycle % 100 < 40 and generator.random() < 0.6
         read_group.next, read_word.next = generator.randrange(groups), generator.randrange(config.words_per_group)
         words.next = sum(v << 16 * i for i, v in enumerate(memory[asked[0]]))
 
@@ -67,32 +69,38 @@ def test_every_pick_is_looked_up_and_its_value_follows_in_time(name, full_rate):
             assert group_address == state["operand"]
             state["operands"] += 1
         state["operand"] = int(operands.group) if operands.enable else None
-        assert bool(pick_ready) != state["held"]
+        assert bool(pick_ready) != (state["held"] or cycle in reading)
+        state["skipped"] += cycle in reading and not state["held"]
         state["held"] = bool(full != 0)
         assert bool(sent) == (state["taken"] is True)
         assert bool(waiting) == (state["taken"] is None)
         state["taken"] = bool(pick_ready) or None if pick_valid else False
         if pick_valid and pick_ready:
             group, lane = int(pick) >> tree_bits, int(pick) & (1 << tree_bits) - 1
+            tag, group = group >> group_bits, group & groups - 1
+            first_group, first_pair, which_bank = computes[tag]
             column = (group - first_group) * lanes + lane
-            lookups[cycle + latency - 2] = (column % 2, column // 2 + column % 2, column // 2)
-            values[cycle + latency] = memory[group][lane]
+            lookups[cycle + latency - 2] = (
+                column % 2, first_pair + column // 2 + column % 2, first_pair + column // 2, which_bank
+            )  # fmt: skip
+            values[cycle + latency] = memory[group][lane], tag, which_bank
             state["picks"] += 1
         if enable:
             group, word = int(read_group), int(read_word)
             lanes_read = memory[group][4 * word : 4 * word + 4]
+            reading.add(cycle + pipeline.READ_DELAY)
             due = cycle + pipeline.read_latency(config)
             data[due] = sum(v << 16 * i for i, v in enumerate(lanes_read))
             state["reads"] += 1
         assert bool(column_valid) == (cycle in lookups)
         if column_valid:
-            is_odd, even_pair, odd_pair = lookups[cycle]
+            is_odd, even_pair, odd_pair, which_bank = lookups[cycle]
             bank_part = which_bank << pair_bits
             assert column_odd == is_odd
-            assert even == bank_part | (first_pair + even_pair) % pairs
-            assert odd == bank_part | (first_pair + odd_pair) % pairs
+            assert even == bank_part | even_pair % pairs
+            assert odd == bank_part | odd_pair % pairs
         if cycle in values:
-            assert activation == values[cycle]
+            assert (activation, column_tag, column_bank) == values[cycle]
         assert bool(valid) == (cycle in data)
         if valid:
             assert read_data == data[cycle]
@@ -105,10 +113,12 @@ def test_every_pick_is_looked_up_and_its_value_follows_in_time(name, full_rate):
             reset,
             share(Pick(config), valid=pick_valid, lane=pick, ready=pick_ready),
             full,
+            walk,
+            walk_tag,
             share(ComputeCommand(), pointers=pointers, address=address, bank=bank),
             share(
                 ColumnBus(config), valid=column_valid, odd=column_odd, even_address=even, odd_address=odd,
-                activation=activation,
+                activation=activation, tag=column_tag, bank=column_bank,
             ),
             waiting,
             sent,
@@ -123,3 +133,4 @@ def test_every_pick_is_looked_up_and_its_value_follows_in_time(name, full_rate):
     assert state["picks"] > 80
     assert state["reads"] > 80
     assert state["operands"] > 20
+    assert state["skipped"] > 20

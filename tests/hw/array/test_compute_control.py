@@ -1,4 +1,4 @@
-"""A COMPUTE walks once activations and codebook are there, and is done when the last entry is accumulated."""
+"""COMPUTEs walk once activations and codebook are there, one behind another, and are done when all is accumulated."""
 
 import random
 
@@ -8,51 +8,73 @@ from unit_bench import run_unit
 from eie import ArrayConfig
 from eie.contract import pipeline
 from eie_hw.array.compute_control import compute_control
-from eie_hw.parts.interfaces import bit
+from eie_hw.parts.interfaces import ComputeCommand, bit
 
 
 @pytest.mark.parametrize("pes", [1, 4, 64])
-def test_walk_and_done_come_in_their_cycles(pes):
+def test_walk_ready_and_done_come_in_their_cycles(pes):
     config = ArrayConfig(num_pes=pes)
     generator = random.Random(pes)
-    reset, start, done, walk, walked, busy, computing = (bit() for _ in range(7))
-    state: dict = {"since": None, "walks": 0, "dones": 0, "at": None, "resets": 0}
+    compute = ComputeCommand()
+    reset, walk, tag, walker_ready, oldest, searching, busy, computing = (bit() for _ in range(8))
     delay, flight = pipeline.start_delay(config), pipeline.broadcast_latency(config)
+    # COMPUTEs in progress, the oldest first: tag, start, first cycle of the walk, of no search, of no work.
+    queue: list[dict] = []
+    state: dict = {"tag": 0, "last_done": -99, "walker": 0, "offered": False}
+    counts = {"walks": 0, "dones": 0, "together": 0, "resets": 0}
 
     def drive(cycle):
         reset.next = cycle == 0 or (cycle > 50 and generator.random() < 0.003)
-        start.next = False
-        if state["since"] is None:
-            walked.next, busy.next = True, False
-            if cycle and generator.random() < 0.2:
-                start.next = True
-                # The walk takes some cycles, the work of the PEs some more from where the last lane arrives.
-                state.update(since=0, length=generator.randrange(1, 30), work=generator.randrange(20))
-        else:
-            state["since"] += 1
-            begun = state["since"] - 2 - delay
-            walked.next = not 1 <= begun <= state["length"]
-            # The PEs are busy until `work` cycles after the last broadcast has arrived.
-            busy.next = flight < begun <= state["length"] + flight + state["work"]
+        compute.start.next = state["offered"] = False
+        if cycle and compute.ready and len(queue) < 2 and generator.random() < 0.4:
+            compute.start.next = state["offered"] = True
+        first = queue[0] if queue else None
+        searching.next = bool(first) and first["walk"] is not None and cycle < first["found"]
+        busy.next = bool(first) and first["walk"] is not None and cycle < first["worked"]
+        walker_ready.next = cycle >= state["walker"]
 
     def look(cycle):
         if reset:
-            state.update(since=None, resets=state["resets"] + 1)
+            queue.clear()
+            state.update(tag=0, last_done=-99, walker=0)
+            counts["resets"] += 1
             return
-        since = state["since"]
-        assert bool(computing) == (since is not None)
-        begun = -1 if since is None else since - 2 - delay
-        assert bool(walk) == (begun == 0)
-        state["walks"] += bool(walk)
-        # Two cycles after no lane is left and as many more as one is on its way; two after no PE is busy.
-        expected = None if since is None else state["length"] + flight + max(4, state["work"] + 2)
-        assert bool(done) == (since is not None and begun == expected)
-        if done:
-            state.update(since=None, dones=state["dones"] + 1)
+        if state["offered"]:
+            queue.append({"tag": state["tag"], "start": cycle, "walk": None})
+            state["tag"] ^= 1
+        assert bool(computing) == bool(queue)
+        counts["together"] += len(queue) == 2
+        waiting = queue[-1] if queue and queue[-1]["walk"] is None else None
+        due = waiting and max(waiting["start"] + 2 + delay, state["walker"] + 1)
+        assert bool(walk) == (due == cycle)
+        if walk:
+            counts["walks"] += 1
+            assert tag == waiting["tag"]
+            found = cycle + generator.randrange(1, 30)
+            state["walker"] = generator.randrange(cycle + 2, found + 2)
+            waiting.update(walk=cycle, found=found, worked=found + flight + generator.randrange(30))
+        if queue:
+            assert compute.done or oldest == queue[0]["tag"]
+            newest = queue[-1]
+            free = newest["walk"] is not None and cycle > max(
+                newest["walk"], newest["start"] + pipeline.COPY_CYCLES - 1
+            )
+            assert bool(compute.ready) == free
+        first = queue[0] if queue else None
+        expected = None
+        if first and first["walk"] is not None:
+            begun = max(first["found"], first["walk"] + 1, state["last_done"] + 1)
+            expected = max(begun + 2 + flight, first["worked"]) + 1
+        assert bool(compute.done) == (expected == cycle)
+        if compute.done:
+            queue.pop(0)
+            state["last_done"] = cycle
+            counts["dones"] += 1
 
     def build(clk):
-        return compute_control(clk, reset, start, done, walk, walked, busy, computing, config)
+        return compute_control(clk, reset, compute, walk, tag, walker_ready, oldest, searching, busy, computing, config)
 
-    run_unit(build, drive, look, 2500)
-    assert state["dones"] > 20
-    assert state["resets"] > 2
+    run_unit(build, drive, look, 3000)
+    assert counts["dones"] > 40
+    assert counts["together"] > 100
+    assert counts["resets"] > 2

@@ -16,8 +16,14 @@ def test_every_set_bit_comes_once_in_order(levels, ready_rate, density):
     generator = random.Random(f"{levels} {ready_rate} {density}")
     width = 4**levels
     masks = [sum((generator.random() < density) << i for i in range(width)) for _ in range(600 // width + 6)]
-    expected = [number << 2 * levels | i for number, mask in enumerate(masks) for i in range(width) if mask >> i & 1]
-    reset, mask_valid, mask_ready, bit_valid, bit_ready, holding = (bit() for _ in range(6))
+    tags = [generator.getrandbits(1) for _ in masks]
+    expected = [
+        (tags[number] << 9 | number) << 2 * levels | i
+        for number, mask in enumerate(masks)
+        for i in range(width)
+        if mask >> i & 1
+    ]
+    reset, mask_valid, mask_ready, bit_valid, bit_ready, tag, holding = (bit() for _ in range(7))
     mask, position, bit_position = vector(width), vector(10), vector(10 + 2 * levels)
     state = {"next": 0, "seen": [], "times": []}
 
@@ -26,20 +32,22 @@ def test_every_set_bit_comes_once_in_order(levels, ready_rate, density):
         number = state["next"]
         mask_valid.next = cycle > 1 and number < len(masks) and (ready_rate == 1 or generator.random() < 0.8)
         if number < len(masks):
-            mask.next, position.next = masks[number], number
+            mask.next, position.next = masks[number], tags[number] << 9 | number
         bit_ready.next = generator.random() < ready_rate
+        tag.next = generator.getrandbits(1)
 
     def look(cycle):
+        if cycle > 1:
+            inside = [e for e in expected[len(state["seen"]) :] if (e >> 2 * levels & 511) < state["next"]]
+            assert bool(holding) == any(e >> 9 + 2 * levels == tag for e in inside)
         state["next"] += bool(mask_valid and mask_ready)
         if bit_valid and bit_ready and cycle > 1:
             state["seen"].append(int(bit_position))
             state["times"].append(cycle)
-        if cycle > 1 and len(state["seen"]) < len(expected) and state["next"] == len(masks) and not mask_valid:
-            assert holding
 
     def build(clk):
         return leading_nonzero(
-            clk, reset, mask_valid, mask, position, mask_ready, bit_valid, bit_position, bit_ready, holding
+            clk, reset, mask_valid, mask, position, mask_ready, bit_valid, bit_position, bit_ready, tag, holding
         )
 
     cycles = int((len(expected) + len(masks)) / ready_rate * 1.5) + 40

@@ -11,7 +11,7 @@ from eie import ArrayConfig
 from eie.contract.config import PRE_SHIFTS
 from eie.contract.fixed_point import finish, finish_scaled
 from eie.contract.functions import MULTIPLIED, Operation, elementwise
-from eie.contract.pipeline import OUTPUT_LATENCY, SCALE_LATENCY, STORE_WRITE
+from eie.contract.pipeline import OUTPUT_LATENCY, SCALE_LATENCY
 from eie_hw.array import operand_unit as operands
 from eie_hw.array import output_unit as outputs
 from eie_hw.array.operand_unit import operand_unit
@@ -151,7 +151,7 @@ def check_elementwise(operation):
     bias_load, select, form = BiasLoad(CONFIG), OutputSelect(CONFIG), OutputFormat()
     result, word = vector(16), vector(64)
     accumulators = [vector(48) for _ in range(4)]
-    latency = STORE_WRITE + 1 + SCALE_LATENCY * (operation in MULTIPLIED)
+    latency = 3 + 1 + OUTPUT_LATENCY + SCALE_LATENCY * (operation in MULTIPLIED)
     period = 4 + latency
     two = Operation.COPY < operation <= Operation.MULTIPLY
     ends = (0, 1, -1, 32767, -32768, 16384, -16384)
@@ -198,7 +198,7 @@ def test_a_curve_is_the_contracts_for_every_input(operation):
     bias_load, select, form = BiasLoad(CONFIG), OutputSelect(CONFIG), OutputFormat()
     result, word = vector(16), vector(64)
     accumulators = [vector(48) for _ in range(4)]
-    latency = STORE_WRITE + 1 + SCALE_LATENCY
+    latency = 3 + 1 + OUTPUT_LATENCY + SCALE_LATENCY
     inputs = np.arange(-32768, 32768).astype(np.int16)
     words = [int(w) for w in inputs.view(np.uint64)]
     wanted = (elementwise(operation, inputs, inputs, 11).astype(int) % 65536).tolist()

@@ -10,7 +10,14 @@ from eie import ArrayConfig
 from eie.contract import pipeline
 from eie_hw.element.element_counters import count_bits
 from eie_hw.element.processing_element import processing_element
-from eie_hw.parts.array_interfaces import AccumulatorSteps, CodebookCopy, ColumnBus, CounterControl, ElementLoads
+from eie_hw.parts.array_interfaces import (
+    AccumulatorParts,
+    AccumulatorSteps,
+    CodebookCopy,
+    ColumnBus,
+    CounterControl,
+    ElementLoads,
+)
 from eie_hw.parts.interfaces import bit, vector
 
 BASE = ArrayConfig(num_pes=4, entries=64, pointers=32, rows=8, activations=32, queue_depth=1)
@@ -35,13 +42,13 @@ class Element:
         self.weights = [0] + [generator.randint(-32768, 32767) for _ in range(15)]
         self.sums = [0] * config.rows
         self.loads, self.codebook, self.column = ElementLoads(config), CodebookCopy(), ColumnBus(config)
-        self.steps, self.counters = AccumulatorSteps(), CounterControl()
+        self.steps, self.parts, self.counters = AccumulatorSteps(config), AccumulatorParts(), CounterControl()
         self.reset, self.full, self.busy = bit(), bit(), bit()
         self.accumulator, self.counts = vector(48), vector(3 * count_bits(config))
 
     def build(self, clk):
         self.unit = processing_element(
-            clk, self.reset, self.loads, self.codebook, self.column, self.steps, self.counters,
+            clk, self.reset, self.loads, self.codebook, self.column, self.parts, self.steps, self.counters,
             self.full, self.busy, self.accumulator, self.counts, self.config,
         )  # fmt: skip
         return self.unit
@@ -92,7 +99,7 @@ def test_sums_are_right_however_columns_arrive(name, pause):
         element.reset.next = element.counters.reset.next = cycle == 0
         element.load(cycle)
         element.column.valid.next = False
-        element.steps.begin.next = element.steps.advance.next = element.steps.clear.next = False
+        element.steps.hold.next = element.steps.advance.next = element.steps.clear.next = False
         if state["next"][0] is not None:
             element.column.activation.next = state["next"][0] % 65536
         state["next"] = [state["next"][1], None]
@@ -105,9 +112,10 @@ def test_sums_are_right_however_columns_arrive(name, pause):
             state["stores"] = cycle + 8
         since = cycle - state["stores"]
         if state["stores"] > 0 and since >= 0:
-            element.steps.begin.next = since == 0
+            element.steps.hold.next = since < 2 * config.rows
             element.steps.advance.next = 2 <= since < 2 + 2 * config.rows and since % 2 == 0
             element.steps.clear.next = 2 <= since < 3 + 2 * config.rows and since % 2 == 1
+            element.steps.row.next = (since - 3) // 2 if 3 <= since < 3 + 2 * config.rows else 0
 
     def look(cycle):
         fulls.append(bool(element.full))

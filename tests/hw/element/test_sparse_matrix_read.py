@@ -36,16 +36,18 @@ def test_entries_of_all_columns_in_order(name, pause):
             generator.choice((int(config.skip_empty), 1, 1, 2, 3, 11)),
             generator.randrange(8),
             number,
+            number // 20,
         )
         for number in range(40)
     ]
     expected = [
-        (number, i == 0, row, entries[(start + i) % config.entries])
-        for start, length, row, number in columns
+        (number, i == 0, row, entries[(start + i) % config.entries], tag)
+        for start, length, row, number, tag in columns
         for i in range(length)
     ]
     which_bank = config.banks - 1
     reset, write, bank, valid, single, pop, busy, entry_valid, first = (bit() for _ in range(9))
+    hold, oldest, tag, entry_tag = (bit() for _ in range(4))
     address_bits = max(1, which_bank + (config.entry_words - 1).bit_length())
     write_address, write_data = vector(address_bits), vector(config.word_bits)
     start, finish = vector(config.start_bits), vector(config.start_bits)
@@ -53,10 +55,11 @@ def test_entries_of_all_columns_in_order(name, pause):
     activation, entry_activation = vector(16), vector(16)
     code, index = vector(4), vector(config.index_bits)
     waiting = list(columns)
-    seen, times = [], []
+    seen, times, held, busy_cycles = [], [], [], []
 
     def drive(cycle):
         bank.next = which_bank
+        hold.next = pause and generator.random() < 0.3
         reset.next = cycle == 0
         write.next = cycle < len(words)
         if cycle < len(words):
@@ -68,7 +71,7 @@ def test_entries_of_all_columns_in_order(name, pause):
             waiting.pop(0)
         valid.next = bool(waiting) and (generator.random() >= pause or (valid and not popped[0]))
         if waiting:
-            first_entry, length, row.next, activation.next = waiting[0]
+            first_entry, length, row.next, activation.next, tag.next = waiting[0]
             start.next = first_entry
             finish.next = (first_entry + length) % config.entries
             single.next = length == 1
@@ -77,28 +80,38 @@ def test_entries_of_all_columns_in_order(name, pause):
 
     def look(cycle):
         popped[0] = bool(pop)
+        held.append(bool(hold))
+        assert not (hold and pop)
         if entry_valid:
-            seen.append((int(entry_activation), bool(first), int(entry_row), int(code) | int(index) << 4))
+            assert not held[-3], "issued while held"
+            content = int(code) | int(index) << 4
+            seen.append((int(entry_activation), bool(first), int(entry_row), content, bool(entry_tag)))
             times.append(cycle)
         else:
             assert code == 0 and index == 0 and not first
-        assert busy or not waiting or not valid
+        # Columns of the older COMPUTE come first: of that the unit is busy until its last entry is issued.
+        if valid and tag == oldest:
+            assert busy
+        busy_cycles.extend([cycle] * bool(busy))
 
     def build(clk):
         loads = share(ElementLoads(config), entry_write=write, entry_address=write_address, entry_data=write_data)
         head = share(
             QueuedColumn(config), valid=valid, start=start, finish=finish, single=single, first_row=row,
-            activation=activation, pop=pop,
+            activation=activation, tag=tag, bank=bank, pop=pop,
         )  # fmt: skip
         entry = share(
             Entry(config), valid=entry_valid, code=code, index=index, first=first, row=entry_row,
-            activation=entry_activation,
+            activation=entry_activation, tag=entry_tag,
         )  # fmt: skip
-        return sparse_matrix_read(clk, reset, loads, bank, head, busy, entry, config)
+        return sparse_matrix_read(clk, reset, loads, hold, oldest, head, busy, entry, config)
 
     run_unit(build, drive, look, len(words) + 300)
     assert not waiting
     assert seen == expected
+    # `oldest` stands at the first COMPUTE all the time; an entry is there two cycles after its issue.
+    last = max((t for t, e in zip(times, seen, strict=True) if not e[4]), default=0)
+    assert last - 2 <= max(busy_cycles) <= last + 1
     if not pause:
-        empty = sum(length == 0 for _, length, _, _ in columns)
+        empty = sum(length == 0 for _, length, _, _, _ in columns)
         assert times[-1] - times[0] + 1 <= len(expected) + empty

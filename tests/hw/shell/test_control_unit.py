@@ -117,11 +117,11 @@ def test_loads_run_beside_a_compute_that_does_not_use_them():
     log = []
     generator = random.Random(1)
     lead = [
-        isa.COMPUTE.encode(bank=0, slot=0, pointers=0, address=0, count=1),
+        isa.COMPUTE.encode(bank=0, part=0, slot=0, pointers=0, address=0, count=1),
         header(SMALL, isa.ENTRIES, generator, bank=1, address=0, count=4),
     ]
     words = [*lead, *payload(SMALL, isa.ENTRIES, lead[1], generator)]
-    words.append(isa.READ.encode(last=1, address=0, count=1))
+    words.append(isa.READ.encode(last=1, words=0, address=0, count=1))
 
     def script(bench):
         yield ("send", words_of(np.array(words, "<u8")))
@@ -136,9 +136,9 @@ def test_loads_run_beside_a_compute_that_does_not_use_them():
 def test_a_load_of_a_memory_in_use_waits_and_counts_as_stalled():
     log = []
     generator = random.Random(1)
-    words = [isa.COMPUTE.encode(bank=0, slot=0, pointers=0, address=0, count=1)]
+    words = [isa.COMPUTE.encode(bank=0, part=0, slot=0, pointers=0, address=0, count=1)]
     load = header(SMALL, isa.ENTRIES, generator, bank=0, address=0, count=4)
-    words += [load, *payload(SMALL, isa.ENTRIES, load, generator), isa.READ.encode(last=1, address=0, count=1)]
+    words += [load, *payload(SMALL, isa.ENTRIES, load, generator), isa.READ.encode(last=1, words=0, address=0, count=1)]
 
     def script(bench):
         yield ("send", words_of(np.array(words, "<u8")))

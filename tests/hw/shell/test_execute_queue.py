@@ -1,4 +1,4 @@
-"""Queued instructions run one at a time, in the order of their pushes, with the fields of their headers."""
+"""What goes to the execute queue runs with its fields as soon as what it needs is there; all retire in order."""
 
 import random
 
@@ -19,13 +19,35 @@ from eie_hw.parts.interfaces import (
 from eie_hw.shell.execute_queue import TICKET_BITS, execute_queue
 
 QUEUED = (isa.COMPUTE, isa.STORE, isa.READ, isa.FORMAT, isa.ELEMENTWISE)
+SEGMENTS = 8
+
+
+def _quarters(part):
+    """Return the quarters of the accumulators that a part covers."""
+    level = max(1, part).bit_length() - 1
+    width = 4 >> level
+    first = (max(1, part) - (1 << level)) * width
+    return set(range(first, first + width))
+
+
+def _meet(first, second):
+    """Tell whether two instructions may not be in progress at once; the second comes later in the program."""
+    names = {first["instruction"].name, second["instruction"].name}
+    segments = first["segments"] & second["segments"]
+    if names == {"COMPUTE"} or names == {"COMPUTE", "FORMAT"} or names == {"READ", "FORMAT"}:
+        return False
+    if names == {"COMPUTE", "STORE"} and first["instruction"] is isa.STORE:
+        return bool(segments) or bool(_quarters(first["values"]["part"]) & _quarters(second["values"]["part"]))
+    if names == {"READ", "STORE"} and first["instruction"] is isa.READ:
+        return bool(segments)
+    return not (names == {"COMPUTE", "READ"} and first["instruction"] is isa.READ)
 
 
 @pytest.mark.parametrize("push_rate", [1, 0.1])
-def test_instructions_run_in_order_and_a_full_queue_takes_no_more(push_rate):
+def test_instructions_begin_when_those_that_they_need_are_done_and_retire_in_order(push_rate):
     generator = random.Random(push_rate)
     reset, push, full, empty, retire, hold = (bit() for _ in range(6))
-    header, ticket, retired = vector(64), vector(TICKET_BITS), vector(TICKET_BITS)
+    header, ticket, retired, segments = vector(64), vector(TICKET_BITS), vector(TICKET_BITS), vector(SEGMENTS)
     bundles = {
         isa.COMPUTE: ComputeCommand(),
         isa.STORE: StoreCommand(),
@@ -33,60 +55,76 @@ def test_instructions_run_in_order_and_a_full_queue_takes_no_more(push_rate):
         isa.FORMAT: FormatCommand(),
         isa.ELEMENTWISE: ElementwiseCommand(),
     }
-    waiting: list = []
-    state: dict = {"running": None, "left": 0, "begun": 0, "fulls": 0, "resets": 0, "done": None}
+    program: list[dict] = []  # not yet retired, the oldest first
+    state: dict = {"offer": None}
+    seen = {"begun": 0, "fulls": 0, "resets": 0, "together": 0, "overtaken": 0}
+
+    def running(instruction):
+        return [step for step in program if step["begun"] and not step["done"] and step["instruction"] is instruction]
 
     def drive(cycle):
-        reset.next = cycle == 0 or (cycle > 200 and generator.random() < 0.005)
+        reset.next = cycle == 0 or (cycle > 200 and generator.random() < 0.004)
         hold.next = generator.random() < 0.2
-        for bundle in bundles.values():
+        for instruction, bundle in bundles.items():
             bundle.done.next = False
+            mine = running(instruction)
+            if mine and mine[0]["age"] > 0 and generator.random() < 0.1:
+                bundle.done.next = True
+        bundles[isa.COMPUTE].ready.next = generator.random() < 0.7
         push.next = False
-        if cycle > 2 and generator.random() < push_rate:
-            instruction = generator.choice(QUEUED)
+        state["offer"] = None
+        if cycle > 2 and generator.random() < push_rate and len(program) < EXECUTE_QUEUE:
+            instruction = generator.choice((isa.COMPUTE, isa.COMPUTE, isa.COMPUTE, *QUEUED))
             values = {f.name: generator.getrandbits(f.width) for f in instruction.fields}
+            touched = {generator.randrange(SEGMENTS)} if instruction is not isa.FORMAT else set()
             header.next = instruction.encode(**values)
-            state["offer"] = (instruction, values)
-            push.next = len(waiting) + (state["running"] is not None) < EXECUTE_QUEUE
-        if state["running"] is not None:
-            state["left"] -= 1
-            if state["left"] == 0:
-                bundles[state["running"][0]].done.next = True
-                state["done"] = state["running"]
+            segments.next = sum(1 << s for s in touched)
+            state["offer"] = {
+                "instruction": instruction, "values": values, "segments": touched, "begun": False, "done": False,
+                "age": 0,
+            }  # fmt: skip
+            push.next = True
 
     def look(cycle):
         if cycle < 2:
             return
-        held = len(waiting) + (state["running"] is not None)
-        assert bool(full) == (held == EXECUTE_QUEUE)
-        assert bool(empty) == (held == 0)
-        state["fulls"] += bool(full)
-        starts = [instruction for instruction, bundle in bundles.items() if bundle.start]
-        assert len(starts) <= 1
-        for started in starts:
-            # The head was taken in the cycle before, in which nothing ran.
-            instruction, values, slot = waiting.pop(0)
-            assert state["running"] is None
-            assert started is instruction
-            state.update(running=(instruction, values, slot), left=generator.randrange(1, 9), begun=state["begun"] + 1)
-        if state["running"] is not None:
-            instruction, values, _ = state["running"]
-            bundle = bundles[instruction]
-            assert {name: int(getattr(bundle, name)) for name in values} == values
-        assert bool(retire) == (state["done"] is not None)
-        if state["done"] is not None:
-            assert retired == state["done"][2]
-            state.update(done=None, running=None)
+        assert bool(full) == (len(program) == EXECUTE_QUEUE)
+        assert bool(empty) == (not program)
+        seen["fulls"] += bool(full)
+        for instruction, bundle in bundles.items():
+            if bundle.start:
+                step = next(s for s in program if s["instruction"] is instruction and not s["begun"])
+                before = program[: next(i for i, s in enumerate(program) if s is step)]
+                assert not any(_meet(s, step) for s in before if not s["done"])
+                assert len(running(instruction)) < (2 if instruction is isa.COMPUTE else 1)
+                seen["overtaken"] += any(not s["begun"] for s in before)
+                step["begun"] = True
+                seen["begun"] += 1
+                assert {name: int(getattr(bundle, name)) for name in step["values"]} == step["values"]
+        seen["together"] += len([s for s in program if s["begun"] and not s["done"]]) > 2
+        # Retired is what was done in an earlier cycle, from the oldest on.
+        assert bool(retire) == (bool(program) and program[0]["done"])
+        if retire:
+            assert retired == program.pop(0)["slot"]
+        for instruction, bundle in bundles.items():
+            if bundle.done:
+                running(instruction)[0]["done"] = True
+        for step in program:
+            step["age"] += step["begun"]
         if push:
-            waiting.append((*state["offer"], int(ticket)))
+            program.append({**state["offer"], "slot": int(ticket)})
         if reset:
-            waiting.clear()
-            state.update(running=None, done=None, left=0, resets=state["resets"] + 1)
+            program.clear()
+            seen["resets"] += 1
 
     def build(clk):
-        return execute_queue(clk, reset, push, header, full, empty, ticket, retire, retired, hold, *bundles.values())
+        return execute_queue(
+            clk, reset, push, header, segments, full, empty, ticket, retire, retired, hold, *bundles.values()
+        )
 
-    run_unit(build, drive, look, 1500)
-    assert state["begun"] > 50
-    assert state["resets"] > 1
-    assert (state["fulls"] > 50) == (push_rate == 1)
+    run_unit(build, drive, look, 4000)
+    assert seen["begun"] > 150
+    assert seen["resets"] > 1
+    assert seen["together"] > 100 if push_rate == 1 else seen["together"] > 10
+    assert seen["overtaken"] > 5
+    assert (seen["fulls"] > 50) == (push_rate == 1)

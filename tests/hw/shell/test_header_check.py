@@ -15,7 +15,7 @@ from eie_hw.shell.header_check import header_check
 CONFIGS = {
     "4 PEs": ArrayConfig(num_pes=4, entries=128, pointers=32, rows=8, activations=64),
     "1 PE": ArrayConfig(num_pes=1, entries=64, pointers=16, rows=8, activations=64, banks=1, codebooks=3),
-    "no limit": ArrayConfig(num_pes=256, entries=65536, pointers=65536, rows=32768, activations=1 << 21),
+    "no limit": ArrayConfig(num_pes=256, entries=65536, pointers=65536, rows=8192, activations=1 << 21),
 }
 
 

@@ -19,8 +19,8 @@ CONFIGS = {
 }
 
 
-def _uses(config, instruction, values):
-    """Return the bits of what an instruction uses."""
+def _uses(config, instruction, values, guarded=True):
+    """Return the bits of what an instruction uses; if not `guarded`, of what it reads and writes only."""
     used = set()
     if "bank" in values:
         used.add(values["bank"])
@@ -34,7 +34,9 @@ def _uses(config, instruction, values):
             size = config.activation_groups // activation_segments(config)
             start = values[span.start]
             end = start + span.length(config, values)
-            if span.is_alone(values):
+            if not guarded and span.alone is True:
+                continue
+            if guarded and span.is_alone(values):
                 start, end = 0, config.activation_groups
             used |= {first_segment + group // size for group in range(start, end)}
     return sum(1 << number for number in used)
@@ -46,6 +48,7 @@ def test_an_instruction_uses_what_its_spans_cover(name):
     generator = random.Random(name)
     enable = bit()
     header, uses = vector(64), vector(resource_count(config))
+    segments = vector(activation_segments(config))
     state: dict = {"expected": None}
     kinds = set()
 
@@ -53,16 +56,18 @@ def test_an_instruction_uses_what_its_spans_cover(name):
         instruction = generator.choice(isa.INSTRUCTIONS)
         word = random_header(config, instruction, generator)
         header.next, enable.next = word, cycle == 0 or generator.random() < 0.8
-        state["now"] = (instruction, _uses(config, instruction, instruction.decode(word)))
+        values = instruction.decode(word)
+        touched = _uses(config, instruction, values, guarded=False) >> config.banks + config.codebooks + 1
+        state["now"] = (instruction, (_uses(config, instruction, values), touched))
 
     def look(cycle):
         if state["expected"] is not None:
-            assert uses == state["expected"]
+            assert (uses, segments) == state["expected"]
         if enable:
             kinds.add(state["now"][0].name)
             state["expected"] = state["now"][1]
 
-    run_unit(lambda clk: resource_use(clk, enable, header, uses, config), drive, look, 500)
+    run_unit(lambda clk: resource_use(clk, enable, header, uses, segments, config), drive, look, 500)
     assert len(kinds) == len(isa.INSTRUCTIONS)
 
 

@@ -160,7 +160,7 @@ class EmulatedDevice:
 
         What ends a packet to the host is not repeated: each repetition is a packet of its own.
         """
-        return not self._output_ended and not self.machine.stale and self.machine.dirty_rows == 0
+        return not self._output_ended and not self.machine.stale and not self.machine.dirty.any()
 
     def step(self, decoded: Decoded, payload: NDArray[np.uint64], state: State) -> None:
         """Carry out an instruction, once for each row of the payload, shape (B, words)."""
@@ -266,8 +266,8 @@ class EmulatedDevice:
             state = State.zeros(self.config, repetitions)
         return state
 
-    def _read(self, state: State, last: int, address: int, count: int) -> None:
-        self._output.append(self.machine.read(state, address, count))
+    def _read(self, state: State, last: int, words: int, address: int, count: int) -> None:
+        self._output.append(self.machine.read(state, address, count, words))
         if last:
             self._end_packet()
 

@@ -11,10 +11,19 @@ from numpy.typing import NDArray
 
 from eie.contract import isa
 from eie.contract.bits import unpack_fields
-from eie.contract.config import ACCUMULATOR_BITS, CODEBOOK_SIZE, PRE_SHIFTS, WORD_BYTES, ArrayConfig
+from eie.contract.config import (
+    ACCUMULATOR_BITS,
+    ACTIVATIONS_PER_WORD,
+    CODEBOOK_SIZE,
+    PRE_SHIFTS,
+    WORD_BYTES,
+    ArrayConfig,
+)
 from eie.contract.fixed_point import finish, finish_scaled
 from eie.contract.functions import elementwise
+from eie.devices.emulation.overlapping_tile import OverlappingTile
 from eie.devices.emulation.tile_cache import TileCache
+from eie.devices.emulation.tile_matrix import TileMatrix
 from eie.devices.emulation.tile_products import count_active
 
 
@@ -67,7 +76,7 @@ class Machine:
         Activation groups written since `begin_unit`.
     stale : bool
         Whether something was used since `begin_unit` that had been left from before.
-    dirty_rows : int
+    dirty : ndarray, shape (rows,), bool
         Local rows whose accumulators may not be 0.
     tiles : TileCache
         What pointers and entries make.
@@ -85,19 +94,19 @@ class Machine:
         self.state = State.zeros(config, 1)
         self.tiles = TileCache(config, self.pointers, self.entries)
         self.broadcasts = 0
-        self.dirty_rows = 0
+        self.dirty = np.zeros(config.rows, bool)
         self.output_format = (0, 0, 0)
         self.begin_unit()
 
     def begin_unit(self) -> None:
         """Begin to note what is written, and whether anything is used that was not."""
         self.written = np.zeros(self.config.activation_groups, bool)
-        self.stale = self.dirty_rows > 0
+        self.stale = bool(self.dirty.any())
 
     def reset(self) -> None:
         """Clear the accumulators and the output format, as a soft reset does."""
         self.state.accumulators[:] = 0
-        self.dirty_rows = 0
+        self.dirty[:] = False
         self.output_format = (0, 0, 0)
 
     def work(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -120,7 +129,7 @@ class Machine:
     ) -> None:
         """Carry out a load of `length` words of which only the first came: hardware writes beat after beat.
 
-        Of activations, the group in which it was cut is undefined in hardware; here it stays as it was.
+        Of activations, the group in which it was cut stays as it was.
         """
         config = self.config
         memories: dict[str, tuple[NDArray[Any], int]] = {
@@ -143,10 +152,11 @@ class Machine:
         self.execute(instruction, values, payload, self.state)
         memory[:] = np.where(arrived, memory, before)
 
-    def read(self, state: State, address: int, count: int) -> NDArray[np.int16]:
-        """Return a copy of activation groups, shape (B, count * lanes)."""
+    def read(self, state: State, address: int, count: int, words: int = 0) -> NDArray[np.int16]:
+        """Return a copy of activation groups, or of the first words of each, shape (B, activations)."""
+        lanes = words * ACTIVATIONS_PER_WORD or self.config.lanes
         self.stale |= not self.written[address : address + count].all()
-        return state.activations[:, address : address + count].reshape(len(state.activations), -1).copy()
+        return state.activations[:, address : address + count, :lanes].reshape(len(state.activations), -1).copy()
 
     # The instructions.
 
@@ -187,17 +197,26 @@ class Machine:
         self.written[address : address + count] = True
 
     def _compute(
-        self, payload: NDArray[np.uint64], state: State, bank: int, slot: int, pointers: int, address: int, count: int
+        self,
+        payload: NDArray[np.uint64],
+        state: State,
+        bank: int,
+        part: int,
+        slot: int,
+        pointers: int,
+        address: int,
+        count: int,
     ) -> None:
         self.stale |= not self.written[address : address + count].all()
         activations = state.activations[:, address : address + count].reshape(len(payload), -1)
+        accumulators, dirty = self._part(state, part)
         active = count_active(activations)
         self.broadcasts += int(active.sum())
         for columns, tile in self.tiles.parts(bank, pointers, count, active > 0):
-            tile.accumulate(activations[:, columns], self.codebooks[slot], state.accumulators)
+            _accumulate(tile, activations[:, columns], self.codebooks[slot], accumulators)
             # What a PE did follows from how often each of its columns was broadcast: added up when somebody asks.
             tile.broadcasts += active[columns]
-            self.dirty_rows = max(self.dirty_rows, tile.size // self.config.num_pes)
+            dirty[: tile.size // self.config.num_pes] = True
 
     def _store(
         self,
@@ -207,11 +226,17 @@ class Machine:
         scaled: int,
         shift: int,
         bias: int,
+        part: int,
         address: int,
         count: int,
     ) -> None:
         config = self.config
-        sums = state.accumulators[:, : count * config.num_pes]
+        accumulators, dirty = self._part(state, part)
+        stored = accumulators[:, : count * config.num_pes]
+        sums = stored
+        if count > len(dirty):  # rows wrap in the part, to accumulators that are 0 by then
+            sums = np.zeros((len(stored), count * config.num_pes), np.int64)
+            sums[:, : stored.shape[1]] = stored
         biases = self.biases[bias : bias + count, : config.num_pes].ravel()
         groups = count // config.rows_per_group
         # Wrapping to the accumulator's width can wait until here: int64 wraps to a multiple of it.
@@ -224,10 +249,15 @@ class Machine:
         else:
             outputs = finish(totals, shift, bool(relu))
         state.activations[:, address : address + groups] = outputs.reshape(len(sums), groups, config.lanes)
-        sums[:] = 0
+        stored[:] = 0
         self.written[address : address + groups] = True
-        if count >= self.dirty_rows:
-            self.dirty_rows = 0
+        dirty[:count] = False
+
+    def _part(self, state: State, part: int) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+        """Return a part of the accumulators, and which of its rows may not be 0."""
+        first, size = self.config.accumulator_part(part)
+        pes = self.config.num_pes
+        return state.accumulators[:, first * pes : (first + size) * pes], self.dirty[first : first + size]
 
     def _elementwise(
         self,
@@ -258,6 +288,22 @@ _EXECUTE: dict[str, Callable[..., None]] = {
     isa.FORMAT.name: Machine._format,
     isa.ELEMENTWISE.name: Machine._elementwise,
 }
+
+
+def _accumulate(
+    tile: TileMatrix | OverlappingTile,
+    activations: NDArray[np.int16],
+    codebook: NDArray[np.int16],
+    accumulators: NDArray[np.int64],
+) -> None:
+    """Add a tile's products to a part of the accumulators, shape (B, size of the part), in which its rows may wrap."""
+    size = accumulators.shape[1]
+    if tile.size <= size:
+        tile.accumulate(activations, codebook, accumulators)
+        return
+    sums = np.zeros((len(activations), -(-tile.size // size) * size), np.int64)
+    tile.accumulate(activations, codebook, sums)
+    accumulators += sums.reshape(len(sums), -1, size).sum(axis=1)
 
 
 def _wrap(sums: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -32,7 +32,7 @@ def load(address, *values):
 
 
 def read(address, count=1, last=1):
-    return words(isa.READ.encode(last=last, address=address, count=count))
+    return words(isa.READ.encode(last=last, words=0, address=address, count=count))
 
 
 @pytest.mark.parametrize(
@@ -40,9 +40,9 @@ def read(address, count=1, last=1):
     [
         (words(0), ErrorCode.BAD_OPCODE),
         (words(0xFF), ErrorCode.BAD_OPCODE),
-        (words(isa.READ.encode(last=0, address=0, count=1) | 1 << 20), ErrorCode.BAD_FIELD),
-        (words(isa.READ.encode(last=0, address=0, count=0)), ErrorCode.BAD_FIELD),
-        (words(isa.READ.encode(last=0, address=16, count=1)), ErrorCode.OUT_OF_RANGE),
+        (words(isa.READ.encode(last=0, words=0, address=0, count=1) | 1 << 28), ErrorCode.BAD_FIELD),
+        (words(isa.READ.encode(last=0, words=0, address=0, count=0)), ErrorCode.BAD_FIELD),
+        (words(isa.READ.encode(last=0, words=0, address=16, count=1)), ErrorCode.OUT_OF_RANGE),
     ],
 )
 def test_a_malformed_stream_sets_its_error_at_its_instruction(stream, error):

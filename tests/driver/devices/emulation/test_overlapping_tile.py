@@ -71,7 +71,7 @@ def test_a_short_program_of_random_pointers_is_little_work(monkeypatch):
     groups = (config.pointers - 1) // config.lanes
     ones = np.full(groups * config.words_per_group, 0x0001_0001_0001_0001, np.uint64)
     all_active = np.uint64(isa.ACTIVATIONS.encode(address=0, count=groups))
-    compute = np.uint64(isa.COMPUTE.encode(bank=0, slot=0, pointers=0, address=0, count=groups))
+    compute = np.uint64(isa.COMPUTE.encode(bank=0, part=0, slot=0, pointers=0, address=0, count=groups))
     program = np.concatenate([[np.uint64(load)], pointers, [all_active], ones, [compute]])
     device = eie.EmulatedDevice(config)
     monkeypatch.setattr(tile_cache, "decode_columns", None)

@@ -11,7 +11,7 @@ CONFIG = eie.ArrayConfig(num_pes=4, entries=128, pointers=32, rows=8, activation
 def program(value, last=1):
     header = isa.ACTIVATIONS.encode(address=0, count=1)
     payload = np.full(4, value, np.int16).view(np.uint64)
-    read = isa.READ.encode(last=last, address=0, count=1)
+    read = isa.READ.encode(last=last, words=0, address=0, count=1)
     return np.array([header, int(payload[0]), read], np.uint64)
 
 
