@@ -4,7 +4,10 @@
 
 The bound is the sum over the layers of what no schedule avoids: the activations broadcast, or the entries of the
 busiest PE, whichever are more. Cycles are those of `eie.estimate`, which are the hardware's. The autoencoder is MLPerf
-Tiny's with its own weights and spectrogram (../shared/data/anomaly_detection), pruned to a tenth.
+Tiny's with its own weights and spectrogram (../shared/data/anomaly_detection), pruned to a tenth; AD08 is hls4ml's,
+dense, with random weights and inputs; the keyword network is FINN's with its own weights and samples
+(../shared/data/kws_w3a3), as it is, and half of its weights pruned with compensation on the first 500 samples, classified
+by the others.
 """
 
 from __future__ import annotations
@@ -13,14 +16,19 @@ import argparse
 import warnings
 from typing import Any
 
+import numpy as np
 from bench_networks import AD, ad
+from bench_one_shot import DATA as SHARED
+from bench_one_shot import kws_network, run
 
 import eie
 import eie.errors
 from eie.boards.board import board_names
 from eie.data.mnist import DATA, test_digits
+from eie.field.networks import ANOMALIES, chain
 
 BATCH = 256
+KEYWORDS = SHARED / "kws_w3a3"
 
 
 def main() -> None:
@@ -33,8 +41,9 @@ def main() -> None:
         bound = sum(max(layer.broadcast, layer.arithmetic) for layer in found.layers)
         share = 100 * bound / found.cycles
         print(f"| {name} | {found.cycles:,.0f} | {found.latency_cycles:,} | {bound:,.0f} | {share:.0f} % |")
-    if not AD.exists():
-        print(f"\nWithout the autoencoder: there is no {AD.name}.")
+    for what in (AD, KEYWORDS):
+        if not what.exists():
+            print(f"\nNot all: there is no {what.name}.")
 
 
 def networks() -> dict[str, tuple[eie.Model, Any]]:
@@ -43,7 +52,23 @@ def networks() -> dict[str, tuple[eie.Model, Any]]:
     found = {"LeNet-300-100": (lenet, digits)}
     if AD.exists():
         found["MLPerf autoencoder, density 0.1"] = ad(0.1, BATCH)
+    found["AD08, dense"] = chain("AD08", ANOMALIES, 1.0), np.random.default_rng(1).standard_normal((BATCH, ANOMALIES[0]))
+    if KEYWORDS.exists():
+        found.update(keywords())
     return found
+
+
+def keywords() -> dict[str, tuple[eie.Model, Any]]:
+    """Return the keyword network with all its weights and with half of them, and samples."""
+    samples = np.load(KEYWORDS / "samples.npz")
+    exact = eie.compress(KEYWORDS / "model.qonnx.onnx", 1.0)
+    network, x, labels = kws_network()
+    half = eie.compress(network, 0.5, calibration=x[:500])
+    right = 100 * np.mean(run(half, x[500:]).argmax(axis=1) == labels[500:])
+    return {
+        "FINN's keyword network": (exact, samples["inputs"][:BATCH].astype(np.float32)),
+        f"half of its weights: {right:.1f} % right": (half, x[500 : 500 + BATCH]),
+    }
 
 
 if __name__ == "__main__":
