@@ -144,8 +144,9 @@ def activation_segments(config: ArrayConfig) -> int:
 
 
 def read_latency(config: ArrayConfig) -> int:
-    """Return the cycles from a READ's request of a word to the word."""
-    return READ_DELAY + 2 + word_latency(config)
+    """Return the cycles from a READ's request of a word to the word: the request's, two to read the group, one to keep
+    it, and those of the multiplexer over its words."""
+    return READ_DELAY + 3 + word_latency(config)
 
 
 def start_delay(config: ArrayConfig) -> int:

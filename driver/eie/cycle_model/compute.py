@@ -114,10 +114,11 @@ class ArrayTiming:
             slots = (own[:, None] + np.arange(pipeline.STORE_SLOTS)).ravel()
             self._holds[element] = np.concatenate((self._to_come(self._holds[element]), slots))
 
-    def read(self, start: int, words: int) -> None:
-        """Note a READ: in the cycles in which it asks for a word, nothing is broadcast by COMPUTEs that follow."""
-        first = start + 2 + pipeline.READ_DELAY
-        self._reads = np.concatenate((self._to_come(self._reads), np.arange(first, first + words)))
+    def read(self, start: int, groups: int, words: int) -> None:
+        """Note a READ of so many words of each group: in the cycles in which it asks the memory for a group, nothing
+        is broadcast by COMPUTEs that follow."""
+        asked = start + 2 + pipeline.READ_DELAY + words * np.arange(groups)
+        self._reads = np.concatenate((self._to_come(self._reads), asked))
 
     def compute(self, start: int, work: Work) -> ComputeTiming:
         """Carry out a COMPUTE that starts in a cycle."""

@@ -149,9 +149,10 @@ class ExecutionTiming:
     def _run_read(self, step: Executed) -> None:
         taken = self._take(step, self._read + 1)
         step.start = max(taken + 1, self._computes[-1] + 2, self._store + 2)
-        words = step.values["count"] * (step.values["words"] or self.config.words_per_group)
+        groups, each = step.values["count"], step.values["words"] or self.config.words_per_group
+        words = groups * each
         self._being_read = segments_of(step, self.config)
-        self.array.read(step.start, words)
+        self.array.read(step.start, groups, each)
         # A request, the memory's latency, a place in the output queue, the end.
         self._read = step.end = step.start + pipeline.read_latency(self.config) + 3 + words - 1
 

@@ -33,7 +33,7 @@ def broadcast(
     words,
     config: ArrayConfig,
 ):
-    """Broadcast non-zero activations, and serve READ through the same path out of the activation memory.
+    """Broadcast non-zero activations, and serve READ through the same port of the activation memory.
 
     **Ports**
 
@@ -53,7 +53,8 @@ def broadcast(
 
     **Timing**: a pick taken in cycle t is pushed into the queues in cycle t + `pipeline.broadcast_latency`. `full` in
     cycle t holds back picks from cycle t + 1 on. READ data come `pipeline.read_latency` cycles after
-    `read.enable`; no pick is taken in the cycle in which they are asked of the memory.
+    `read.enable`. The group is read with its word 0, and its other words are kept until the next one's: no pick is
+    taken in the cycle in which a group is asked of the memory.
     """
     lane_bits = (config.lanes - 1).bit_length()
     tree_bits = 2 * pipeline.lane_levels(config)
@@ -62,10 +63,12 @@ def broadcast(
     word_latency = pipeline.word_latency(config)
     word_bits = lane_bits - WORD_LANE_BITS
     pair_bits = (config.pointer_pairs - 1).bit_length()
-    request_bits = 1 + ADDRESS_BITS + 8
+    fetch_bit = ADDRESS_BITS + 8
+    request_bits = fetch_bit + 2
+    wanted_bits = max(1, word_bits)
 
     # A register that permits, not one that holds back: the nodes of the quadtree ask it one after another.
-    free, taken, reading, tag = bit(), bit(), bit(), bit()
+    free, taken, tag = bit(), bit(), bit()
     lanes = [vector(lane_bits) for _ in range(word_latency + 2)]
     lane = lanes[0]
     offset, offset_0, offset_1, pair, next_pair = (Signal(modbv(0)[pair_bits:]) for _ in range(5))
@@ -74,7 +77,10 @@ def broadcast(
     lookup, lookup_in_time = vector(2 * pair_bits + 4), vector(2 * pair_bits + 4)
     origin, origin_in_time = vector(2), vector(2)
     request, request_soon, request_in_time = vector(request_bits), vector(request_bits), vector(request_bits)
-    reading_word, delivering = vector(1), vector(1)
+    fetched, keeping = vector(1), vector(1)
+    kept = vector(len(words))
+    wanted = vector(1 + wanted_bits)
+    wants = [vector(1 + wanted_bits) for _ in range(word_latency + 1)]
     word = vector(STREAM_BITS)
     value = vector(ACTIVATION_BITS)
     last_lane = vector(WORD_LANE_BITS)
@@ -82,23 +88,23 @@ def broadcast(
     @always_comb
     def handshake():
         pick.ready.next = free
-        request.next = concat(read.enable, read.group, read.word)
+        request.next = concat(read.enable, read.enable and read.word == 0, read.group, read.word)
 
     delay_request = delay_line(clk, request, request_soon, pipeline.READ_DELAY - 1)
     delay_last = delay_line(clk, request_soon, request_in_time, 1)
 
     @always(clk.posedge)
     def take():
-        free.next = full == 0 and not request_soon[ADDRESS_BITS + 8]
+        free.next = full == 0 and not request_soon[fetch_bit]
         taken.next = pick.valid and free and not reset
         waiting.next = pick.valid and not free
-        reading.next = request_in_time[ADDRESS_BITS + 8]
         if operands.enable:
             group_address.next = operands.group
-        elif request_in_time[ADDRESS_BITS + 8]:
+        elif request_in_time[fetch_bit]:
             group_address.next = request_in_time[group_bits + 8 : 8]
         else:
             group_address.next = pick.lane[tree_bits + group_bits : tree_bits]
+        lane.next = pick.lane[lane_bits:]
         tag.next = pick.lane[tree_bits + group_bits]
         if pick.lane[tree_bits + group_bits]:
             offset.next = offset_1
@@ -114,20 +120,6 @@ def broadcast(
         elif walk:
             offset_0.next = compute.pointers[pair_bits:] - base[pair_bits + 1 : 1]
             bank_0.next = compute.bank
-
-    if word_bits:
-
-        @always(clk.posedge)
-        def take_lane():
-            if request_in_time[ADDRESS_BITS + 8]:
-                lane.next = concat(request_in_time[word_bits:], pick.lane[WORD_LANE_BITS:])
-            else:
-                lane.next = pick.lane[lane_bits:]
-    else:
-
-        @always(clk.posedge)
-        def take_lane():
-            lane.next = pick.lane[lane_bits:]
 
     # The pointer pair of column j is pointers + j // 2; j counts from lane 0 of the first group.
     @always_comb
@@ -184,14 +176,42 @@ def broadcast(
     lane_in_time = lanes[word_latency + 1]
 
     @always_comb
-    def read_port():
+    def last_level():
         word.next = remaining
         last_lane.next = lane_in_time[WORD_LANE_BITS:]
-        reading_word.next = reading
-        read.valid.next = delivering[0]
-        read.data.next = remaining
 
-    delay_read = delay_line(clk, reading_word, delivering, word_latency + 1)
+    # A READ's words leave one after another, through levels of their own.
+    @always_comb
+    def split_request():
+        fetched.next = request_in_time[fetch_bit]
+        wanted.next = concat(request_in_time[fetch_bit + 1], request_in_time[wanted_bits:])
+
+    delay_fetch = delay_line(clk, fetched, keeping, 2)
+
+    @always(clk.posedge)
+    def keep_group():
+        if keeping != 0:
+            kept.next = words
+
+    delay_wants = [delay_line(clk, wanted, wants[0], 3)]
+    delay_wants += [delay_line(clk, wants[i], wants[i + 1], 1) for i in range(word_latency)]
+    read_levels = []
+    leaving = kept
+    for level in range(word_levels):
+        narrowed = vector(len(leaving) // 4) if len(leaving) >= 4 * STREAM_BITS else vector(STREAM_BITS)
+        read_levels.append(word_level(clk, wants[level], 2 * level, leaving, narrowed))
+        leaving = narrowed
+    if word_latency > word_levels:
+        left = vector(STREAM_BITS)
+        read_levels.append(delay_line(clk, leaving, left, word_latency - word_levels))
+        leaving = left
+    want_in_time = wants[word_latency]
+
+    @always_comb
+    def read_port():
+        read.valid.next = want_in_time[wanted_bits]
+        read.data.next = leaving
+
     choose = multiplexer(last_lane, word, value)
     delay_origin = delay_line(clk, origin, origin_in_time, pipeline.COLUMN_LATENCY)
 
@@ -205,7 +225,7 @@ def broadcast(
         column.activation.next = value
 
     return (
-        handshake, delay_request, delay_last, take, keep, take_lane, locate, look_up, delay_lookup, pointer_ports,
-        pointer_addresses,
-        delay_lanes, levels, read_port, delay_read, choose, delay_origin, tell_origin, deliver,
+        handshake, delay_request, delay_last, take, keep, locate, look_up, delay_lookup, pointer_ports,
+        pointer_addresses, delay_lanes, levels, last_level, split_request, delay_fetch, keep_group, delay_wants,
+        read_levels, read_port, choose, delay_origin, tell_origin, deliver,
     )  # fmt: skip

@@ -125,7 +125,7 @@ class ReadCommand(Command):
 class ActivationRead:
     """The READ port of the activation memory: 4 activations for (`group`, `word`) some fixed cycles after `enable`.
 
-    `valid` accompanies `data`.
+    A group's word 0 is asked for first, then others of the same group. `valid` accompanies `data`.
     """
 
     def __init__(self) -> None:

@@ -43,7 +43,8 @@ def test_every_pick_is_looked_up_and_its_value_follows_in_time(name, full_rate):
     lookups, values, data = {}, {}, {}
     asked: list = [0]
     reading = set()  # cycles in which a READ asks the memory
-    state = {"picks": 0, "reads": 0, "held": True, "taken": False, "skipped": 0, "operand": None, "operands": 0}
+    state = {"picks": 0, "reads": 0, "held": True, "taken": False, "skipped": 0, "operand": None, "operands": 0,
+             "read": False, "group": 0}  # fmt: skip
     latency = pipeline.broadcast_latency(config)
 
     def drive(cycle):
@@ -61,7 +62,11 @@ def test_every_pick_is_looked_up_and_its_value_follows_in_time(name, full_rate):
         operands.enable.next = 85 < cycle % 100 < 98 and generator.random() < 0.5
         operands.group.next = generator.randrange(groups)
         enable.next = cycle > 5 and cycle % 100 < 40 and generator.random() < 0.6
-        read_group.next, read_word.next = generator.randrange(groups), generator.randrange(config.words_per_group)
+        # Word 0 reads its group, and others are of the same.
+        read_word.next = generator.choice((0, generator.randrange(config.words_per_group))) if state["read"] else 0
+        if read_word.next == 0:
+            read_group.next = generator.randrange(groups)
+        state["read"] |= bool(enable.next)
         words.next = sum(v << 16 * i for i, v in enumerate(memory[asked[0]]))
 
     def look(cycle):
@@ -87,8 +92,10 @@ def test_every_pick_is_looked_up_and_its_value_follows_in_time(name, full_rate):
             state["picks"] += 1
         if enable:
             group, word = int(read_group), int(read_word)
-            lanes_read = memory[group][4 * word : 4 * word + 4]
-            reading.add(cycle + pipeline.READ_DELAY)
+            state["group"] = group if word == 0 else state["group"]
+            lanes_read = memory[state["group"]][4 * word : 4 * word + 4]
+            if word == 0:
+                reading.add(cycle + pipeline.READ_DELAY)
             due = cycle + pipeline.read_latency(config)
             data[due] = sum(v << 16 * i for i, v in enumerate(lanes_read))
             state["reads"] += 1
