@@ -13,12 +13,13 @@ by the others.
 from __future__ import annotations
 
 import argparse
+import sys
 import warnings
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from bench_networks import AD, ad
-from bench_one_shot import DATA as SHARED
 from bench_one_shot import kws_network, run
 
 import eie
@@ -27,8 +28,10 @@ from eie.boards.board import board_names
 from eie.data.mnist import DATA, test_digits
 from eie.field.networks import ANOMALIES, chain
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from tests.keywords import KEYWORDS, keyword_network  # noqa: E402
+
 BATCH = 256
-KEYWORDS = SHARED / "kws_w3a3"
 
 
 def main() -> None:
@@ -37,7 +40,7 @@ def main() -> None:
     board = parser.parse_args().board
     print("| network | in a batch | alone | bound | of it in a batch |\n|---|---|---|---|---|")
     for name, (model, inputs) in networks().items():
-        found = eie.estimate(model, board, inputs)
+        found = eie.estimate(model, board, np.asarray(inputs)[:BATCH])
         bound = sum(max(layer.broadcast, layer.arithmetic) for layer in found.layers)
         share = 100 * bound / found.cycles
         print(f"| {name} | {found.cycles:,.0f} | {found.latency_cycles:,} | {bound:,.0f} | {share:.0f} % |")
@@ -52,7 +55,9 @@ def networks() -> dict[str, tuple[eie.Model, Any]]:
     found = {"LeNet-300-100": (lenet, digits)}
     if AD.exists():
         found["MLPerf autoencoder, density 0.1"] = ad(0.1, BATCH)
-    found["AD08, dense"] = chain("AD08", ANOMALIES, 1.0), np.random.default_rng(1).standard_normal((BATCH, ANOMALIES[0]))
+    found["AD08, dense"] = (
+        chain("AD08", ANOMALIES, 1.0), np.random.default_rng(1).standard_normal((BATCH, ANOMALIES[0]))
+    )  # fmt: skip
     if KEYWORDS.exists():
         found.update(keywords())
     return found
@@ -61,12 +66,12 @@ def networks() -> dict[str, tuple[eie.Model, Any]]:
 def keywords() -> dict[str, tuple[eie.Model, Any]]:
     """Return the keyword network with all its weights and with half of them, and samples."""
     samples = np.load(KEYWORDS / "samples.npz")
-    exact = eie.compress(KEYWORDS / "model.qonnx.onnx", 1.0)
+    exact, _ = keyword_network()
     network, x, labels = kws_network()
     half = eie.compress(network, 0.5, calibration=x[:500])
     right = 100 * np.mean(run(half, x[500:]).argmax(axis=1) == labels[500:])
     return {
-        "FINN's keyword network": (exact, samples["inputs"][:BATCH].astype(np.float32)),
+        "FINN's keyword network": (exact, samples["inputs"][:BATCH].astype(np.int16)),
         f"half of its weights: {right:.1f} % right": (half, x[500 : 500 + BATCH]),
     }
 

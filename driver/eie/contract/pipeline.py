@@ -105,6 +105,10 @@ SCALE_LATENCY = 4
 STORE_END = STORE_WRITE
 """Cycles from the last step of a plain STORE to its end; of a scaled one, SCALE_LATENCY more."""
 
+STORE_RELEASE = 2
+"""Cycles from the last step of a plain STORE until COMPUTEs and READs that use what it used may be taken, SCALE_LATENCY
+more of a scaled one: they find what it wrote just as they find what was loaded."""
+
 OPERAND_DELAY = STORE_SELECT - 3
 """Cycles from the steps of an ELEMENTWISE for a group's first lanes to the requests of its operands."""
 

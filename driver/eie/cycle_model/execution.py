@@ -77,9 +77,10 @@ class ExecutionTiming:
         self.held: list[int] = []
         self._first_held = 0
         self._taken = self._retired = self._ready = _LONG_AGO
-        # When the COMPUTEs, the STORE, the READ, the FORMAT and the ELEMENTWISE taken last were done.
+        # When the COMPUTEs, the STORE, the READ, the FORMAT and the ELEMENTWISE taken last were done, and the STORE
+        # released what it used.
         self._computes = [_LONG_AGO] * pipeline.COMPUTES_AT_ONCE
-        self._store = self._read = self._form = self._element = _LONG_AGO
+        self._store = self._read = self._form = self._element = self._released = _LONG_AGO
         self._stored: tuple[int, set[int]] = (0, set())
         self._being_read: set[int] = set()
 
@@ -110,7 +111,7 @@ class ExecutionTiming:
         conditions = [self._ready, self._computes[0] + 1]
         quarters, segments = self._stored
         if covered(step.values["part"]) & quarters or segments & segments_of(step, self.config):
-            conditions.append(self._store + 1)
+            conditions.append(self._released + 1)
         step.start = self._take(step, *conditions) + 1
         step.timing = timing = self.array.compute(step.start, step.work)
         step.work = None
@@ -127,7 +128,9 @@ class ExecutionTiming:
         step.start = max(taken + 1, self._computes[-1] + 2)
         steps = self._store_steps(step)
         self.array.store(steps)
-        self._store = step.end = steps[-1] + pipeline.STORE_END + pipeline.SCALE_LATENCY * step.values["scaled"]
+        last = steps[-1] + pipeline.SCALE_LATENCY * step.values["scaled"]
+        self._released = last + pipeline.STORE_RELEASE
+        self._store = step.end = last + pipeline.STORE_END
         self._stored = covered(step.values["part"]), segments_of(step, self.config)
 
     def _store_steps(self, step: Executed) -> list[int]:
@@ -148,7 +151,7 @@ class ExecutionTiming:
 
     def _run_read(self, step: Executed) -> None:
         taken = self._take(step, self._read + 1)
-        step.start = max(taken + 1, self._computes[-1] + 2, self._store + 2)
+        step.start = max(taken + 1, self._computes[-1] + 2, self._released + 2)
         groups, each = step.values["count"], step.values["words"] or self.config.words_per_group
         words = groups * each
         self._being_read = segments_of(step, self.config)

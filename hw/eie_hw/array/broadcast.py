@@ -68,7 +68,7 @@ def broadcast(
     wanted_bits = max(1, word_bits)
 
     # A register that permits, not one that holds back: the nodes of the quadtree ask it one after another.
-    free, taken, tag = bit(), bit(), bit()
+    free, taken, tag, fetch = bit(), bit(), bit(), bit()
     lanes = [vector(lane_bits) for _ in range(word_latency + 2)]
     lane = lanes[0]
     offset, offset_0, offset_1, pair, next_pair = (Signal(modbv(0)[pair_bits:]) for _ in range(5))
@@ -88,7 +88,11 @@ def broadcast(
     @always_comb
     def handshake():
         pick.ready.next = free
-        request.next = concat(read.enable, read.enable and read.word == 0, read.group, read.word)
+        fetch.next = read.enable and read.word == 0
+
+    @always_comb
+    def gather():
+        request.next = concat(read.enable, fetch, read.group, read.word)
 
     delay_request = delay_line(clk, request, request_soon, pipeline.READ_DELAY - 1)
     delay_last = delay_line(clk, request_soon, request_in_time, 1)
@@ -225,7 +229,7 @@ def broadcast(
         column.activation.next = value
 
     return (
-        handshake, delay_request, delay_last, take, keep, locate, look_up, delay_lookup, pointer_ports,
+        handshake, gather, delay_request, delay_last, take, keep, locate, look_up, delay_lookup, pointer_ports,
         pointer_addresses, delay_lanes, levels, last_level, split_request, delay_fetch, keep_group, delay_wants,
         read_levels, read_port, choose, delay_origin, tell_origin, deliver,
     )  # fmt: skip

@@ -14,6 +14,7 @@ from eie.contract.pipeline import (
     STORE_BEGIN,
     STORE_END,
     STORE_HOLD,
+    STORE_RELEASE,
     STORE_SELECT,
     STORE_WRITE,
 )
@@ -46,7 +47,7 @@ def store_control(
     **Ports**
 
     =========== === ======================================================================================
-    store       in  the STORE; `done` is out
+    store       in  the STORE; `released` and `done` are out
     command     in  the ELEMENTWISE; `done` is out
     load        in  no step in this cycle: its write would meet that of a group loaded
     clearing    out the sweep after reset is in progress
@@ -60,8 +61,8 @@ def store_control(
     **Timing**: the first step comes STORE_BEGIN after `start`. A step in cycle t has `steps.hold` in t + STORE_HOLD and
     in the next cycle, `steps.advance` in t + STORE_HOLD + ENTRY_LATENCY, `select` in t + STORE_SELECT, `output` in
     t + STORE_WRITE. One step a cycle; a PE's next step is at least two cycles later.
-    `done` comes STORE_END cycles after the last step. Of a scaled STORE, both come SCALE_LATENCY later, and no
-    load of an activation while it runs. An ELEMENTWISE reads the operands of a group OPERAND_DELAY cycles after the
+    `released` comes STORE_RELEASE cycles after the last step, `done` STORE_END. Of a scaled STORE, `output` and both come
+    SCALE_LATENCY later, and no load of an activation while it runs. An ELEMENTWISE reads the operands of a group OPERAND_DELAY cycles after the
     steps of its lanes 0 and 1; its first step is ELEMENT_BEGIN after its start, and what it multiplies is late as what
     is scaled. No load of an activation while it runs. The sweep takes `rows` + 10 cycles from reset.
     """
@@ -78,6 +79,7 @@ def store_control(
     all_elements = (1 << ACTIVATIONS_PER_WORD) - 1
     end_delay = STORE_END - 2
     late_end_delay = STORE_END + SCALE_LATENCY - 2
+    release_time = STORE_END - STORE_RELEASE
     settle_delay = ELEMENT_BEGIN - STORE_BEGIN
     group_end = row_bits + group_bits
     path_bits = 2 + 2 + 2 + group_bits + row_bits
@@ -142,6 +144,7 @@ def store_control(
 
     @always(clk.posedge)
     def advance_state():
+        store.released.next = state == state_type.finish and timer == release_time and not elementwise
         store.done.next = False
         command.done.next = False
         if timer != 0:
@@ -207,6 +210,7 @@ def store_control(
             state.next = state_type.sweep_begin
             sweeping.next = True
             elementwise.next = False
+            store.released.next = False
             store.done.next = False
             command.done.next = False
 

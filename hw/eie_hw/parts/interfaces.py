@@ -95,10 +95,12 @@ class ComputeCommand(Command):
 
 
 class StoreCommand(Command):
-    """A STORE: fields hold from `start` until `done`; then the activations can be read or computed on."""
+    """A STORE: fields hold from `start` until `done`. From one cycle after `released` on, a COMPUTE or READ may be taken
+    that uses the activations or accumulators: it finds them done."""
 
     def __init__(self) -> None:
         super().__init__(STORE)
+        self.released = bit()
 
 
 class FormatCommand(Command):

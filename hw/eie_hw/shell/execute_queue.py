@@ -46,10 +46,11 @@ def execute_queue(
 
     They are taken in order, one of each kind at a time, and two COMPUTEs:
 
-    - a COMPUTE, unless the STORE taken last still reads accumulators of its part, or writes a segment that it reads;
+    - a COMPUTE, unless the STORE taken last has not yet released accumulators of its part or a segment that it reads;
     - a STORE when the one before is done, unless the READ taken last still reads a segment that it writes; it starts
       when all COMPUTEs before it are done;
-    - a READ when the one before is done; it starts when all STOREs and COMPUTEs before it are done;
+    - a READ when the one before is done; it starts when all COMPUTEs before it are done, and the STOREs have released
+      what they wrote;
     - a FORMAT when the STORE before is done;
     - an ELEMENTWISE when all before it are done, and nothing until it is done.
 
@@ -87,7 +88,8 @@ def execute_queue(
     store_segments, read_segments = vector(segment_bits), vector(segment_bits)
     computes, computes_done, store_target, read_target = counter(2), counter(2), counter(2), counter(2)
     in_progress = counter(2)
-    store_busy, store_waits, read_busy, read_waits, read_reached, form_busy, element_busy = (bit() for _ in range(7))
+    store_busy, store_waits, read_busy, read_waits, form_busy, element_busy = (bit() for _ in range(6))
+    store_holds, read_reached, read_stored = bit(), bit(), bit()
     available, conflict, overwrites, parts_meet, computed = bit(), bit(), bit(), bit(), bit()
     take_compute, take_store, take_read, take_form, take_element = (bit() for _ in range(5))
     head_part, store_part = vector(3), vector(3)
@@ -119,7 +121,7 @@ def execute_queue(
     @always_comb
     def compare():
         parts_meet.next = (head_quarters & store_quarters) != 0
-        conflict.next = store_busy and (parts_meet or (head[entry_end:word_end] & store_segments) != 0)
+        conflict.next = store_holds and (parts_meet or (head[entry_end:word_end] & store_segments) != 0)
         overwrites.next = read_busy and (head[entry_end:word_end] & read_segments) != 0
         available.next = taken != written and not hold and not element_busy
         computed.next = computes == computes_done
@@ -174,6 +176,10 @@ def execute_queue(
             store_command.next = head[STREAM_BITS:]
             store_segments.next = head[entry_end:word_end]
             store_target.next = computes
+        if reset or store.released:
+            store_holds.next = False
+        elif take_store:
+            store_holds.next = True
         if reset:
             store_busy.next = False
             store_waits.next = False
@@ -188,7 +194,7 @@ def execute_queue(
         elif store.done:
             store_busy.next = False
 
-    # A later COMPUTE may be done before the STORE is: that those before the READ were must be remembered.
+    # A later COMPUTE may be done before the STORE is, and a later STORE begin: what was done must be remembered.
     @always(clk.posedge)
     def run_reads():
         read.start.next = False
@@ -202,12 +208,15 @@ def execute_queue(
         elif take_read:
             read_busy.next = True
             read_reached.next = computed
-            read_waits.next = store_busy or not computed
-            read.start.next = computed and not store_busy
+            read_stored.next = not store_holds
+            read_waits.next = store_holds or not computed
+            read.start.next = computed and not store_holds
         elif read_waits:
             if computes_done == read_target:
                 read_reached.next = True
-            if (read_reached or computes_done == read_target) and not store_busy:
+            if not store_holds:
+                read_stored.next = True
+            if (read_reached or computes_done == read_target) and (read_stored or not store_holds):
                 read_waits.next = False
                 read.start.next = True
         elif read.done:

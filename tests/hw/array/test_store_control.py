@@ -16,6 +16,7 @@ from eie.contract.pipeline import (
     STORE_BEGIN,
     STORE_END,
     STORE_HOLD,
+    STORE_RELEASE,
     STORE_SELECT,
     STORE_WRITE,
 )
@@ -30,7 +31,7 @@ def test_every_output_is_selected_and_written_once_in_order_and_never_with_a_loa
     config = ArrayConfig(num_pes=pes, entries=256, pointers=64, rows=8, activations=256)
     generator = random.Random(f"{pes} {load_rate}")
     elements = min(pes, 4)
-    reset, start, done, load, clearing, write, scaled = (bit() for _ in range(7))
+    reset, start, done, load, clearing, write, scaled, released = (bit() for _ in range(8))
     bias, address, count = (vector(16) for _ in range(3))
     group_bits = (config.activation_groups - 1).bit_length()
     hold, advance, clear, element, lane = vector(4), vector(4), vector(4), vector(2), vector(2)
@@ -60,7 +61,7 @@ def test_every_output_is_selected_and_written_once_in_order_and_never_with_a_loa
                 "load": bool(load), "hold": int(hold), "row": int(store_row),
                 "advance": int(advance), "clear": int(clear), "element": int(element),
                 "bias_row": int(bias_row), "write": (int(lane), int(group)) if write else None,
-                "clearing": bool(clearing),
+                "clearing": bool(clearing), "released": bool(released),
             }
         )  # fmt: skip
         if not clearing and state["busy"] and not state["since"]:
@@ -99,6 +100,7 @@ def test_every_output_is_selected_and_written_once_in_order_and_never_with_a_loa
             lanes = [(pe, int(address) + row) for row, pe in order]
         assert [cycles[i]["write"] for i in writes] == lanes[: len(writes)]
         assert len(cycles) - 1 == steps[-1] + late + STORE_END, "done"
+        assert [i for i, c in enumerate(cycles) if c["released"]] == [steps[-1] + late + STORE_RELEASE]
         if not load_rate:
             assert steps[0] == STORE_BEGIN
             distance = 2 if elements == 1 else 1
@@ -106,8 +108,9 @@ def test_every_output_is_selected_and_written_once_in_order_and_never_with_a_loa
 
     def build(clk):
         store = share(
-            StoreCommand(), start=start, done=done, bias=bias, address=address, count=count, part=part, scaled=scaled
-        )
+            StoreCommand(), start=start, released=released, done=done, bias=bias, address=address, count=count,
+            part=part, scaled=scaled,
+        )  # fmt: skip
         steps = share(AccumulatorSteps(config, 4), hold=hold, advance=advance, clear=clear, row=store_row)
         select = share(OutputSelect(config), element=element, bias_row=bias_row)
         output = share(OutputStep(config), write=write, lane=lane, group=group)

@@ -43,6 +43,11 @@ def _meet(first, second):
     return not (names == {"COMPUTE", "READ"} and first["instruction"] is isa.READ)
 
 
+def _over(first, second):
+    """Tell whether an instruction no longer hinders a later one: it is done, or a STORE has released what it used."""
+    return first["done"] or (first["released"] and second["instruction"] in (isa.COMPUTE, isa.READ))
+
+
 @pytest.mark.parametrize("push_rate", [1, 0.1])
 def test_instructions_begin_when_those_that_they_need_are_done_and_retire_in_order(push_rate):
     generator = random.Random(push_rate)
@@ -65,11 +70,15 @@ def test_instructions_begin_when_those_that_they_need_are_done_and_retire_in_ord
     def drive(cycle):
         reset.next = cycle == 0 or (cycle > 200 and generator.random() < 0.004)
         hold.next = generator.random() < 0.2
+        bundles[isa.STORE].released.next = False
         for instruction, bundle in bundles.items():
             bundle.done.next = False
             mine = running(instruction)
             if mine and mine[0]["age"] > 0 and generator.random() < 0.1:
-                bundle.done.next = True
+                if instruction is not isa.STORE or mine[0]["released"]:
+                    bundle.done.next = True
+                else:
+                    bundle.released.next = True
         bundles[isa.COMPUTE].ready.next = generator.random() < 0.7
         push.next = False
         state["offer"] = None
@@ -81,7 +90,7 @@ def test_instructions_begin_when_those_that_they_need_are_done_and_retire_in_ord
             segments.next = sum(1 << s for s in touched)
             state["offer"] = {
                 "instruction": instruction, "values": values, "segments": touched, "begun": False, "done": False,
-                "age": 0,
+                "released": False, "age": 0,
             }  # fmt: skip
             push.next = True
 
@@ -95,7 +104,7 @@ def test_instructions_begin_when_those_that_they_need_are_done_and_retire_in_ord
             if bundle.start:
                 step = next(s for s in program if s["instruction"] is instruction and not s["begun"])
                 before = program[: next(i for i, s in enumerate(program) if s is step)]
-                assert not any(_meet(s, step) for s in before if not s["done"])
+                assert not any(_meet(s, step) for s in before if not _over(s, step))
                 assert len(running(instruction)) < (2 if instruction is isa.COMPUTE else 1)
                 seen["overtaken"] += any(not s["begun"] for s in before)
                 step["begun"] = True
@@ -106,6 +115,8 @@ def test_instructions_begin_when_those_that_they_need_are_done_and_retire_in_ord
         assert bool(retire) == (bool(program) and program[0]["done"])
         if retire:
             assert retired == program.pop(0)["slot"]
+        if bundles[isa.STORE].released:
+            running(isa.STORE)[0]["released"] = True
         for instruction, bundle in bundles.items():
             if bundle.done:
                 running(instruction)[0]["done"] = True
