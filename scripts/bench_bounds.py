@@ -6,8 +6,8 @@ The bound is the sum over the layers of what no schedule avoids: the activations
 busiest PE, whichever are more. Cycles are those of `eie.estimate`, which are the hardware's. The autoencoder is MLPerf
 Tiny's with its own weights and spectrogram (../shared/data/anomaly_detection), pruned to a tenth; AD08 is hls4ml's,
 dense, with random weights and inputs; the keyword network is FINN's with its own weights and samples
-(../shared/data/kws_w3a3), as it is, and half of its weights pruned with compensation on the first 500 samples, classified
-by the others.
+(../shared/data/kws_w3a3), as it is, and half of its weights pruned with compensation on the first 500 samples; the
+others are classified.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from eie.data.mnist import DATA, test_digits
 from eie.field.networks import ANOMALIES, chain
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from tests.keywords import KEYWORDS, keyword_network  # noqa: E402
+from tests.keywords import KEYWORDS, keyword_network
 
 BATCH = 256
 

@@ -30,7 +30,8 @@ ACTIVATIONS_PER_WORD = STREAM_BITS // ACTIVATION_BITS
 
 # The instruction set gives every memory address and count 16 bits, a bias 13, a PE 8 bits and a codebook slot 4.
 _FIELD_LIMIT = 1 << 16
-_ROW_LIMIT = 1 << 13
+ROW_LIMIT = 1 << 13
+"""Most accumulators of a PE."""
 _MAX_PES = 256
 _MAX_CODEBOOKS = 16
 
@@ -129,7 +130,7 @@ class ArrayConfig:
         self._require_power("entries_per_word", 1, 64)
         self._require_power("entries", max(self.lanes * self.rows_per_group, self.entries_per_word), _FIELD_LIMIT)
         self._require_power("pointers", 2 * self.lanes, _FIELD_LIMIT)
-        self._require_power("rows", max(1, self.lanes // self.num_pes), _ROW_LIMIT)
+        self._require_power("rows", max(1, self.lanes // self.num_pes), ROW_LIMIT)
         self._require_power("activations", 2 * self.lanes, _FIELD_LIMIT // 2 * self.lanes)
         self._require_range("banks", 1, 2)
         self._require_range("codebooks", 1, _MAX_CODEBOOKS)

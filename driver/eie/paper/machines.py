@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import fields, replace
 
-from eie.contract.config import ArrayConfig
+from eie.contract.config import ROW_LIMIT, ArrayConfig
 from eie.network.model import Layer
 
 _MOST = 1 << 16
@@ -63,5 +63,5 @@ def roomy(config: ArrayConfig, layer: Layer) -> ArrayConfig:
     Where indices are circular the number of accumulators takes part in the encoding, and stays.
     """
     local_rows = -(-layer.rows // config.num_pes)
-    rows = config.rows if config.first_row else max(config.rows, 1 << (local_rows - 1).bit_length())
+    rows = config.rows if config.first_row else max(config.rows, min(1 << (local_rows - 1).bit_length(), ROW_LIMIT))
     return replace(config, entries=_MOST, pointers=_MOST, activations=_MOST, rows=rows)

@@ -61,10 +61,11 @@ def store_control(
     **Timing**: the first step comes STORE_BEGIN after `start`. A step in cycle t has `steps.hold` in t + STORE_HOLD and
     in the next cycle, `steps.advance` in t + STORE_HOLD + ENTRY_LATENCY, `select` in t + STORE_SELECT, `output` in
     t + STORE_WRITE. One step a cycle; a PE's next step is at least two cycles later.
-    `released` comes STORE_RELEASE cycles after the last step, `done` STORE_END. Of a scaled STORE, `output` and both come
-    SCALE_LATENCY later, and no load of an activation while it runs. An ELEMENTWISE reads the operands of a group OPERAND_DELAY cycles after the
-    steps of its lanes 0 and 1; its first step is ELEMENT_BEGIN after its start, and what it multiplies is late as what
-    is scaled. No load of an activation while it runs. The sweep takes `rows` + 10 cycles from reset.
+    `released` comes STORE_RELEASE cycles after the last step, `done` STORE_END. Of a scaled STORE, `output` and both
+    come SCALE_LATENCY later, and no load of an activation while it runs. An ELEMENTWISE reads the operands of a group
+    OPERAND_DELAY cycles after the steps of its lanes 0 and 1; its first step is ELEMENT_BEGIN after its start, and what
+    it multiplies is late as what is scaled. No load of an activation while it runs. The sweep takes `rows` + 10 cycles
+    from reset.
     """
     elements = min(config.num_pes, ACTIVATIONS_PER_WORD)
     last_element = elements - 1

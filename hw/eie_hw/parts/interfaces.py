@@ -95,8 +95,8 @@ class ComputeCommand(Command):
 
 
 class StoreCommand(Command):
-    """A STORE: fields hold from `start` until `done`. From one cycle after `released` on, a COMPUTE or READ may be taken
-    that uses the activations or accumulators: it finds them done."""
+    """A STORE: fields hold from `start` until `done`. From the cycle after `released` on, COMPUTEs and READs may be
+    taken that use its activations or accumulators: they find them done."""
 
     def __init__(self) -> None:
         super().__init__(STORE)

@@ -1,11 +1,13 @@
 """The commands for boards: estimate, virtual-board, and overlays as devices."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 import eie
+from eie.boards.board import board
 from eie.boards.pynq_versions import install_commands
 from eie.cli import main, virtual_board
 from eie.data.mnist import DATA
@@ -33,7 +35,7 @@ def test_estimate_takes_clock_dma_density_batch_and_array(capsys):
     result = estimate_json(
         capsys, "--clock", 125, "--dma-bytes", 4, "--density", 0.1, "--batch", 4, "--seed", 3, "--pes", 32, "--rows", 32
     )
-    config = eie.ArrayConfig(num_pes=32, rows=32)
+    config = replace(board("pynq-z2").config, num_pes=32, rows=32)
     expected = eie.estimate(
         eie.load(LENET), config, clock_mhz=125, bytes_per_cycle=4, density=0.1, batch=4, seed=3
     ).to_dict()
