@@ -147,7 +147,10 @@ def test_vhdl_and_verilog_of_a_queue_take_the_same_cells(tmp_path):
     for hdl in ("VHDL", "Verilog"):
         modules = synthesise(convert(config, tmp_path / hdl, hdl, "xc7"), "activation_queue", own_names=True)
         usages.append(total(count_units(modules, "activation_queue")))
-    assert usages[0] == usages[1]
+    # Yosys maps logic in an order that depends on names: that may make a LUT more or less.
+    vhdl, verilog = usages
+    assert abs(vhdl.logic_luts - verilog.logic_luts) <= 1
+    assert replace(vhdl, logic_luts=0) == replace(verilog, logic_luts=0)
     assert usages[0].memory_luts > 0, "the attribute that asks for distributed memory gets through"
 
 
