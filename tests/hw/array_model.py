@@ -87,7 +87,8 @@ def array_model(seed: int = 0, slowest: int = 60, log: list | None = None):
                 machine.state.activations[0, address, 4 * pe : 4 * pe + 4] = words.view("<i2")
 
         def fields(bundle, extra=()):
-            return {k: int(v) for k, v in vars(bundle).items() if k not in ("start", "done", "ready", *extra)}
+            others = ("start", "released", "done", "ready", *extra)
+            return {k: int(v) for k, v in vars(bundle).items() if k not in others}
 
         def start(name, values, groups):
             others = [command["name"] for command in commands]
@@ -116,6 +117,7 @@ def array_model(seed: int = 0, slowest: int = 60, log: list | None = None):
             state["cycle"] += 1
             compute.done.next = False
             store.done.next = False
+            store.released.next = store.start and not reset
             element.done.next = False
             form.done.next = form.start and not reset
             read.valid.next = False

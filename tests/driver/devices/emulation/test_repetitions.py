@@ -85,7 +85,7 @@ def test_a_program_that_is_known_is_not_run_alone_again():
 
 def unit():
     header = isa.ACTIVATIONS.encode(address=0, count=1)
-    words = np.array([header, 7, isa.READ.encode(last=0, address=0, count=1)], np.uint64)
+    words = np.array([header, 7, isa.READ.encode(last=0, words=0, address=0, count=1)], np.uint64)
     values = isa.ACTIVATIONS.decode(header)
     read = Decoded(isa.READ, isa.READ.decode(int(words[2])), slice(3, 3))
     return words, Unit.copied(words, [Decoded(isa.ACTIVATIONS, values, slice(1, 2)), read], 0)
@@ -94,8 +94,8 @@ def unit():
 def test_repetitions_are_counted_up_to_the_one_that_ends_a_packet():
     words, found = unit()
     other, last, store = words.copy(), words.copy(), words.copy()
-    other[1], last[2] = 99, isa.READ.encode(last=1, address=0, count=1)
-    store[2] = isa.READ.encode(last=0, address=1, count=1)
+    other[1], last[2] = 99, isa.READ.encode(last=1, words=0, address=0, count=1)
+    store[2] = isa.READ.encode(last=0, words=0, address=1, count=1)
     assert found.count(np.concatenate([words, other, last, words])) == (3, True)
     assert found.count(np.concatenate([words, other, store, words])) == (2, False)
     assert found.count(np.concatenate([last, words])) == (1, True)
