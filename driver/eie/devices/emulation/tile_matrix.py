@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eie.contract.config import CODE_BITS, CODEBOOK_SIZE, ArrayConfig
-from eie.devices.emulation.tile_products import TileProducts, count_active
+from eie.devices.emulation.tile_products import TileProducts
 
 
 @dataclass(eq=False)
@@ -51,7 +51,7 @@ class TileMatrix:
         """
         if self._kept is None or self._kept.codebook.tobytes() != codebook.tobytes():
             self._kept = TileProducts(self.column_starts, self.entries, self.size, codebook.copy())
-        self._kept.add(activations, count_active(activations), sums)
+        self._kept.add(activations, sums)
 
 
 def run_lengths(pointers: NDArray[np.uint32], config: ArrayConfig) -> NDArray[np.intp]:

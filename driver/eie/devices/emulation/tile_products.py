@@ -66,16 +66,19 @@ class TileProducts:
     codebook: NDArray[np.int16]
     _matrices: dict[type, NDArray[np.floating]] = field(default_factory=dict, repr=False)
 
-    def add(self, activations: NDArray[np.int16], active: NDArray[np.int64], sums: NDArray[np.int64]) -> None:
+    def add(self, activations: NDArray[np.int16], sums: NDArray[np.int64]) -> None:
         """Add the products of a batch to its accumulators.
 
         Parameters
         ----------
         activations : ndarray, shape (B, columns), int16
-        active : ndarray, shape (columns,)
-            Of each column the activations that are not 0.
         sums : ndarray, shape (B, size or more), int64
         """
+        if len(activations) == 1 and compiled_kernels() is not None:
+            # Of one vector, choosing takes longer than it saves.
+            self.compiled_by_vector(activations, sums)
+            return
+        active = count_active(activations)
         touched = int(active @ self._lengths)
         if touched:
             self.fastest(activations, Load(len(activations), int(active.sum()), touched))(activations, sums)
