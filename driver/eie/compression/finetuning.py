@@ -20,6 +20,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from eie.compression.student import shared_values, torch
 from eie.errors import NetworkError
@@ -88,11 +89,9 @@ def shared_weights(module: torch.nn.Module, model: Model | GraphModel) -> Iterat
 
 
 @contextmanager
-def _held(
-    module: torch.nn.Module, model: Model | GraphModel, kind: Callable[[Layer, torch.Tensor], torch.nn.Module]
-) -> Iterator[None]:
+def _held(module: torch.nn.Module, model: Model | GraphModel, kind: Callable[..., torch.nn.Module]) -> Iterator[None]:
     """Hold a module's weights to what `kind` makes of them."""
-    found = _weighted(module, (torch.nn.Linear, *_CONVOLUTIONS))
+    found, units = _weighted(module, (torch.nn.Linear, *_CONVOLUTIONS)), _units(model)
     grouped = [name for name, layer in found if getattr(layer, "groups", 1) > 1]
     if grouped:
         raise NetworkError(f"convolution {grouped[0]!r} has groups; only those without are trained within a sharing")
@@ -102,16 +101,30 @@ def _held(
         raise NetworkError(f"the module has layers of shapes {shapes}, the model has {wanted}; they must agree")
     for (name, held), layer in zip(found, model.layers, strict=True):
         _check_bias(name, held, layer)
-    for (_, held), layer in zip(found, model.layers, strict=True):
+    for (_, held), layer, unit in zip(found, model.layers, units, strict=True):
         if held.bias is not None:
             with torch.no_grad():
-                held.bias.copy_(torch.as_tensor(layer.to_dense().bias))
-        torch.nn.utils.parametrize.register_parametrization(held, "weight", kind(layer, held.weight), unsafe=True)
+                held.bias.copy_(torch.as_tensor(np.asarray(layer.to_dense().bias) * unit))
+        torch.nn.utils.parametrize.register_parametrization(held, "weight", kind(layer, held.weight, unit), unsafe=True)
     try:
         yield
     finally:
         for _, held in found:
             torch.nn.utils.parametrize.remove_parametrizations(held, "weight", leave_parametrized=True)
+
+
+def _units(model: Model | GraphModel) -> list[NDArray[np.float64]]:
+    """Return what the host multiplies the rows of each layer by; see `eie.compression.row_units`."""
+    if isinstance(model, Model):
+        return [np.ones(layer.rows) for layer in model.layers]
+    found = []
+    for product in model.array_products():
+        for layer in product.model.layers:
+            scales = product.output_scales
+            if scales is None or len(scales) != layer.rows:
+                scales = np.full(layer.rows, 2.0**-layer.output_fraction_bits)
+            found.append(np.ldexp(scales, layer.output_fraction_bits))
+    return found
 
 
 def _weighted(module: torch.nn.Module, kinds: tuple[type, ...]) -> list[tuple[str, Any]]:
@@ -133,9 +146,9 @@ class _Mask(torch.nn.Module):
 
     mask: torch.Tensor
 
-    def __init__(self, layer: Layer, weight: torch.Tensor) -> None:
+    def __init__(self, layer: Layer, weight: torch.Tensor, units: NDArray[np.float64]) -> None:
         super().__init__()
-        self.initial = torch.as_tensor(layer.dense_weights()).to(weight).view_as(weight)
+        self.initial = torch.as_tensor(layer.dense_weights() * units[:, None]).to(weight).view_as(weight)
         kept = np.zeros((layer.rows, layer.columns), bool)
         for term in layer.terms:
             kept[term.row_indices, term.column_indices()] = True
@@ -152,16 +165,18 @@ class _Sharing(torch.nn.Module):
     """Makes a weight of shared values and codes."""
 
     codes: torch.Tensor
+    units: torch.Tensor
 
-    def __init__(self, layer: Layer, weight: torch.Tensor) -> None:
+    def __init__(self, layer: Layer, weight: torch.Tensor, units: NDArray[np.float64]) -> None:
         super().__init__()
         codes = layer.dense_codes().astype(np.int64)
         self.register_buffer("codes", torch.as_tensor(codes, device=weight.device).view_as(weight))
+        self.register_buffer("units", torch.as_tensor(units).to(weight).view(-1, *[1] * (weight.ndim - 1)))
         values = np.ldexp(layer.codebook.astype(np.float64), -layer.weight_fraction_bits)
         self.initial = torch.as_tensor(values).to(weight)
 
     def forward(self, values: torch.Tensor) -> torch.Tensor:
-        return shared_values(values, self.codes)
+        return shared_values(values, self.codes) * self.units
 
     def right_inverse(self, weight: torch.Tensor) -> torch.Tensor:
         return self.initial.clone()

@@ -173,6 +173,8 @@ class GraphJob:
         self.products[key] = tuple(products)
         if len(products) == 1 and products[0].input_scale is None:
             self.bits[key] = products[0].model.output_fraction_bits
+        if key in self.stages:  # the nodes of the stage still follow, and come to the same integers
+            return self._run(linear, values, [FloatProduct(matrix) for matrix in linear.matrices])
         if linear.attributes.get("cell"):
             return run_as_the_array(linear, linear.without_weights(values), products)
         return self._run(linear, values, current)
@@ -210,7 +212,7 @@ class GraphJob:
         if not has_units(linear):
             return None
         exact = is_exact(np.asarray(matrix.weight, np.float32), self._counts[name], self._terms[name])
-        return None if exact else row_units(matrix)
+        return None if exact else row_units(matrix, self._terms[name])
 
     def _own_integers(self, linear: LinearNode, matrix: Matrix, grid: Grid, name: str) -> ArrayProduct | None:
         """Return a product in a quantised network's own integers: best with its stage, if all outputs are equal."""

@@ -15,6 +15,9 @@ from numpy.typing import NDArray
 from eie.network.linear_maps import LinearNode
 from eie.network.operators.linear import Matrix
 
+_SPREAD = 8.0
+"""Ratio of the largest row's size to the smallest's up to which one unit serves all rows of 15 shared values: then they
+stay shared by the whole layer, as training goes on with them."""
 _TAKEN = ("Conv", "ConvTranspose", "LSTM", "GRU", "RNN")
 
 
@@ -23,9 +26,12 @@ def has_units(linear: LinearNode) -> bool:
     return linear.node.operator in _TAKEN and not linear.attributes.get("cell")
 
 
-def row_units(matrix: Matrix) -> NDArray[np.float64]:
-    """Return the largest weight of each row, shape (R,); 1 of a row that has none."""
+def row_units(matrix: Matrix, terms: int) -> NDArray[np.float64] | None:
+    """Return the largest weight of each row, shape (R,), 1 of a row that has none; None where one unit serves all."""
     peaks = np.abs(np.asarray(matrix.weight, np.float64)).max(axis=1, initial=0)
+    known = peaks[peaks > 0]
+    if not len(known) or (terms == 1 and known.max() <= _SPREAD * known.min()):
+        return None
     return np.where(peaks > 0, peaks, 1)
 
 

@@ -31,8 +31,8 @@ def streamed_calibration(graph: Graph, calibration: Any, states: Mapping[str, st
     Raises
     ------
     NetworkError
-        If there is no calibration, a name is not known, the sequences differ in length, or an input has not one axis
-        of open size, that of the batch.
+        If there is no calibration, a name is not known, the sequences differ in length, or which axis of an
+        input is the batch's is not to be told.
     """
     require_type(states, Mapping, "states", "a dict of inputs and outputs by name", NetworkError)
     values = {value.name: value for value in graph.inputs}
@@ -51,7 +51,7 @@ def streamed_calibration(graph: Graph, calibration: Any, states: Mapping[str, st
     lengths = {np.shape(array)[:1] for array in given.values()}
     if len(lengths) != 1 or lengths & {(), (0,)}:
         raise NetworkError(f"the calibration's sequences have the lengths {sorted(lengths)}; they must be one")
-    axes = {name: _batch_axis(value) for name, value in values.items()}
+    axes = _batch_axes(values)
     batch = given[others[0].name].shape[1:][axes[others[0].name]]
     kept = {name: _zeros(values[name], batch) for name in states}
     pieces: list[dict[str, Array]] = []
@@ -62,12 +62,21 @@ def streamed_calibration(graph: Graph, calibration: Any, states: Mapping[str, st
     return {name: np.concatenate([piece[name] for piece in pieces], axis=axes[name]) for name in values}
 
 
-def _batch_axis(value: Value) -> int:
-    """Return the one axis whose size is open."""
-    axes = [i for i, size in enumerate(value.shape or ()) if not isinstance(size, int)]
-    if len(axes) != 1:
-        raise NetworkError(f"input {value} must leave one size open, that of the batch, for a calibration with states")
-    return axes[0]
+def _batch_axes(values: Mapping[str, Value]) -> dict[str, int]:
+    """Return of each input the axis of open size: the only one, or the one whose name all inputs have."""
+    opened = {
+        name: {i: size for i, size in enumerate(value.shape or ()) if not isinstance(size, int)}
+        for name, value in values.items()
+    }
+    common = set.intersection(*(set(sizes.values()) for sizes in opened.values())) - {None}
+    found = {}
+    for name, sizes in opened.items():
+        axes = [i for i, size in sizes.items() if len(sizes) == 1 or size in common]
+        if len(axes) != 1:
+            wanted = "one axis of open size that is the batch's, for a calibration with states"
+            raise NetworkError(f"input {values[name]} must have {wanted}")
+        found[name] = axes[0]
+    return found
 
 
 def _zeros(value: Value, batch: int) -> Array:

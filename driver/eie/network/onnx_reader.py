@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 
 from eie.errors import MissingExtraError, NetworkError
 from eie.network.graph import ABSENT, CONDITIONAL, DEPTH_LIMIT, Graph, Node, Value, ordered
-from eie.network.onnx_versions import modernise
+from eie.network.onnx_versions import modernise, plain_ml
 from eie.network.operators import OPERATORS
 from eie.network.operators.elementwise import dtype_of
 from eie.network.operators.table import check_elements
@@ -72,6 +72,7 @@ def _checked(model: Any) -> Any:
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
     _name_qonnx(copy)
+    plain_ml(copy)
     _check_order(copy.graph)
     onnx.checker.check_model(_with_shapes(copy))
     copy = _expanded(copy)

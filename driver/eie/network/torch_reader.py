@@ -59,8 +59,9 @@ def _export_module(torch: Any, module: Any, example: Any, file: io.BytesIO) -> N
     given = list(example.values()) if named else list(example) if isinstance(example, tuple) else [example]
     tensors = tuple(torch.as_tensor(x)[:2] for x in given)
     names = list(named) if named else [f"input{i}" if i else "input" for i in range(len(tensors))]
-    mode = module.training
+    mode, fast = module.training, torch.backends.mha.get_fastpath_enabled()
     try:
+        torch.backends.mha.set_fastpath_enabled(False)  # one operator for a whole encoder layer, which ONNX lacks
         module.eval()
         with torch.no_grad():
             torch.onnx.export(
@@ -73,6 +74,7 @@ def _export_module(torch: Any, module: Any, example: Any, file: io.BytesIO) -> N
             )
     finally:
         module.train(mode)
+        torch.backends.mha.set_fastpath_enabled(fast)
 
 
 def _plain_example(torch: Any, module: Any) -> Any:

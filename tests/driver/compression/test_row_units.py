@@ -66,7 +66,8 @@ def test_a_layer_that_loses_nothing_has_no_units():
 def test_units_are_the_largest_weights_of_the_rows():
     matrix = Matrix(RNG.standard_normal((6, 9)).astype(np.float32) * SIZES[:, None], SIZES)
     matrix.weight[1] = 0
-    units = row_units(matrix)
+    units = row_units(matrix, 1)
+    assert row_units(Matrix(np.eye(3, dtype=np.float32)), 1) is None, "alike: one unit serves all"
     scaled = in_units(matrix, units)
     assert np.allclose(np.abs(scaled.weight).max(axis=1), [1, 0, 1, 1, 1, 1])
     assert np.allclose(scaled.weight * units[:, None], matrix.weight)

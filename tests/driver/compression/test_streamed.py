@@ -15,7 +15,7 @@ PIECES = RNG.standard_normal((12, 3, 4)).astype(np.float32)
 """Time, sequences, columns."""
 
 
-def network(state=(1, "batch", 5)):
+def network(state=(1, "batch", 5), x=("batch", 4)):
     """Return an LSTM of one time step, its states inputs and outputs, with a dense layer behind it."""
     sizes = {"w": (1, 20, 4), "r": (1, 20, 5), "b": (1, 40), "v": (5, 2)}
     constants = {name: (0.7 * RNG.standard_normal(size)).astype(np.float32) for name, size in sizes.items()}
@@ -26,7 +26,7 @@ def network(state=(1, "batch", 5)):
         Node("Squeeze", ("y", "axes"), ("last",)),
         Node("MatMul", ("last", "v"), ("out",), {}, "head"),
     ]
-    inputs = [Value("x", "float32", ("batch", 4)), Value("h", "float32", state), Value("c", "float32", state)]
+    inputs = [Value("x", "float32", x), Value("h", "float32", state), Value("c", "float32", state)]
     return Graph(nodes, inputs, [Value("out"), Value("hn"), Value("cn")], constants)
 
 
@@ -56,6 +56,11 @@ def test_compress_takes_sequences_and_the_names_of_the_states():
     assert 10 * np.log10((want**2).sum() / ((got - want) ** 2).sum()) > 30
 
 
+def test_of_several_open_sizes_the_batch_is_the_one_that_all_inputs_name():
+    given = streamed_calibration(network(x=("batch", "samples")), PIECES, STATES)
+    assert given["x"].shape == (36, 4) and given["h"].shape == (1, 36, 5)
+
+
 @pytest.mark.parametrize(
     "calibration, states, message",
     [
@@ -73,7 +78,7 @@ def test_what_does_not_fit_is_named(calibration, states, message):
 
 
 def test_an_input_must_leave_the_batch_open():
-    with pytest.raises(NetworkError, match="must leave one size open"):
+    with pytest.raises(NetworkError, match="must have one axis of open size"):
         streamed_calibration(network((1, 3, 5)), PIECES, STATES)
 
 

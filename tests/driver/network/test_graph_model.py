@@ -236,6 +236,7 @@ def test_finn_s_network_gives_the_classes_of_finn_s_board():
     assert sum(1 for _ in model.array_products()) == 1, "all layers after one another on the array"
     shares = [row["unequal"] for row in model.metadata["compression"]["layers"]]
     assert shares == [0, 0, 0, None], "every row is proved equal; what is behind the last layer is the host's"
+    assert model.metadata["compression"]["end_sqnr_db"] > 90, "which the report knows"
     # The file's first quantiser takes floats: its scale times the integers that the board was sent.
     x = samples["inputs"].astype(np.float32).reshape(-1, 1, 10, 49) * np.float32(
         model.array_products().__next__().input_scale
