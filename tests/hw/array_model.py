@@ -33,7 +33,7 @@ def array_model(seed: int = 0, slowest: int = 60, log: list | None = None):
             "store": (isa.STORE, store),
             "element": (isa.ELEMENTWISE, element),
         }
-        state = {"clearing": 5, "cycle": 0, "reads": [], "counter": 0}
+        state = {"clearing": 5, "cycle": 0, "reads": [], "counter": 0, "sums": np.zeros(config.num_pes, np.int64)}
         group_shift = config.activation_groups // activation_segments(config)
 
         def note(event):
@@ -67,6 +67,15 @@ def array_model(seed: int = 0, slowest: int = 60, log: list | None = None):
                 guard("bank", bank)
                 fields = unpack_fields(beat, config.pointer_bits, 4)[0].reshape(2, 2).T
                 machine.pointers[bank, 2 * address : 2 * address + 2, 2 * pe : 2 * pe + 2] = fields
+                machine.tiles.forget(bank)
+            if load.length_write:
+                guard("bank", bank)
+                lengths = np.array([data >> 4 * i & 15 for i in range(16)]).reshape(8, 2)[: config.num_pes - 8 * pe]
+                pes = slice(8 * pe, 8 * pe + len(lengths))
+                before = 0 if load.first else state["sums"][pes]
+                pointers = np.stack([before + 0 * lengths[:, 0], before + lengths[:, 0]])
+                machine.pointers[bank, 2 * address : 2 * address + 2, pes] = pointers % config.entries
+                state["sums"][pes] = before + lengths.sum(axis=1)
                 machine.tiles.forget(bank)
             if load.entry_write:
                 guard("bank", bank)

@@ -27,6 +27,10 @@ SHIFT_LIMIT = ACCUMULATOR_BITS - 1
 WORD_BYTES = STREAM_BITS // 8
 """Bytes of a stream word."""
 ACTIVATIONS_PER_WORD = STREAM_BITS // ACTIVATION_BITS
+LENGTH_BITS = 4
+"""Bits of a column's entries in a PE, where a load gives lengths for pointers."""
+LENGTH_MASK = (1 << LENGTH_BITS) - 1
+LENGTHS_PER_WORD = STREAM_BITS // LENGTH_BITS
 
 # The instruction set gives every memory address and count 16 bits, a bias 13, a PE 8 bits and a codebook slot 4.
 _FIELD_LIMIT = 1 << 16
@@ -230,6 +234,11 @@ class ArrayConfig:
     def pe_pairs(self) -> int:
         """Pairs of PEs; a pointer or bias beat serves two PEs at once."""
         return (self.num_pes + 1) // 2
+
+    @property
+    def length_words(self) -> int:
+        """Stream words that carry the lengths of a pair of columns in all PEs."""
+        return -(-2 * self.num_pes // LENGTHS_PER_WORD)
 
     @property
     def beat_bytes(self) -> int:

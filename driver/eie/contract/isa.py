@@ -13,6 +13,8 @@ from fractions import Fraction
 
 from eie.contract.config import (
     CODEBOOK_SIZE,
+    LENGTH_BITS,
+    LENGTHS_PER_WORD,
     PRE_SHIFTS,
     SCALE_BITS,
     SHIFT_LIMIT,
@@ -35,7 +37,7 @@ from eie.contract.instruction import (
 
 __all__ = ["OPCODE_BITS", "OPCODE_MASK", "ErrorCode", "Field", "Instruction", "Span"]
 
-VERSION = 4
+VERSION = 5
 """Version of the instruction set; part of the build hash."""
 
 
@@ -94,6 +96,20 @@ POINTERS = Instruction(
         "for each pair of columns, for each pair of PEs, one beat: in its low bits the pointer words "
         "(PE 2i even, PE 2i odd, PE 2i+1 even, PE 2i+1 odd), each `pointer_bits` wide: entry address modulo the "
         "bank's depth in the low `start_bits`, above it the local row of the column's first entry if `first_row`"
+    ),
+)
+
+LENGTHS = Instruction(
+    "LENGTHS",
+    0x07,
+    "Load column pointers of all PEs, given the lengths of the columns: entries begin at address 0.",
+    POINTERS.fields,
+    spans=POINTERS.spans,
+    payload_bytes=lambda config, count: count * config.length_words * 8,
+    payload_text=(
+        f"for each pair of columns, for each {LENGTHS_PER_WORD // 2} PEs, one word: of each PE in order, the entries "
+        f"of its even and of its odd column, {LENGTH_BITS} bits each. A pointer is the sum of the PE's lengths before "
+        "it; the local row of the column's first entry is 0"
     ),
 )
 
@@ -251,7 +267,20 @@ ELEMENTWISE = Instruction(
     ),
 )
 
-INSTRUCTIONS = (CODEBOOK, POINTERS, ENTRIES, BIAS, SCALE, ACTIVATIONS, COMPUTE, STORE, READ, FORMAT, ELEMENTWISE)
+INSTRUCTIONS = (
+    CODEBOOK,
+    POINTERS,
+    LENGTHS,
+    ENTRIES,
+    BIAS,
+    SCALE,
+    ACTIVATIONS,
+    COMPUTE,
+    STORE,
+    READ,
+    FORMAT,
+    ELEMENTWISE,
+)
 BY_OPCODE = {instruction.opcode: instruction for instruction in INSTRUCTIONS}
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from eie.contract.config import ArrayConfig
@@ -67,6 +67,11 @@ class Estimate:
     clock_mhz, bytes_per_cycle : float
     resident : bool
         Whether the weights stay on the array; else they are streamed with every inference.
+    shared : int
+        Inferences of the batch that share streamed weights.
+    choices : dict of int to float
+        By the number of inferences that might share them, the cycles an inference that the packer expected
+        (`eie.program.tile_sharing`); empty if there was nothing to choose.
     load_cycles : int
         To make the weights resident, once.
     batch, transfers : int
@@ -98,6 +103,8 @@ class Estimate:
     batch_cycles: int
     layers: tuple[LayerEstimate, ...]
     unit: str = "inference"
+    shared: int = 1
+    choices: dict[int, float] = field(default_factory=dict)
 
     @property
     def cycles(self) -> float:
@@ -136,6 +143,8 @@ class Estimate:
         """Return the estimate as text."""
         where = f"{self.board}: " if self.board else ""
         stay = "resident" if self.resident else f"streamed with every {self.unit}"
+        if self.shared > 1:
+            stay = f"streamed for {self.shared} inferences at a time in a batch"
         loading = f", loaded once in {self.load_cycles / self.clock_mhz:,.0f} us" if self.resident else ""
         head = ("layer", "size", "tiles", "latency", "in a batch", "a second", "bound by")
         rows = [self._times(layer.name, layer.alone, layer.cycles, layer) for layer in self.layers]
@@ -160,8 +169,16 @@ class Estimate:
                 f"flush from the cache and {self.invalidated_bytes / self.batch:,.0f} to invalidate;",
                 f"Python takes about {PYTHON_TRANSFER_MICROSECONDS} us a transfer (published for a PYNQ-Z2), "
                 f"{self.python_microseconds:,.1f} us {_article(self.unit)} in this batch.",
+                *self._choices(),
             ]
         )
+
+    def _choices(self) -> list[str]:
+        """Return what the packer expected of each number of inferences that share streamed weights."""
+        if len(self.choices) < 2:
+            return []
+        expected = ", ".join(f"{shared}: {cycles:,.0f}" for shared, cycles in self.choices.items())
+        return ["", f"Expected cycles an inference, by how many share the streamed weights: {expected}."]
 
     def _times(self, name: str, alone: float, cycles: float, layer: LayerEstimate | None = None) -> tuple[str, ...]:
         """Return a line of the first table."""

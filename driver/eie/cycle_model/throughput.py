@@ -30,10 +30,12 @@ from eie.network.recurrent_model import RecurrentModel
 from eie.program.packing import PackedModel, pack
 from eie.program.recurrent import pack_recurrent
 from eie.program.segment import Segment, inferences_per_transfer
+from eie.program.tile_sharing import expected_cycles
+from eie.program.tiling import RowTile
 
 TYPICAL_DENSITY = 0.35
 """Non-zeros among the activations of the paper's layers (Han et al., ISCA 2016, Table III: 35 to 41 % of most)."""
-_BATCH = {True: 16, False: 2}
+_BATCH = {True: 16, False: 4}
 """Random inputs by default, of a resident and of a streamed network: in a streamed one all inferences are alike."""
 
 
@@ -65,7 +67,7 @@ def estimate(
     density : float
         Non-zeros among random inputs, above 0 to 1. Later layers get what the network makes of them.
     batch : int, optional
-        Number of random inputs; default 16, or 2 where the weights are streamed. Of given ones, all are used.
+        Number of random inputs; default 16, or 4 where the weights are streamed. Of given ones, all are used.
     seed : int
         Of random inputs.
 
@@ -120,13 +122,16 @@ def estimate(
 
 def _chain_run(packed: PackedModel, device: TimedDevice, a: NDArray[np.int16]) -> dict[str, Any]:
     """Return the fields of an `Estimate` that runs of a chain of layers tell."""
-    alone, together = _Run(device, packed), _Run(device, packed)
+    of_batch = packed.for_batch(len(a))
+    alone, together = _Run(device, packed), _Run(device, of_batch)
     alone.run(a[:1])
     together.run(a)
     tiles = [sum(len(row_tile.tiles) for row_tile in row_tiles) for row_tiles in packed.row_tiles]
     return {
         **together.totals(),
         "latency_cycles": alone.cycles,
+        "shared": of_batch.segments[0].inferences if of_batch.segments[0].shared else 1,
+        "choices": {} if packed.resident else expected_cycles(packed.model, packed.config, len(a)),
         "layers": tuple(
             layer_estimate(
                 layer.name or f"layer {i}",
@@ -196,8 +201,7 @@ class _Run(TimedRun):
             (index, tile is self.packed.row_tiles[index][-1])
             for inferences in units
             for index in segment.layers
-            for _ in range(inferences)
-            for tile in self.packed.row_tiles[index]
+            for tile in _in_order(self.packed.row_tiles[index], inferences, segment.shared)
         ]
         final = segment.layers.stop - 1
         program.finish()
@@ -211,3 +215,8 @@ class _Run(TimedRun):
                     self.parts[index].cycles += step.end - before
                     before = step.end
         self.parts[final].cycles += program.finish() - before
+
+
+def _in_order(row_tiles: tuple[RowTile, ...], inferences: int, shared: bool) -> list[RowTile]:
+    """Return the row tiles of a layer as a unit stores them: one inference after another, or tile by tile of all."""
+    return [tile for tile in row_tiles for _ in range(inferences)] if shared else [*row_tiles] * inferences

@@ -95,7 +95,8 @@ def evaluate(
         packed = pack(workload.model, configs[0])
     except EieError as error:
         return [str(error)] * len(configs)
-    words = sum(segment.words(workload.inferences) for segment in packed.segments)
+    sent = packed.for_batch(workload.inferences).segments
+    words = sum(segment.words(workload.inferences) for segment in sent)
     of_packing = {"stream_words": words, "resident": packed.resident}
     return [_cost(packed_cycles(packed, workload.inputs, config), of_packing) for config in configs]
 

@@ -43,7 +43,11 @@ class Program:
         self.emit(isa.FORMAT, pre_shift=PRE_SHIFTS.index(scaling.pre_shift), low=low, high=high)
 
     def load_tile(self, tile: Tile, place: Place) -> None:
-        self.emit(isa.POINTERS, tile.pointer_beats(place.words), bank=place.bank, address=place.pair, count=tile.pairs)
+        pointers = {"bank": place.bank, "address": place.pair, "count": tile.pairs}
+        if tile.by_lengths and not place.words.any():
+            self.emit(isa.LENGTHS, tile.length_words(), **pointers)
+        else:
+            self.emit(isa.POINTERS, tile.pointer_beats(place.words), **pointers)
         beats = tile.entry_beats()
         end = 0
         for pe, count in enumerate(tile.word_counts.tolist()):

@@ -2,7 +2,7 @@
 
 A model whose tiles fit the free part of the on-chip memories becomes resident: its weights are sent once, an
 inference sends activations only. Otherwise its weights travel with every inference, tile by tile through
-alternating banks, so that one loads while the other computes.
+alternating banks, so that one loads while the other computes; in a batch, several inferences share each tile.
 
 Hidden rows that the layer after them does not read are left out: outputs are the same without them.
 
@@ -13,7 +13,7 @@ even alone takes its input in chunks, or gives its output row tile by row tile.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +26,7 @@ from eie.network.unused import used_rows, with_rows
 from eie.program.memory import Memory
 from eie.program.plan import plan_segments
 from eie.program.segment import Segment
+from eie.program.tile_sharing import choose_shared
 from eie.program.tiling import RowTile, tile_model
 from eie.program.weights import Streamed, make_resident
 from eie.program.writer import Writer
@@ -64,9 +65,23 @@ class PackedModel:
     row_tiles: tuple[tuple[RowTile, ...], ...]
     places: tuple[NDArray[np.intp], ...] = ()
     rows: tuple[NDArray[np.intp], ...] = ()
+    _shared: dict[int, PackedModel] = field(default_factory=dict)
+
+    def for_batch(self, batch: int) -> PackedModel:
+        """Return the same model in the form that a batch runs fastest in.
+
+        What is resident has one form. Streamed weights are shared by several inferences of a batch, at the price of
+        smaller row tiles (`eie.program.tile_sharing`).
+        """
+        shared = 1 if self.resident else choose_shared(self.model, self.config, batch)
+        if shared == 1:
+            return self
+        if shared not in self._shared:
+            self._shared[shared] = pack(self.given, self.config, shared=shared)
+        return self._shared[shared]
 
 
-def pack(model: Model, config: ArrayConfig, memory: Memory | None = None) -> PackedModel:
+def pack(model: Model, config: ArrayConfig, memory: Memory | None = None, shared: int = 1) -> PackedModel:
     """Pack a model for an array.
 
     Parameters
@@ -75,6 +90,9 @@ def pack(model: Model, config: ArrayConfig, memory: Memory | None = None) -> Pac
     config : ArrayConfig
     memory : Memory, optional
         What other resident models leave free; default: everything.
+    shared : int
+        1, 2 or 4: inferences that share each tile of streamed weights; more than 1 streams them in any case
+        (`PackedModel.for_batch` chooses).
 
     Returns
     -------
@@ -89,10 +107,11 @@ def pack(model: Model, config: ArrayConfig, memory: Memory | None = None) -> Pac
     require_type(config, ArrayConfig, "config", "an eie.ArrayConfig", PackError)
     used = used_rows(model)
     given, model = model, with_rows(model, used)
-    plans = plan_segments(model, config)
+    plans = plan_segments(model, config, shared)
     limits = [(plan.max_local_rows, plan.max_groups) for plan in plans for _ in plan.layers]
-    ordered, places, row_tiles = tile_model(model, config, limits)
-    resident = make_resident(ordered.layers, config, row_tiles, (memory or Memory(config)).copy())
+    ordered, places, row_tiles = tile_model(model, config, limits, by_lengths=shared > 1)
+    free = (memory or Memory(config)).copy()
+    resident = make_resident(ordered.layers, config, row_tiles, free) if shared == 1 else None
     weights = np.concatenate(resident.loads) if resident else np.zeros(0, np.uint64)
     source = resident or Streamed(config)
     segments = [Writer(ordered, config, plan, row_tiles, source).segment() for plan in plans]

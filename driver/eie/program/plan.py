@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 from eie.contract import pipeline
@@ -22,47 +23,54 @@ class SegmentPlan:
     places: tuple[tuple[int, ...], ...]
     """Addresses of each tensor, input first: one, or one for each inference of a unit."""
     read_by_row_tile: bool = False
+    shared: int = 1
+    """Inferences that compute with a tile of weights before the next one is loaded."""
 
 
-def plan_segments(model: Model, config: ArrayConfig) -> list[SegmentPlan]:
+def plan_segments(model: Model, config: ArrayConfig, shared: int = 1) -> list[SegmentPlan]:
+    """Cut a model into segments; where weights are streamed, so that so many inferences share each tile."""
     sizes = [-(-n // config.lanes) for n in (model.columns, *(layer.rows for layer in model.layers))]
-    room = config.activation_groups
-    plans, first = [], 0
+    plans: list[SegmentPlan] = []
+    first = 0
     while first < len(model.layers):
-        if sizes[first] + sizes[first + 1] > room:
-            plans.append(_plan_large_layer(first, sizes[first + 1], config))
+        stop, places = first, ()
+        while stop < len(model.layers) and (
+            more := _place_tensors(sizes[first : stop + 2], config.activation_groups, shared)
+        ):
+            stop, places = stop + 1, more
+        if places:
+            rows = None if shared == 1 else config.rows // shared
+            plans.append(SegmentPlan(range(first, stop), rows, None, (), places, shared=shared))
+            first = stop
+        else:
+            plans.append(_plan_large_layer(first, sizes[first + 1], config, shared))
             first += 1
-            continue
-        stop = first + 1
-        while stop < len(model.layers) and sizes[stop] + sizes[stop + 1] <= room:
-            stop += 1
-        places = _place_tensors(sizes[first : stop + 1], room)
-        plans.append(SegmentPlan(range(first, stop), None, None, (), places))
-        first = stop
     return plans
 
 
-def _plan_large_layer(index: int, output: int, config: ArrayConfig) -> SegmentPlan:
+def _plan_large_layer(index: int, output: int, config: ArrayConfig, shared: int) -> SegmentPlan:
     """Plan a layer whose input and output do not fit together: chunks of input, and if need be of output."""
     room = config.activation_groups
-    by_row_tile = output > room // 2
+    by_row_tile = shared > 1 or output > room // 2
     if by_row_tile:
-        output = min(room // 2, config.rows // config.rows_per_group)
-    chunk = max(1, (room - output) // 2)
-    chunks = (output, output + chunk) if output + 2 * chunk <= room else (output,)
+        output = min(output, room // 2 // shared, config.rows // config.rows_per_group // shared)
+    taken, count = shared * output, max(2, shared)
+    chunk = max(1, (room - taken) // count)
+    chunks = tuple(range(taken, room - chunk + 1, chunk))[:count]
     return SegmentPlan(
-        range(index, index + 1), output * config.rows_per_group, chunk, chunks, ((), (0,)), read_by_row_tile=by_row_tile
+        range(index, index + 1), output * config.rows_per_group, chunk, chunks, ((), (0,)), by_row_tile, shared
     )
 
 
-def _place_tensors(sizes: list[int], room: int) -> tuple[tuple[int, ...], ...]:
-    """Place a segment's tensors: those of as many inferences as fit apart, else each layer's at alternate ends.
+def _place_tensors(sizes: list[int], room: int, shared: int) -> tuple[tuple[int, ...], ...]:
+    """Place the tensors of layers that follow one another on chip; nowhere if there is no room.
 
+    Those of as many inferences as fit apart, else, unless inferences are to share, each layer's at alternate ends.
     Inputs have segments of their own, so that they load while the inferences before compute, and so have the tensors
     between an inference's layers, which others need not wait for. Outputs lie side by side: one READ takes all.
     """
     part = max(1, room // pipeline.ACTIVATION_SEGMENTS)
-    for inferences in INTERLEAVED:
+    for inferences in INTERLEAVED if shared == 1 else (shared,):
         inputs = _round_up(sizes[0], part)
         between = _round_up(sum(sizes[1:-1]), part)
         results, used = inferences * sizes[-1], sum(sizes[1:-1])
@@ -78,6 +86,8 @@ def _place_tensors(sizes: list[int], room: int) -> tuple[tuple[int, ...], ...]:
             first = [address + size for address in first]
         places.append([first_output + i * sizes[-1] for i in range(inferences)])
         return tuple(map(tuple, places))
+    if shared > 1 or any(before + after > room for before, after in itertools.pairwise(sizes)):
+        return ()
     return tuple((0,) if i % 2 == 0 else (room - size,) for i, size in enumerate(sizes))
 
 

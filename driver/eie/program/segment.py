@@ -25,6 +25,15 @@ class Input:
 
 
 @dataclass(frozen=True)
+class Output:
+    """A part of an inference's outputs, padding included, in the order in which a segment's unit returns them."""
+
+    inference: int
+    first: int
+    count: int
+
+
+@dataclass(frozen=True)
 class Unit:
     """The instructions of some inferences, interleaved.
 
@@ -34,11 +43,18 @@ class Unit:
     inputs : tuple of Input
     last_read : int
         Offset of the last READ's header.
+    outputs : tuple of Output
+        Empty if all of an inference's outputs come before the next one's.
     """
 
     words: NDArray[np.uint64]
     inputs: tuple[Input, ...]
     last_read: int
+    outputs: tuple[Output, ...] = ()
+
+    @property
+    def inferences(self) -> int:
+        return 1 + max(part.inference for part in self.inputs)
 
 
 @dataclass(frozen=True)
@@ -51,13 +67,15 @@ class Segment:
         Indices of the model's layers.
     units : tuple of Unit
         Of one inference, two, ...: as many as there is room for on the array, so that one computes while another's
-        outputs are stored.
+        outputs are stored, or as share the weights that are streamed.
     columns, rows : int
         Activations in and out per inference.
     output_words : int
         Stream words that one inference returns.
     places : ndarray, shape (rows,), optional
         Place of each output among those that the array returns; default: its own.
+    shared : bool
+        Whether all inferences of a unit compute with a tile of weights before the next one is loaded.
     """
 
     layers: range
@@ -66,6 +84,7 @@ class Segment:
     rows: int
     output_words: int
     places: NDArray[np.intp] | None = None
+    shared: bool = False
 
     @property
     def inferences(self) -> int:
@@ -130,8 +149,30 @@ class Segment:
 
     def unpack(self, received: NDArray[np.uint8], batch: int) -> NDArray[np.int16]:
         """Return the outputs of a batch, int16 shape (B, rows), from the bytes received."""
-        outputs = received.view(np.int16).reshape(batch, -1)
+        outputs = self._in_order(received.view(np.int16), batch).reshape(batch, -1)
         return outputs[:, : self.rows] if self.places is None else np.take(outputs, self.places, axis=1)
+
+    def _in_order(self, values: NDArray[np.int16], batch: int) -> NDArray[np.int16]:
+        """Return what units returned, one inference after another."""
+        if not self.units[-1].outputs:
+            return values
+        units, rest = divmod(batch, self.inferences)
+        each = self.output_words * ACTIVATIONS_PER_WORD
+        whole = units * self.inferences * each
+        parts = [_collect(values[:whole].reshape(units, -1), self.units[-1], each)] if units else []
+        if rest:
+            parts.append(_collect(values[whole:].reshape(1, -1), self.units[rest - 1], each))
+        return np.concatenate(parts)
+
+
+def _collect(values: NDArray[np.int16], unit: Unit, each: int) -> NDArray[np.int16]:
+    """Return the outputs of units, shape (units, lanes of a unit), one inference after another, `each` of one."""
+    ordered = np.empty((len(values), unit.inferences, each), np.int16)
+    at = 0
+    for part in unit.outputs:
+        ordered[:, part.inference, part.first : part.first + part.count] = values[:, at : at + part.count]
+        at += part.count
+    return ordered.reshape(-1, each)
 
 
 def _place(activations: NDArray[np.int16], values: NDArray[np.int16], unit: Unit) -> None:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from eie.contract.bits import pack_fields
-from eie.contract.config import ArrayConfig
+from eie.contract.config import LENGTH_BITS, LENGTH_MASK, WORD_BYTES, ArrayConfig
 from eie.network.model import Layer, Model
 from eie.network.term import Term
 from eie.program.balancing import balance
@@ -30,6 +30,8 @@ class Tile:
     config : ArrayConfig
     term : int
         Of the layer: which codebook the codes are of.
+    by_lengths : bool
+        Whether its pointers are loaded as the lengths of its columns: these fit, and begin at the first row.
     """
 
     first_group: int
@@ -37,6 +39,7 @@ class Tile:
     encoded: EncodedRows
     config: ArrayConfig
     term: int = 0
+    by_lengths: bool = False
 
     @property
     def pairs(self) -> int:
@@ -93,6 +96,14 @@ class Tile:
         by_pair = words.reshape(config.pe_pairs, 2, self.pairs, 2).transpose(2, 0, 1, 3)
         return pack_fields(by_pair.reshape(-1, 4), config.pointer_bits, config.beat_bytes)
 
+    def length_words(self) -> NDArray[np.uint8]:
+        """Return the payload of the tile's LENGTHS, for entries that begin at address 0; shape (pairs, bytes)."""
+        config = self.config
+        lengths = np.zeros((2 * self.pairs, config.num_pes), np.uint8)
+        lengths[: self.starts.shape[1] - 1] = self.lengths
+        both = lengths[::2] | lengths[1::2] << LENGTH_BITS
+        return np.pad(both, ((0, 0), (0, config.length_words * WORD_BYTES - config.num_pes)))
+
     def entry_beats(self) -> NDArray[np.uint8]:
         """Return all PEs' sparse-matrix words, PE by PE; shape (sum of word_counts, beat_bytes)."""
         config = self.config
@@ -136,7 +147,10 @@ class TiledModel(NamedTuple):
 
 
 def tile_model(
-    model: Model, config: ArrayConfig, limits: Sequence[tuple[int | None, int | None]] | None = None
+    model: Model,
+    config: ArrayConfig,
+    limits: Sequence[tuple[int | None, int | None]] | None = None,
+    by_lengths: bool = False,
 ) -> TiledModel:
     """Order the rows of a model as the array wants them, and cut its layers into tiles.
 
@@ -145,6 +159,7 @@ def tile_model(
     model : Model
     config : ArrayConfig
     limits : sequence, per layer (max_local_rows, max_groups), optional
+    by_lengths : bool
         See `tile_layer`.
     """
     limits = limits or [(None, None)] * len(model.layers)
@@ -154,15 +169,20 @@ def tile_model(
             row_tile_sizes(layer.rows, config, rows) for layer, (rows, _) in zip(model.layers, limits, strict=True)
         ]
         model, places = balance(model, sizes, config.num_pes)
-    tiles = (tile_layer(layer, config, *limit) for layer, limit in zip(model.layers, limits, strict=True))
+    tiles = (tile_layer(layer, config, *limit, by_lengths) for layer, limit in zip(model.layers, limits, strict=True))
     return TiledModel(model, places, tuple(tiles))
 
 
 def tile_layer(
-    layer: Layer, config: ArrayConfig, max_local_rows: int | None = None, max_groups: int | None = None
+    layer: Layer,
+    config: ArrayConfig,
+    max_local_rows: int | None = None,
+    max_groups: int | None = None,
+    by_lengths: bool = False,
 ) -> tuple[RowTile, ...]:
     """Cut a layer into row tiles of at most `max_local_rows` per PE and tiles of at most `max_groups` columns.
 
+    With `by_lengths`, pointers are loaded as lengths where these fit and cost no padding.
     Always succeeds: one group of columns of `rows_per_group` rows fits any array that `ArrayConfig` allows.
     """
     step = config.rows_per_group
@@ -173,10 +193,10 @@ def tile_layer(
     first = 0
     while first < total:
         local_rows = _next_local_rows(total - first, limit, step)
-        tiles = _cut_block(layer, config, first, local_rows, max_groups)
+        tiles = _cut_block(layer, config, first, local_rows, max_groups, by_lengths)
         while tiles is None:
             limit = local_rows = _round_up(local_rows // 2, step)
-            tiles = _cut_block(layer, config, first, local_rows, max_groups)
+            tiles = _cut_block(layer, config, first, local_rows, max_groups, by_lengths)
         row_tiles.append(RowTile(first, local_rows, tiles))
         first += local_rows
     return tuple(row_tiles)
@@ -207,20 +227,29 @@ def _round_up(value: int, step: int) -> int:
 
 
 def _cut_block(
-    layer: Layer, config: ArrayConfig, first_local_row: int, local_rows: int, max_groups: int
+    layer: Layer, config: ArrayConfig, first_local_row: int, local_rows: int, max_groups: int, by_lengths: bool
 ) -> tuple[Tile, ...] | None:
     """Cut a block of rows of every term into tiles; None if it is too large."""
     tiles: tuple[Tile, ...] = ()
     for number, term in enumerate(layer.terms):
-        encoded = _encode_block(term, layer.rows, config, first_local_row, local_rows)
-        cut = _cut_columns(encoded, config, max_groups, number)
+        block = term, layer.rows, first_local_row, local_rows
+        encoded = _encode_block(*block, replace(config, first_row=False)) if by_lengths else None
+        fits = encoded is not None and not encoded.padding and _most(encoded) <= LENGTH_MASK
+        if encoded is None or not fits:
+            encoded = _encode_block(*block, config)
+        cut = _cut_columns(encoded, config, max_groups, number, fits)
         if cut is None:
             return None
         tiles += cut
     return tiles
 
 
-def _encode_block(term: Term, all_rows: int, config: ArrayConfig, first_local_row: int, local_rows: int) -> EncodedRows:
+def _most(encoded: EncodedRows) -> int:
+    """Return the most entries that a PE has of a column."""
+    return int(np.diff(encoded.starts, axis=1).max(initial=0))
+
+
+def _encode_block(term: Term, all_rows: int, first_local_row: int, local_rows: int, config: ArrayConfig) -> EncodedRows:
     """Encode a block of rows of a term, its columns padded with empty ones to whole groups."""
     low = first_local_row * config.num_pes
     high = low + local_rows * config.num_pes
@@ -235,9 +264,11 @@ def _encode_block(term: Term, all_rows: int, config: ArrayConfig, first_local_ro
     return encode_rows(starts, rows, codes, config)
 
 
-def _cut_columns(encoded: EncodedRows, config: ArrayConfig, max_groups: int, term: int) -> tuple[Tile, ...] | None:
+def _cut_columns(
+    encoded: EncodedRows, config: ArrayConfig, max_groups: int, term: int, by_lengths: bool
+) -> tuple[Tile, ...] | None:
     """Cut a block of rows into the fewest tiles whose entries fit a bank; None if a single group does not."""
-    if (np.diff(encoded.starts, axis=1) >= config.entries).any():
+    if _most(encoded) >= config.entries:
         return None  # a column's length is stored modulo the depth
     at_group = encoded.starts[:, :: config.lanes]
     total = at_group.shape[1] - 1
@@ -248,6 +279,6 @@ def _cut_columns(encoded: EncodedRows, config: ArrayConfig, max_groups: int, ter
         groups = int((reach.max(axis=0) <= config.entries).sum())
         if groups == 0:
             return None
-        tiles.append(Tile(first, groups, encoded, config, term))
+        tiles.append(Tile(first, groups, encoded, config, term, by_lengths))
         first += groups
     return tuple(tiles)

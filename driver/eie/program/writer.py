@@ -10,8 +10,9 @@ from eie.contract import isa
 from eie.contract.config import ACTIVATIONS_PER_WORD, ArrayConfig
 from eie.network.model import Layer, Model
 from eie.program.assembler import Program
+from eie.program.memory import Place
 from eie.program.plan import SegmentPlan
-from eie.program.segment import Input, Segment, Unit
+from eie.program.segment import Input, Output, Segment, Unit
 from eie.program.tiling import RowTile, Tile
 from eie.program.weights import Resident, Streamed
 
@@ -29,8 +30,8 @@ class Writer:
     ) -> None:
         self.model, self.config, self.plan, self.row_tiles, self.source = model, config, plan, row_tiles, source
         self.columns = model.layers[plan.layers.start].columns
-        # Where weights travel too, all else is in the shade of their loading, and one inference makes a shorter unit.
-        self.inferences = max(1, len(plan.places[0])) if isinstance(source, Resident) else 1
+        # Where weights travel too, what inferences do not share is in the shade of it.
+        self.inferences = max(1, len(plan.places[0])) if isinstance(source, Resident) else plan.shared
         self.codebooks = [[term.codebook for term in layer.terms] for layer in model.layers]
         self.first_codebook = list(itertools.accumulate(map(len, self.codebooks), initial=0))
 
@@ -43,60 +44,74 @@ class Writer:
             columns=self.columns,
             rows=self.model.layers[self.plan.layers.stop - 1].rows,
             output_words=groups * (words or self.config.words_per_group),
+            shared=self.plan.shared > 1,
         )
 
     def unit(self, inferences: int) -> Unit:
         """Write the unit of some inferences: layer by layer, and of each layer one inference after another.
 
         While the outputs of one are stored, the next one computes, with other accumulators where there are enough.
+        Inferences that share weights take turns at each tile, each with accumulators of its own.
         """
         plan = self.plan
         self.program = Program()
         self.inputs: list[Input] = []
+        self.outputs: list[Output] = []
         self.chunks = self.turns = 0
         self.held: dict[int, int] = {}
         self.format: tuple[int, ...] | None = None
         read = 0
+        everyone = range(inferences)
         for position, index in enumerate(plan.layers):
-            for inference in range(inferences):
-                self.inference = inference
-                read = self.write_layer(position, index)
+            for together in [everyone] if plan.shared > 1 else [range(i, i + 1) for i in everyone]:
+                read = self.write_layer(position, index, together)
         if not plan.read_by_row_tile:
             groups, words = self.output_size()
             read = self.read(plan.places[-1][0], inferences * groups, words)
-        return Unit(np.concatenate(self.program.parts), tuple(self.inputs), read)
+        outputs = tuple(self.outputs) if plan.shared > 1 else ()
+        return Unit(np.concatenate(self.program.parts), tuple(self.inputs), read, outputs)
 
-    def write_layer(self, position: int, index: int) -> int:
-        """Write a layer of an inference; return the offset of its last READ, if it has any."""
-        plan, layer = self.plan, self.model.layers[index]
-        # Of an input that comes in chunks, no place is the input's own.
-        source, target = (self.place(places) for places in plan.places[position:][:2])
-        if position == 0 and not plan.chunk:
-            self.load_activations(source, 0, -(-self.columns // self.config.lanes))
+    def write_layer(self, position: int, index: int, together: range) -> int:
+        """Write a layer of inferences that share its tiles; return the offset of its last READ, if it has any."""
+        plan, layer, config = self.plan, self.model.layers[index], self.config
+        sources, targets = plan.places[position : position + 2]
+        for inference in together:
+            if position == 0 and not plan.chunk:
+                self.load_activations(inference, _place(sources, inference), 0, -(-self.columns // config.lanes))
         self.codebook(index, 0)
         read = 0
         for row_tile in self.row_tiles[index]:
-            part = self.part(row_tile)
+            parts = self.parts(row_tile, together)
             for tile in row_tile.tiles:
-                self.compute(tile, self.codebook(index, tile.term), part, source)
-            local = 0 if plan.read_by_row_tile else row_tile.first_local_row
-            output = target + local // self.config.rows_per_group
+                place, slot = self.source.tile(self.program, tile), self.codebook(index, tile.term)
+                # All of them first: none waits for the COMPUTE before.
+                addresses = [self.input(inference, tile, sources) for inference in together]
+                for inference, part, address in zip(together, parts, addresses, strict=True):
+                    self.compute(inference, tile, place, slot, part, address)
             self.set_format(layer)
-            self.store(layer, row_tile, part, output)
+            bias = self.source.bias(self.program, layer, row_tile)
+            groups = row_tile.local_rows // config.rows_per_group
+            for inference, part in zip(together, parts, strict=True):
+                if plan.read_by_row_tile:
+                    output = (inference - together.start) * groups
+                else:
+                    output = _place(targets, inference) + row_tile.first_local_row // config.rows_per_group
+                self.store(layer, row_tile, bias, part, output)
             if plan.read_by_row_tile:
-                read = self.read(output, row_tile.local_rows // self.config.rows_per_group, 0)
+                read = self.read(0, len(together) * groups, 0)
+                first = row_tile.first_local_row * config.num_pes
+                self.outputs += [Output(inference, first, groups * config.lanes) for inference in together]
         return read
 
-    def place(self, places: tuple[int, ...]) -> int:
-        """Return where a tensor of the present inference lies, given all its places."""
-        return places[self.inference % len(places)] if places else 0
-
-    def part(self, row_tile: RowTile) -> int:
-        """Choose accumulators other than those of the row tile before, if the halves are large enough."""
+    def parts(self, row_tile: RowTile, together: range) -> list[int]:
+        """Choose the accumulators of each inference; of one, others than those of the row tile before, if the halves
+        are large enough."""
+        if self.plan.shared > 1:
+            return [self.plan.shared + inference for inference in together]
         if 2 * row_tile.local_rows > self.config.rows:
-            return 0
+            return [0]
         self.turns += 1
-        return 2 + self.turns % 2
+        return [2 + self.turns % 2]
 
     def codebook(self, index: int, term: int) -> int:
         """Return the slot of a term's codebook, loaded unless it is there."""
@@ -117,28 +132,29 @@ class Writer:
             self.program.set_format(scaling)
             self.format = form
 
-    def load_activations(self, address: int, first_group: int, groups: int) -> None:
+    def load_activations(self, inference: int, address: int, first_group: int, groups: int) -> None:
         config = self.config
         words = groups * config.words_per_group
         at = self.program.emit(isa.ACTIVATIONS, np.zeros(words, np.uint64), address=address, count=groups)
         first = first_group * config.lanes
         count = min(groups * config.lanes, self.columns - first)
-        self.inputs.append(Input(at + 1, self.inference, first, count))
+        self.inputs.append(Input(at + 1, inference, first, count))
 
-    def compute(self, tile: Tile, slot: int, part: int, address: int) -> None:
-        place = self.source.tile(self.program, tile)
-        if self.plan.chunk:
-            address = self.plan.chunk[self.chunks % len(self.plan.chunk)]
-            self.chunks += 1
-            self.load_activations(address, tile.first_group, tile.groups)
-        else:
-            address += tile.first_group
+    def input(self, inference: int, tile: Tile, sources: tuple[int, ...]) -> int:
+        """Return where a tile's part of the input lies; of an input that comes in chunks, after loading it."""
+        if not self.plan.chunk:
+            return _place(sources, inference) + tile.first_group
+        address = self.plan.chunk[self.chunks % len(self.plan.chunk)]
+        self.chunks += 1
+        self.load_activations(inference, address, tile.first_group, tile.groups)
+        return address
+
+    def compute(self, inference: int, tile: Tile, place: Place, slot: int, part: int, address: int) -> None:
         self.program.emit(
             isa.COMPUTE, bank=place.bank, part=part, slot=slot, pointers=place.pair, address=address, count=tile.groups
         )
 
-    def store(self, layer: Layer, row_tile: RowTile, part: int, address: int) -> None:
-        bias = self.source.bias(self.program, layer, row_tile)
+    def store(self, layer: Layer, row_tile: RowTile, bias: int, part: int, address: int) -> None:
         self.program.emit(
             isa.STORE,
             relu=layer.relu,
@@ -159,3 +175,8 @@ class Writer:
         words = -(-rows // ACTIVATIONS_PER_WORD)
         few = words < config.words_per_group and not self.plan.read_by_row_tile
         return -(-rows // config.lanes), words if few else 0
+
+
+def _place(places: tuple[int, ...], inference: int) -> int:
+    """Return where a tensor of an inference lies, given all its places."""
+    return places[inference % len(places)]

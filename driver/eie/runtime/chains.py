@@ -43,7 +43,7 @@ class ChainRunner:
             return activations
 
         self._saturated_inputs = 0
-        first, *others = packed.segments
+        first, *others = packed.for_batch(batch).segments
         outputs = self._transfers.run(first, counted, batch)
         for segment in others:
             outputs = self._transfers.run(segment, outputs.__getitem__, batch)

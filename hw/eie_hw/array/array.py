@@ -21,6 +21,7 @@ from eie_hw.array.leading_nonzero import leading_nonzero
 from eie_hw.array.load_decode import load_decode
 from eie_hw.array.nonzero_groups import nonzero_groups
 from eie_hw.array.performance_counters import performance_counters
+from eie_hw.array.pointer_loads import pointer_loads
 from eie_hw.array.store_control import store_control
 from eie_hw.element.element_counters import count_bits
 from eie_hw.parts.array_interfaces import (
@@ -107,6 +108,9 @@ def array(clk, reset, load, compute, store, form, element, read, counters, statu
         )
     )  # fmt: skip
 
+    pointer_data = [vector(len(loads.pointer_data)) for _ in range(min(2, clusters))]
+    pointing = pointer_loads(clk, load, pointer_data, config)
+
     control = entity(
         compute_control(
             clk, reset, compute, walk, weights.tag, walker_ready, column.oldest, searching, busy, status.computing,
@@ -168,6 +172,7 @@ def array(clk, reset, load, compute, store, form, element, read, counters, statu
             loads,
             pointer_write=loads.pointer_write(2 * i + 2, 2 * i),
             entry_write=loads.entry_write(ACTIVATIONS_PER_WORD * (i + 1), ACTIVATIONS_PER_WORD * i),
+            pointer_data=pointer_data[i % len(pointer_data)],
             bias_write=loads.bias_write(i),
             scale_write=loads.scale_write(i),
         )
@@ -203,6 +208,6 @@ def array(clk, reset, load, compute, store, form, element, read, counters, statu
         events.reset.next = reset or counters.clear
 
     return (
-        decode, control, parting, books, groups, pad, lanes, join, sender, stores, formats, writer, members, totals,
-        collect,
+        decode, pointing, control, parting, books, groups, pad, lanes, join, sender, stores, formats, writer, members,
+        totals, collect,
     )  # fmt: skip

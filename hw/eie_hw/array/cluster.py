@@ -94,14 +94,11 @@ def cluster(
     own_reset, own_oldest = bit(), bit()
     own_parts = AccumulatorParts()
     own_column = share(column, oldest=own_oldest)
-    pair_low, pair_high = vector(pointer_bits), vector(pointer_bits)
     entry_data = vector(entry_bits)
     own_form = OutputFormat()
 
     @always_comb
     def split():
-        pair_low.next = loads.data[pointer_bits:]
-        pair_high.next = loads.data[2 * pointer_bits : pointer_bits]
         entry_data.next = loads.data[entry_bits:]
 
     element_loads = [
@@ -109,7 +106,7 @@ def cluster(
             ElementLoads(config),
             pointer_write=loads.pointer_write(i // 2),
             pointer_address=loads.pointer_address,
-            pointer_data=pair_high if i % 2 else pair_low,
+            pointer_data=loads.pointer_data((i + 1) * pointer_bits, i * pointer_bits),
             entry_write=loads.entry_write(i),
             entry_address=loads.entry_address,
             entry_data=entry_data,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from myhdl import always, always_comb, block, concat
 
-from eie.contract.config import ArrayConfig
+from eie.contract.config import LENGTHS_PER_WORD, ArrayConfig
 
 
 @block
@@ -44,12 +44,15 @@ def load_decode(
     address_bits = max(1, word_bits)
     row_bits = len(bias_row)
     banked = config.banks > 1
+    pairs_of_word = LENGTHS_PER_WORD // 4
 
     @always(clk.posedge)
     def decode():
         beat.next = load.data
         for i in range(pairs):
-            pointer_write.next[i] = load.pointer_write and load.pe == i
+            pointer_write.next[i] = (load.pointer_write and load.pe == i) or (
+                load.length_write and load.pe == i // pairs_of_word
+            )
         for i in range(elements):
             entry_write.next[i] = load.entry_write and load.pe == i
 

@@ -54,12 +54,13 @@ class ClusterLoads:
     """Loads, decoded, for one cluster, or for all: then strobes have one bit for each unit that they serve.
 
     =============== ==========================================================
-    pointer_write   a bit for each pair of PEs: store the pair's share of `data`
+    pointer_write   a bit for each pair of PEs: store the pair's share of `pointer_data`
     pointer_address bank and pair
     entry_write     a bit for each PE: store `data`
     entry_address   bank and word
     bias_write, scale_write  a bit for each cluster, one cycle before `data`; combinational
     bias_pair, bias_row  pair of PEs in the cluster, local row; with those
+    pointer_data    of two pairs of PEs: even and odd pointer of each PE
     data            one beat
     =============== ==========================================================
     """
@@ -73,6 +74,7 @@ class ClusterLoads:
         self.scale_write = vector(clusters) if clusters else bit()
         self.bias_pair = bit()
         self.bias_row = vector(config.row_bits)
+        self.pointer_data = vector(8 * config.pointer_bits)
         self.data = vector(8 * config.beat_bytes)
 
 

@@ -50,6 +50,8 @@ class LoadBus:
     =================== ====== =======================================================================
     scale_write         out    `address`: local row; `pe`: pair of PEs; `data`: 2 row scales
     pointer_write       out    `address`: pointer pair; `pe`: pair of PEs; `data`: their two pairs
+    length_write        out    `address`: pointer pair; `pe`: eight PEs; `data`: lengths of their even and odd columns;
+                               `first`: those are the first columns of the load
     entry_write         out    `address`: word; `pe`: PE; `data`: one sparse-matrix word
     codebook_write      out    `address`: word 0 to 3 of the codebook; `slot`; `data`: 4 weights
     bias_write          out    `address`: local row; `pe`: pair of PEs; `data`: 2 biases
@@ -64,7 +66,9 @@ class LoadBus:
         self.pe = vector(ENTRIES.field("pe").width)
         self.bank = bit()
         self.slot = vector(CODEBOOK.field("slot").width)
+        self.first = bit()
         self.pointer_write = bit()
+        self.length_write = bit()
         self.entry_write = bit()
         self.codebook_write = bit()
         self.bias_write = bit()

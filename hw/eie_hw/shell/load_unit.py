@@ -5,12 +5,22 @@ from __future__ import annotations
 from myhdl import Signal, always, always_comb, block
 
 from eie.contract.config import CODEBOOK_SIZE, STREAM_BITS, WEIGHT_BITS, ArrayConfig
-from eie.contract.isa import ACTIVATIONS, BIAS, CODEBOOK, ENTRIES, INSTRUCTIONS, OPCODE_BITS, POINTERS, SCALE
+from eie.contract.isa import (
+    ACTIVATIONS,
+    BIAS,
+    CODEBOOK,
+    ENTRIES,
+    INSTRUCTIONS,
+    LENGTHS,
+    OPCODE_BITS,
+    POINTERS,
+    SCALE,
+)
 from eie_hw.parts.interfaces import ADDRESS_BITS, LoadBus, bit, counter, vector
 from eie_hw.shell.gearbox import gearbox
 from eie_hw.shell.header_check import field, field_signal
 
-LOADS = (CODEBOOK, POINTERS, ENTRIES, BIAS, SCALE, ACTIVATIONS)
+LOADS = (CODEBOOK, POINTERS, LENGTHS, ENTRIES, BIAS, SCALE, ACTIVATIONS)
 CODEBOOK_WORDS = CODEBOOK_SIZE * WEIGHT_BITS // STREAM_BITS
 
 
@@ -41,13 +51,14 @@ def load_unit(
 
     **Timing**: a write one cycle after the word that completes its beat.
 
-    Beats come in two nested loops: over addresses, and in each over `pe` (pairs of PEs, or words of a group). An
-    ENTRIES stays at its PE, a CODEBOOK counts its words as addresses.
+    Beats come in two nested loops: over addresses, and in each over `pe` (pairs or eights of PEs, or words of a group).
+    An ENTRIES stays at its PE, a CODEBOOK counts its words as addresses.
     """
     beat_valid = bit()
     beat = vector(len(load.data))
     narrow = bit()
     completes = bit()
+    first = bit()
     opcode = vector(OPCODE_BITS)
     address = counter(ADDRESS_BITS)
     remaining = vector(ADDRESS_BITS)
@@ -60,9 +71,11 @@ def load_unit(
     bank = field(ENTRIES, "bank").offset
 
     codebook_code, pointers_code, entries_code = CODEBOOK.opcode, POINTERS.opcode, ENTRIES.opcode
+    lengths_code = LENGTHS.opcode
     bias_code, scale_code, activations_code = BIAS.opcode, SCALE.opcode, ACTIVATIONS.opcode
     last_pair = config.pe_pairs - 1
     last_word = config.words_per_group - 1
+    last_lengths = config.length_words - 1
     codebook_words = CODEBOOK_WORDS
 
     cutter = gearbox(clk, begin_load, narrow, word_valid, word, completes, beat_valid, beat, config.beat_bytes)
@@ -80,6 +93,7 @@ def load_unit(
             remaining.next = count
             place.next = 0
             last_place.next = 0
+            first.next = True
             if opcode == codebook_code:
                 remaining.next = codebook_words
             elif opcode == entries_code:
@@ -87,12 +101,15 @@ def load_unit(
                 last_place.next = pe
             elif opcode == activations_code:
                 last_place.next = last_word
+            elif opcode == lengths_code:
+                last_place.next = last_lengths
             else:
                 last_place.next = last_pair
         elif word_valid and completes:
             if place == last_place:
                 address.next = address + 1
                 remaining.next = remaining - 1
+                first.next = False
                 if opcode != entries_code:
                     place.next = 0
             else:
@@ -104,6 +121,8 @@ def load_unit(
         load.pe.next = place
         load.bank.next = header[bank]
         load.slot.next = slot
+        load.first.next = first
+        load.length_write.next = word_valid and completes and opcode == lengths_code
         load.pointer_write.next = word_valid and completes and opcode == pointers_code
         load.entry_write.next = word_valid and completes and opcode == entries_code
         load.codebook_write.next = word_valid and completes and opcode == codebook_code

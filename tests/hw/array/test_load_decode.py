@@ -11,10 +11,11 @@ from eie_hw.parts.interfaces import LoadBus, vector
 
 CONFIGS = {
     "8 PEs": ArrayConfig(num_pes=8, entries=128, pointers=32, rows=8, activations=64),
+    "16 PEs": ArrayConfig(num_pes=16, entries=256, pointers=64, rows=16, activations=64),
     "one bank": ArrayConfig(num_pes=4, entries=64, pointers=16, rows=8, activations=32, banks=1),
     "one word": ArrayConfig(num_pes=4, entries=16, pointers=16, rows=8, activations=32, entries_per_word=16),
 }
-KINDS = ("pointer", "entry", "bias", "scale", "codebook", "activation", None)
+KINDS = ("pointer", "length", "entry", "bias", "scale", "codebook", "activation", None)
 
 
 @pytest.mark.parametrize("name", CONFIGS)
@@ -43,10 +44,12 @@ def test_one_strobe_for_the_memory_of_one_pe_pair_or_cluster(name):
         seen.add(kind)
         for each in KINDS[:-1]:
             getattr(load, f"{each}_write").next = each == kind
-        now = {"kind": kind, "pe": generator.randrange(pes // 2 if kind != "entry" else pes)}
+        places = {"entry": pes, "length": config.length_words}
+        now = {"kind": kind, "pe": generator.randrange(places.get(kind, pes // 2))}
         now["address"] = generator.randrange(
             {
                 "pointer": config.pointer_pairs,
+                "length": config.pointer_pairs,
                 "entry": config.entry_words,
                 "bias": config.rows,
                 "scale": config.rows,
@@ -68,9 +71,10 @@ def test_one_strobe_for_the_memory_of_one_pe_pair_or_cluster(name):
             assert (bias_pair, bias_row) == (now["pe"] % 2, now["address"])
         if last:
             assert beat == last["data"]
-            assert pointer_write == ((last["kind"] == "pointer") << last["pe"])
+            pairs = {"pointer": 1 << last["pe"], "length": (1 << pes // 2) - 1 & 15 << 4 * last["pe"]}
+            assert pointer_write == pairs.get(last["kind"], 0)
             assert entry_write == ((last["kind"] == "entry") << last["pe"])
-            if last["kind"] == "pointer":
+            if last["kind"] in pairs:
                 assert pointer_address == last["bank"] << pair_bits | last["address"]
             if last["kind"] == "entry":
                 assert entry_address == last["bank"] << word_bits | last["address"]

@@ -14,16 +14,24 @@ from eie_hw.shell.load_unit import LOADS, load_unit
 CONFIGS = {
     "beats of 9 bytes": ArrayConfig(num_pes=4, entries=128, pointers=32, rows=8, activations=64),
     "beats of 8 bytes": ArrayConfig(num_pes=8, entries=128, pointers=32, rows=8, activations=64, index_bits=4),
+    "beats of 9 bytes and two words of lengths": ArrayConfig(
+        num_pes=16, entries=256, pointers=64, rows=16, activations=64
+    ),
     "one PE, beats of 18": ArrayConfig(num_pes=1, entries=64, pointers=16, rows=8, activations=64, entries_per_word=16),
 }
 STROBES = {
     isa.CODEBOOK: "codebook_write",
     isa.POINTERS: "pointer_write",
+    isa.LENGTHS: "length_write",
     isa.ENTRIES: "entry_write",
     isa.BIAS: "bias_write",
     isa.SCALE: "scale_write",
     isa.ACTIVATIONS: "activation_write",
 }
+
+
+def instruction_of(strobe):
+    return next(instruction for instruction, name in STROBES.items() if name == strobe)
 
 
 def _writes(config, instruction, values, payload):
@@ -35,7 +43,8 @@ def _writes(config, instruction, values, payload):
     elif instruction is isa.ENTRIES:
         places = [(values["address"] + i, values["pe"]) for i in range(values["count"])]
     else:
-        across = config.words_per_group if instruction is isa.ACTIVATIONS else config.pe_pairs
+        across = {isa.ACTIVATIONS: config.words_per_group, isa.LENGTHS: config.length_words}
+        across = across.get(instruction, config.pe_pairs)
         places = [(values["address"] + i, pe) for i in range(values["count"]) for pe in range(across)]
     beats = [int.from_bytes(payload[size * i : size * (i + 1)], "little") for i in range(len(places))]
     return [(STROBES[instruction], *place, beat) for place, beat in zip(places, beats, strict=True)]
@@ -85,6 +94,8 @@ def test_every_load_makes_its_writes_and_knows_its_last_word(name, pause):
             *write, values = expected[len(seen)]
             mask = (1 << 64) - 1 if strobe not in ("pointer_write", "entry_write") else (1 << 8 * config.beat_bytes) - 1
             assert [strobe, int(load.address), int(load.pe), int(load.data) & mask] == write
+            if instruction_of(strobe) is isa.LENGTHS:
+                assert load.first == (load.address == values["address"])
             assert "bank" not in values or load.bank == values["bank"]
             assert "slot" not in values or load.slot == values["slot"]
             seen.append(strobe)

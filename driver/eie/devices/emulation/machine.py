@@ -15,6 +15,9 @@ from eie.contract.config import (
     ACCUMULATOR_BITS,
     ACTIVATIONS_PER_WORD,
     CODEBOOK_SIZE,
+    LENGTH_BITS,
+    LENGTH_MASK,
+    LENGTHS_PER_WORD,
     PRE_SHIFTS,
     WORD_BYTES,
     ArrayConfig,
@@ -132,6 +135,9 @@ class Machine:
         Of activations, the group in which it was cut stays as it was.
         """
         config = self.config
+        if instruction is isa.LENGTHS:
+            self._lengths(words[None], self.state, **values)
+            return
         memories: dict[str, tuple[NDArray[Any], int]] = {
             isa.CODEBOOK.name: (self.codebooks, WORD_BYTES),
             isa.POINTERS.name: (self.pointers, config.beat_bytes),
@@ -169,6 +175,19 @@ class Machine:
         words = unpack_fields(self._beats(payload[0], count * config.pe_pairs), config.pointer_bits, 4)
         by_pair = words.reshape(count, config.pe_pairs, 2, 2).transpose(0, 3, 1, 2)
         self.pointers[bank, 2 * address : 2 * (address + count)] = by_pair.reshape(2 * count, -1)
+        self.tiles.forget(bank)
+
+    def _lengths(self, payload: NDArray[np.uint64], state: State, bank: int, address: int, count: int) -> None:
+        pes, words = self.config.num_pes, self.config.length_words
+        data = np.zeros(count * words, np.uint64)
+        data[: payload.shape[1]] = payload[0]
+        # A byte for each PE: the lengths of its even and of its odd column.
+        both = data.view(np.uint8).reshape(count, -1)[:, :pes]
+        lengths = np.stack([both & LENGTH_MASK, both >> LENGTH_BITS], axis=1).reshape(2 * count, pes).astype(np.uint32)
+        starts = (np.cumsum(lengths, axis=0, dtype=np.uint32) - lengths) % np.uint32(self.config.entries)
+        came = words * np.arange(count)[:, None] + np.arange(pes) // (LENGTHS_PER_WORD // 2) < payload.shape[1]
+        pointers = self.pointers[bank, 2 * address : 2 * (address + count), :pes].reshape(count, 2, pes)
+        np.copyto(pointers, starts.reshape(count, 2, pes), where=came[:, None])
         self.tiles.forget(bank)
 
     def _entries(self, payload: NDArray[np.uint64], state: State, bank: int, pe: int, address: int, count: int) -> None:
@@ -279,6 +298,7 @@ class Machine:
 _EXECUTE: dict[str, Callable[..., None]] = {
     isa.CODEBOOK.name: Machine._codebook,
     isa.POINTERS.name: Machine._pointers,
+    isa.LENGTHS.name: Machine._lengths,
     isa.ENTRIES.name: Machine._entries,
     isa.BIAS.name: Machine._bias,
     isa.SCALE.name: Machine._scale,

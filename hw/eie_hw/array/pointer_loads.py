@@ -1,0 +1,108 @@
+"""Loads of pointers: as they come, or as the running sums of the columns' lengths."""
+
+from __future__ import annotations
+
+from myhdl import ConcatSignal, Signal, always, always_comb, block, concat, intbv, modbv
+
+from eie.contract.config import ACTIVATIONS_PER_WORD, LENGTH_BITS, ArrayConfig
+from eie_hw.parts.interfaces import LoadBus, vector
+from eie_hw.parts.memories import single_port_ram
+
+
+@block
+def pointer_loads(clk: Signal, load: LoadBus, data: list[Signal], config: ArrayConfig):
+    """Turn a beat of POINTERS or LENGTHS into the pointers that are written.
+
+    **Ports**
+
+    ==== === ===============================================================================================
+    load in
+    data out for two clusters: even and odd pointer of each of four PEs, `config.pointer_bits` each; of a beat
+             of POINTERS, which is a pair's, the same for all pairs; of a word of LENGTHS, which is eight PEs', to
+             each cluster its own. Clusters take turns: an even one's are the first, an odd one's the second
+    ==== === ===============================================================================================
+
+    **Timing**: one cycle.
+    """
+    elements = ACTIVATIONS_PER_WORD * len(data)
+    place_bits = (config.length_words - 1).bit_length()
+    place = load.pe(max(1, place_bits), 0)
+    beat_bits = 4 * config.pointer_bits
+    row_bits = config.pointer_bits - config.start_bits
+    no_row = [intbv(0)[row_bits:]] if row_bits else []
+
+    sums, pointers = [], []
+    for i in range(elements):
+        even, odd = (Signal(modbv(0)[config.start_bits :]) for _ in range(2))
+        low = 2 * i * LENGTH_BITS
+        lengths = load.data(low + LENGTH_BITS, low), load.data(low + 2 * LENGTH_BITS, low + LENGTH_BITS)
+        sums.append(running_sum(clk, load.length_write, load.first, place, *lengths, even, odd, place_bits))
+        pointers += [even, odd]
+    selectors = []
+    for number, chosen in enumerate(data):
+        fields = [part for pointer in pointers[8 * number :][:8] for part in (pointer, *no_row)]
+        selectors.append(select_pointers(clk, load, ConcatSignal(*reversed(fields)), chosen, beat_bits))
+    return sums, selectors
+
+
+@block
+def running_sum(clk, write, first, place, even_length, odd_length, even, odd, place_bits: int):
+    """Sum the lengths of a PE's columns (combinational, but for the sum that it keeps).
+
+    **Ports**
+
+    ======================= === ================================================
+    write                   in  keep the sum behind these two columns
+    first                   in  they are the first: the sum before them is 0
+    place                   in  which of the PEs that come here
+    even_length, odd_length in
+    even, odd               out the sums before them, modulo a power of two
+    ======================= === ================================================
+    """
+    width = len(even)
+    so_far, total = (Signal(modbv(0)[width:]) for _ in range(2))
+    kept = vector(width)
+    next_sum = vector(width)
+
+    @always_comb
+    def start():
+        so_far.next = kept
+        if first:
+            so_far.next = 0
+
+    @always_comb
+    def add():
+        even.next = so_far
+        odd.next = so_far + even_length
+        total.next = so_far + even_length + odd_length
+
+    @always_comb
+    def hand_over():
+        next_sum.next = total
+
+    if place_bits:
+        memory = single_port_ram(clk, write, next_sum, place, kept)
+    else:
+
+        @always(clk.posedge)
+        def keep():
+            if write:
+                kept.next = next_sum
+
+        memory = keep
+
+    return start, add, hand_over, memory
+
+
+@block
+def select_pointers(clk, load, sums, chosen, beat_bits: int):
+    """Register sums of lengths, or the beat for either pair of PEs."""
+
+    @always(clk.posedge)
+    def choose():
+        if load.length_write:
+            chosen.next = sums
+        else:
+            chosen.next = concat(load.data[beat_bits:], load.data[beat_bits:])
+
+    return choose
