@@ -39,6 +39,7 @@ from eie_hw.parts.array_interfaces import (
     OutputSelect,
     OutputStep,
     Pick,
+    PointerData,
     group_address_bits,
     share,
 )
@@ -108,8 +109,8 @@ def array(clk, reset, load, compute, store, form, element, read, counters, statu
         )
     )  # fmt: skip
 
-    pointer_data = [vector(len(loads.pointer_data)) for _ in range(min(2, clusters))]
-    pointing = pointer_loads(clk, load, pointer_data, config)
+    pointers = PointerData(config)
+    pointing = entity(pointer_loads(clk, load, pointers, config))
 
     control = entity(
         compute_control(
@@ -172,7 +173,7 @@ def array(clk, reset, load, compute, store, form, element, read, counters, statu
             loads,
             pointer_write=loads.pointer_write(2 * i + 2, 2 * i),
             entry_write=loads.entry_write(ACTIVATIONS_PER_WORD * (i + 1), ACTIVATIONS_PER_WORD * i),
-            pointer_data=pointer_data[i % len(pointer_data)],
+            pointer_data=pointers.of_odd if i % 2 else pointers.of_even,
             bias_write=loads.bias_write(i),
             scale_write=loads.scale_write(i),
         )

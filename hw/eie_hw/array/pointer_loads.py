@@ -4,27 +4,26 @@ from __future__ import annotations
 
 from myhdl import ConcatSignal, Signal, always, always_comb, block, concat, intbv, modbv
 
-from eie.contract.config import ACTIVATIONS_PER_WORD, LENGTH_BITS, ArrayConfig
+from eie.contract.config import LENGTH_BITS, LENGTHS_PER_WORD, ArrayConfig
+from eie_hw.parts.array_interfaces import PointerData
 from eie_hw.parts.interfaces import LoadBus, vector
 from eie_hw.parts.memories import single_port_ram
 
 
 @block
-def pointer_loads(clk: Signal, load: LoadBus, data: list[Signal], config: ArrayConfig):
+def pointer_loads(clk: Signal, load: LoadBus, data: PointerData, config: ArrayConfig):
     """Turn a beat of POINTERS or LENGTHS into the pointers that are written.
 
     **Ports**
 
     ==== === ===============================================================================================
     load in
-    data out for two clusters: even and odd pointer of each of four PEs, `config.pointer_bits` each; of a beat
-             of POINTERS, which is a pair's, the same for all pairs; of a word of LENGTHS, which is eight PEs', to
-             each cluster its own. Clusters take turns: an even one's are the first, an odd one's the second
+    data out of a beat of POINTERS, which is a pair's, the same for all pairs; of a word of LENGTHS, which is
+             eight PEs', to each cluster its own
     ==== === ===============================================================================================
 
     **Timing**: one cycle.
     """
-    elements = ACTIVATIONS_PER_WORD * len(data)
     place_bits = (config.length_words - 1).bit_length()
     place = load.pe(max(1, place_bits), 0)
     beat_bits = 4 * config.pointer_bits
@@ -32,14 +31,14 @@ def pointer_loads(clk: Signal, load: LoadBus, data: list[Signal], config: ArrayC
     no_row = [intbv(0)[row_bits:]] if row_bits else []
 
     sums, pointers = [], []
-    for i in range(elements):
+    for i in range(LENGTHS_PER_WORD // 2):
         even, odd = (Signal(modbv(0)[config.start_bits :]) for _ in range(2))
         low = 2 * i * LENGTH_BITS
         lengths = load.data(low + LENGTH_BITS, low), load.data(low + 2 * LENGTH_BITS, low + LENGTH_BITS)
         sums.append(running_sum(clk, load.length_write, load.first, place, *lengths, even, odd, place_bits))
         pointers += [even, odd]
     selectors = []
-    for number, chosen in enumerate(data):
+    for number, chosen in enumerate((data.of_even, data.of_odd)):
         fields = [part for pointer in pointers[8 * number :][:8] for part in (pointer, *no_row)]
         selectors.append(select_pointers(clk, load, ConcatSignal(*reversed(fields)), chosen, beat_bits))
     return sums, selectors

@@ -78,6 +78,13 @@ class ClusterLoads:
         self.data = vector(8 * config.beat_bytes)
 
 
+class PointerData:
+    """Pointers to write: even and odd one of each of four PEs, for clusters of an even number and of an odd one."""
+
+    def __init__(self, config: ArrayConfig) -> None:
+        self.of_even, self.of_odd = vector(8 * config.pointer_bits), vector(8 * config.pointer_bits)
+
+
 class ElementLoads:
     """Loads of one PE: a pointer pair (odd word, even word) and a sparse-matrix word, with their addresses."""
 

@@ -8,7 +8,8 @@ from unit_bench import run_unit
 
 from eie import ArrayConfig
 from eie_hw.array.pointer_loads import pointer_loads
-from eie_hw.parts.interfaces import LoadBus, vector
+from eie_hw.parts.array_interfaces import PointerData
+from eie_hw.parts.interfaces import LoadBus
 
 CONFIGS = {
     "1 PE": ArrayConfig(num_pes=1, entries=64, pointers=16, rows=8, activations=64),
@@ -24,7 +25,8 @@ def test_each_pe_gets_its_own_pointers(name):
     generator = random.Random(name)
     load = LoadBus(config)
     pes, words = config.num_pes, config.length_words
-    clusters = [vector(8 * config.pointer_bits) for _ in range(min(2, config.words_per_group))]
+    data = PointerData(config)
+    clusters = data.of_even, data.of_odd
     todo: list = []
     before: dict = {"sums": np.zeros(8 * words, int)}
     seen = []
@@ -65,5 +67,5 @@ def test_each_pe_gets_its_own_pointers(name):
             assert clusters[i // 4] >> low + config.pointer_bits & mask == (own[i] + even) % config.entries
             own[i] += even + odd
 
-    run_unit(lambda clk: pointer_loads(clk, load, clusters, config), drive, look, 1500)
+    run_unit(lambda clk: pointer_loads(clk, load, data, config), drive, look, 1500)
     assert set(seen) == {"pointer", "length"}
