@@ -33,7 +33,8 @@ def plan_segments(model: Model, config: ArrayConfig, shared: int = 1) -> list[Se
     plans: list[SegmentPlan] = []
     first = 0
     while first < len(model.layers):
-        stop, places = first, ()
+        stop = first
+        places: tuple[tuple[int, ...], ...] = ()
         while stop < len(model.layers) and (
             more := _place_tensors(sizes[first : stop + 2], config.activation_groups, shared)
         ):
