@@ -174,7 +174,8 @@ def test_a_processing_element_is_within_its_budget(tmp_path):
     assert exceeded_units(units, load_budget()) == []
     usage = total(units)
     assert (usage.dsps, usage.ramb36) == (1, 2)
-    assert usage.luts <= 290  # 29 of them for a queue of 32 in place of 16
+    # 29 of them for a queue of 32 in place of 16, 10 for tags and parts of the accumulators.
+    assert usage.luts <= 300
 
 
 @pytest.mark.full
