@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from myhdl import ConcatSignal, always, always_comb, block
 
-from eie.contract import pipeline
 from eie.contract.config import (
     ACTIVATIONS_PER_WORD,
     STREAM_BITS,
@@ -61,8 +60,6 @@ def array(clk, reset, load, compute, store, form, element, read, counters, statu
     """
     clusters = config.words_per_group
     group_bits = group_address_bits(config)
-    levels = pipeline.lane_levels(config)
-    leaves = 4**levels
     counter_bits = 3 * count_bits(config)
 
     loads = ClusterLoads(config, clusters)
@@ -79,7 +76,7 @@ def array(clk, reset, load, compute, store, form, element, read, counters, statu
     walk, walker_ready, searching_groups, holding, searching = (bit() for _ in range(5))
     found_valid, found_ready, found = bit(), bit(), vector(1 + group_bits)
     pick = Pick(config)
-    mask, found_group = vector(leaves), vector(group_bits)
+    mask, found_group = vector(config.lanes), vector(group_bits)
     group_loaded, last_word = bit(), clusters - 1
     column, weights, parts = ColumnBus(config), CodebookCopy(), AccumulatorParts()
     fulls, busys = [bit() for _ in range(clusters)], [bit() for _ in range(clusters)]

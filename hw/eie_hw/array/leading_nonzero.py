@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from myhdl import always, always_comb, block, concat
 
+from eie.contract.pipeline import quadtree_levels
 from eie_hw.parts.interfaces import bit, vector
 
 
@@ -17,7 +18,7 @@ def leading_nonzero_node(
 
     ================ === ===================================================================================
     mask_valid       in  a mask is offered
-    mask             in  any width divisible by 4
+    mask             in  four quarters, or the lower two of them
     position         in  its number among its siblings, and theirs, ...
     mask_ready       out it is taken
     quarter_valid    out a non-zero quarter of the mask taken last is offered
@@ -31,12 +32,18 @@ def leading_nonzero_node(
     cycle.
     """
     width = len(quarter)
-    held, held_position = vector(4 * width), vector(len(position))
+    taken, held, offered = vector(len(mask)), vector(4 * width), vector(4 * width)
+    held_position = vector(len(position))
     remaining, rest, quarters = vector(4), vector(4), vector(4)
     child = vector(2)
     load = bit()
     # What the handshake must know of `remaining`: registers of their own, for nodes ask one another in one cycle.
     some, last = bit(), bit()
+
+    @always_comb
+    def widen():
+        held.next = taken
+        offered.next = mask
 
     @always_comb
     def choose():
@@ -69,10 +76,10 @@ def leading_nonzero_node(
 
     @always_comb
     def look():
-        quarters.next[0] = mask_valid and mask[width:] != 0
-        quarters.next[1] = mask_valid and mask[2 * width : width] != 0
-        quarters.next[2] = mask_valid and mask[3 * width : 2 * width] != 0
-        quarters.next[3] = mask_valid and mask[4 * width : 3 * width] != 0
+        quarters.next[0] = mask_valid and offered[width:] != 0
+        quarters.next[1] = mask_valid and offered[2 * width : width] != 0
+        quarters.next[2] = mask_valid and offered[3 * width : 2 * width] != 0
+        quarters.next[3] = mask_valid and offered[4 * width : 3 * width] != 0
 
     @always(clk.posedge)
     def hold():
@@ -89,10 +96,10 @@ def leading_nonzero_node(
             some.next = rest != 0
             last.next = rest == 0 or rest == 1 or rest == 2 or rest == 4 or rest == 8
         if load:
-            held.next = mask
+            taken.next = mask
             held_position.next = position
 
-    return choose, place, handshake, look, hold
+    return widen, choose, place, handshake, look, hold
 
 
 @block
@@ -105,7 +112,7 @@ def leading_nonzero(
 
     ============ === ==========================================================================
     mask_valid   in  a mask is offered
-    mask         in  4 ** levels bits
+    mask         in  4 ** levels bits, or half of that
     position     in  its number, above it a tag
     mask_ready   out it is taken
     bit_valid    out a set bit is offered
@@ -118,7 +125,7 @@ def leading_nonzero(
     **Timing**: the first bit of a mask taken in cycle t is offered in cycle t + levels; then one a cycle, across
     masks that are not zero, in ascending order.
     """
-    if len(mask) == 4:
+    if len(mask) <= 4:
         single = vector(1)
         leaf_top = len(bit_position) - 1
         leaf_valid = bit()
@@ -133,7 +140,8 @@ def leading_nonzero(
 
         return leaf, finish
 
-    quarter, quarter_position = vector(len(mask) // 4), vector(len(position) + 2)
+    quarter = vector(4 ** (quadtree_levels(len(mask)) - 1))
+    quarter_position = vector(len(position) + 2)
     quarter_valid, quarter_ready, holding_below = bit(), bit(), bit()
     top = len(quarter_position) - 1
     node = leading_nonzero_node(

@@ -47,19 +47,23 @@ def register_slice(
         if reset:
             source_ready.next = False
             sink_valid.next = False
-            spare_full.next = False
         elif sink_ready or not sink_valid:
             source_ready.next = True
-            spare_full.next = False
             if spare_full:
                 sink_valid.next = True
             else:
                 sink_valid.next = source_valid and source_ready
         elif source_valid and source_ready:
             source_ready.next = False
-            spare_full.next = True
         else:
             source_ready.next = not spare_full
+
+    # One expression: of branches a reset of the flip-flop would be made, which must be there earlier than its data.
+    @always(clk.posedge)
+    def fill():
+        spare_full.next = (
+            not reset and sink_valid and not sink_ready and (spare_full or (source_valid and source_ready))
+        )
 
     @always(clk.posedge)
     def carry():
@@ -71,4 +75,4 @@ def register_slice(
         if source_ready:
             spare.next = source
 
-    return move, carry
+    return move, fill, carry
