@@ -36,8 +36,8 @@ UNITS = {
         "stream_register",
         {name: name for name in ("spare_full", "spare")},
         {
-            "loses the spare word": ("spare_full <= 1'b1;", "spare_full <= 1'b0;"),
-            "delivers the spare word twice": ("spare_full <= 1'b0;\n        if", "if"),
+            "loses the spare word": ("(spare_full || (source_valid && source_ready))", "spare_full"),
+            "delivers the spare word twice": ("sink_valid && (!sink_ready) && (spare_full", "(spare_full"),
             "changes an offered word": ("if ((sink_ready || (!sink_valid))) begin\n        if (spare_full) begin\n"
                 "            held", "if (1'b1) begin\n        if (spare_full) begin\n            held"),
             "withdraws an offered word": ("source_ready <= (!spare_full);", "sink_valid <= 1'b0;"),
