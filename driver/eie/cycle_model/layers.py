@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -19,6 +19,7 @@ from eie.network.reference import reference_layer
 from eie.program.packets import instructions
 from eie.program.packing import PackedModel, pack
 from eie.program.segment import Segment, inferences_per_transfer
+from eie.program.tiling import Tile
 
 TIMING_ONLY = ("queue_depth", "skip_empty")
 """Parameters that change no byte of a packed model."""
@@ -140,6 +141,7 @@ def packed_cycles(
     """
     if replace(config, **{name: getattr(packed.config, name) for name in TIMING_ONLY}) != packed.config:
         raise PackError(f"the model is packed for {packed.config}; {config} differs in more than {TIMING_ONLY}")
+    packed = packed.for_batch(len(inputs[0]))
     padded = [_in_places(packed, index, a) for index, a in enumerate(inputs)]
     costs = [_Cost(config.num_pes) for _ in inputs]
     for segment in packed.segments:
@@ -170,6 +172,17 @@ def _in_places(packed: PackedModel, index: int, activations: NDArray[np.int16]) 
     return a
 
 
+def _tiles(packed: PackedModel, index: int) -> Iterator[Tile]:
+    return (tile for row_tile in packed.row_tiles[index] for tile in row_tile.tiles)
+
+
+def _in_order(tiles: list[Tile], inferences: range, shared: bool) -> list[tuple[int, Tile]]:
+    """Return the COMPUTEs of a layer in a unit: tile by tile where inferences share it, else one inference's all."""
+    if shared:
+        return [(inference, tile) for tile in tiles for inference in inferences]
+    return [(inference, tile) for inference in inferences for tile in tiles]
+
+
 def _time_transfer(
     packed: PackedModel, segment: Segment, inputs: list[NDArray[np.int16]], config: ArrayConfig, costs: list[_Cost]
 ) -> None:
@@ -183,12 +196,13 @@ def _time_transfer(
     batch = len(inputs[0])
     for first in range(0, batch, segment.inferences):
         unit = segment.units[min(segment.inferences, batch - first) - 1]
-        computes = (
-            (index, inputs[index][inference], tile)
-            for index in segment.layers
-            for inference in range(first, min(first + segment.inferences, batch))
-            for row_tile in packed.row_tiles[index]
-            for tile in row_tile.tiles
+        inferences = range(first, min(first + segment.inferences, batch))
+        computes = iter(
+            [
+                (index, inputs[index][inference], tile)
+                for index in segment.layers
+                for inference, tile in _in_order(list(_tiles(packed, index)), inferences, segment.shared)
+            ]
         )
         for instruction, values, payload_words in instructions(unit.words, config):
             if instruction is isa.COMPUTE:

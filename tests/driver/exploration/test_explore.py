@@ -75,7 +75,7 @@ def test_a_point_has_the_cycles_of_eie_cycles(model, config, batch, seed, data):
             assert found[name] == sum(int(getattr(layer, name).sum()) for layer in layers), name
         packed = eie.pack(model, same_packing)
         assert found["resident"] == packed.resident
-        assert found["stream_words"] == sum(segment.words(batch) for segment in packed.segments)
+        assert found["stream_words"] == sum(segment.words(batch) for segment in packed.for_batch(batch).segments)
 
 
 def test_a_row_has_the_array_the_workload_and_the_estimate(work, alone):
