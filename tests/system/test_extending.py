@@ -53,7 +53,7 @@ def with_fill(copy):
     parts = examples("An instruction")
     isa, machine = "driver/eie/contract/isa.py", "driver/eie/devices/emulation/machine.py"
     copy.insert(isa, "INSTRUCTIONS = (", parts[isa] + "\n")
-    copy.insert(isa, ")\nBY_OPCODE = ", ", FILL")
+    copy.insert(isa, ")\nBY_OPCODE = ", "    FILL,\n")
     copy.insert(machine, "\n\n_EXECUTE: ", "\n" + parts[machine])
     copy.insert(machine, "    isa.STORE.name: ", "    isa.FILL.name: Machine._fill,\n")
     return copy

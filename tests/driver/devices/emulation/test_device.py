@@ -190,7 +190,7 @@ def test_counters_count_broadcasts_work_and_padding(model, config, batch, seed):
     a = activations(model, batch, seed)
     for runs in (1, 2):
         acc.run_raw(a, model=model)
-        broadcasts, work, padding = count_by_hand(pack(model, config), a)
+        broadcasts, work, padding = count_by_hand(pack(model, config).for_batch(batch), a)
         assert acc.counters.broadcasts == runs * broadcasts
         assert np.array_equal(acc.counters.work, runs * work)
         assert np.array_equal(acc.counters.padding, runs * padding)
