@@ -1005,8 +1005,10 @@ static bool is_segment_sound(const uint8_t *file, const eie_file_header *header,
     for (i = 0; i < segment->rows; i++)
         if (places[i] >= outputs)
             return false;
+    /* The memory is laid out for the last unit: no other may be longer. */
     for (i = 0; i < segment->inferences; i++)
-        if (!is_unit_sound(file, header, segment, &units[i], i + 1u))
+        if (!is_unit_sound(file, header, segment, &units[i], i + 1u) ||
+            units[i].words > units[segment->inferences - 1u].words)
             return false;
     return true;
 }

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 import eie
 from eie.boards.board import board
 from eie.devices.virtual import VirtualBoard
-from eie.program.packed_file import HEADER, packed_bytes
+from eie.program.packed_file import HEADER, MODEL, SEGMENT, UNIT, packed_bytes
 from tests.driver.c.bridge import BRIDGE, Runtime, compiled
 from tests.pynq.networks import CONFIG, inputs, model, streamed_model
 
@@ -86,6 +86,25 @@ def test_hostile_records_under_a_right_checksum_stay_within_memory(runtime, file
         at = min(first + 4 * data.draw(st.integers(0, 64)), len(file) - 4)
         struct.pack_into("<I", hostile, at, data.draw(NUMBERS))
     try_file(runtime, sealed(hostile))
+
+
+def test_a_unit_longer_than_that_of_most_inferences_is_refused(runtime):
+    """Memory is laid out for that one."""
+    file = bytearray(FILES[0])
+
+    def place(layout, name):
+        return 4 * [field for field, _ in layout].index(name)
+
+    def number(at):
+        return struct.unpack_from("<I", file, at)[0]
+
+    segment = number(number(place(HEADER, "models_at")) + place(MODEL, "segments_at"))
+    inferences, units = (number(segment + place(SEGMENT, name)) for name in ("inferences", "units_at"))
+    assert inferences > 1
+    for name, value in (("words", 1), ("last_read", 0), ("inputs", 0)):
+        struct.pack_into("<I", file, units + 4 * len(UNIT) * (inferences - 1) + place(UNIT, name), value)
+    status, message = runtime.load(sealed(file))
+    assert status == 1 and "is not sound" in message
 
 
 def test_after_all_of_it_a_sound_file_runs(runtime):
