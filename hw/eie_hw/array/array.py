@@ -28,7 +28,6 @@ from eie_hw.parts.array_interfaces import (
     AccumulatorSteps,
     ActivationPort,
     ActivationWrite,
-    ClusterLoads,
     CodebookCopy,
     ColumnBus,
     CounterControl,
@@ -38,12 +37,12 @@ from eie_hw.parts.array_interfaces import (
     OutputSelect,
     OutputStep,
     Pick,
-    PointerData,
     group_address_bits,
     share,
 )
 from eie_hw.parts.entity import entity
 from eie_hw.parts.interfaces import bit, vector
+from eie_hw.parts.load_interfaces import ClusterLoads, PointerData
 
 
 @block

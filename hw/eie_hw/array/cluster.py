@@ -22,18 +22,16 @@ from eie_hw.parts.array_interfaces import (
     AccumulatorSteps,
     ActivationPort,
     ActivationWrite,
-    BiasLoad,
-    ClusterLoads,
     CodebookCopy,
     ColumnBus,
     CounterControl,
-    ElementLoads,
     OutputFormat,
     OutputSelect,
     share,
 )
 from eie_hw.parts.entity import entity
 from eie_hw.parts.interfaces import bit, vector
+from eie_hw.parts.load_interfaces import BiasLoad, ClusterLoads, ElementLoads
 from eie_hw.parts.multiplexer import multiplexer
 
 

@@ -7,8 +7,9 @@ from myhdl import Signal, always, always_comb, block, concat, intbv, modbv
 from eie.contract.config import ACCUMULATOR_BITS, ACTIVATION_BITS, BIAS_BITS, SCALE_BITS, SCALED_BITS, ArrayConfig
 from eie.contract.functions import Operation
 from eie_hw.array.rounding_shift import rounding_shift
-from eie_hw.parts.array_interfaces import BiasLoad, OutputFormat, OutputSelect
+from eie_hw.parts.array_interfaces import OutputFormat, OutputSelect
 from eie_hw.parts.interfaces import bit, vector
+from eie_hw.parts.load_interfaces import BiasLoad
 from eie_hw.parts.memories import block_ram, single_port_ram
 
 PRODUCT_BITS = SCALED_BITS + SCALE_BITS

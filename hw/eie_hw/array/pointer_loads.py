@@ -5,8 +5,8 @@ from __future__ import annotations
 from myhdl import ConcatSignal, Signal, always, always_comb, block, concat, intbv, modbv
 
 from eie.contract.config import LENGTH_BITS, LENGTHS_PER_WORD, ArrayConfig
-from eie_hw.parts.array_interfaces import PointerData
 from eie_hw.parts.interfaces import LoadBus, vector
+from eie_hw.parts.load_interfaces import PointerData
 from eie_hw.parts.memories import single_port_ram
 
 

@@ -17,12 +17,12 @@ from eie_hw.parts.array_interfaces import (
     CodebookCopy,
     ColumnBus,
     CounterControl,
-    ElementLoads,
     Entry,
     QueuedColumn,
 )
 from eie_hw.parts.entity import entity
 from eie_hw.parts.interfaces import bit, vector
+from eie_hw.parts.load_interfaces import ElementLoads
 
 
 @block

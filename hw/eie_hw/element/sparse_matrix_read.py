@@ -5,8 +5,9 @@ from __future__ import annotations
 from myhdl import Signal, always, always_comb, block, concat, modbv
 
 from eie.contract.config import ACTIVATION_BITS, CODE_BITS, ArrayConfig
-from eie_hw.parts.array_interfaces import ElementLoads, Entry, QueuedColumn
+from eie_hw.parts.array_interfaces import Entry, QueuedColumn
 from eie_hw.parts.interfaces import bit, vector
+from eie_hw.parts.load_interfaces import ElementLoads
 from eie_hw.parts.memories import block_ram
 from eie_hw.parts.multiplexer import multiplexer
 

@@ -30,11 +30,6 @@ def pair_address_bits(config: ArrayConfig) -> int:
     return config.banks - 1 + (config.pointer_pairs - 1).bit_length()
 
 
-def entry_address_bits(config: ArrayConfig) -> int:
-    """Return the bits of (bank, sparse-matrix word)."""
-    return max(1, config.banks - 1 + (config.entry_words - 1).bit_length())
-
-
 def group_address_bits(config: ArrayConfig) -> int:
     """Return the bits of an activation group's number."""
     return max(1, (config.activation_groups - 1).bit_length())
@@ -48,66 +43,6 @@ def share(bundle: Bundle, **signals: _Signal) -> Bundle:
     taken = copy.copy(bundle)
     vars(taken).update(signals)
     return taken
-
-
-class ClusterLoads:
-    """Loads, decoded, for one cluster, or for all: then strobes have one bit for each unit that they serve.
-
-    =============== ==========================================================
-    pointer_write   a bit for each pair of PEs: store the pair's share of `pointer_data`
-    pointer_address bank and pair
-    entry_write     a bit for each PE: store `data`
-    entry_address   bank and word
-    bias_write, scale_write  a bit for each cluster, one cycle before `data`; combinational
-    bias_pair, bias_row  pair of PEs in the cluster, local row; with those
-    pointer_data    of two pairs of PEs: even and odd pointer of each PE
-    data            one beat
-    =============== ==========================================================
-    """
-
-    def __init__(self, config: ArrayConfig, clusters: int | None = None) -> None:
-        self.pointer_write = vector(2 * (clusters or 1))
-        self.pointer_address = vector(pair_address_bits(config))
-        self.entry_write = vector(ACTIVATIONS_PER_WORD * (clusters or 1))
-        self.entry_address = vector(entry_address_bits(config))
-        self.bias_write = vector(clusters) if clusters else bit()
-        self.scale_write = vector(clusters) if clusters else bit()
-        self.bias_pair = bit()
-        self.bias_row = vector(config.row_bits)
-        self.pointer_data = vector(8 * config.pointer_bits)
-        self.data = vector(8 * config.beat_bytes)
-
-
-class PointerData:
-    """Pointers to write: even and odd one of each of four PEs, for clusters of an even number and of an odd one."""
-
-    def __init__(self, config: ArrayConfig) -> None:
-        self.of_even, self.of_odd = vector(8 * config.pointer_bits), vector(8 * config.pointer_bits)
-
-
-class ElementLoads:
-    """Loads of one PE: a pointer pair (odd word, even word) and a sparse-matrix word, with their addresses."""
-
-    def __init__(self, config: ArrayConfig) -> None:
-        self.pointer_write = bit()
-        self.pointer_address = vector(pair_address_bits(config))
-        self.pointer_data = vector(2 * config.pointer_bits)
-        self.entry_write = bit()
-        self.entry_address = vector(entry_address_bits(config))
-        self.entry_data = vector(config.word_bits)
-
-
-class BiasLoad:
-    """Biases (`write`) or row scales (`scale_write`) to store in an output unit: those of PEs 2 i (low) and 2 i + 1
-    of the cluster, i = `pair`, for `row`. `data` come one cycle after the others.
-    """
-
-    def __init__(self, config: ArrayConfig) -> None:
-        self.write = bit()
-        self.scale_write = bit()
-        self.pair = bit()
-        self.row = vector(config.row_bits)
-        self.data = vector(8 * config.beat_bytes)
 
 
 class CodebookCopy:

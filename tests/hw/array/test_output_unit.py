@@ -16,8 +16,9 @@ from eie_hw.array import operand_unit as operands
 from eie_hw.array import output_unit as outputs
 from eie_hw.array.operand_unit import operand_unit
 from eie_hw.array.output_unit import output_unit
-from eie_hw.parts.array_interfaces import BiasLoad, OutputFormat, OutputSelect
+from eie_hw.parts.array_interfaces import OutputFormat, OutputSelect
 from eie_hw.parts.interfaces import vector
+from eie_hw.parts.load_interfaces import BiasLoad
 
 CONFIG = ArrayConfig(num_pes=4, entries=64, pointers=16, rows=8, activations=32)
 

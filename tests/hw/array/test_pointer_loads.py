@@ -8,8 +8,8 @@ from unit_bench import run_unit
 
 from eie import ArrayConfig
 from eie_hw.array.pointer_loads import pointer_loads
-from eie_hw.parts.array_interfaces import PointerData
 from eie_hw.parts.interfaces import LoadBus
+from eie_hw.parts.load_interfaces import PointerData
 
 CONFIGS = {
     "1 PE": ArrayConfig(num_pes=1, entries=64, pointers=16, rows=8, activations=64),

@@ -10,15 +10,9 @@ from eie import ArrayConfig
 from eie.contract import pipeline
 from eie_hw.element.element_counters import count_bits
 from eie_hw.element.processing_element import processing_element
-from eie_hw.parts.array_interfaces import (
-    AccumulatorParts,
-    AccumulatorSteps,
-    CodebookCopy,
-    ColumnBus,
-    CounterControl,
-    ElementLoads,
-)
+from eie_hw.parts.array_interfaces import AccumulatorParts, AccumulatorSteps, CodebookCopy, ColumnBus, CounterControl
 from eie_hw.parts.interfaces import bit, vector
+from eie_hw.parts.load_interfaces import ElementLoads
 
 BASE = ArrayConfig(num_pes=4, entries=64, pointers=32, rows=8, activations=32, queue_depth=1)
 CONFIGS = {

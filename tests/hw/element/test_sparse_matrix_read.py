@@ -7,8 +7,9 @@ from unit_bench import run_unit
 
 from eie import ArrayConfig
 from eie_hw.element.sparse_matrix_read import sparse_matrix_read
-from eie_hw.parts.array_interfaces import ElementLoads, Entry, QueuedColumn, share
+from eie_hw.parts.array_interfaces import Entry, QueuedColumn, share
 from eie_hw.parts.interfaces import bit, vector
+from eie_hw.parts.load_interfaces import ElementLoads
 
 CONFIGS = {
     "8 a word": ArrayConfig(num_pes=4, entries=64, pointers=16, rows=8, activations=32),

@@ -4,8 +4,9 @@ import pytest
 
 from eie import ArrayConfig
 from eie.contract import isa
-from eie_hw.parts.array_interfaces import ClusterLoads, share
+from eie_hw.parts.array_interfaces import share
 from eie_hw.parts.interfaces import ComputeCommand, ElementwiseCommand, FormatCommand, ReadCommand, StoreCommand, bit
+from eie_hw.parts.load_interfaces import ClusterLoads
 
 CONFIG = ArrayConfig(num_pes=8)
 
