@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -19,7 +19,6 @@ from eie.network.reference import reference_layer
 from eie.program.packets import instructions
 from eie.program.packing import PackedModel, pack
 from eie.program.segment import Segment, inferences_per_transfer
-from eie.program.tiling import Tile
 
 TIMING_ONLY = ("queue_depth", "skip_empty")
 """Parameters that change no byte of a packed model."""
@@ -172,17 +171,6 @@ def _in_places(packed: PackedModel, index: int, activations: NDArray[np.int16]) 
     return a
 
 
-def _tiles(packed: PackedModel, index: int) -> Iterator[Tile]:
-    return (tile for row_tile in packed.row_tiles[index] for tile in row_tile.tiles)
-
-
-def _in_order(tiles: list[Tile], inferences: range, shared: bool) -> list[tuple[int, Tile]]:
-    """Return the COMPUTEs of a layer in a unit: tile by tile where inferences share it, else one inference's all."""
-    if shared:
-        return [(inference, tile) for tile in tiles for inference in inferences]
-    return [(inference, tile) for inference in inferences for tile in tiles]
-
-
 def _time_transfer(
     packed: PackedModel, segment: Segment, inputs: list[NDArray[np.int16]], config: ArrayConfig, costs: list[_Cost]
 ) -> None:
@@ -194,15 +182,14 @@ def _time_transfer(
     program = ProgramTiming(config)
     layers = []
     batch = len(inputs[0])
+    tiles = {i: [tile for row_tile in packed.row_tiles[i] for tile in row_tile.tiles] for i in segment.layers}
     for first in range(0, batch, segment.inferences):
         unit = segment.units[min(segment.inferences, batch - first) - 1]
-        inferences = range(first, min(first + segment.inferences, batch))
-        computes = iter(
-            [
-                (index, inputs[index][inference], tile)
-                for index in segment.layers
-                for inference, tile in _in_order(list(_tiles(packed, index)), inferences, segment.shared)
-            ]
+        inferences = range(first, first + unit.inferences)
+        computes = (
+            (index, inputs[index][inference], tile)
+            for index in segment.layers
+            for inference, tile in segment.in_turn(tiles[index], inferences)
         )
         for instruction, values, payload_words in instructions(unit.words, config):
             if instruction is isa.COMPUTE:

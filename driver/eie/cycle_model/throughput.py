@@ -31,7 +31,6 @@ from eie.program.packing import PackedModel, pack
 from eie.program.recurrent import pack_recurrent
 from eie.program.segment import Segment, inferences_per_transfer
 from eie.program.tile_sharing import expected_cycles
-from eie.program.tiling import RowTile
 
 TYPICAL_DENSITY = 0.35
 """Non-zeros among the activations of the paper's layers (Han et al., ISCA 2016, Table III: 35 to 41 % of most)."""
@@ -201,7 +200,7 @@ class _Run(TimedRun):
             (index, tile is self.packed.row_tiles[index][-1])
             for inferences in units
             for index in segment.layers
-            for tile in _in_order(self.packed.row_tiles[index], inferences, segment.shared)
+            for _, tile in segment.in_turn(self.packed.row_tiles[index], range(inferences))
         ]
         final = segment.layers.stop - 1
         program.finish()
@@ -215,8 +214,3 @@ class _Run(TimedRun):
                     self.parts[index].cycles += step.end - before
                     before = step.end
         self.parts[final].cycles += program.finish() - before
-
-
-def _in_order(row_tiles: tuple[RowTile, ...], inferences: int, shared: bool) -> list[RowTile]:
-    """Return the row tiles of a layer as a unit stores them: one inference after another, or tile by tile of all."""
-    return [tile for tile in row_tiles for _ in range(inferences)] if shared else [*row_tiles] * inferences

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from eie.contract import isa
 from eie.contract.config import ACTIVATIONS_PER_WORD, WORD_BYTES
+
+_Part = TypeVar("_Part")
 
 SHORT_UNIT_WORDS = 1024
 """Up to here, flushing a whole program costs less than flushing its inputs one by one."""
@@ -95,6 +99,13 @@ class Segment:
     def unit(self) -> NDArray[np.uint64]:
         """Words of the largest unit."""
         return self.units[-1].words
+
+    def in_turn(self, parts: Sequence[_Part], inferences: Iterable[int]) -> list[tuple[int, _Part]]:
+        """Return the parts of a layer, each with its inference, as a unit has them: of one inference after another, or,
+        where inferences share weights, one part of all of them after another."""
+        if self.shared:
+            return [(inference, part) for part in parts for inference in inferences]
+        return [(inference, part) for inference in inferences for part in parts]
 
     def words(self, batch: int) -> int:
         """Stream words of a batch of inferences."""
