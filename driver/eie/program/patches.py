@@ -20,8 +20,8 @@ from eie.network.operators.windows import Geometry, Ints
 from eie.network.term import Term
 
 _SIDES = (1, 2, 3, 4, 5, 6, 8, 12, 16)
-_TYPICAL_ACTIVATIONS = 0.6
-"""Share of the window's activations taken to be non-zero."""
+TYPICAL_ACTIVATIONS = 0.6
+"""Share of the activations taken to be non-zero."""
 _IMBALANCE = 1.2
 """The busiest PE's entries over the mean's, padding included, as measured on small layers."""
 _PATCH_CYCLES = 30
@@ -94,7 +94,7 @@ def choose_patch(layer: Layer, geometry: Geometry, config: ArrayConfig) -> Ints:
         if pixels > 1 and (layer.rows * pixels > config.rows * config.num_pes or window * 2 > config.activations):
             return math.inf, pixels
         entries = layer.nonzeros * pixels / config.num_pes * _IMBALANCE
-        vector = max(window, entries) * _TYPICAL_ACTIVATIONS + _PATCH_CYCLES
+        vector = max(window, entries) * TYPICAL_ACTIVATIONS + _PATCH_CYCLES
         bits = window * config.pointer_bits + entries * config.entry_bits
         load = bits * config.num_pes / (8 * WORD_BYTES)
         stays = entries <= config.entries and window <= config.tile_columns * config.banks

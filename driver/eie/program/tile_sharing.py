@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from eie.contract.config import ACTIVATIONS_PER_WORD, WORD_BYTES, ArrayConfig
 from eie.network.model import Layer, Model
+from eie.program.patches import TYPICAL_ACTIVATIONS
 
 SHARES = (2, 4)
 """Parts that the instruction set cuts the accumulators into."""
-_TYPICAL_ACTIVATIONS = 0.6
-"""Share of the activations taken to be non-zero."""
 
 
 def choose_shared(model: Model, config: ArrayConfig, batch: int) -> int:
@@ -41,5 +40,5 @@ def _cycles(layer: Layer, config: ArrayConfig, shared: int) -> float:
     pointers = row_tiles * layer.columns / 2 * words
     entries = layer.nonzeros / config.entries_per_word * beat
     activations = row_tiles * layer.columns / ACTIVATIONS_PER_WORD
-    computing = _TYPICAL_ACTIVATIONS * max(row_tiles * layer.columns, layer.nonzeros / pes)
+    computing = TYPICAL_ACTIVATIONS * max(row_tiles * layer.columns, layer.nonzeros / pes)
     return max((pointers + entries) / shared + activations, computing)
