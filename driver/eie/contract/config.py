@@ -40,6 +40,16 @@ _MAX_PES = 256
 _MAX_CODEBOOKS = 16
 
 
+def range_of_part(part: int, total: int) -> tuple[int, int]:
+    """Return where a part of so many things begins, and how many are in it.
+
+    Parts are numbered as in a heap: 1, or 0, is all, 2 and 3 are the halves, 4 to 7 the quarters.
+    """
+    level = max(1, part).bit_length() - 1
+    size = total >> level
+    return (max(1, part) - (1 << level)) * size, size
+
+
 def _is_power_of_two(value: int) -> bool:
     return value > 0 and value & (value - 1) == 0
 
@@ -174,10 +184,8 @@ class ArrayConfig:
         return self.lanes // self.num_pes
 
     def accumulator_part(self, part: int) -> tuple[int, int]:
-        """Return the first accumulator and the number of those in a part of them, numbered as in a heap."""
-        level = max(1, part).bit_length() - 1
-        size = self.rows >> level
-        return (max(1, part) - (1 << level)) * size, size
+        """Return the first accumulator and the number of those in a part of them."""
+        return range_of_part(part, self.rows)
 
     # Sparse-matrix memory.
 

@@ -62,7 +62,7 @@ def _activations(words: Callable[[ArrayConfig], Fraction] = lambda config: Fract
 
 
 def _part(offset: int) -> Field:
-    # Numbered as in a heap: 1 is all, 2 and 3 are its halves, 4 to 7 their halves.
+    # See `eie.contract.config.range_of_part`.
     return Field(
         "part",
         offset,

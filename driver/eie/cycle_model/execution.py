@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eie.contract import isa, pipeline
-from eie.contract.config import ACTIVATIONS_PER_WORD, ArrayConfig
+from eie.contract.config import ACTIVATIONS_PER_WORD, ArrayConfig, range_of_part
 from eie.contract.functions import MULTIPLIED
-from eie.contract.isa import Instruction
+from eie.contract.isa import Instruction, Span
 from eie.cycle_model.compute import ArrayTiming, ComputeTiming, Work
 
 _LONG_AGO = -(1 << 40)
@@ -101,6 +101,11 @@ class ExecutionTiming:
             raise ValueError(f"{step.instruction.name} does not go to the execute queue")
         self._retired = step.retired = max(step.end, self._retired) + pipeline.RETIRE_LATENCY
 
+    def _segments(self, step: Executed) -> set[int]:
+        """Return the segments of the activation memory that an instruction reads or writes."""
+        span = next(span for span in step.instruction.spans if span.memory == "activations")
+        return set(segments_of(span, step.values, self.config))
+
     def _take(self, step: Executed, *conditions: int) -> int:
         """Return the cycle in which an instruction leaves the queue."""
         self._taken = max(step.push + 1, self._taken + 1, self._element + 1, *conditions)
@@ -110,7 +115,7 @@ class ExecutionTiming:
         assert step.work is not None
         conditions = [self._ready, self._computes[0] + 1]
         quarters, segments = self._stored
-        if covered(step.values["part"]) & quarters or segments & segments_of(step, self.config):
+        if covered(step.values["part"]) & quarters or segments & self._segments(step):
             conditions.append(self._released + 1)
         step.start = self._take(step, *conditions) + 1
         step.timing = timing = self.array.compute(step.start, step.work)
@@ -122,7 +127,7 @@ class ExecutionTiming:
 
     def _run_store(self, step: Executed) -> None:
         conditions = [self._store + 1, self._form + 1]
-        if self._being_read & segments_of(step, self.config):
+        if self._being_read & self._segments(step):
             conditions.append(self._read + 1)
         taken = self._take(step, *conditions)
         step.start = max(taken + 1, self._computes[-1] + 2)
@@ -131,7 +136,7 @@ class ExecutionTiming:
         last = steps[-1] + pipeline.SCALE_LATENCY * step.values["scaled"]
         self._released = last + pipeline.STORE_RELEASE
         self._store = step.end = last + pipeline.STORE_END
-        self._stored = covered(step.values["part"]), segments_of(step, self.config)
+        self._stored = covered(step.values["part"]), self._segments(step)
 
     def _store_steps(self, step: Executed) -> list[int]:
         """Return when a STORE makes its steps; it makes none in a cycle in which a group is loaded."""
@@ -154,7 +159,7 @@ class ExecutionTiming:
         step.start = max(taken + 1, self._computes[-1] + 2, self._released + 2)
         groups, each = step.values["count"], step.values["words"] or self.config.words_per_group
         words = groups * each
-        self._being_read = segments_of(step, self.config)
+        self._being_read = self._segments(step)
         self.array.read(step.start, groups, each)
         # A request, the memory's latency, a place in the output queue, the end.
         self._read = step.end = step.start + pipeline.read_latency(self.config) + 3 + words - 1
@@ -175,14 +180,12 @@ class ExecutionTiming:
 
 def covered(part: int) -> int:
     """Return the quarters of the accumulators that a part covers, as bits."""
-    level = max(1, part).bit_length() - 1
-    width = 4 >> level
-    return ((1 << width) - 1) << (max(1, part) - (1 << level)) * width
+    first, count = range_of_part(part, 4)
+    return ((1 << count) - 1) << first
 
 
-def segments_of(step: Executed, config: ArrayConfig) -> set[int]:
-    """Return the segments of the activation memory that an instruction reads or writes."""
+def segments_of(span: Span, values: dict[str, int], config: ArrayConfig) -> range:
+    """Return the segments of the activation memory that a range of an instruction lies in."""
     groups = config.activation_groups // pipeline.activation_segments(config)
-    span = next(span for span in step.instruction.spans if span.memory == "activations")
-    first = step.values[span.start]
-    return set(range(first // groups, (first + span.length(config, step.values) - 1) // groups + 1))
+    first = values[span.start]
+    return range(first // groups, (first + span.length(config, values) - 1) // groups + 1)

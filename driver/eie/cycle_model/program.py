@@ -15,7 +15,7 @@ from eie.contract import isa, pipeline
 from eie.contract.config import ACTIVATIONS_PER_WORD, WORD_BYTES, ArrayConfig
 from eie.contract.isa import Instruction
 from eie.cycle_model.compute import ComputeTiming, Work
-from eie.cycle_model.execution import Executed, ExecutionTiming
+from eie.cycle_model.execution import Executed, ExecutionTiming, segments_of
 
 
 @dataclass
@@ -156,13 +156,9 @@ def _resources(instruction: Instruction, values: dict[str, int], config: ArrayCo
         if span.memory == "biases":
             names.append(("biases", 0))
         elif span.memory == "activations":
-            if span.is_alone(values):
-                names += [("activations", i) for i in range(pipeline.activation_segments(config))]
-                continue
-            groups = config.activation_groups // pipeline.activation_segments(config)
-            length = span.length(config, values)
-            first = values[span.start]
-            names += [("activations", i) for i in range(first // groups, (first + length - 1) // groups + 1)]
+            alone = span.is_alone(values)
+            used = range(pipeline.activation_segments(config)) if alone else segments_of(span, values, config)
+            names += [("activations", segment) for segment in used]
     return names
 
 
