@@ -30,8 +30,7 @@ if find_spec("numba") is not None:
 
 _GROUP_STAGE = 2
 """Stage of the search that holds a group; the next one holds it again, in a register slice."""
-_LONG_AGO = -(1 << 40)
-_LONG = 1000
+LONG_AGO = -(1 << 40)
 
 
 @dataclass(frozen=True)
@@ -94,15 +93,15 @@ class ArrayTiming:
         self._stages = 3 + pipeline.lane_levels(config)
         # When the latest item left each stage for the next; the last stage is the broadcast. Then the latest window of
         # groups looked at, the latest group, the latest column issued.
-        self._left = np.full(self._stages + 1, _LONG_AGO, np.int64)
-        self._latest = np.full(3, _LONG_AGO, np.int64)
-        self._done = _LONG_AGO
+        self._left = np.full(self._stages + 1, LONG_AGO, np.int64)
+        self._latest = np.full(3, LONG_AGO, np.int64)
+        self._done = LONG_AGO
         # Per PE: when the latest columns were pushed into the queue and popped from it, round and round; how many came,
         # and of how many the push and the pop were seen at the broadcast; when it is free.
         slots = 2 * pipeline.queue_slots(config)
         self._pushed, self._popped = np.zeros((2, config.num_pes, slots), np.int64)
         self._counts = np.zeros((3, config.num_pes), np.int64)
-        self._free = np.full(config.num_pes, _LONG_AGO, np.int64)
+        self._free = np.full(config.num_pes, LONG_AGO, np.int64)
         self._elements = min(config.num_pes, ACTIVATIONS_PER_WORD)
         self._holds = [np.zeros(0, np.int64)] * self._elements
         self._reads = np.zeros(0, np.int64)
@@ -155,21 +154,20 @@ class ArrayTiming:
         self.blocked += blocked
         self.queued += queued
         # compute_control: all found, all arrived, all issued, all accumulated.
-        last_pick = int(self._left[-1]) if len(active) else _LONG_AGO
+        last_pick = int(self._left[-1]) if len(active) else LONG_AGO
         walked = max(int(self._latest[0]) + 1, last_pick + 1, walk + 1, self._done + 1)
         self._done = max(walked + 2 + pipeline.broadcast_latency(config), int(last_issue) + 3) + 1
         ready = max(walk, start + pipeline.COPY_CYCLES - 1) + 1
         return ComputeTiming(ready, self._done, blocked, queued)
 
     def compute_alone(self, works: Iterable[Work]) -> int:
-        """Carry out COMPUTEs one behind another, long after all before them; return the cycles in all."""
-        first = max(0, self._done + _LONG)
-        free, done = first, [first] * pipeline.COMPUTES_AT_ONCE
+        """Carry out COMPUTEs one behind another, the first ones of the array; return the cycles in all."""
+        free, done = 0, [0] * pipeline.COMPUTES_AT_ONCE
         for work in works:
             # As in the execute queue: the one before is ready, and all but it are done.
             timing = self.compute(max(free, done[0] + 1) + 1, work)
             free, done = timing.ready, [*done[1:], timing.done]
-        return done[-1] - first - 1
+        return done[-1] - 1
 
     def _to_come(self, times: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return those after the latest broadcast: what is broadcast later cannot meet the others."""

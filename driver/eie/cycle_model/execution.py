@@ -15,9 +15,7 @@ from eie.contract import isa, pipeline
 from eie.contract.config import ACTIVATIONS_PER_WORD, ArrayConfig, range_of_part
 from eie.contract.functions import MULTIPLIED
 from eie.contract.isa import Instruction, Span
-from eie.cycle_model.compute import ArrayTiming, ComputeTiming, Work
-
-_LONG_AGO = -(1 << 40)
+from eie.cycle_model.compute import LONG_AGO, ArrayTiming, ComputeTiming, Work
 
 
 @dataclass
@@ -76,11 +74,11 @@ class ExecutionTiming:
         self.cycles = 0
         self.held: list[int] = []
         self._first_held = 0
-        self._taken = self._retired = self._ready = _LONG_AGO
+        self._taken = self._retired = self._ready = LONG_AGO
         # When the COMPUTEs, the STORE, the READ, the FORMAT and the ELEMENTWISE taken last were done, and the STORE
         # released what it used.
-        self._computes = [_LONG_AGO] * pipeline.COMPUTES_AT_ONCE
-        self._store = self._read = self._form = self._element = self._released = _LONG_AGO
+        self._computes = [LONG_AGO] * pipeline.COMPUTES_AT_ONCE
+        self._store = self._read = self._form = self._element = self._released = LONG_AGO
         self._stored: tuple[int, set[int]] = (0, set())
         self._being_read: set[int] = set()
 
