@@ -81,12 +81,12 @@ class ColumnBus:
 class AccumulatorParts:
     """Which accumulators COMPUTEs use, by their tags: what stands for the upper two bits of a row.
 
-    ================== =================================================================
-    fix_top_0, fix_top_1     the part of the COMPUTE of that tag is a half or a quarter:
-    top_0, top_1       its upper bit
-    fix_next_0, fix_next_1   the part is a quarter:
-    next_0, next_1     its lower bit
-    ================== =================================================================
+    ====================== =================================================================
+    fix_top_0, fix_top_1   the part of the COMPUTE of that tag is a half or a quarter:
+    top_0, top_1           its upper bit
+    fix_next_0, fix_next_1 the part is a quarter:
+    next_0, next_1         its lower bit
+    ====================== =================================================================
     """
 
     def __init__(self) -> None:
