@@ -5,6 +5,7 @@ import random
 import pytest
 from unit_bench import run_unit
 
+from eie import ArrayConfig
 from eie.contract import isa
 from eie.contract.pipeline import EXECUTE_QUEUE
 from eie_hw.parts.interfaces import (
@@ -20,14 +21,13 @@ from eie_hw.shell.execute_queue import TICKET_BITS, execute_queue
 
 QUEUED = (isa.COMPUTE, isa.STORE, isa.READ, isa.FORMAT, isa.ELEMENTWISE)
 SEGMENTS = 8
+FOUR_ROWS = ArrayConfig(num_pes=4, entries=64, pointers=16, rows=4, activations=32)
 
 
 def _quarters(part):
-    """Return the quarters of the accumulators that a part covers."""
-    level = max(1, part).bit_length() - 1
-    width = 4 >> level
-    first = (max(1, part) - (1 << level)) * width
-    return set(range(first, first + width))
+    """Return the quarters of the accumulators that a part covers: those of four rows, one a quarter."""
+    first, size = FOUR_ROWS.accumulator_part(part)
+    return set(range(first, first + size))
 
 
 def _meet(first, second):
