@@ -7,8 +7,9 @@
 #
 # Environment: STUB_VERSION; STUB_WNS, STUB_WHS, STUB_TPWS (what the runs report, one after another), STUB_FAILED_RUN
 # (name of a run that fails), STUB_HIDDEN (VLNV that the catalogue lacks), STUB_LUTRAM (LUTs as memory that synthesis
-# reports), STUB_MARKS (0: synthesis keeps no marked signal), STUB_MEMORY (bytes that the memory's segment has), STUB_PLL (MHz that Vivado supposes on UltraScale+),
-# STUB_RECORD (file that receives the calls, one a line, words separated by tabs).
+# reports), STUB_MARKS (0: synthesis keeps no marked signal), STUB_MEMORY (bytes that the memory's segment has),
+# STUB_PLL (MHz that Vivado supposes on UltraScale+), STUB_RECORD (file that receives the calls, one a line, words
+# separated by tabs).
 
 namespace eval stub {
     variable catalog {}

@@ -30,10 +30,6 @@ STROBES = {
 }
 
 
-def instruction_of(strobe):
-    return next(instruction for instruction, name in STROBES.items() if name == strobe)
-
-
 def _writes(config, instruction, values, payload):
     """Return (strobe, address, pe, data) of each write."""
     wide = instruction in (isa.POINTERS, isa.ENTRIES)
@@ -94,7 +90,7 @@ def test_every_load_makes_its_writes_and_knows_its_last_word(name, pause):
             *write, values = expected[len(seen)]
             mask = (1 << 64) - 1 if strobe not in ("pointer_write", "entry_write") else (1 << 8 * config.beat_bytes) - 1
             assert [strobe, int(load.address), int(load.pe), int(load.data) & mask] == write
-            if instruction_of(strobe) is isa.LENGTHS:
+            if strobe == STROBES[isa.LENGTHS]:
                 assert load.first == (load.address == values["address"])
             assert "bank" not in values or load.bank == values["bank"]
             assert "slot" not in values or load.slot == values["slot"]
