@@ -12,8 +12,8 @@ from eie.contract.config import WORD_BYTES, ArrayConfig
 from eie.cycle_model.compute import Work
 from eie.cycle_model.program import ProgramTiming
 from eie.devices.emulation.device import EmulatedDevice
-from eie.devices.emulation.machine import State
 from eie.devices.emulation.repetitions import Decoded
+from eie.devices.emulation.state import State
 
 
 class TimedDevice(EmulatedDevice):

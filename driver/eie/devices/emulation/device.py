@@ -17,8 +17,9 @@ from eie.arguments import require_type
 from eie.contract import isa, registers
 from eie.contract.config import WORD_BYTES, ArrayConfig
 from eie.contract.isa import ErrorCode
-from eie.devices.emulation.machine import Machine, State
+from eie.devices.emulation.machine import Machine
 from eie.devices.emulation.repetitions import Decoded, Unit
+from eie.devices.emulation.state import State
 from eie.errors import DeviceError
 
 # Activations and accumulators of a batch of repetitions take at most about this much.

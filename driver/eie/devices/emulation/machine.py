@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,7 +11,6 @@ from numpy.typing import NDArray
 from eie.contract import isa
 from eie.contract.bits import unpack_fields
 from eie.contract.config import (
-    ACCUMULATOR_BITS,
     ACTIVATIONS_PER_WORD,
     CODEBOOK_SIZE,
     LENGTH_BITS,
@@ -24,33 +22,9 @@ from eie.contract.config import (
 )
 from eie.contract.fixed_point import finish, finish_scaled
 from eie.contract.functions import elementwise
-from eie.devices.emulation.overlapping_tile import OverlappingTile
+from eie.devices.emulation.state import State, accumulate, wrapped
 from eie.devices.emulation.tile_cache import TileCache
-from eie.devices.emulation.tile_matrix import TileMatrix
 from eie.devices.emulation.tile_products import count_active
-
-
-@dataclass
-class State:
-    """What differs between the repetitions of a batch.
-
-    Parameters
-    ----------
-    activations : ndarray, shape (B, groups, lanes), int16
-    accumulators : ndarray, shape (B, rows * N), int64
-        Accumulator ``local row * N + PE``; exact but for multiples of 2**64, which STORE's 48 bits do not show.
-    """
-
-    activations: NDArray[np.int16]
-    accumulators: NDArray[np.int64]
-
-    @classmethod
-    def zeros(cls, config: ArrayConfig, repetitions: int) -> State:
-        """Return a state of zeros."""
-        return cls(
-            np.zeros((repetitions, config.activation_groups, config.lanes), np.int16),
-            np.zeros((repetitions, config.rows * config.num_pes), np.int64),
-        )
 
 
 class Machine:
@@ -135,7 +109,7 @@ class Machine:
         Of activations, the group in which it was cut stays as it was.
         """
         config = self.config
-        if instruction is isa.LENGTHS:
+        if instruction is isa.LENGTHS:  # a pointer that is 0 has come, too
             self._lengths(words[None], self.state, **values)
             return
         memories: dict[str, tuple[NDArray[Any], int]] = {
@@ -232,7 +206,7 @@ class Machine:
         active = count_active(activations)
         self.broadcasts += int(active.sum())
         for columns, tile in self.tiles.parts(bank, pointers, count, active > 0):
-            _accumulate(tile, activations[:, columns], self.codebooks[slot], accumulators)
+            accumulate(tile, activations[:, columns], self.codebooks[slot], accumulators)
             # What a PE did follows from how often each of its columns was broadcast: added up when somebody asks.
             tile.broadcasts += active[columns]
             dirty[: tile.size // self.config.num_pes] = True
@@ -259,7 +233,7 @@ class Machine:
         biases = self.biases[bias : bias + count, : config.num_pes].ravel()
         groups = count // config.rows_per_group
         # Wrapping to the accumulator's width can wait until here: int64 wraps to a multiple of it.
-        totals = _wrap(sums)
+        totals = wrapped(sums)
         totals += biases
         if scaled:
             pre_shift, low, high = self.output_format
@@ -308,27 +282,3 @@ _EXECUTE: dict[str, Callable[..., None]] = {
     isa.FORMAT.name: Machine._format,
     isa.ELEMENTWISE.name: Machine._elementwise,
 }
-
-
-def _accumulate(
-    tile: TileMatrix | OverlappingTile,
-    activations: NDArray[np.int16],
-    codebook: NDArray[np.int16],
-    accumulators: NDArray[np.int64],
-) -> None:
-    """Add a tile's products to a part of the accumulators, shape (B, size of the part), in which its rows may wrap."""
-    size = accumulators.shape[1]
-    if tile.size <= size:
-        tile.accumulate(activations, codebook, accumulators)
-        return
-    sums = np.zeros((len(activations), -(-tile.size // size) * size), np.int64)
-    tile.accumulate(activations, codebook, sums)
-    accumulators += sums.reshape(len(sums), -1, size).sum(axis=1)
-
-
-def _wrap(sums: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Wrap to the accumulator's width, two's complement."""
-    spare = 64 - ACCUMULATOR_BITS
-    wrapped = sums << spare
-    wrapped >>= spare
-    return wrapped
