@@ -26,13 +26,10 @@ from train_lenet import Log, download_wheel
 import eie
 from eie.atomic import make_folder
 from eie.compression.finetuning import shared_weights
-from eie.compression.graph_products import FastProduct
 from eie.compression.student import functional, torch
 from eie.data import mnist
 from eie.data.mnist import Digits
-from eie.network.evaluation import evaluate
-from eie.network.graph import Node
-from eie.network.graph_model import GraphModel, run_products
+from eie.network.graph_model import GraphModel
 
 ROOT = Path(__file__).resolve().parent.parent
 NAME = "lenet-5"
@@ -212,16 +209,8 @@ def float_error(module: torch.nn.Module, digits: Digits) -> float:
 
 def model_error(model: GraphModel, digits: Digits) -> float:
     """Return the share of wrong answers in the array's own arithmetic, in percent."""
-    products = {key: [FastProduct(product) for product in found] for key, found in model.products.items()}
-
-    def hook(node: Node, values: list) -> list | None:
-        found = products.get(node.outputs[0])
-        return None if found is None else run_products(node, values, found)
-
-    (name,) = (value.name for value in model.graph.inputs)
-    outputs = [
-        next(iter(evaluate(model.graph, {name: part.numpy()}, hook).values())) for part in images(digits).split(500)
-    ]
+    with eie.Accelerator(eie.EmulatedDevice()) as accelerator:
+        outputs = [accelerator.run(part.numpy(), model=model) for part in images(digits).split(500)]
     return train_lenet.percent_wrong(np.concatenate(outputs), digits)
 
 
