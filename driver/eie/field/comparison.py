@@ -95,7 +95,7 @@ def compute(progress: Callable[[str], None] = lambda text: None, tasks: Iterable
             found = estimate(model, board, density=task.density, seed=SEED)
             slowest = max(found.layers, key=lambda layer: layer.cycles)
             taken = estimate_resources(board.config)
-            low, high = (1e6 * watts / found.frames_per_second for watts in sorted(BOARD_POWER[board.title].watts))
+            low, high = (1e6 * watts / found.frames_per_second for watts in BOARD_POWER[board.title].watts)
             rows.append(
                 Row(
                     task.task,
@@ -139,8 +139,9 @@ def markdown(rows: list[Row]) -> str:
         "busy array may take more. The power of each board, with its source:",
         "",
         *(
-            f"- {name}: {min(power.watts):.2f} to {max(power.watts):.2f} W ({power.source})"
+            f"- {name}: {low:.2f} to {high:.2f} W ({power.source})"
             for name, power in BOARD_POWER.items()
+            for low, high in [power.watts]
         ),
     ]
     for task, title in TITLES.items():
