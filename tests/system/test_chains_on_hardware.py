@@ -1,9 +1,8 @@
 """Chains of small layers on the simulated hardware of 64 PEs: every output and every counter of the computation."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
+from tests.driver.network.test_anomaly_detection import AD
 from tests.keywords import KEYWORDS, keyword_network
 
 import eie
@@ -13,8 +12,6 @@ from eie.cycle_model.timed_device import TimedDevice
 from eie.data import mnist
 from eie.field.networks import ANOMALIES, chain
 
-AUTOENCODER = Path(__file__).parents[3] / "shared/data/anomaly_detection/ad01_float.npz"
-
 
 def lenet():
     return eie.load(mnist.DATA / "lenet-300-100.eie"), mnist.test_digits().inputs()[:1000]
@@ -22,9 +19,9 @@ def lenet():
 
 def autoencoder():
     """MLPerf Tiny's with its own weights, a tenth of them; 9 windows of its spectrogram."""
-    if not AUTOENCODER.exists():
-        pytest.skip(f"there is no {AUTOENCODER}")
-    with np.load(AUTOENCODER) as arrays:
+    if not AD.exists():
+        pytest.skip(f"there is no {AD}")
+    with np.load(AD) as arrays:
         frames = arrays["spectrogram"].reshape(-1, 128)
         network = [
             eie.Dense(arrays[f"weight{i}"], arrays[f"bias{i}"], "relu" if i < 9 else None, f"dense {i}")

@@ -8,6 +8,7 @@ import re
 from pathlib import Path
 
 import pytest
+from tests.keywords import KEYWORDS
 
 from eie.boards.board import shipped_overlays
 
@@ -26,7 +27,6 @@ SHOWN = {
 }
 LEFT_OUT = "is not to be had here: the rest is left out"
 """What a notebook says whose network is not there."""
-KEYWORDS = FOLDER.parents[1] / "shared" / "data" / "kws_w3a3"
 
 
 def read(path):

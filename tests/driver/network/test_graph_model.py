@@ -1,7 +1,5 @@
 """Compressed graphs: the array computes what the reference says, the host the rest, and a file keeps all of it."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
@@ -11,9 +9,9 @@ from eie.model_file.container import describe
 from eie.network.evaluation import evaluate
 from eie.network.graph import Graph, Node, Value
 from eie.network.graph_model import GraphModel
+from tests.keywords import KEYWORDS
 
 CONFIG = eie.ArrayConfig(num_pes=4)
-KWS = Path(__file__).parents[4] / "shared" / "data" / "kws_w3a3"
 
 
 def convolutional(rng):
@@ -227,11 +225,11 @@ def test_only_the_weights_that_a_convolution_has_count_for_its_density():
     assert (depthwise.rows, depthwise.columns, depthwise.nonzeros) == (6, 54, 27)
 
 
-@pytest.mark.skipif(not KWS.is_dir(), reason=f"{KWS} is not there")
+@pytest.mark.skipif(not KEYWORDS.is_dir(), reason=f"{KEYWORDS} is not there")
 def test_finn_s_network_gives_the_classes_of_finn_s_board():
     pytest.importorskip("onnx")
-    samples = np.load(KWS / "samples.npz")
-    model = eie.compress(KWS / "model.qonnx.onnx", None)
+    samples = np.load(KEYWORDS / "samples.npz")
+    model = eie.compress(KEYWORDS / "model.qonnx.onnx", None)
     assert {product.input_scale is not None for product in model.array_products()} == {True}, "integers, all of them"
     assert sum(1 for _ in model.array_products()) == 1, "all layers after one another on the array"
     shares = [row["unequal"] for row in model.metadata["compression"]["layers"]]
