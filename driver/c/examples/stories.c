@@ -18,27 +18,35 @@ typedef struct {
     float *x, *normal, *product, *hidden, *scores, *keys, *values;
 } parts;
 
+/* As many floats as the largest product has, or more. */
+static size_t widest_of(const stories *model)
+{
+    return 4u * (size_t)model->width + 2u * (size_t)model->hidden + model->vocabulary;
+}
+
+/* Floats of the past's keys; its values are as many. */
+static size_t past_of(const stories *model)
+{
+    return (size_t)model->layers * model->key_heads * model->length * (model->width / model->heads);
+}
+
 static parts parts_of(const stories *model)
 {
-    const size_t widest = 4u * (size_t)model->width + 2u * (size_t)model->hidden + model->vocabulary;
-    const size_t past = (size_t)model->layers * model->key_heads * model->length * (model->width / model->heads);
     parts at;
 
     at.x = model->memory;
     at.normal = at.x + model->width;
     at.hidden = at.normal + model->width;
     at.product = at.hidden + model->hidden;
-    at.scores = at.product + widest;
+    at.scores = at.product + widest_of(model);
     at.keys = at.scores + model->length;
-    at.values = at.keys + past;
+    at.values = at.keys + past_of(model);
     return at;
 }
 
 size_t stories_floats(const stories *model)
 {
-    const size_t past = (size_t)model->layers * model->key_heads * model->length * (model->width / model->heads);
-
-    return 6u * (size_t)model->width + 3u * (size_t)model->hidden + model->vocabulary + model->length + 2u * past;
+    return 2u * (size_t)model->width + model->hidden + widest_of(model) + model->length + 2u * past_of(model);
 }
 
 bool stories_open(stories *model, const void *file, size_t bytes)
