@@ -12,6 +12,7 @@ from eie.devices.rtl.device import RtlDevice
 SIXTEEN = eie.ArrayConfig(num_pes=16)
 SIZES = {
     "LSTM 24 -> 48": (eie.LSTM, 24, 48, 1.0, 10, SIXTEEN),
+    "LSTM 24 -> 48, cell state to 32": (eie.LSTM, 24, 48, 1.0, 40, SIXTEEN),
     "LSTM 1024 -> 1024, 5 %": (eie.LSTM, 1024, 1024, 0.05, 2, board("pynq-z2").config),
     "GRU 768 -> 768, 10 %": (eie.GRU, 768, 768, 0.1, 2, board("pynq-z2").config),
     "NT-LSTM, 10 %": (eie.LSTM, 601, 600, 0.1, 2, board("pynq-z2").config),
@@ -27,6 +28,8 @@ def test_outputs_are_the_references_and_cycles_the_cycle_models(name):
     blocks, bound = 4 if network is eie.LSTM else 3, hidden**-0.5
     weights = [rng.uniform(-bound, bound, (blocks * hidden, size)).astype(np.float32) for size in (columns, hidden)]
     model = eie.compress(network(*weights), density, terms=2)
+    if "cell state" in name:
+        model = eie.RecurrentModel("lstm, cell state to 32", model.layers, model.input_fraction_bits)
     x = rng.integers(-8000, 8000, (steps, columns)).astype(np.int16)
     with eie.Accelerator(RtlDevice(config)) as accelerator:
         accelerator.load(model)

@@ -36,6 +36,8 @@ def calibration_inputs(calibration: ArrayLike | None, columns: int) -> NDArray[n
     """
     if calibration is None:
         return frozen_random(0).standard_normal((_SYNTHETIC_SAMPLES, columns)).astype(np.float32)
+    if isinstance(calibration, Mapping) and len(calibration) == 1:
+        (calibration,) = calibration.values()
     if isinstance(calibration, Mapping):
         raise NetworkError(f"calibration holds {len(calibration)} arrays; exactly one is needed")
     inputs = real_array(calibration, "calibration", NetworkError)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -87,10 +88,12 @@ def share_rows(
     """
     codes = np.zeros(task.weight.shape, np.uint8)
     importance, centroids = task.hessian.matrix.diagonal(), values_of(codebooks)
-    for r, row in enumerate(rows):
+    for alike in _with_one_inverse(rows):
+        row = rows[alike[0]]
         order = np.argsort(-importance[row.columns], kind="stable")
-        factor = np.linalg.cholesky(row.inverse[np.ix_(order, order)]).T if len(order) else row.inverse
-        codes[r, row.columns[order]] = _fix_in_turn(row.values[order], factor.astype(np.float64, copy=False), centroids)
+        factor: NDArray[Any] = np.linalg.cholesky(row.inverse[np.ix_(order, order)]).T if len(order) else row.inverse
+        values = np.stack([rows[r].values[order] for r in alike])
+        codes[np.ix_(alike, row.columns[order])] = _fix_in_turn(values, factor, centroids)
     for _ in range(_PASSES):
         codebooks = task.refit(codes, codebooks)
         if not _improve(task, codes, values_of(codebooks)):
@@ -121,17 +124,24 @@ def _score(row: Row, importance: float, score: NDArray[np.float64]) -> None:
     score[row.columns] = importance * row.values**2 / row.inverse.diagonal()
 
 
+def _with_one_inverse(rows: list[Row]) -> list[NDArray[np.intp]]:
+    """Return the rows in groups that share an inverse, as those do of which nothing was removed."""
+    groups: dict[int, list[int]] = {}
+    for r, row in enumerate(rows):
+        groups.setdefault(id(row.inverse), []).append(r)
+    return [np.array(group, np.intp) for group in groups.values()]
+
+
 def _fix_in_turn(
     values: NDArray[np.float64], factor: NDArray[np.float64], centroids: NDArray[np.float64]
 ) -> NDArray[np.uint8]:
-    """Round values in turn to shared ones; `factor` as of `inverse_factor`."""
-    values = values.copy()
+    """Round values of rows, shape (n, C), in turn to shared ones; `factor` as of `inverse_factor`."""
     shared = centroids[1:]
-    codes = np.zeros(len(values), np.uint8)
-    for j in range(len(values)):
-        code = int(np.abs(shared - values[j]).argmin()) + 1
-        codes[j] = code
-        values[j:] -= (values[j] - centroids[code]) / factor[j, j] * factor[j, j:]
+    codes = np.zeros(values.shape, np.uint8)
+    for j in range(values.shape[1]):
+        codes[:, j] = np.abs(shared - values[:, j, None]).argmin(axis=1) + 1
+        errors = (values[:, j] - centroids[codes[:, j]]) / factor[j, j]
+        values[:, j:] -= errors[:, None] * factor[j, j:]
     return codes
 
 

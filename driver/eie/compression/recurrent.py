@@ -15,7 +15,7 @@ from eie.compression.scaling import activation_fraction_bits
 from eie.contract.fixed_point import ACTIVATION_MAX
 from eie.data.frozen_random import frozen_random
 from eie.errors import NetworkError
-from eie.network.cells import CELLS, STATE_BITS
+from eie.network.cells import CELLS, STATE_BITS, lstm_kind
 from eie.network.evaluation import evaluate
 from eie.network.graph import Array, Graph, Node, Value
 from eie.network.graph_model import ArrayProduct, GraphModel, join_gates, run_sequences
@@ -41,33 +41,40 @@ def scaled_nodes(graph: Graph, inputs: Mapping[str, Array], headroom: float) -> 
     nodes = linear_nodes(graph)
     if not any(linear.attributes.get("cell") for linear in nodes.values()):
         return nodes
-    bits: dict[str, int | None] = {}
+    cells: dict[str, tuple[str, int] | None] = {}
 
     def hook(node: Node, values: list[Array | None]) -> list[Array] | None:
         linear = nodes.get(node.outputs[0])
         if linear is None or not linear.attributes.get("cell"):
             return None
         products = [FloatProduct(matrix) for matrix in linear.matrices]
-        peak = 0.0
+        peaks = np.zeros(len(CELLS[linear.attributes["cell"]].states))
 
         def sequence(direction: int, x: Array, states: Array) -> tuple[Array, Array]:
-            nonlocal peak
             whole = float_sequence(x, states, linear.attributes, products, direction)
-            if whole.size:
-                peak = max(peak, float(np.abs(whole).max()), float(np.abs(states).max()))
+            for seen in (whole, states[:, None]):
+                np.maximum(peaks, np.abs(seen).max(axis=(0, 1, 3), initial=0), out=peaks)
             return whole[:, :, 0], whole[:, -1] if whole.shape[1] else states
 
         data = linear.without_weights(values)
         outputs = run_directions(data, linear.attributes, sequence)
         largest = float(np.abs(data[0]).max()) if data[0] is not None and data[0].size else 0.0
-        if not (np.isfinite(largest) and np.isfinite(peak)):
+        if not (np.isfinite(largest) and np.isfinite(peaks).all()):
             raise NetworkError(f"layer {linear.names[0]!r}: the calibration holds or causes infinity or NaN here")
-        known = activation_fraction_bits(largest * headroom) if largest else STATE_BITS
-        bits[node.outputs[0]] = known if peak <= _STATE_PEAK else None
+        kind = _kind_for(linear.attributes["cell"], peaks, headroom)
+        bits = activation_fraction_bits(largest * headroom) if largest else STATE_BITS
+        cells[node.outputs[0]] = None if kind is None else (kind, bits)
         return outputs
 
     evaluate(graph, inputs, hook)
-    return linear_nodes(graph, input_bits=bits)
+    return linear_nodes(graph, cells=cells)
+
+
+def _kind_for(kind: str, peaks: NDArray[np.float64], headroom: float) -> str | None:
+    """Return the kind of cell whose states hold what they reach; None if none does."""
+    if peaks[0] > _STATE_PEAK:
+        return None
+    return lstm_kind(float(peaks[1]) * headroom) if kind == "lstm" else kind
 
 
 def gate_format(linear: LinearNode, number: int) -> tuple[int, float] | None:
@@ -122,9 +129,8 @@ def alone(model: Model | GraphModel) -> RecurrentModel:
     """Return the recurrent layer of a compressed graph of one node."""
     if not isinstance(model, GraphModel) or _OUTPUT not in model.sequences:
         raise NetworkError(
-            f"a state of the layer leaves {-_STATE_PEAK - 2**-STATE_BITS:g} to {_STATE_PEAK:g}, the range on the "
-            "array, on these inputs: calibrate with other ones, or compress the layer as part of a graph, whose states "
-            "the host then computes"
+            "a state of the layer leaves the range that it has on the array, on these inputs: calibrate with other "
+            "ones, or compress the layer as part of a graph, whose states the host then computes"
         )
     (found,) = model.sequences[_OUTPUT]
     return RecurrentModel(found.kind, found.layers, found.input_fraction_bits, model.name, model.metadata)

@@ -6,16 +6,22 @@ A cell is a list of steps over named vectors: gates, which are layers of the arr
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from numpy.typing import NDArray
 
+from eie.contract.config import ACTIVATION_BITS
+from eie.contract.fixed_point import ACTIVATION_MAX
 from eie.contract.functions import CURVE_OUTPUT_BITS, CURVE_SHIFT, SIGMOID_INPUT_BITS, TANH_INPUT_BITS, Operation
 
 STATE_BITS = TANH_INPUT_BITS
-"""Fraction bits of the states: -8 to 8."""
+"""Fraction bits of the states: -8 to 8. Cell states that grow larger have fewer, see `lstm_kind`."""
+
+_WIDENINGS = 4
+"""Bits that a cell state may have fewer: -128 to 128 then."""
 
 
 Vectors = NDArray[Any]
@@ -48,14 +54,19 @@ class Cell:
     ----------
     vectors : tuple of str
         In the order in which they lie in memory; all but "x" are as long as the hidden state.
-    states : tuple of str
-        Vectors that the next step goes on with; the first is the output.
+    states : dict of str to int
+        Vectors that the next step goes on with, and their fraction bits; the first is the output.
     steps : tuple of Gate or Apply
     """
 
     vectors: tuple[str, ...]
-    states: tuple[str, ...]
+    states: dict[str, int]
     steps: tuple[Gate | Apply, ...]
+
+    @property
+    def output(self) -> str:
+        """The state that a time step puts out."""
+        return next(iter(self.states))
 
     @property
     def gates(self) -> list[Gate]:
@@ -109,10 +120,16 @@ _RESET = (
     _curve(Operation.SIGMOID, "z"),
 )
 
-CELLS = {
-    "lstm": Cell(
+
+def _lstm(cell_bits: int) -> Cell:
+    """Return the cell whose cell state has so many fraction bits: tanh takes it doubled until it has its own.
+
+    Doubling saturates where tanh is 1 anyway.
+    """
+    doubled = [Apply(Operation.ADD, "h", "h")] * (STATE_BITS - cell_bits)
+    return Cell(
         ("h", "x", "c", "i", "f", "o", "g"),
-        ("h", "c"),
+        {"h": STATE_BITS, "c": cell_bits},
         (
             Gate("i", _BOTH, SIGMOID_INPUT_BITS),
             Gate("f", _BOTH, SIGMOID_INPUT_BITS),
@@ -123,15 +140,31 @@ CELLS = {
             _curve(Operation.SIGMOID, "o"),
             _curve(Operation.TANH, "g"),
             Apply(Operation.MULTIPLY, "c", "f", _UNIT),
-            Apply(Operation.MULTIPLY, "g", "i", 2 * _UNIT - STATE_BITS),
+            Apply(Operation.MULTIPLY, "g", "i", 2 * _UNIT - cell_bits),
             Apply(Operation.ADD, "c", "g"),
-            _curve(Operation.TANH, "h", "c"),
+            *((Apply(Operation.COPY, "h", "c"), *doubled) if doubled else ()),
+            _curve(Operation.TANH, "h", "h" if doubled else "c"),
             Apply(Operation.MULTIPLY, "h", "o", 2 * _UNIT - STATE_BITS),
         ),
-    ),
+    )
+
+
+def _lstm_name(widening: int) -> str:
+    reach = 1 << ACTIVATION_BITS - 1 - STATE_BITS + widening
+    return f"lstm, cell state to {reach}" if widening else "lstm"
+
+
+def lstm_kind(peak: float) -> str | None:
+    """Return the kind of LSTM that holds cell states up to a magnitude with the most fraction bits; None if none."""
+    fitting = (_lstm_name(w) for w in range(_WIDENINGS + 1) if peak <= math.ldexp(ACTIVATION_MAX, w - STATE_BITS))
+    return next(fitting, None)
+
+
+CELLS = {
+    **{_lstm_name(widening): _lstm(STATE_BITS - widening) for widening in range(_WIDENINGS + 1)},
     "gru": Cell(
         ("h", "x", "r", "z", "n", "m"),
-        ("h",),
+        {"h": STATE_BITS},
         (
             *_RESET,
             Gate("n", ("x",), TANH_INPUT_BITS),
@@ -144,7 +177,7 @@ CELLS = {
     ),
     "gru, reset before": Cell(
         ("h", "x", "q", "r", "z", "n"),
-        ("h",),
+        {"h": STATE_BITS},
         (
             *_RESET,
             Apply(Operation.COPY, "q", "h"),

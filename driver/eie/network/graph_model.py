@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from eie.arguments import real_array, require_type
 from eie.contract.fixed_point import dequantise, quantise
 from eie.errors import LayerError, PackError
-from eie.network.cells import STATE_BITS
 from eie.network.equality import same
 from eie.network.graph import Array, Graph, Node
 from eie.network.limits import check_name, fitting_name, metadata_text
@@ -169,8 +168,8 @@ def run_sequences(
 
     def sequence(direction: int, x: Array, states: Array) -> tuple[Array, Array]:
         model = models[direction]
-        y, end = run(model, quantise(x, model.input_fraction_bits), quantise(states, STATE_BITS))
-        return dequantise(y, STATE_BITS), dequantise(end, STATE_BITS)
+        y, end = run(model, quantise(x, model.input_fraction_bits), model.to_states(states))
+        return dequantise(y, model.output_fraction_bits), model.to_floats(end)
 
     return run_directions(values, node.attributes, sequence)
 

@@ -60,7 +60,7 @@ class LinearNode:
 
 
 def linear_nodes(
-    graph: Graph, outer: Mapping[str, Array] | None = None, input_bits: Mapping[str, int | None] | None = None
+    graph: Graph, outer: Mapping[str, Array] | None = None, cells: Mapping[str, tuple[str, int] | None] | None = None
 ) -> dict[str, LinearNode]:
     """Return a graph's linear maps, those of branches too, by the name of their node's first output.
 
@@ -69,11 +69,11 @@ def linear_nodes(
     graph : Graph
     outer : mapping of str to ndarray, optional
         Constants around it.
-    input_bits : mapping of str to int or None, optional
-        Of recurrent nodes that the array computes by itself, by such a name, the fraction bits of their inputs; None of
-        one that it is not to compute so.
+    cells : mapping of str to (str, int) or None, optional
+        Of recurrent nodes that the array computes by itself, by such a name, the kind of cell and the fraction bits of
+        their inputs; None of one that it is not to compute so.
     """
-    known = input_bits or {}
+    known = cells or {}
     constants = {**(outer or {}), **graph.constants}
     makers = {name: node for node in graph.nodes for name in node.outputs}
     found: dict[str, LinearNode] = {}
@@ -86,10 +86,10 @@ def linear_nodes(
         values: list[Any] = [x if i in weights else None for i, x in enumerate(constant_values(node, constants))]
         linear = LINEAR[node.operator]
         attributes = linear.prepare(values, node.attributes)
-        bits = known.get(node.outputs[0], STATE_BITS)
-        cell = None if bits is None else array_cell(node.operator, node.inputs, attributes)
+        usual = array_cell(node.operator, node.inputs, attributes)
+        cell = known.get(node.outputs[0], usual and (usual, STATE_BITS))
         if cell:
-            attributes = {**attributes, "cell": cell, "input_bits": bits}
+            attributes = {**attributes, "cell": cell[0], "input_bits": cell[1]}
         matrices = linear.matrices(values, attributes)
         label = node.name or node.outputs[0]
         names = [label] if len(matrices) == 1 else [f"{label}/{i}" for i in range(len(matrices))]

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eie.arguments import whole_number
+from eie.contract.fixed_point import dequantise, quantise
 from eie.errors import LayerError
 from eie.network.cells import CELLS, STATE_BITS, Cell
 from eie.network.equality import same
@@ -23,7 +24,8 @@ class RecurrentModel:
 
     Parameters
     ----------
-    kind : {"lstm", "gru", "gru, reset before"}
+    kind : str
+        A key of `CELLS`: "lstm", "lstm, cell state to 16" and so on, "gru", "gru, reset before".
     layers : sequence of Layer
         The gates, in the order of the cell's steps (`CELLS`), their columns in that of their operands.
     input_fraction_bits : int
@@ -110,7 +112,7 @@ class RecurrentModel:
     @property
     def output_fraction_bits(self) -> int:
         """Fraction bits of the outputs."""
-        return STATE_BITS
+        return self.cell.states[self.cell.output]
 
     def size(self, vector: str) -> int:
         """Return the length of a vector of the cell."""
@@ -119,3 +121,13 @@ class RecurrentModel:
     def zero_states(self, batch: int) -> NDArray[np.int16]:
         """Return the states that a sequence begins with, int16, shape (batch, states, H)."""
         return np.zeros((batch, len(self.cell.states), self.hidden), np.int16)
+
+    def to_states(self, floats: NDArray[np.floating]) -> NDArray[np.int16]:
+        """Return states, shape (batch, states, H), in their fixed point."""
+        each = zip(np.moveaxis(floats, 1, 0), self.cell.states.values(), strict=True)
+        return np.stack([quantise(state, bits) for state, bits in each], axis=1)
+
+    def to_floats(self, states: NDArray[np.int16]) -> NDArray[np.float32]:
+        """Return what states in their fixed point stand for."""
+        each = zip(np.moveaxis(states, 1, 0), self.cell.states.values(), strict=True)
+        return np.stack([dequantise(state, bits) for state, bits in each], axis=1)

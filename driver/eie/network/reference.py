@@ -98,7 +98,7 @@ def reference_sequence(
         model.cell.time_step(
             values, lambda number, operands: run_gate(model.layers[number], np.concatenate(operands, axis=1)), _apply
         )
-        outputs[:, time] = values[model.cell.states[0]]
+        outputs[:, time] = values[model.cell.output]
     return outputs, np.stack([values[name] for name in model.cell.states], axis=1)
 
 

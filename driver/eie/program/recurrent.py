@@ -149,7 +149,7 @@ class _Writer:
             free += groups
 
     def segment(self) -> Segment:
-        model, states = self.model, self.model.cell.states
+        model, states = self.model, tuple(self.model.cell.states)
         given = 0
         for state in states:
             self.load(state, given)

@@ -20,7 +20,8 @@ pytestmark = pytest.mark.filterwarnings("ignore::eie.errors.AccuracyWarning")
 def model_of(kind, seed=0):
     rng = np.random.default_rng(seed)
     x = 100 * rng.standard_normal((2, 8, 6)).astype(np.float32)
-    return eie.compress(floats(kind, 6, 10, rng, size=0.1).layer, 0.5, x, name="keeps", terms=2), x
+    model = eie.compress(floats(kind, 6, 10, rng, size=0.1).layer, 0.5, x, name="keeps", terms=2)
+    return eie.RecurrentModel(kind, model.layers, model.input_fraction_bits, model.name, model.metadata), x
 
 
 @pytest.mark.parametrize("huffman", [True, False])
