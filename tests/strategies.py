@@ -28,13 +28,14 @@ def configs(draw, pes=PES):
         index_bits=draw(st.integers(1, 8)),
         entries_per_word=per_word,
         entries=max(lanes * (lanes // num_pes), per_word) * times(0, 3),
-        pointers=2 * lanes * times(0, 3),
+        pointers=2 * lanes * times(0, 3) + draw(st.sampled_from((0, 2))),
         rows=lanes // num_pes * times(0, 3),
         activations=2 * lanes * times(0, 4),
         banks=draw(st.integers(1, 2)),
         codebooks=draw(st.integers(1, 4)),
         first_row=draw(st.booleans()),
         skip_empty=draw(st.booleans()),
+        ultra_ram=draw(st.booleans()),
         balance_rows=draw(st.booleans()),
     )
 

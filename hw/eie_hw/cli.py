@@ -7,6 +7,7 @@ import json
 import os
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 from eie.contract.array_options import add_array_options, array_config
@@ -123,7 +124,8 @@ def _timing(options: argparse.Namespace) -> int:
     else:
         config, title, choice = ArrayConfig(num_pes=options.pes), f"{options.pes} PEs", f"--pes {options.pes}"
     with tempfile.TemporaryDirectory(prefix="eie-timing-") as scratch:
-        netlist = flat_netlist(convert(config, scratch, target="xc7"), TOP)
+        # On 7-series, which have no UltraRAM.
+        netlist = flat_netlist(convert(replace(config, ultra_ram=False), scratch, target="xc7"), TOP)
     timings = [analyse(netlist, wires, options.paths) for wires in WIRES]
     if options.json:
         print(json.dumps(as_json(timings, title), indent=2))

@@ -15,6 +15,9 @@ CONFIGS = {
     "4 PEs, the paper's way": eie.ArrayConfig(
         num_pes=4, queue_depth=2, index_bits=4, entries=4096, pointers=512, rows=16, first_row=False, skip_empty=False
     ),
+    "4 PEs, UltraRAM": eie.ArrayConfig(
+        num_pes=4, entries=1024, pointers=258, rows=16, activations=512, first_row=False, ultra_ram=True
+    ),
     "1 PE": eie.ArrayConfig(num_pes=1, entries=1024, pointers=256, rows=64, activations=512),
     "16 PEs": eie.ArrayConfig(num_pes=16, queue_depth=4),
     "64 PEs": eie.ArrayConfig(),

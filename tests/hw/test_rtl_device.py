@@ -19,7 +19,7 @@ from eie.devices.rtl.device import RtlDevice
 
 CONFIGS = {
     1: ArrayConfig(num_pes=1, entries=64, pointers=16, rows=8, activations=64, banks=1, codebooks=2),
-    4: ArrayConfig(num_pes=4, entries=128, pointers=32, rows=8, activations=64, queue_depth=4),
+    4: ArrayConfig(num_pes=4, entries=128, pointers=34, rows=8, activations=64, queue_depth=4, ultra_ram=True),
     16: ArrayConfig(num_pes=16, entries=256, pointers=64, rows=8, activations=256, index_bits=4, entries_per_word=4),
     64: ArrayConfig(),
 }

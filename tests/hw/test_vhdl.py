@@ -7,7 +7,7 @@ from eie import ArrayConfig
 
 CONFIGS = {
     1: ArrayConfig(num_pes=1, entries=64, pointers=16, rows=8, activations=64, banks=1, codebooks=2),
-    4: ArrayConfig(num_pes=4, entries=128, pointers=32, rows=8, activations=64, queue_depth=4),
+    4: ArrayConfig(num_pes=4, entries=128, pointers=34, rows=8, activations=64, queue_depth=4, ultra_ram=True),
     16: ArrayConfig(num_pes=16, entries=256, pointers=64, rows=8, activations=256, index_bits=4, entries_per_word=4),
     64: ArrayConfig(num_pes=64, entries=64, pointers=128, rows=4, activations=256),
 }
@@ -20,6 +20,11 @@ PAPER_LIKE = ArrayConfig(
 def test_registers_serve_the_description(ghdl, pause):
     script = scripts.identity_script(CONFIGS[4])
     script.check(ghdl(script, pause))
+
+
+def test_memories_that_are_unknown_before_they_are_written_equal_the_emulation(ghdl):
+    script = scripts.program_script(CONFIGS[4], seed=6, programs=2, length=15)
+    script.check(ghdl(script, 0))
 
 
 @pytest.mark.full

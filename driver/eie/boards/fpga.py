@@ -17,10 +17,10 @@ class Device:
         Beginning of its part numbers.
     family : {"xc7", "xcup"}
         7-series or UltraScale+, by Yosys' names.
-    luts, flip_flops, ramb36, dsps : int
-        UltraRAM is not used.
+    luts : int
     slicem_luts : int
         Those of the LUTs that can be memory or shift registers: only the slices called SLICEM have them.
+    flip_flops, ramb36, dsps, ultra_rams : int
     """
 
     name: str
@@ -30,23 +30,25 @@ class Device:
     flip_flops: int
     ramb36: int
     dsps: int
+    ultra_rams: int
 
     @property
     def limits(self) -> dict[str, int]:
         """The limits by name, as a budget states them."""
-        names = ("luts", "slicem_luts", "flip_flops", "ramb36", "dsps")
+        names = ("luts", "slicem_luts", "flip_flops", "ramb36", "dsps", "ultra_rams")
         return {name: getattr(self, name) for name in names}
 
 
 # AMD DS190 (Zynq-7000), DS891 (Zynq UltraScale+), DS889 (RFSoC) and DS987 (Kria K26). Which LUTs can be memory is what
 # Vivado's utilisation reports for these parts say under "LUT as Memory", "Available".
+# In the order of the fields: LUTs, those of SLICEM, flip-flops, RAMB36, DSP slices, UltraRAMs.
 DEVICES = (
-    Device("xc7z020", "xc7", luts=53_200, slicem_luts=17_400, flip_flops=106_400, ramb36=140, dsps=220),
-    Device("xczu3eg", "xcup", luts=70_560, slicem_luts=28_800, flip_flops=141_120, ramb36=216, dsps=360),
-    Device("xczu5eg", "xcup", luts=117_120, slicem_luts=57_600, flip_flops=234_240, ramb36=144, dsps=1_248),
-    Device("xczu7ev", "xcup", luts=230_400, slicem_luts=101_760, flip_flops=460_800, ramb36=312, dsps=1_728),
-    Device("xczu48dr", "xcup", luts=425_280, slicem_luts=213_600, flip_flops=850_560, ramb36=1_080, dsps=4_272),
-    Device("xck26", "xcup", luts=117_120, slicem_luts=57_600, flip_flops=234_240, ramb36=144, dsps=1_248),
+    Device("xc7z020", "xc7", 53_200, 17_400, 106_400, 140, 220, 0),
+    Device("xczu3eg", "xcup", 70_560, 28_800, 141_120, 216, 360, 0),
+    Device("xczu5eg", "xcup", 117_120, 57_600, 234_240, 144, 1_248, 64),
+    Device("xczu7ev", "xcup", 230_400, 101_760, 460_800, 312, 1_728, 96),
+    Device("xczu48dr", "xcup", 425_280, 213_600, 850_560, 1_080, 4_272, 80),
+    Device("xck26", "xcup", 117_120, 57_600, 234_240, 144, 1_248, 64),
 )
 
 

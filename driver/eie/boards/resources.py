@@ -42,6 +42,7 @@ _BLOCK_SHAPES = (
     *((depth, width, 2) for depth, width in ((512, 72), (1024, 36), (2048, 18), (4096, 9), (8192, 4), (16384, 2))),
     (32768, 1, 2),
 )
+_ULTRA_RAM_SHAPES = ((4096, 72, 1),)  # AMD UG573
 # The same of distributed RAM, in LUTs (AMD UG474): with a read port of its own, and with one port for all.
 _DUAL_PORT_SHAPES = ((32, 6, 4), (32, 1, 2), (64, 3, 4), (64, 1, 2), (128, 1, 4))
 _SINGLE_PORT_SHAPES = ((64, 1, 1), (128, 1, 2), (256, 1, 4))
@@ -58,7 +59,7 @@ class Resources:
         Those of the LUTs that are distributed RAM.
     ramb36 : float
         A RAMB18 is half a one.
-    dsps : int
+    dsps, ultra_rams : int
     """
 
     luts: int
@@ -66,11 +67,12 @@ class Resources:
     flip_flops: int
     ramb36: float
     dsps: int
+    ultra_rams: int = 0
 
 
 @lru_cache(maxsize=1 << 16)
 def estimate(config: ArrayConfig) -> Resources:
-    """Return what an array takes of a 7-series device; UltraScale+ has the same LUTs and block RAMs."""
+    """Return what an array takes of a 7-series device; UltraScale+ has the same LUTs and block RAMs, and UltraRAM."""
     fitted = {name: float(features(config)[name] @ coefficients) for name, coefficients in _coefficients().items()}
     return Resources(
         luts=round(fitted["logic_luts"] + fitted["memory_luts"]),
@@ -78,6 +80,7 @@ def estimate(config: ArrayConfig) -> Resources:
         flip_flops=round(fitted["flip_flops"]),
         ramb36=_ramb18(config) / 2,
         dsps=config.num_pes + config.words_per_group,
+        ultra_rams=config.num_pes * _entries(config, _ULTRA_RAM_SHAPES) if config.ultra_ram else 0,
     )
 
 
@@ -131,10 +134,14 @@ def _coefficients() -> dict[str, NDArray[np.float64]]:
 
 
 def _ramb18(config: ArrayConfig) -> int:
-    pointers = 2 * _cheapest(config.banks * config.pointer_pairs, config.pointer_bits, _BLOCK_SHAPES)
-    entries = _cheapest(config.banks * config.entry_words, config.word_bits, _BLOCK_SHAPES)
+    pointers = 2 * _cheapest(config.banks * config.pointer_depth, config.pointer_bits, _BLOCK_SHAPES)
+    entries = 0 if config.ultra_ram else _entries(config, _BLOCK_SHAPES)
     scales = _cheapest(2 * config.rows, 2 * SCALE_BITS, _BLOCK_SHAPES)
     return config.num_pes * (pointers + entries) + config.words_per_group * scales
+
+
+def _entries(config: ArrayConfig, shapes: tuple[tuple[int, int, int], ...]) -> int:
+    return _cheapest(config.banks * config.entry_words, config.word_bits, shapes)
 
 
 def _dual_port_memories(config: ArrayConfig) -> list[tuple[int, int, int]]:
@@ -160,9 +167,11 @@ def _distributed_luts(config: ArrayConfig) -> float:
 
 
 def _multiplexer_luts(config: ArrayConfig) -> float:
-    """Return the LUTs that choose between the blocks of 64 words of a deep memory, and an entry of a word."""
+    """Return the LUTs that choose between the blocks of 64 words of a deep memory, an entry of a word, and a pointer of
+    memory or register."""
     blocks = sum(n * width * _choose_luts(-(-depth // 64)) for n, depth, width in _dual_port_memories(config))
-    return blocks + config.num_pes * config.entry_bits * _choose_luts(config.entries_per_word)
+    pointers = config.num_pes * config.pointer_bits * config.last_end_apart
+    return blocks + config.num_pes * config.entry_bits * _choose_luts(config.entries_per_word) + pointers
 
 
 def _choose_luts(ways: int) -> int:

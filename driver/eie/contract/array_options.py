@@ -21,6 +21,7 @@ _HELP = {
     "codebooks": "codebooks held on chip",
     "first_row": "carry a column's first row in its pointer word",
     "skip_empty": "drop empty columns before the queue",
+    "ultra_ram": "keep the entries in UltraRAM (UltraScale+)",
     "balance_rows": "assign rows to PEs by their number of non-zeros",
 }
 

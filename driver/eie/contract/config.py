@@ -72,7 +72,9 @@ class ArrayConfig:
         Depth of the sparse-matrix memory per PE and bank, in entries; a power of two that holds at least
         one dense activation group by one output group, so that every layer can be tiled.
     pointers : int
-        Depth of the pointer memory per PE and bank; a power of two. A tile has one pointer more than columns.
+        Depth of the pointer memory per PE and bank; a power of two, or two more. A tile has one pointer more than
+        columns: with two more, the end of the last column is in a register, and a tile of a power of two of columns
+        takes no more block RAM than they do.
     rows : int
         Accumulators per PE, a power of two.
     activations : int
@@ -85,6 +87,9 @@ class ArrayConfig:
         Carry the first row of a column in its pointer word, so that no padding precedes the first entry.
     skip_empty : bool
         The pointer unit drops a PE's empty columns before they reach its queue.
+    ultra_ram : bool
+        Keep the entries in UltraRAM, which UltraScale+ devices have, in place of block RAM. No parameter that a host
+        can tell: the array does the same in the same cycles.
     balance_rows : bool
         Packing assigns rows to PEs by their number of non-zeros (`eie.program.balancing`). No parameter of the
         hardware: any build runs models of either kind.
@@ -107,6 +112,7 @@ class ArrayConfig:
     codebooks: int = 4
     first_row: bool = True
     skip_empty: bool = True
+    ultra_ram: bool = field(default=False, metadata={"hardware": False})
     balance_rows: bool = field(default=True, metadata={"hardware": False})
 
     @classmethod
@@ -143,7 +149,8 @@ class ArrayConfig:
         self._require_range("index_bits", 1, 12)
         self._require_power("entries_per_word", 1, 64)
         self._require_power("entries", max(self.lanes * self.rows_per_group, self.entries_per_word), _FIELD_LIMIT)
-        self._require_power("pointers", 2 * self.lanes, _FIELD_LIMIT)
+        if not self.last_end_apart:
+            self._require_power("pointers", 2 * self.lanes, _FIELD_LIMIT)
         self._require_power("rows", max(1, self.lanes // self.num_pes), ROW_LIMIT)
         self._require_power("activations", 2 * self.lanes, _FIELD_LIMIT // 2 * self.lanes)
         self._require_range("banks", 1, 2)
@@ -232,6 +239,16 @@ class ArrayConfig:
         return self.pointers // 2
 
     @property
+    def last_end_apart(self) -> bool:
+        """Whether the last pair of pointers is no word of the memory but a register, of an even pointer alone."""
+        return _is_power_of_two(self.pointers - 2) and 2 * self.lanes <= self.pointers - 2 < _FIELD_LIMIT
+
+    @property
+    def pointer_depth(self) -> int:
+        """Words that are memory of one (even or odd) pointer bank."""
+        return self.pointer_pairs - self.last_end_apart
+
+    @property
     def tile_columns(self) -> int:
         """Most columns in a tile: whole groups, and one pointer more than columns."""
         return (self.pointers - 1) // self.lanes * self.lanes
@@ -259,5 +276,5 @@ class ArrayConfig:
         return asdict(self)
 
     def hardware_parameters(self) -> dict[str, int | bool]:
-        """Return the parameters that the hardware is built from."""
+        """Return the parameters that a host can tell from the hardware: those of its registers and its build hash."""
         return {p.name: getattr(self, p.name) for p in fields(self) if p.metadata.get("hardware", True)}

@@ -193,6 +193,7 @@ def _estimated(config: ArrayConfig) -> dict[str, Any]:
         "flip_flops": figures.flip_flops,
         "ramb36": figures.ramb36,
         "dsps": figures.dsps,
+        "ultra_rams": figures.ultra_rams,
         "fits": boards,
     }
 

@@ -29,6 +29,7 @@ _MARKS = {
     "dsps": (_GREEN, "^"),
     "flip_flops": ("#CC79A7", "D"),
     "slicem_luts": ("#56B4E9", "v"),
+    "ultra_rams": ("#F0E442", "P"),
 }
 _SHORT = {"num_pes": "PEs", "queue_depth": "queue", "index_bits": "index bits", "entries_per_word": "per word"}
 _MOST_LABELS = 14

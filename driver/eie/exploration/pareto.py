@@ -17,6 +17,7 @@ LIMITS = {
     "ramb36": "block RAM",
     "dsps": "DSP slices",
     "flip_flops": "flip-flops",
+    "ultra_rams": "UltraRAM",
 }
 """Resources that a board limits, and what they are called."""
 
@@ -36,7 +37,7 @@ def limit_of(row: dict[str, Any], board: Board) -> tuple[str, float]:
     """Return the resource of which an array takes the largest share of a board's, and that share: above 1 it is too
     large."""
     limits = device_of(board.part).limits
-    shares = {name: row[name] / limits[name] for name in LIMITS}
+    shares = {name: row[name] / limits[name] if limits[name] else np.inf * bool(row[name]) for name in LIMITS}
     name = max(shares, key=lambda n: shares[n])
     return name, shares[name]
 

@@ -39,6 +39,7 @@ _ESTIMATED: dict[str, type] = {
     "flip_flops": int,
     "ramb36": float,
     "dsps": int,
+    "ultra_rams": int,
     "fits": str,
 }
 COLUMNS: dict[str, type] = {**_IDENTITY, **_ARRAY, **_MEASURED, **_ESTIMATED}

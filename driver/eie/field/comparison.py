@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from eie.boards.board import board as board_by_name
+from eie.boards.resources import Resources
 from eie.boards.resources import estimate as estimate_resources
 from eie.cycle_model.throughput import estimate
 from eie.field.networks import SEED, TASKS, Task
@@ -107,11 +108,16 @@ def compute(progress: Callable[[str], None] = lambda text: None, tasks: Iterable
                     found.frames_per_second,
                     found.latency_microseconds,
                     found.resident,
-                    f"{taken.luts / 1000:.0f}K LUT, {taken.dsps:g} DSP, {taken.ramb36:g} RAMB36",
+                    _resources(taken),
                     (low, high),
                 )
             )
     return rows
+
+
+def _resources(taken: Resources) -> str:
+    ultra_rams = f", {taken.ultra_rams} UltraRAM" if taken.ultra_rams else ""
+    return f"{taken.luts / 1000:.0f}K LUT, {taken.dsps:g} DSP, {taken.ramb36:g} RAMB36{ultra_rams}"
 
 
 def to_dict(rows: list[Row]) -> dict[str, Any]:

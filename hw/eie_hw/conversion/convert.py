@@ -47,7 +47,7 @@ def convert(config: ArrayConfig, directory: str | Path, hdl: str = "VHDL", targe
     """
     if hdl not in HDLS:
         raise ValueError(f"hdl={hdl!r} must be one of {HDLS}")
-    templates = template_files(target)
+    templates = template_files(target, config.ultra_ram)
     directory = Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=directory, prefix=".convert-") as scratch:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from myhdl import Signal, always, always_comb, block, concat, modbv
 
 from eie.contract.config import ArrayConfig
+from eie_hw.element.last_pointer import pointers_and_last
 from eie_hw.parts.interfaces import bit, vector
 from eie_hw.parts.memories import block_ram
 
@@ -58,8 +59,14 @@ def pointer_read(
         even_data.next = write_data[width:0]
         odd_data.next = write_data[2 * width : width]
 
-    even_memory = block_ram(clk, write, write_address, even_data, even_address, even_read)
-    odd_memory = block_ram(clk, write, write_address, odd_data, odd_address, odd_read)
+    if config.last_end_apart:
+        memories = pointers_and_last(
+            clk, write, write_address, even_data, odd_data, even_address, odd_address, even_read, odd_read, config
+        )
+    else:
+        even_memory = block_ram(clk, write, write_address, even_data, even_address, even_read)
+        odd_memory = block_ram(clk, write, write_address, odd_data, odd_address, odd_read)
+        memories = even_memory, odd_memory
 
     @always(clk.posedge)
     def follow():
@@ -109,4 +116,4 @@ def pointer_read(
             else:
                 column.next = concat(odd[start_bits:], even[start_bits:])
 
-    return split, even_memory, odd_memory, follow, decide, count, choose
+    return split, memories, follow, decide, count, choose

@@ -8,7 +8,7 @@ from eie.contract.config import ACTIVATION_BITS, CODE_BITS, ArrayConfig
 from eie_hw.parts.array_interfaces import Entry, QueuedColumn
 from eie_hw.parts.interfaces import bit, vector
 from eie_hw.parts.load_interfaces import ElementLoads
-from eie_hw.parts.memories import block_ram
+from eie_hw.parts.memories import block_ram, ultra_ram
 from eie_hw.parts.multiplexer import multiplexer
 
 
@@ -125,7 +125,8 @@ def sparse_matrix_read(
         def place():
             word_address.next = address[0] and not address[0]
 
-    memory = block_ram(clk, loads.entry_write, loads.entry_address, loads.entry_data, word_address, word)
+    entry_ram = ultra_ram if config.ultra_ram else block_ram
+    memory = entry_ram(clk, loads.entry_write, loads.entry_address, loads.entry_data, word_address, word)
 
     # The memory's word comes late in its cycle: the last 2-way choice is left to the next one.
     part_bits = entry_bits if select_bits == 0 else 2 * entry_bits

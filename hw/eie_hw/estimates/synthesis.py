@@ -1,4 +1,4 @@
-"""Synthesis of the converted VHDL or Verilog for Xilinx 7-series with Yosys, an entity at a time."""
+"""Synthesis of the converted VHDL or Verilog for Xilinx devices with Yosys, an entity at a time."""
 
 from __future__ import annotations
 
@@ -71,7 +71,8 @@ def _run_yosys(files: list[Path], top: str, family: str, last_passes: str, own_n
     with tempfile.TemporaryDirectory(prefix="eie-synthesis-") as scratch:
         result = Path(scratch) / "result.json"
         read = _read_vhdl(files, top, Path(scratch)) if files[0].suffix == ".vhd" else _read_verilog(files)
-        synthesis = f"synth_xilinx -family {family} -flatten -noiopad -noclkbuf -top {top} -run"
+        ultra_ram = " -uram" if family == "xcup" else ""
+        synthesis = f"synth_xilinx -family {family}{ultra_ram} -flatten -noiopad -noclkbuf -top {top} -run"
         passes = [*read, f"{synthesis} :map_luts", *["autoname"] * own_names, f"{synthesis} map_luts:"]
         passes += last_passes.format(result).split("; ")
         # In a process of its own: Yosys writes its log to the standard output and may end the process.

@@ -27,7 +27,7 @@ _FLIP_FLOPS = dict.fromkeys(("FDRE", "FDSE", "FDCE", "FDPE"), 1)
 _RAMB18 = {"RAMB18E1": 1, "RAMB36E1": 2, "RAMB18E2": 1, "RAMB36E2": 2}
 _OTHER = {
     **{"DSP48E1": "dsps", "DSP48E2": "dsps", "CARRY4": "carry", "CARRY8": "carry"},
-    **{"MUXF7": "muxf", "MUXF8": "muxf", "MUXF9": "muxf"},
+    **{"MUXF7": "muxf", "MUXF8": "muxf", "MUXF9": "muxf", "URAM288": "ultra_rams"},
 }
 _FREE = {"$scopeinfo", "VCC", "GND"}
 
@@ -40,7 +40,7 @@ class Usage:
     ----------
     logic_luts, memory_luts, shift_luts : int
         LUTs as logic, as distributed RAM, as shift registers (SRL).
-    flip_flops, ramb18, dsps, carry, muxf : int
+    flip_flops, ramb18, dsps, carry, muxf, ultra_rams : int
         `ramb18` counts halves: a RAMB36 is two. `carry` counts CARRY4 or CARRY8, `muxf` MUXF7 to MUXF9.
     """
 
@@ -52,6 +52,7 @@ class Usage:
     dsps: int = 0
     carry: int = 0
     muxf: int = 0
+    ultra_rams: int = 0
 
     @property
     def luts(self) -> int:
@@ -175,13 +176,14 @@ def exceeded_units(units: list[Unit], budget: dict) -> list[str]:
 
 
 def exceeded_limits(usage: Usage, limits: dict[str, int], of: str) -> list[str]:
-    """Return a sentence for every limit (`luts`, `flip_flops`, `ramb36`, `dsps`) that a usage exceeds."""
+    """Return a sentence for every limit (`luts`, `flip_flops`, `ramb36` ...) that a usage exceeds."""
     names = {
         "luts": "LUTs",
         "slicem_luts": "LUTs as memory",
         "flip_flops": "flip-flops",
         "ramb36": "RAMB36 equivalents",
         "dsps": "DSP slices",
+        "ultra_rams": "UltraRAMs",
     }
     return [
         f"{getattr(usage, name):g} {names[name]}: {of} allows {limit}"

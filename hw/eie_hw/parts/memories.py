@@ -1,4 +1,4 @@
-"""The inferrable memories, each a hand-written HDL template (`lut_ram`, `block_ram`) and a Python model of it.
+"""The inferrable memories, each a hand-written HDL template (`lut_ram`, `block_ram` ...) and a Python model of it.
 
 The depth follows from the address: every value of `read_address` is a word.
 """
@@ -9,9 +9,10 @@ from pathlib import Path
 
 from myhdl import always, block
 
+from eie.errors import DeviceError
 from eie_hw.parts.interfaces import bit
 
-MEMORIES = ("lut_ram", "block_ram", "single_port_ram")
+MEMORIES = ("lut_ram", "block_ram", "single_port_ram", "ultra_ram")
 TEMPLATES = (*MEMORIES, "multiply_accumulate")
 """Names of the hand-written files, `NAME.vhd` and `NAME.v` beside this module; they are compiled first."""
 TARGETS: dict[str, dict[str, str]] = {
@@ -23,11 +24,14 @@ TARGETS: dict[str, dict[str, str]] = {
 the same."""
 
 
-def template_files(target: str) -> list[str]:
-    """Return the names of the hand-written files for a target, without ending, in the order of compilation."""
+def template_files(target: str, ultra_ram: bool = False) -> list[str]:
+    """Return the names of the hand-written files for a target, without ending, in the order of compilation; with
+    UltraRAM, which 7-series devices have not, where an array keeps its entries there."""
     if target not in TARGETS:
         raise ValueError(f"target={target!r} must be one of {tuple(TARGETS)}")
-    return [TARGETS[target].get(name, name) for name in TEMPLATES]
+    if ultra_ram and target == "xc7":
+        raise DeviceError("7-series devices have no UltraRAM: the array must keep its entries in block RAM")
+    return [TARGETS[target].get(name, name) for name in TEMPLATES if ultra_ram or name != "ultra_ram"]
 
 
 def template_file(name: str) -> Path:
@@ -112,6 +116,37 @@ def block_ram(clk, write, write_address, write_data, read_address, read_data):
 
 block_ram.vhdl_code = _VHDL % "block_ram"
 block_ram.verilog_code = _VERILOG % "block_ram"
+
+
+@block
+def ultra_ram(clk, write, write_address, write_data, read_address, read_data):
+    """UltraRAM (UltraScale+ devices; AMD UG573): 4096 words of 72 bits, with one write port and one registered read
+    port of the same clock; it cannot be initialised and is zero at power-on.
+
+    **Ports**
+
+    - `clk`
+    - `write`, `write_address`, `write_data` in
+    - `read_address` in; `read_data` out, one cycle later
+
+    **Timing**: reading the word that is being written gives an undefined value (the model gives the old one).
+    """
+    address_bits, width = len(read_address), len(read_data)  # noqa: F841 (the template takes it)
+    depth = 1 << address_bits
+    memory = [0] * depth
+    _mark(clk, write, write_address, write_data, read_address, read_data)
+
+    @always(clk.posedge)
+    def access():
+        read_data.next = memory[int(read_address)]
+        if write:
+            memory[int(write_address)] = int(write_data)
+
+    return access
+
+
+ultra_ram.vhdl_code = _VHDL % "ultra_ram"
+ultra_ram.verilog_code = _VERILOG % "ultra_ram"
 
 
 @block

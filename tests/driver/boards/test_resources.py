@@ -1,5 +1,6 @@
 """The resource estimate: against the arrays that it was fitted to, and what it must never say."""
 
+import dataclasses
 import json
 from importlib.resources import files
 
@@ -70,11 +71,23 @@ def test_more_of_anything_never_takes_less(config, name):
         ({"index_bits": 4}, 2),  # 64 of 72 bits
         ({"index_bits": 6}, 2.5),  # 80 bits: a RAMB36 and a RAMB18
         ({"entries": 4096, "pointers": 512}, 3),  # 1024 x 72: two RAMB36
+        ({"entries": 16384, "pointers": 2050, "first_row": False, "ultra_ram": True}, 2),  # pointers 2 x 2048 x 14
         ({"banks": 1}, 2),  # 256 x 72, 512 x 17: no memory is smaller
     ],
 )
 def test_block_memories_follow_from_their_shapes(changes, ramb36_per_pe):
     assert estimate(eie.ArrayConfig(num_pes=16, **changes)).ramb36 == 16 * ramb36_per_pe + 4 * 0.5
+
+
+@pytest.mark.parametrize(
+    "changes, ultra_rams, ramb36",
+    [({}, 1, 8), ({"entries": 65536}, 4, 32), ({"index_bits": 6}, 2, 9)],  # 4096 x 72, 16384 x 72, 4096 x 80
+)
+def test_entries_in_ultra_ram_take_no_block_ram(changes, ultra_rams, ramb36):
+    config = eie.ArrayConfig(**{"num_pes": 16, "entries": 16384, "ultra_ram": True} | changes)
+    in_ultra_ram, in_block_ram = estimate(config), estimate(dataclasses.replace(config, ultra_ram=False))
+    assert (in_ultra_ram.ultra_rams, in_block_ram.ultra_rams) == (16 * ultra_rams, 0)
+    assert in_block_ram.ramb36 - in_ultra_ram.ramb36 == 16 * ramb36
 
 
 def test_the_arrays_of_the_boards_fit_them():

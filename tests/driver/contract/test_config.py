@@ -36,6 +36,20 @@ def test_a_group_holds_whole_local_rows_and_whole_stream_words(num_pes):
     assert config.tile_columns + 1 <= config.pointers
 
 
+def test_with_two_pointers_more_a_tile_has_as_many_columns_as_the_memory_has_words():
+    config = eie.ArrayConfig(pointers=2050)
+    assert config.last_end_apart and config.tile_columns == 2048
+    assert config.pointer_pairs == 1025 and config.pointer_depth == 1024
+    without = eie.ArrayConfig(pointers=2048)
+    assert not without.last_end_apart and without.tile_columns == 1984
+    assert without.pointer_pairs == without.pointer_depth == 1024
+
+
+def test_a_host_cannot_tell_ultra_ram_from_block_ram():
+    one, other = eie.ArrayConfig(), eie.ArrayConfig(ultra_ram=True)
+    assert one != other and one.hardware_parameters() == other.hardware_parameters()
+
+
 @pytest.mark.parametrize(
     ("parameters", "text"),
     [
@@ -49,6 +63,8 @@ def test_a_group_holds_whole_local_rows_and_whole_stream_words(num_pes):
         ({"entries": 32}, "entries=32 must lie in 64.."),
         ({"entries": 131072}, "entries=131072 must lie in"),
         ({"pointers": 64}, "pointers=64 must lie in 128.."),
+        ({"pointers": 66}, "pointers=66 must lie in 128.."),
+        ({"pointers": 132}, "pointers=132 must be a power of two"),
         ({"num_pes": 1, "rows": 2}, "rows=2 must lie in 4.."),
         ({"activations": 64}, "activations=64 must lie in 128.."),
         ({"banks": 3}, "banks=3 must lie in 1..2"),

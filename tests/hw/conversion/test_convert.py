@@ -62,9 +62,9 @@ def test_no_signal_had_to_be_renamed_because_two_have_one_name(hdl, tmp_path):
 
 
 def test_parameters_beside_a_board_replace_its_own(tmp_path):
-    options = ["convert", "--board", "kv260", *SMALL_OPTIONS, "--hdl", "Verilog", "-o", str(tmp_path / "board")]
+    options = ["convert", "--board", "ultra96v2", *SMALL_OPTIONS, "--hdl", "Verilog", "-o", str(tmp_path / "board")]
     assert cli.main(options) == 0
-    assert board("kv260").config == ArrayConfig(), "else what is compared below must start from its array"
+    assert board("ultra96v2").config == ArrayConfig(), "else what is compared below must start from its array"
     files = convert(SMALL, tmp_path / "call", "Verilog")
     assert filecmp.cmpfiles(tmp_path / "board", tmp_path / "call", [p.name for p in files], shallow=False)[1:] == (
         [],

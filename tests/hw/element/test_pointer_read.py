@@ -12,12 +12,22 @@ from eie_hw.parts.interfaces import bit, vector
 COLUMNS = 14
 
 
-@pytest.mark.parametrize("first_row", [False, True])
-@pytest.mark.parametrize("skip_empty", [False, True])
-def test_a_column_is_pushed_with_its_start_end_and_first_row(first_row, skip_empty):
+@pytest.mark.parametrize(
+    "first_row, skip_empty, pointers, banks",
+    [
+        (True, True, 32, 2),
+        (True, False, 32, 2),
+        (False, True, 32, 2),
+        (False, False, 32, 2),
+        (True, True, 34, 2),  # the last of 17 pairs is a register
+        (False, True, 34, 1),
+    ],
+)
+def test_a_column_is_pushed_with_its_start_end_and_first_row(first_row, skip_empty, pointers, banks):
     config = ArrayConfig(
-        num_pes=4, entries=64, pointers=32, rows=8, activations=32, first_row=first_row, skip_empty=skip_empty
-    )
+        num_pes=4, entries=64, pointers=pointers, rows=8, activations=32, banks=banks, first_row=first_row,
+        skip_empty=skip_empty,
+    )  # fmt: skip
     generator = random.Random(7)
     start_bits, width = config.start_bits, config.pointer_bits
     starts = [generator.randrange(64)]
@@ -25,25 +35,26 @@ def test_a_column_is_pushed_with_its_start_end_and_first_row(first_row, skip_emp
         starts.append((starts[-1] + generator.choice((0, 0, 1, 2, 9))) % 64)
     rows = [generator.randrange(8) if first_row else 0 for _ in starts]
     words = [start | row << start_bits for start, row in zip(starts, rows, strict=True)] + [0]
-    bank, base = 1, 3
-    write, valid, odd, push, single = (bit() for _ in range(5))
-    write_address, even_address, odd_address = (vector(5) for _ in range(3))
-    write_data, column = vector(2 * width), vector(width + start_bits)
     pairs = len(words) // 2
+    bank, base = banks - 1, config.pointer_pairs - pairs
+    pair_bits = (config.pointer_pairs - 1).bit_length()
+    write, valid, odd, push, single = (bit() for _ in range(5))
+    write_address, even_address, odd_address = (vector(banks - 1 + pair_bits) for _ in range(3))
+    write_data, column = vector(2 * width), vector(width + start_bits)
     asked: list = [None, None]
     pushed = []
 
     def drive(cycle):
         write.next = cycle < pairs
         if cycle < pairs:
-            write_address.next = bank << 4 | (base + cycle)
+            write_address.next = bank << pair_bits | (base + cycle)
             write_data.next = words[2 * cycle] | words[2 * cycle + 1] << width
             return
         j = generator.randrange(COLUMNS)
         valid.next = generator.random() < 0.7
         odd.next = j % 2
-        even_address.next = bank << 4 | (base + j // 2 + j % 2)
-        odd_address.next = bank << 4 | (base + j // 2)
+        even_address.next = bank << pair_bits | (base + j // 2 + j % 2)
+        odd_address.next = bank << pair_bits | (base + j // 2)
         asked.append(j)
 
     def look(cycle):

@@ -79,6 +79,7 @@ def test_cells_cost_the_luts_of_the_device(cells, luts):
 def test_other_cells_are_counted_by_kind_and_ramb18_as_halves():
     usage = usage_of({"FDRE": 2, "FDSE": 1, "RAMB18E1": 1, "RAMB36E1": 2, "DSP48E1": 4, "MUXF7": 1, "MUXF8": 1})
     assert (usage.flip_flops, usage.ramb36, usage.dsps, usage.muxf) == (3, 2.5, 4, 2)
+    assert usage_of({"URAM288": 3}) == Usage(ultra_rams=3)
 
 
 def test_a_cell_of_unknown_cost_is_refused():
@@ -176,6 +177,19 @@ def test_a_processing_element_is_within_its_budget(tmp_path):
     assert (usage.dsps, usage.ramb36) == (1, 2)
     # 29 of them for a queue of 32 in place of 16, 10 for tags and parts of the accumulators.
     assert usage.luts <= 300
+
+
+@pytest.mark.parametrize("hdl", ["VHDL", "Verilog"])
+def test_entries_are_in_ultra_ram_where_the_array_says_so(hdl, tmp_path):
+    in_block_ram = ArrayConfig(num_pes=4, entries=16384, activations=512)
+    for name, config in (("block", in_block_ram), ("ultra", replace(in_block_ram, ultra_ram=True))):
+        units = utilisation(config, tmp_path / name, top="sparse_matrix_read", hdl=hdl, family="xcup")
+        assert (total(units).ultra_rams, total(units).ramb36) == {"ultra": (1, 0), "block": (0, 8)}[name]
+
+
+def test_seven_series_devices_have_no_ultra_ram(tmp_path):
+    with pytest.raises(DeviceError, match="no UltraRAM"):
+        utilisation(ArrayConfig(num_pes=4, ultra_ram=True), tmp_path)
 
 
 @pytest.mark.full

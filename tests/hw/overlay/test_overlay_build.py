@@ -209,7 +209,7 @@ def test_the_files_that_are_estimated_are_the_files_that_are_built(monkeypatch, 
     asked = []
 
     def converter(config, directory, hdl="VHDL", target="simulation"):
-        asked.append((config, hdl, template_files(target)))
+        asked.append((config, hdl, template_files(target, config.ultra_ram)))
         return stub_converter(config, Path(directory) / "vhdl", target)
 
     prepare(Plan(board(name), tmp_path / "out"), converter)
@@ -221,6 +221,7 @@ def test_the_files_that_are_estimated_are_the_files_that_are_built(monkeypatch, 
     slices = {"xc7": "multiply_accumulate_dsp48e1", "xcup": "multiply_accumulate_dsp48e2"}
     assert slices[device_of(board(name).part).family] in built[2]
     assert "multiply_accumulate" not in built[2]
+    assert ("ultra_ram" in built[2]) == board(name).config.ultra_ram
 
 
 def test_the_command_is_one_of_a_shell_wherever_the_directory_lies(tmp_path):

@@ -6,10 +6,10 @@ import pytest
 from unit_bench import run_unit
 
 from eie_hw.parts.interfaces import bit, vector
-from eie_hw.parts.memories import block_ram, lut_ram, single_port_ram
+from eie_hw.parts.memories import block_ram, lut_ram, single_port_ram, ultra_ram
 
 
-@pytest.mark.parametrize("memory", [lut_ram, block_ram])
+@pytest.mark.parametrize("memory", [lut_ram, block_ram, ultra_ram])
 def test_a_word_reads_back_after_it_was_written(memory):
     generator = random.Random(memory.func.__name__)
     write, write_address, write_data = bit(), vector(4), vector(9)
