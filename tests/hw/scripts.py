@@ -124,7 +124,7 @@ def program_script(config: ArrayConfig, seed: int, programs: int, length: int = 
     script.add(("cycles", 5), ("write", CONTROL, registers.CONTROL_CLEAR_INTERRUPT))
     script.interrupt(False)
     script.read(STATUS, registers.STATUS_IDLE)
-    for name in ("instructions", "broadcasts_low", "broadcasts_high", "error_index"):
+    for name in ("instructions", "broadcasts_low", "broadcasts_high", "saturated_low", "saturated_high", "error_index"):
         script.read(registers.offset(name), device.read_register(registers.offset(name)))
     for pe in range(config.num_pes):
         for counter in ("work", "padding"):

@@ -44,7 +44,7 @@ def test_the_cycle_model_equals_the_hardware(name):
             accelerator.clear_counters()
             assert np.array_equal(accelerator.run_raw(a, model=network), eie.reference(network, a))
             counters.append(accelerator.counters)
-        for name in ("cycles", "broadcasts", "work", "padding", "starved", "blocked"):
+        for name in ("cycles", "broadcasts", "start", "drain", "saturated", "work", "padding", "starved", "blocked"):
             assert np.array_equal(getattr(counters[0], name), getattr(counters[1], name)), name
 
     check()

@@ -54,6 +54,12 @@ def test_the_model_of_programs_equals_the_hardware(name):
         assert modelled.busy == measured.busy
         assert modelled.stalled == measured.stalled
         assert modelled.cycles == measured.cycles
+        assert modelled.start == measured.start
+        assert modelled.drain == measured.drain
+        assert modelled.saturated == measured.saturated
+        reasons = measured.starvation
+        assert reasons.broadcast >= 0 and modelled.starvation.broadcast == reasons.broadcast
+        assert np.array_equal(reasons.start + reasons.drain + reasons.broadcast + reasons.imbalance, measured.starved)
         resident.add(hardware.loaded[network].resident)
 
     check()

@@ -13,7 +13,7 @@ from eie.contract import registers
 from eie.contract.config import WORD_BYTES
 from eie.data import mnist
 from eie.devices.virtual import Fault, VirtualBoard
-from eie.errors import DeviceError
+from eie.errors import AccuracyWarning, DeviceError
 from tests.pynq.faults import BATCH, FAULTS, PATIENT, check_fault
 from tests.pynq.networks import CONFIG, inputs, layer, model, recurrent_model, streamed_model
 
@@ -46,6 +46,14 @@ def test_sequences_equal_the_reference(accelerator, network):
     recurrent, x = recurrent_model(network)
     accelerator.run(x, model=recurrent, verify=True)
     assert accelerator.counters.cycles > 0
+
+
+def test_what_saturates_is_counted_as_in_the_emulation(accelerator):
+    network, a = model(seed=3), inputs(model(seed=3), 20) * 30
+    with pytest.warns(AccuracyWarning), eie.Accelerator(eie.EmulatedDevice(CONFIG)) as emulated:
+        assert np.array_equal(emulated.run_raw(a, model=network), accelerator.run_raw(a, model=network))
+        assert accelerator.saturation == emulated.saturation
+    assert accelerator.saturation.lost > 0
 
 
 @pytest.mark.parametrize("fault", FAULTS)

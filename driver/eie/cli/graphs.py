@@ -16,12 +16,14 @@ from numpy.typing import NDArray
 from eie.atomic import replacing
 from eie.cli.common import read_array
 from eie.contract.config import CODEBOOK_SIZE
+from eie.contract.starvation import starvation_text
 from eie.errors import AccuracyWarning, NetworkError, PackError
 from eie.network.graph import Graph
 from eie.network.graph_model import GraphModel
 from eie.network.model import Layer, Model
 from eie.network.recurrent_model import RecurrentModel
 from eie.runtime.accelerator import Accelerator
+from eie.runtime.counters import Counters
 from eie.runtime.saturation import Saturation
 
 
@@ -119,7 +121,7 @@ def timed_run(
         "inputs": {name: list(np.shape(array)) for name, array in inputs.items()},
         "outputs": {name: list(array.shape) for name, array in named.items()},
         "verified": verify,
-        "saturated": {"inputs": accelerator.saturation.inputs, "outputs": list(accelerator.saturation.outputs)},
+        "saturated": asdict(accelerator.saturation),
         "run_seconds": seconds,
         "counters": asdict(accelerator.counters),
     }
@@ -163,11 +165,14 @@ def graph_text(figures: Mapping[str, Any], device: str, names: Sequence[str]) ->
         f"{counters['broadcasts']:,} activations broadcast, {work:,} weights worked off, {padding:,} padding entries"
         + (f", {counters['cycles']:,} cycles" if counters["cycles"] else ""),
     ]
+    if counters["cycles"]:
+        found = Counters(**counters)
+        lines.append(starvation_text(found.starvation.shares(found.cycles)))
     if figures["verified"]:
         lines.append("every result of the array equals the integer reference")
     if "correct" in figures:
         lines.append(f"{figures['correct']:,} classes are right")
-    saturated = Saturation(figures["saturated"]["inputs"], tuple(figures["saturated"]["outputs"]))
+    saturated = Saturation(**figures["saturated"])
     if saturated.known:
         lines.append(saturated.text(names))
     return "\n".join(lines)

@@ -29,6 +29,7 @@ from eie.cli.common import (
 from eie.cli.graphs import graph_text, read_inputs, require_outputs_ending, run_graph, write_outputs
 from eie.cli.recurrent import run_recurrent
 from eie.contract.array_options import add_array_options, array_config
+from eie.contract.starvation import starvation_text
 from eie.devices.choice import device_by_name
 from eie.errors import AccuracyWarning, PackError
 from eie.model_file.container import load
@@ -36,6 +37,7 @@ from eie.network.graph_model import GraphModel
 from eie.network.model import Model
 from eie.network.recurrent_model import RecurrentModel
 from eie.runtime.accelerator import Accelerator
+from eie.runtime.counters import Counters
 from eie.runtime.saturation import Saturation
 
 STEPS = {"emulated": 1024, "rtl": 8}
@@ -118,7 +120,7 @@ def _run(args: argparse.Namespace) -> None:
         "outputs": model.rows,
         "output": args.output,
         "verified": len(batch) if args.verify else 0,
-        "saturated": {"inputs": saturated.inputs, "outputs": list(saturated.outputs)},
+        "saturated": asdict(saturated),
         "load_seconds": loaded - started,
         "run_seconds": ended - loaded,
         "counters": counters,
@@ -183,6 +185,9 @@ def _text(result: dict[str, Any], model: Model) -> str:
         f"{counters['broadcasts']:,} activations broadcast, {work:,} weights worked off, {padding:,} padding entries"
         + (f", {counters['cycles']:,} cycles" if counters["cycles"] else ""),
     ]
+    if counters["cycles"]:
+        found = Counters(**counters)
+        lines.append(starvation_text(found.starvation.shares(found.cycles)))
     if result["verified"]:
         lines.append(f"all {count * model.rows:,} outputs equal the integer reference")
     if "correct" in result:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from eie.contract.config import ACTIVATION_BITS
 from eie.contract.fixed_point import ACTIVATION_MAX, ACTIVATION_MIN, finish
+from eie.contract.saturation import lost_outputs
 
 
 class Operation(IntEnum):
@@ -39,6 +40,9 @@ OPERATION_TEXT = {
     Operation.TANH: "(b + offset) * slope, of b's segment",
     Operation.SIGMOID: "as of TANH; then y is (y >> 1) + 2^14",
 }
+
+CURVES = (Operation.TANH, Operation.SIGMOID)
+"""Flat at the ends of int16: what saturates there is not lost."""
 
 MULTIPLIED = (Operation.MULTIPLY, Operation.TANH, Operation.SIGMOID)
 """What goes through the multiplier."""
@@ -76,6 +80,13 @@ def elementwise(operation: int, a: NDArray[np.int16], b: NDArray[np.int16], shif
     """
     outputs = finish(_EXACT[Operation(operation)](a.astype(np.int64), b.astype(np.int64)), shift, relu=False)
     return (outputs >> 1) + np.int16(1 << ACTIVATION_BITS - 2) if operation == Operation.SIGMOID else outputs
+
+
+def lost_results(operation: int, a: NDArray[np.int16], b: NDArray[np.int16], shift: int, y: NDArray[np.int16]) -> int:
+    """Count the results of `elementwise` that are lost to saturation; of `CURVES` none is."""
+    if operation in CURVES:
+        return 0
+    return lost_outputs(_EXACT[Operation(operation)](a.astype(np.int64), b.astype(np.int64)), shift, False, y)
 
 
 def segment(x: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -72,6 +72,9 @@ EXECUTE_QUEUE = 16
 START_LATENCY = 2
 """Cycles from the push of an instruction, or from the end of what it waits for, to its start."""
 
+DRAIN_CYCLES = ENTRY_LATENCY + 2
+"""Cycles from the issue of a COMPUTE's last entry, or the arrival of its last column, to its `done`."""
+
 COMPUTES_AT_ONCE = 2
 """COMPUTEs in progress: while the PEs work off one, the next is searched and broadcast."""
 

@@ -6,13 +6,13 @@ import hashlib
 import json
 from dataclasses import dataclass
 
-from eie.contract import isa
+from eie.contract import isa, pipeline
 from eie.contract.config import ArrayConfig
 
 MAGIC = 0x31454945
 """Identity register: "EIE1" in little-endian bytes."""
 
-VERSION = 2
+VERSION = 3
 """Version of the register map; part of the build hash."""
 
 ADDRESS_BITS = 16
@@ -65,6 +65,12 @@ _FIXED = (
         "who loaded what is in the memories, and how often: whatever the host wrote, 0 after a soft reset; "
         "written by whole words only",
     ),
+    Register("start_low", 0x48, "r", "of those cycles, in which no activation of a COMPUTE had arrived, bits 31:0"),
+    Register("start_high", 0x4C, "r", "bits 63:32"),
+    Register("drain_low", 0x50, "r", "of those cycles, in which the last sums of a COMPUTE settled, bits 31:0"),
+    Register("drain_high", 0x54, "r", "bits 63:32"),
+    Register("saturated_low", 0x58, "r", "outputs lost to saturation, bits 31:0"),
+    Register("saturated_high", 0x5C, "r", "bits 63:32"),
 )
 
 _PARAMETERS_BASE = 0x80
@@ -84,7 +90,7 @@ STATUS_ERROR_SHIFT = 8
 OWNER_MARK = 1 << 31
 OWNER_GENERATIONS = 0xFF
 """Of "owner", by the hosts' convention: with this bit a random number, whose low bits count loads."""
-WIDE_COUNTERS = ("cycles", "broadcasts", "busy", "stalled")
+WIDE_COUNTERS = ("cycles", "broadcasts", "busy", "stalled", "start", "drain", "saturated")
 """64-bit counters, as register pairs NAME_low, NAME_high."""
 
 
@@ -131,7 +137,16 @@ def markdown() -> str:
         "",
         "work: entries of a non-zero code. padding: entries of code 0. starved: cycles in which a COMPUTE was in",
         "progress and the PE had no entry to work on. blocked: cycles in which this PE's full queue held back the",
-        "broadcast. The emulation counts work, padding and broadcasts; it has no clock: counters of cycles read 0.",
+        "broadcast. The emulation counts work, padding, broadcasts and what saturated; it has no clock: counters of",
+        "cycles read 0.",
+        "",
+        "start: no activation of any COMPUTE in progress had arrived at the PEs. drain: of a COMPUTE that broadcast",
+        f"something and ended with none started behind it, the last {pipeline.DRAIN_CYCLES} cycles: no PE had an",
+        "entry. These two, and the entries of the PE that has most, say why a PE starved (`eie.contract.starvation`).",
+        "",
+        "saturated: outputs of STOREs, and of ELEMENTWISEs other than TANH and SIGMOID, that rounded to more than",
+        "32767 or were less than -32768, or whose sum did not fit the 25 bits that are scaled. What ReLU makes 0 or a",
+        "FORMAT clips is not counted: it would be the same without saturation.",
     ]
     return "\n".join(lines) + "\n"
 

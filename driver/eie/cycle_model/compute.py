@@ -60,6 +60,8 @@ class ComputeTiming:
     ----------
     ready : int
         The next one may be taken.
+    arrived : int or None
+        Its first activation is in the PEs' queues; None if it broadcasts nothing.
     done : int
         Its sums are visible to whatever starts in the next cycle.
     blocked, queued : ndarray, shape (N,), int64
@@ -67,6 +69,7 @@ class ComputeTiming:
     """
 
     ready: int
+    arrived: int | None
     done: int
     blocked: NDArray[np.int64]
     queued: NDArray[np.int64]
@@ -131,7 +134,7 @@ class ArrayTiming:
         for row, times in zip(holds, self._holds, strict=True):
             row[: len(times)] = times
         blocked, queued = np.zeros((2, config.num_pes), np.int64)
-        last_issue = _simulate(
+        first_pick, last_issue = _simulate(
             work.lengths[active],
             _new_items(active, work.address, config),
             (work.address + active // config.lanes) // chunk - work.address // chunk,
@@ -158,7 +161,8 @@ class ArrayTiming:
         walked = max(int(self._latest[0]) + 1, last_pick + 1, walk + 1, self._done + 1)
         self._done = max(walked + 2 + pipeline.broadcast_latency(config), int(last_issue) + 3) + 1
         ready = max(walk, start + pipeline.COPY_CYCLES - 1) + 1
-        return ComputeTiming(ready, self._done, blocked, queued)
+        arrived = int(first_pick) + pipeline.broadcast_latency(config) if len(active) else None
+        return ComputeTiming(ready, arrived, self._done, blocked, queued)
 
     def compute_alone(self, works: Iterable[Work]) -> int:
         """Carry out COMPUTEs one behind another, the first ones of the array; return the cycles in all."""
@@ -197,7 +201,10 @@ def _simulate(  # type: ignore[no-untyped-def]
     lengths, new_items, windows, num_windows, walk, latency, high_water, skip_empty, holds, reads,
     left, latest, pushed, popped, counts, free, blocked, queued,
 ):  # fmt: skip
-    """Carry out a COMPUTE whose walk begins; return the cycle of its last issue; all arrays of state go on."""
+    """Carry out a COMPUTE whose walk begins; return the cycles of its first pick, if it has any, and of its last issue.
+
+    All arrays of state go on.
+    """
     picks, num_pes = lengths.shape
     stages = len(left) - 1
     slots = pushed.shape[1]
@@ -205,7 +212,7 @@ def _simulate(  # type: ignore[no-untyped-def]
     window = 0
     window_time = max(walk + 2, left[1])
     group_before = latest[1]
-    last_issue = latest[2]
+    first_pick = last_issue = latest[2]
     next_hold = np.zeros(num_pes, np.int64)
     next_read = 0
 
@@ -252,6 +259,8 @@ def _simulate(  # type: ignore[no-untyped-def]
                 break
             time += 1
         left[stages] = time
+        if pick == 0:
+            first_pick = time
         # pointer_read, activation_queue, sparse_matrix_read: one entry a cycle, an empty column a cycle; none while a
         # STORE has the PE.
         arrival = time + latency
@@ -285,4 +294,4 @@ def _simulate(  # type: ignore[no-untyped-def]
     latest[0] = window_time
     latest[1] = group_before
     latest[2] = last_issue
-    return last_issue
+    return first_pick, last_issue

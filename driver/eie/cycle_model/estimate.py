@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from eie.contract.config import ArrayConfig
+from eie.contract.starvation import starvation_text
 from eie.text import columns
 
 BOUNDS = ("DMA", "broadcast", "arithmetic", "output", "start-up")
@@ -84,6 +85,8 @@ class Estimate:
     batch_cycles : int
         Of the batch.
     layers : tuple of LayerEstimate
+    starved : dict of str to float
+        Of the batch: `eie.contract.starvation.Starvation.shares`.
     unit : str
         What an inference is: of a recurrent layer a time step, the batch a sequence.
     """
@@ -102,6 +105,7 @@ class Estimate:
     latency_cycles: int
     batch_cycles: int
     layers: tuple[LayerEstimate, ...]
+    starved: dict[str, float]
     unit: str = "inference"
     shared: int = 1
     choices: dict[int, float] = field(default_factory=dict)
@@ -164,6 +168,7 @@ class Estimate:
                 f"Cycles {_article(self.unit)} in a batch of {self.batch}, in {self.transfers} transfer"
                 f"{'s' if self.transfers > 1 else ''}:",
                 *columns([("layer", *parts), *cycles]),
+                f"{starvation_text(self.starved)}.",
                 "",
                 f"The host comes on top: {_article(self.unit)} has {self.flushed_bytes / self.batch:,.0f} bytes to "
                 f"flush from the cache and {self.invalidated_bytes / self.batch:,.0f} to invalidate;",

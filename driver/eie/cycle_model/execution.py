@@ -64,6 +64,8 @@ class ExecutionTiming:
     array : ArrayTiming
     cycles : int
         In which a COMPUTE was in progress.
+    starting, draining : int
+        Of these: before an activation had arrived at the PEs, and while the last sums settled with no COMPUTE behind.
     held : list of int
         Cycles in which a group of activations is loaded, in order: a STORE makes no step.
     """
@@ -71,7 +73,7 @@ class ExecutionTiming:
     def __init__(self, config: ArrayConfig) -> None:
         self.config = config
         self.array = ArrayTiming(config)
-        self.cycles = 0
+        self.cycles = self.starting = self.draining = self._drain = 0
         self.held: list[int] = []
         self._first_held = 0
         self._taken = self._retired = self._ready = LONG_AGO
@@ -119,9 +121,19 @@ class ExecutionTiming:
         step.timing = timing = self.array.compute(step.start, step.work)
         step.work = None
         step.end, self._ready = timing.done, timing.ready
-        step.cycles = step.end - max(step.start - 1, self._computes[-1])
-        self.cycles += step.cycles
+        self._count_cycles(step, timing)
         self._computes = [*self._computes[1:], step.end]
+
+    def _count_cycles(self, step: Executed, timing: ComputeTiming) -> None:
+        before = self._computes[-1]
+        begun = max(step.start - 1, before)
+        step.cycles = step.end - begun
+        self.cycles += step.cycles
+        self.starting += step.cycles if timing.arrived is None else max(0, timing.arrived - begun)
+        if step.start < before:  # the one before was not alone at its end
+            self.draining -= self._drain
+        self._drain = 0 if timing.arrived is None else pipeline.DRAIN_CYCLES
+        self.draining += self._drain
 
     def _run_store(self, step: Executed) -> None:
         conditions = [self._store + 1, self._form + 1]

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
 from eie.contract import isa
 from eie.contract.config import WORD_BYTES
+from eie.contract.starvation import Starvation
 from eie.cycle_model.estimate import LayerEstimate
 from eie.cycle_model.program import ProgramTiming, Step, word_cycles
 from eie.cycle_model.timed_device import TimedDevice
@@ -44,11 +47,14 @@ class TimedRun:
         self.device = device
         self.parts = [Part(word_cycles(device.bytes_per_cycle)) for _ in range(parts)]
         self.cycles = self.transfers = self.flushed_bytes = self.invalidated_bytes = 0
+        self.compute = self.start = self.drain = 0
+        self.entries = np.zeros(device.config.num_pes, np.int64)
 
     def transfer(self, segment: Segment, activations: NDArray[np.int16]) -> tuple[ProgramTiming, NDArray[np.int16]]:
         """Run a transfer: int16, shape (B, columns) -> int16, shape (B, rows), and its timing."""
         words = np.zeros(segment.words(len(activations)), np.uint64)
         segment.fill(activations, words)
+        before = self._entries()
         self.device.send(words.view(np.uint8))
         program = self.device.programs.pop()
         self.transfers += 1
@@ -56,15 +62,25 @@ class TimedRun:
         self.flushed_bytes += segment.changed_bytes(len(activations)) + reply
         self.invalidated_bytes += reply
         self.cycles += program.finish()
+        self.compute += program.execution.cycles
+        self.start += program.execution.starting
+        self.drain += program.execution.draining
+        self.entries += self._entries() - before
         return program, segment.unpack(self.device.receive(reply), len(activations))
 
-    def totals(self) -> dict[str, int]:
+    def _entries(self) -> NDArray[np.int64]:
+        """Return the entries that each PE has worked off so far, shape (N,)."""
+        work, padding = self.device.machine.work()
+        return work + padding
+
+    def totals(self) -> dict[str, Any]:
         """Return the fields of an `Estimate` that add up over the transfers."""
         return {
             "transfers": self.transfers,
             "flushed_bytes": self.flushed_bytes,
             "invalidated_bytes": self.invalidated_bytes,
             "batch_cycles": self.cycles,
+            "starved": Starvation.of(self.compute, self.start, self.drain, self.entries).shares(self.compute),
         }
 
 

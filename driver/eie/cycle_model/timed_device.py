@@ -54,7 +54,10 @@ class TimedDevice(EmulatedDevice):
         """Return the counters of `registers.WIDE_COUNTERS`."""
         busy = sum(program.finish() for program in self.programs)
         stalled = sum(step.waited for program in self.programs for step in program.steps)
-        return {**super().wide_counts(), "cycles": self._cycles(), "busy": busy, "stalled": stalled}
+        start = sum(program.execution.starting for program in self.programs)
+        drain = sum(program.execution.draining for program in self.programs)
+        cycles = {"cycles": self._cycles(), "busy": busy, "stalled": stalled, "start": start, "drain": drain}
+        return {**super().wide_counts(), **cycles}
 
     def pe_counts(self) -> dict[str, NDArray[np.int64]]:
         """Return the counters of `registers.PE_COUNTERS`, each int64, shape (N,)."""

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from eie.contract import registers
 from eie.contract.fixed_point import quantise
 from eie.errors import PackError
 from eie.network.model import Model
@@ -32,7 +33,7 @@ class ChainRunner:
     def __init__(self, transfers: Transfers) -> None:
         self._transfers = transfers
         self._scratch = np.empty(0, np.int16)
-        self._saturated_inputs = 0
+        self._saturated_inputs = self._lost = 0
 
     def run(self, packed: PackedModel, source: Source, batch: int) -> NDArray[np.int16]:
         """Run a batch through all segments."""
@@ -43,10 +44,12 @@ class ChainRunner:
             return activations
 
         self._saturated_inputs = 0
+        before = self._saturated()
         first, *others = packed.for_batch(batch).segments
         outputs = self._transfers.run(first, counted, batch)
         for segment in others:
             outputs = self._transfers.run(segment, outputs.__getitem__, batch)
+        self._lost = (self._saturated() - before) % (1 << 32)
         return outputs
 
     def quantise(self, x: NDArray[Any], fraction_bits: int) -> NDArray[np.int16]:
@@ -66,7 +69,11 @@ class ChainRunner:
         model = packed.model
         if inputs is not None:
             verify(packed, inputs, outputs, run_again)
-        return Saturation(self._saturated_inputs, saturated_outputs(model, inputs, outputs))
+        return Saturation(self._saturated_inputs, saturated_outputs(model, inputs, outputs), self._lost)
+
+    def _saturated(self) -> int:
+        """Return the low half of the array's counter: enough for what a run adds."""
+        return self._transfers.device.read_register(registers.offset("saturated_low"))
 
 
 def rows_of(model: Model, x: NDArray[Any]) -> NDArray[Any]:

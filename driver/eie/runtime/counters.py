@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eie.contract import registers
+from eie.contract.starvation import Starvation
 from eie.devices.interface import Device, read_counter
 
 
@@ -17,7 +18,7 @@ class Counters:
 
     Parameters
     ----------
-    cycles, broadcasts, busy, stalled : int
+    cycles, broadcasts, busy, stalled, start, drain, saturated : int
         See `eie.contract.registers`; those of cycles are 0 on the emulation, which has no clock.
     work, padding, starved, blocked : ndarray, shape (N,), int64
         Per PE.
@@ -27,10 +28,19 @@ class Counters:
     broadcasts: int
     busy: int
     stalled: int
+    start: int
+    drain: int
+    saturated: int
     work: NDArray[np.int64]
     padding: NDArray[np.int64]
     starved: NDArray[np.int64]
     blocked: NDArray[np.int64]
+
+    @property
+    def starvation(self) -> Starvation:
+        """Why the PEs starved."""
+        entries = self.work + self.padding
+        return Starvation.of(self.cycles, self.start, self.drain, entries)
 
 
 def read_counters(device: Device) -> Counters:

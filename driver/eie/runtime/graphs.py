@@ -159,7 +159,8 @@ class GraphRunner:
             for index, product in enumerate(self.model.products.get(node.outputs[0], ())):
                 found = self._counted.get((node.outputs[0], index))
                 outputs += found.outputs if found else [0] * len(product.model.layers)
-        return Saturation(sum(found.inputs for found in self._counted.values()), tuple(outputs))
+        counted = self._counted.values()
+        return Saturation(sum(found.inputs for found in counted), tuple(outputs), sum(found.lost for found in counted))
 
     def _products(self, key: str, verify: bool = False) -> list[Product]:
         return [_DeviceProduct(self, key, i, verify) for i in range(len(self.model.products[key]))]

@@ -1,4 +1,4 @@
-"""How many numbers of a run lie at the ends of int16, where larger ones would look the same."""
+"""How many numbers of a run are lost to saturation, or lie at the ends of int16, where larger ones look the same."""
 
 from __future__ import annotations
 
@@ -27,20 +27,33 @@ class Saturation:
         Of the input activations.
     outputs : tuple of int or None
         Of each layer's outputs; None of a layer between whose outputs stayed on the array, unless they were verified.
+    lost : int
+        Outputs of all layers that the array's counter `saturated` says are lost. Of a recurrent layer 0: most of what
+        its gates lose are arguments of sigmoid and tanh, which are flat there.
     """
 
     inputs: int
     outputs: tuple[int | None, ...]
+    lost: int = 0
 
     @property
     def known(self) -> int:
         """All that are known."""
-        return self.inputs + sum(count or 0 for count in self.outputs)
+        return self.inputs + sum(count or 0 for count in self.outputs) + self.between
+
+    @property
+    def between(self) -> int:
+        """Lost outputs of the layers between of which no count is known, at least: the last layer's may be others."""
+        if None not in self.outputs:
+            return 0
+        return max(0, self.lost - sum(count or 0 for count in self.outputs))
 
     def __add__(self, other: Saturation) -> Saturation:
         pairs = zip(self.outputs, other.outputs, strict=True)
         return Saturation(
-            self.inputs + other.inputs, tuple(None if a is None or b is None else a + b for a, b in pairs)
+            self.inputs + other.inputs,
+            tuple(None if a is None or b is None else a + b for a, b in pairs),
+            self.lost + other.lost,
         )
 
     def text(self, names: Sequence[str]) -> str:
@@ -51,6 +64,7 @@ class Saturation:
             for index, (count, name) in enumerate(zip(self.outputs, names, strict=True))
             if count
         ]
+        parts += [f"{self.between:,} outputs of layers between"] if self.between else []
         return f"saturated: {', '.join(parts)}" if parts else ""
 
 

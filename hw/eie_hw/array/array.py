@@ -21,6 +21,7 @@ from eie_hw.array.load_decode import load_decode
 from eie_hw.array.nonzero_groups import nonzero_groups
 from eie_hw.array.performance_counters import performance_counters
 from eie_hw.array.pointer_loads import pointer_loads
+from eie_hw.array.saturation_count import saturation_count
 from eie_hw.array.store_control import store_control
 from eie_hw.element.element_counters import count_bits
 from eie_hw.parts.array_interfaces import (
@@ -80,6 +81,7 @@ def array(clk, reset, load, compute, store, form, element, read, counters, statu
     column, weights, parts = ColumnBus(config), CodebookCopy(), AccumulatorParts()
     fulls, busys = [bit() for _ in range(clusters)], [bit() for _ in range(clusters)]
     busy = bit()
+    lost = [bit() for _ in range(clusters)]
 
     # Outputs
     steps, select = AccumulatorSteps(config, ACTIVATIONS_PER_WORD), OutputSelect(config)
@@ -96,6 +98,7 @@ def array(clk, reset, load, compute, store, form, element, read, counters, statu
 
     all_words, all_masks, all_nonzeros = gather(words), gather(masks), gather(nonzeros)
     all_fulls, all_busys, counts_together = gather(fulls), gather(busys), gather(all_counts)
+    all_lost, lost_vector = gather(lost), vector(clusters)
     full_vector, nonzero_vector, word_vector = vector(clusters), vector(clusters), vector(STREAM_BITS * clusters)
 
     decode = entity(
@@ -110,8 +113,7 @@ def array(clk, reset, load, compute, store, form, element, read, counters, statu
 
     control = entity(
         compute_control(
-            clk, reset, compute, walk, weights.tag, walker_ready, column.oldest, searching, busy, status.computing,
-            config,
+            clk, reset, compute, walk, weights.tag, walker_ready, column, searching, busy, status, config,
         )
     )  # fmt: skip
     parting = entity(accumulator_parts(clk, walk, weights.tag, compute.part, parts, config))
@@ -145,6 +147,7 @@ def array(clk, reset, load, compute, store, form, element, read, counters, statu
         searching.next = searching_groups or holding
         full_vector.next = all_fulls
         nonzero_vector.next = all_nonzeros
+        lost_vector.next = all_lost
         word_vector.next = all_words
         counts.next = counts_together
 
@@ -162,6 +165,7 @@ def array(clk, reset, load, compute, store, form, element, read, counters, statu
         )
     )  # fmt: skip
     formats = entity(format_register(clk, reset, form, store, element, elementwise, output))
+    losses = entity(saturation_count(clk, output_step.write, output, lost_vector, status.saturated, config))
     writer = entity(activation_write(clk, load, output_step, nonzero_vector, write, summary, config))
 
     cluster_loads = [
@@ -186,7 +190,8 @@ def array(clk, reset, load, compute, store, form, element, read, counters, statu
         entity(
             cluster(
                 clk, reset, cluster_loads[i], weights, column, parts, steps, select, output,
-                share(write, keep=write.keep(i)), ports[i], events, visit, fulls[i], busys[i], all_counts[i], config,
+                share(write, keep=write.keep(i)), ports[i], events, visit, fulls[i], busys[i], lost[i],
+                all_counts[i], config,
             )
         )
         for i in range(clusters)
@@ -205,6 +210,6 @@ def array(clk, reset, load, compute, store, form, element, read, counters, statu
         events.reset.next = reset or counters.clear
 
     return (
-        decode, pointing, control, parting, books, groups, pad, lanes, join, sender, stores, formats, writer, members,
-        totals, collect,
+        decode, pointing, control, parting, books, groups, pad, lanes, join, sender, stores, formats, losses, writer,
+        members, totals, collect,
     )  # fmt: skip

@@ -52,6 +52,7 @@ def cluster(
     visit,
     full,
     busy,
+    saturated,
     counts,
     config: ArrayConfig,
 ):
@@ -69,6 +70,7 @@ def cluster(
     counters     in  see `element_counters`
     visit        in  the PE whose small counters to hand out
     full, busy   out some PE is, one cycle later
+    saturated    out the output unit's result is, one cycle later
     counts       out small counters of that PE, one cycle later
     ============ === =======================================================================
 
@@ -87,7 +89,7 @@ def cluster(
     busy_now = ConcatSignal(*busys) if count > 1 else busys[0]
     counts_together = ConcatSignal(*reversed(all_counts)) if count > 1 else all_counts[0]
     counts_now = vector(3 * count_bits(config))
-    result = vector(ACTIVATION_BITS)
+    result, lost = vector(ACTIVATION_BITS), bit()
     operand, addend, multiplier = vector(ACTIVATION_BITS), vector(BIAS_BITS), vector(SCALE_BITS)
     own_reset, own_oldest = bit(), bit()
     own_parts = AccumulatorParts()
@@ -151,7 +153,7 @@ def cluster(
     outputs = entity(
         output_unit(
             clk, *(accumulators[i % count] for i in range(ACTIVATIONS_PER_WORD)), select, biases, own_form,
-            operand, addend, multiplier, result, config,
+            operand, addend, multiplier, result, lost, config,
         )
     )  # fmt: skip
 
@@ -171,6 +173,7 @@ def cluster(
         own_parts.next_1.next = parts.next_1
         full.next = full_now != 0
         busy.next = busy_now != 0
+        saturated.next = lost
         counts.next = counts_now
 
     if element_bits:

@@ -6,7 +6,8 @@ from myhdl import Signal, always, always_comb, block, enum, intbv, modbv
 
 from eie.contract import pipeline
 from eie.contract.config import ArrayConfig
-from eie_hw.parts.interfaces import ComputeCommand
+from eie_hw.parts.array_interfaces import ColumnBus
+from eie_hw.parts.interfaces import ComputeCommand, Status, bit
 
 
 @block
@@ -17,10 +18,10 @@ def compute_control(
     walk,
     tag,
     walker_ready,
-    oldest,
+    column: ColumnBus,
     searching,
     busy,
-    computing,
+    status: Status,
     config: ArrayConfig,
 ):
     """Start the walks over the activation groups, one COMPUTE behind another; tell when the last entry is accumulated.
@@ -36,10 +37,10 @@ def compute_control(
     walk         out start the walk
     tag          out of the COMPUTE started last, from the cycle after `start`
     walker_ready in  a walk may start
-    oldest       out tag of the oldest COMPUTE that is not done
+    column       in  what is broadcast; `oldest` is out: tag of the oldest COMPUTE that is not done
     searching    in  an activation of that COMPUTE remains to be broadcast
     busy         in  some PE had work of that COMPUTE 2 cycles ago
-    computing    out high in every cycle from a `start` to its `done`
+    status       out `computing`, `starting`, `drained`
     ============ === ===========================================================================
 
     **Timing**: `walk` comes 2 + `pipeline.start_delay` cycles after `start`, or the cycle after `walker_ready`. `ready`
@@ -57,6 +58,7 @@ def compute_control(
     copy_timer = Signal(intbv(0, min=0, max=copy + 1))
     flight_timer = Signal(intbv(0, min=0, max=flight + 1))
     started, walked, finished = (Signal(modbv(0)[2:]) for _ in range(3))
+    looked_up, arriving, fed_0, fed_1 = (bit() for _ in range(4))
 
     @always(clk.posedge)
     def lead():
@@ -108,10 +110,31 @@ def compute_control(
             compute.done.next = False
             finished.next = 0
 
+    # Whether an activation of a COMPUTE has arrived in the queues: a column's tag is told with its activation.
+    @always(clk.posedge)
+    def feed():
+        looked_up.next = column.valid
+        arriving.next = looked_up
+        if arriving and not column.tag:
+            fed_0.next = True
+        elif compute.done and column.oldest:
+            fed_0.next = False
+        if arriving and column.tag:
+            fed_1.next = True
+        elif compute.done and not column.oldest:
+            fed_1.next = False
+        if reset:
+            looked_up.next = False
+            arriving.next = False
+            fed_0.next = False
+            fed_1.next = False
+
     @always_comb
     def tell():
         compute.ready.next = front == front_type.free and not compute.start
-        oldest.next = finished[0]
-        computing.next = compute.start or started != finished or compute.done
+        column.oldest.next = finished[0]
+        status.computing.next = compute.start or started != finished or compute.done
+        status.starting.next = (compute.start or started != finished or compute.done) and not (fed_0 or fed_1)
+        status.drained.next = compute.done and started == finished and (fed_0 or fed_1)
 
-    return lead, follow, tell
+    return lead, follow, feed, tell

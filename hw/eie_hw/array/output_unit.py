@@ -37,6 +37,7 @@ def output_unit(
     addend,
     multiplier,
     result,
+    saturated,
     config: ArrayConfig,
 ):
     """Turn an accumulator into an activation: sat16((s + (1 << shift >> 1)) >> shift), then ReLU, where s = acc + bias.
@@ -57,6 +58,7 @@ def output_unit(
     form             in  holds from the first `select` to the last `result`
     operand_in, addend, multiplier  in  of an ELEMENTWISE, see `operand_unit`; `operand_in` with the accumulator's time
     result           out
+    saturated        out with the result: it is lost to saturation, see `eie.contract.saturation`
     ================ === ===================================================================================
 
     **Timing**: `result` comes `pipeline.OUTPUT_LATENCY` cycles after its accumulator, a scaled one SCALE_LATENCY
@@ -72,7 +74,7 @@ def output_unit(
     scale_data, scale_pair = vector(2 * SCALE_BITS), vector(2 * SCALE_BITS)
     factor, factor_held = vector(SCALE_BITS), vector(SCALE_BITS)
     lowered, operand = vector(SCALED_BITS), vector(SCALED_BITS)
-    beyond = bit()
+    beyond, limited, product_limited, held_limited, inexact, unscaled_lost, lost = (bit() for _ in range(7))
     product = Signal(intbv(0, min=-(1 << PRODUCT_BITS - 1), max=1 << PRODUCT_BITS - 1))
     product_held = Signal(intbv(0, min=-(1 << PRODUCT_BITS - 1), max=1 << PRODUCT_BITS - 1))
     accumulator = vector(ACCUMULATOR_BITS)
@@ -189,6 +191,9 @@ def output_unit(
             operand.next = _OPERAND_MAX
         product.next = operand.signed() * factor_held.signed()
         product_held.next = product
+        limited.next = beyond
+        product_limited.next = limited
+        held_limited.next = product_limited
 
     @always_comb
     def choose():
@@ -201,15 +206,19 @@ def output_unit(
                 value.next = kept.signed()
         else:
             value.next = total.signed()
+        inexact.next = form.scaled and held_limited
 
-    shifter = rounding_shift(clk, value, form.shift, form.relu, unscaled)
+    shifter = rounding_shift(clk, value, inexact, form.shift, form.relu, unscaled, unscaled_lost)
 
     @always(clk.posedge)
     def clip():
+        lost.next = unscaled_lost
         if unscaled.signed() > form.high.signed():
             clipped.next = form.high
+            lost.next = False
         elif unscaled.signed() < form.low.signed():
             clipped.next = form.low
+            lost.next = False
         else:
             clipped.next = unscaled
 
@@ -229,6 +238,10 @@ def output_unit(
             result.next = clipped
         else:
             result.next = unscaled
+        if form.scaled:
+            saturated.next = lost
+        else:
+            saturated.next = unscaled_lost
 
     return (
         split, bias_port, even_biases, odd_biases, scales, take, extend, add_bias, drop_carry, take_factor, lower,

@@ -14,15 +14,17 @@ _MIN = ACTIVATION_MIN & (1 << ACTIVATION_BITS) - 1
 
 
 @block
-def rounding_shift(clk, value, shift, relu, result):
+def rounding_shift(clk, value, inexact, shift, relu, result, lost):
     """Shift right, round half up, saturate to 16 bits, and make what is below 0 to 0 if told to.
 
     **Ports**
 
     ============= === =====================================================
     value         in  49 bits, signed
+    inexact       in  the value itself is saturated
     shift, relu   in  hold from a value to its result
     result        out
+    lost          out with the result: saturation may have changed it
     ============= === =====================================================
 
     **Timing**: `result` comes three cycles after its value; one a cycle.
@@ -37,6 +39,7 @@ def rounding_shift(clk, value, shift, relu, result):
     middle = vector(20)
     fine = vector(17)
     fine_sign, fine_over = bit(), bit()
+    coarse_inexact, fine_inexact = bit(), bit()
     fine_next = vector(17)
     middle_over, end_over = bit(), bit()
     above = vector(4)
@@ -53,6 +56,7 @@ def rounding_shift(clk, value, shift, relu, result):
     @always(clk.posedge)
     def shift_coarse():
         coarse_sign.next = widened[sum_bits]
+        coarse_inexact.next = inexact
         if shift[6:4] == 0:
             coarse.next = widened[32:]
             if widened[sum_bits]:
@@ -117,6 +121,7 @@ def rounding_shift(clk, value, shift, relu, result):
     def hold_fine():
         fine.next = fine_next
         fine_sign.next = coarse_sign
+        fine_inexact.next = coarse_inexact
         fine_over.next = coarse_over or middle_over or end_over
 
     @always_comb
@@ -125,6 +130,10 @@ def rounding_shift(clk, value, shift, relu, result):
 
     @always(clk.posedge)
     def finish():
+        if fine_sign:
+            lost.next = (fine_over or fine_inexact) and not relu
+        else:
+            lost.next = fine_over or fine_inexact or rounded[ACTIVATION_BITS - 1]
         if fine_sign:
             if relu:
                 result.next = 0

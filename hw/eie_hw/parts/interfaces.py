@@ -158,11 +158,17 @@ class CounterRead:
 class Status:
     """From the array: `broadcast` is high in every cycle in which an activation is broadcast (for the counter);
     `computing` in every cycle from the `start` of a COMPUTE to its `done`: the cycles that are counted;
+    `starting` in those of them before the first activation of a COMPUTE in progress has arrived at the PEs;
+    `drained` with the `done` of a COMPUTE that broadcast something, if no other has started;
+    `saturated`, the outputs found lost to saturation in this cycle;
     `clearing` while the array zeroes its accumulators after reset: no command may start meanwhile."""
 
-    def __init__(self) -> None:
+    def __init__(self, config: ArrayConfig) -> None:
         self.broadcast = bit()
         self.computing = bit()
+        self.starting = bit()
+        self.drained = bit()
+        self.saturated = vector(config.words_per_group.bit_length())
         self.clearing = bit()
 
 

@@ -96,6 +96,9 @@ def axi_lite(
     broadcasts_low, broadcasts_high = offset("broadcasts_low") >> WORD_SHIFT, offset("broadcasts_high") >> WORD_SHIFT
     busy_low, busy_high = offset("busy_low") >> WORD_SHIFT, offset("busy_high") >> WORD_SHIFT
     stalled_low, stalled_high = offset("stalled_low") >> WORD_SHIFT, offset("stalled_high") >> WORD_SHIFT
+    start_low, start_high = offset("start_low") >> WORD_SHIFT, offset("start_high") >> WORD_SHIFT
+    drain_low, drain_high = offset("drain_low") >> WORD_SHIFT, offset("drain_high") >> WORD_SHIFT
+    saturated_low, saturated_high = offset("saturated_low") >> WORD_SHIFT, offset("saturated_high") >> WORD_SHIFT
     owner_index = offset("owner") >> WORD_SHIFT
     control_offset, enable_offset, owner_offset = offset("control"), offset("interrupt_enable"), offset("owner")
     error_high = STATUS_ERROR_SHIFT + len(machine.error)
@@ -163,6 +166,18 @@ def axi_lite(
                     bus.rdata.next = wide.stalled[32:]
                 elif index == stalled_high:
                     bus.rdata.next = wide.stalled[high_bits:32]
+                elif index == start_low:
+                    bus.rdata.next = wide.start[32:]
+                elif index == start_high:
+                    bus.rdata.next = wide.start[high_bits:32]
+                elif index == drain_low:
+                    bus.rdata.next = wide.drain[32:]
+                elif index == drain_high:
+                    bus.rdata.next = wide.drain[high_bits:32]
+                elif index == saturated_low:
+                    bus.rdata.next = wide.saturated[32:]
+                elif index == saturated_high:
+                    bus.rdata.next = wide.saturated[high_bits:32]
         elif state == read_state.AWAIT_COUNTER:
             bus.rdata.next = pe_counters.value
             if pe_counters.ready:

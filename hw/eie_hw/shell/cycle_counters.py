@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from myhdl import Signal, always, block
 
-from eie_hw.parts.interfaces import WideCounters
+from eie.contract import pipeline
+from eie_hw.parts.interfaces import Status, WideCounters
+
+_DRAIN = pipeline.DRAIN_CYCLES
 
 
 @block
@@ -12,10 +15,9 @@ def cycle_counters(
     clk: Signal,
     reset: Signal,
     clear: Signal,
-    computing: Signal,
-    broadcast: Signal,
     idle: Signal,
     stalled: Signal,
+    status: Status,
     counters: WideCounters,
 ):
     """Count what `eie.contract.registers.WIDE_COUNTERS` names.
@@ -26,10 +28,9 @@ def cycle_counters(
     clk           in
     reset         in  synchronous, active high; zeroes all
     clear         in  zeroes all
-    computing     in  counts: a COMPUTE is in progress
-    broadcast     in  counts
     idle          in  counts while low
     stalled       in  counts
+    status        in  of the array
     counters      out
     ============= === ==================================================================
     """
@@ -41,14 +42,22 @@ def cycle_counters(
             counters.broadcasts.next = 0
             counters.busy.next = 0
             counters.stalled.next = 0
+            counters.start.next = 0
+            counters.drain.next = 0
+            counters.saturated.next = 0
         else:
-            if computing:
+            if status.computing:
                 counters.cycles.next = counters.cycles + 1
-            if broadcast:
+            if status.broadcast:
                 counters.broadcasts.next = counters.broadcasts + 1
             if not idle:
                 counters.busy.next = counters.busy + 1
             if stalled:
                 counters.stalled.next = counters.stalled + 1
+            if status.starting:
+                counters.start.next = counters.start + 1
+            if status.drained:
+                counters.drain.next = counters.drain + _DRAIN
+            counters.saturated.next = counters.saturated + status.saturated
 
     return count

@@ -107,7 +107,7 @@ def eie_top(
     element = ElementwiseCommand()
     activation_read = ActivationRead()
     counters = CounterRead()
-    status = Status()
+    status = Status(config)
     machine = MachineStatus()
     wide = WideCounters()
     bus = AxiLite()
@@ -187,10 +187,9 @@ def eie_top(
                 aclk,
                 reset,
                 counters.clear,
-                status.computing,
-                status.broadcast,
                 all_idle,
                 machine.stalled,
+                status,
                 wide,
             )
         ),

@@ -42,6 +42,19 @@ def test_layers_between_are_counted_where_they_are_verified():
         assert acc.saturation.outputs[0] == 4
         acc.run(np.full((1, 4), 50.0))
         assert acc.saturation.outputs[0] is None and acc.saturation.inputs == 4
+        assert acc.saturation.between == 4, "the array counted them"
+
+
+def test_the_array_tells_what_layers_between_lose_where_nothing_is_verified():
+    network = [eie.Dense(np.ones((4, 4)), activation="relu", name="a"), eie.Dense(np.eye(4) / 100, name="b")]
+    with accelerator(network, np.eye(4)) as acc:
+        acc.clear_counters()
+        with pytest.warns(AccuracyWarning, match="8 outputs of layers between, of 2 vectors"):
+            acc.run(np.ones((2, 4)))
+        assert acc.saturation.between == 8 and acc.saturation.lost == acc.counters.saturated
+        assert acc.saturation.inputs == 0 and acc.saturation.outputs[0] is None
+        acc.run(np.eye(4))
+        assert acc.saturation.known == 0
 
 
 def test_all_layers_of_a_graph_are_counted_and_warned_of_once():

@@ -67,15 +67,17 @@ def _run(config, packets, pause=0.0):
         yield ("cycles", 5)
         yield ("read", registers.offset("cycles_low"))
         yield ("read", registers.offset("broadcasts_low"))
+        yield ("read", registers.offset("saturated_low"))
         for pe in range(config.num_pes):
             for counter in COUNTS:
                 yield ("read", registers.counter_offset(pe, counter))
 
     bench = play(config, array, script, pause=pause, seed=1)
     assert [packet.tolist() for packet in bench.packets] == expected
-    cycles, broadcasts, *rest = bench.reads
+    cycles, broadcasts, saturated, *rest = bench.reads
     counters = [dict(zip(COUNTS, rest[i : i + 4], strict=True)) for i in range(0, len(rest), 4)]
     assert broadcasts == device.read_register(registers.offset("broadcasts_low"))
+    assert saturated == device.read_register(registers.offset("saturated_low"))
     for pe, counted in enumerate(counters):
         for counter in ("work", "padding"):
             assert counted[counter] == device.read_register(registers.counter_offset(pe, counter))

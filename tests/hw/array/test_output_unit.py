@@ -10,14 +10,15 @@ from unit_bench import run_unit
 from eie import ArrayConfig
 from eie.contract.config import PRE_SHIFTS
 from eie.contract.fixed_point import finish, finish_scaled
-from eie.contract.functions import MULTIPLIED, Operation, elementwise
+from eie.contract.functions import CURVES, MULTIPLIED, Operation, elementwise, lost_results
 from eie.contract.pipeline import OUTPUT_LATENCY, SCALE_LATENCY
+from eie.contract.saturation import lost_outputs, lost_scaled_outputs
 from eie_hw.array import operand_unit as operands
 from eie_hw.array import output_unit as outputs
 from eie_hw.array.operand_unit import operand_unit
 from eie_hw.array.output_unit import output_unit
 from eie_hw.parts.array_interfaces import OutputFormat, OutputSelect
-from eie_hw.parts.interfaces import vector
+from eie_hw.parts.interfaces import bit, vector
 from eie_hw.parts.load_interfaces import BiasLoad
 
 CONFIG = ArrayConfig(num_pes=4, entries=64, pointers=16, rows=8, activations=32)
@@ -33,12 +34,14 @@ def _accumulator(generator, shift):
 
 
 @block
-def with_operands(clk, accumulators, select, bias_load, form, word, result):
+def with_operands(clk, accumulators, select, bias_load, form, word, result, saturated):
     """An output unit, and the operand unit that feeds it what an ELEMENTWISE computes."""
     operand, addend, multiplier = vector(16), vector(32), vector(16)
     take_first, take_second, element = select.take_first, select.take_second, select.element
     given = operand_unit(clk, word, take_first, take_second, element, form.operation, operand, addend, multiplier)
-    made = output_unit(clk, *accumulators, select, bias_load, form, operand, addend, multiplier, result, CONFIG)
+    made = output_unit(
+        clk, *accumulators, select, bias_load, form, operand, addend, multiplier, result, saturated, CONFIG
+    )
     return given, made
 
 
@@ -47,11 +50,11 @@ def test_bias_scale_rounding_shift_saturation_relu_and_clip_are_exact(scaled):
     generator = random.Random(f"{scaled}")
     bias_load, select, form = BiasLoad(CONFIG), OutputSelect(CONFIG), OutputFormat()
     accumulators = [vector(48) for _ in range(4)]
-    result = vector(16)
+    result, saturated = vector(16), bit()
     operand, addend, multiplier = vector(16), vector(32), vector(16)
     biases, scales = {}, {}
     expected: list = []
-    kinds = set()
+    kinds, lost = set(), set()
     steps = 30
     # Of a step in cycle t, data follow in t + 1 and the result OUTPUT_LATENCY later.
     latency = OUTPUT_LATENCY + 1 + SCALE_LATENCY * scaled
@@ -97,21 +100,28 @@ def test_bias_scale_rounding_shift_saturation_relu_and_clip_are_exact(scaled):
             total = np.array([values[chosen] + biases[chosen, row]])
             if scaled:
                 scale = np.array([scales[chosen, row]], np.int16)
-                expected[-1] = int(finish_scaled(total, scale, **setting)[0])
+                output = finish_scaled(total, scale, **setting)
+                expected[-1] = int(output[0]), lost_scaled_outputs(total, scale, **setting, outputs=output)
             else:
-                expected[-1] = int(finish(total, setting["shift"], setting["relu"])[0])
+                output = finish(total, setting["shift"], setting["relu"])
+                expected[-1] = int(output[0]), lost_outputs(total, setting["shift"], setting["relu"], output)
 
     def look(cycle):
         if cycle >= latency and expected[cycle - latency] is not None:
-            wanted = expected[cycle - latency]
+            wanted, is_lost = expected[cycle - latency]
             assert result == wanted % 65536, f"shift {setting}"
+            assert saturated == is_lost, f"shift {setting}"
             kinds.add(wanted)
+            lost.add((wanted, is_lost))
 
     def build(clk):
-        return output_unit(clk, *accumulators, select, bias_load, form, operand, addend, multiplier, result, CONFIG)
+        return output_unit(
+            clk, *accumulators, select, bias_load, form, operand, addend, multiplier, result, saturated, CONFIG
+        )
 
     run_unit(build, drive, look, 48 * period)
     assert {-32768, 32767, 0} < kinds
+    assert {(32767, 0), (32767, 1), (-32768, 1), (0, 0)} < lost
     assert len(kinds) > 100
 
 
@@ -150,7 +160,7 @@ def check_elementwise(operation):
     """Compare, and return the results; operands come from `operand_unit`, a group a time, each lane another pair."""
     generator = random.Random(operation)
     bias_load, select, form = BiasLoad(CONFIG), OutputSelect(CONFIG), OutputFormat()
-    result, word = vector(16), vector(64)
+    result, word, saturated = vector(16), vector(64), bit()
     accumulators = [vector(48) for _ in range(4)]
     latency = 3 + 1 + OUTPUT_LATENCY + SCALE_LATENCY * (operation in MULTIPLIED)
     period = 4 + latency
@@ -168,7 +178,8 @@ def check_elementwise(operation):
                 for _ in range(2)
             )
             results = elementwise(operation, a, b, state["shift"])
-            state["expected"] = {cycle + latency + lane: int(results[lane]) for lane in range(4)}
+            lost = [lost_results(operation, a[i:][:1], b[i:][:1], state["shift"], results[i:][:1]) for i in range(4)]
+            state["expected"] = {cycle + latency + lane: (int(results[lane]), lost[lane]) for lane in range(4)}
             first, second = (int(v.view(np.uint64)[0]) for v in (a if two else b, b))
             state["words"] = {2: first, 3: second}
         form.elementwise.next, form.operation.next, form.shift.next = True, operation, state["shift"]
@@ -182,12 +193,13 @@ def check_elementwise(operation):
 
     def look(cycle):
         if cycle in state["expected"]:
-            wanted = state["expected"][cycle]
+            wanted, is_lost = state["expected"][cycle]
             assert result == wanted % 65536
+            assert operation in CURVES or saturated == is_lost
             kinds.add(wanted)
 
     def build(clk):
-        return with_operands(clk, accumulators, select, bias_load, form, word, result)
+        return with_operands(clk, accumulators, select, bias_load, form, word, result, saturated)
 
     run_unit(build, drive, look, 120 * period)
     return kinds
@@ -216,6 +228,6 @@ def test_a_curve_is_the_contracts_for_every_input(operation):
             assert result == wanted[cycle - latency], f"input {inputs[cycle - latency]}"
 
     def build(clk):
-        return with_operands(clk, accumulators, select, bias_load, form, word, result)
+        return with_operands(clk, accumulators, select, bias_load, form, word, result, bit())
 
     run_unit(build, drive, look, 65536 + latency)

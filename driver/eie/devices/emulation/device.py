@@ -144,7 +144,7 @@ class EmulatedDevice:
 
     def wide_counts(self) -> dict[str, int]:
         """Return the counters of `registers.WIDE_COUNTERS` that are not 0 for want of a clock."""
-        return {"broadcasts": self.machine.broadcasts}
+        return {"broadcasts": self.machine.broadcasts, "saturated": self.machine.saturated}
 
     def pe_counts(self) -> dict[str, NDArray[np.int64]]:
         """Return the counters of `registers.PE_COUNTERS`, each int64, shape (N,)."""

@@ -21,7 +21,8 @@ from eie.contract.config import (
     ArrayConfig,
 )
 from eie.contract.fixed_point import finish, finish_scaled
-from eie.contract.functions import elementwise
+from eie.contract.functions import elementwise, lost_results
+from eie.contract.saturation import lost_outputs, lost_scaled_outputs
 from eie.devices.emulation.state import State, accumulate, wrapped
 from eie.devices.emulation.tile_cache import TileCache
 from eie.devices.emulation.tile_products import count_active
@@ -57,8 +58,8 @@ class Machine:
         Local rows whose accumulators may not be 0.
     tiles : TileCache
         What pointers and entries make.
-    broadcasts : int
-        Activations broadcast since `clear_counts`.
+    broadcasts, saturated : int
+        Activations broadcast, and outputs lost to saturation, since `clear_counts`.
     """
 
     def __init__(self, config: ArrayConfig) -> None:
@@ -70,7 +71,7 @@ class Machine:
         self.scales = np.zeros((config.rows, 2 * config.pe_pairs), np.int16)
         self.state = State.zeros(config, 1)
         self.tiles = TileCache(config, self.pointers, self.entries)
-        self.broadcasts = 0
+        self.broadcasts = self.saturated = 0
         self.dirty = np.zeros(config.rows, bool)
         self.output_format = (0, 0, 0)
         self.begin_unit()
@@ -93,7 +94,7 @@ class Machine:
     def clear_counts(self) -> None:
         """Start counting again from 0."""
         self.tiles.clear_work()
-        self.broadcasts = 0
+        self.broadcasts = self.saturated = 0
 
     def execute(
         self, instruction: isa.Instruction, values: dict[str, int], payload: NDArray[np.uint64], state: State
@@ -239,8 +240,10 @@ class Machine:
             pre_shift, low, high = self.output_format
             scales = self.scales[bias : bias + count, : config.num_pes].ravel()
             outputs = finish_scaled(totals, scales, pre_shift, shift, bool(relu), low, high)
+            self.saturated += lost_scaled_outputs(totals, scales, pre_shift, shift, bool(relu), low, high, outputs)
         else:
             outputs = finish(totals, shift, bool(relu))
+            self.saturated += lost_outputs(totals, shift, bool(relu), outputs)
         state.activations[:, address : address + groups] = outputs.reshape(len(sums), groups, config.lanes)
         stored[:] = 0
         self.written[address : address + groups] = True
@@ -265,7 +268,9 @@ class Machine:
         operand, target = slice(source, source + count), slice(address, address + count)
         self.stale |= not (self.written[operand].all() and self.written[target].all())
         a, b = state.activations[:, target], state.activations[:, operand]
-        state.activations[:, target] = elementwise(operation, a, b, shift)
+        results = elementwise(operation, a, b, shift)
+        self.saturated += lost_results(operation, a, b, shift, results)
+        state.activations[:, target] = results
         self.written[target] = True
 
 
