@@ -48,7 +48,10 @@ def saturation_count(clk, write, form: OutputFormat, saturated, count, config: A
 def counted_bit(clk, saturated, counted, part, number: int):
     @always(clk.posedge)
     def take():
-        part.next = saturated[number] and counted
+        if saturated[number] and counted:
+            part.next = 1
+        else:
+            part.next = 0
 
     return take
 
