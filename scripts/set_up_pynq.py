@@ -14,7 +14,7 @@ from debian_packages import NotAvailableError, distribution, unpack
 
 # numpy 2 breaks PynqBuffer, pycparser 3 the cffi of 3.1, setuptools 81 has no pkg_resources.
 PINS = ["setuptools<=80", "numpy<2", "pycparser<3"]
-TOOLS = ["wheel", "pytest>=7", "hypothesis>=6"]
+TOOLS = ["wheel", "pytest>=7", "pytest-xdist>=3", "hypothesis>=6"]
 # What the images bring besides; matplotlib before 3.11 for it needs numpy 2.
 IMAGE = ["wheel", "matplotlib<3.11", "ipykernel", "nbclient"]
 BUILD = environments.ROOT / os.environ.get("PYNQ_ENVIRONMENTS", "build")

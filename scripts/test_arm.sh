@@ -32,27 +32,41 @@ if $full; then
     for place in "${left_out[@]}"; do arguments+=(--ignore "tests/$place"); done
 fi
 
-scratch=$(mktemp -d)
-trap 'rm -rf "$scratch"' EXIT
 export EIE_TEST_PROFILE=few OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 
-# commands PYTHON: a session at the command line, from float weights to verified outputs.
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+
+# commands PYTHON FOLDER: a session at the command line, from float weights to verified outputs.
 commands() {
     "$1" -c "
 import numpy as np
 random = np.random.RandomState(0)
-np.savez('$scratch/net.npz', w1=random.standard_normal((40, 60)), b1=np.zeros(40), w2=random.standard_normal((10, 40)))
-np.save('$scratch/x.npy', random.random_sample((50, 60)).astype(np.float32))"
-    "$1" -m eie compress "$scratch/net.npz" -o "$scratch/net.eie" --density 0.3 --sharing linear --calibration "$scratch/x.npy"
-    "$1" -m eie run "$scratch/net.eie" "$scratch/x.npy" -o "$scratch/y.npy"
-    "$1" -m eie verify "$scratch/net.eie"
-    "$1" -m eie estimate "$scratch/net.eie" --board pynq-z2
+np.savez('$2/net.npz', w1=random.standard_normal((40, 60)), b1=np.zeros(40), w2=random.standard_normal((10, 40)))
+np.save('$2/x.npy', random.random_sample((50, 60)).astype(np.float32))" &&
+        "$1" -m eie compress "$2/net.npz" -o "$2/net.eie" --density 0.3 --sharing linear --calibration "$2/x.npy" &&
+        "$1" -m eie run "$2/net.eie" "$2/x.npy" -o "$2/y.npy" &&
+        "$1" -m eie verify "$2/net.eie" &&
+        "$1" -m eie estimate "$2/net.eie" --board pynq-z2
 }
 
+# check PYTHON FOLDER: all that is run on one processor.
+check() {
+    "$1" -c "import platform, numpy; print('eie:', platform.machine(), 'numpy', numpy.__version__, numpy.dtype(numpy.intp))"
+    "$1" tests/system/minimal_run.py "$images"
+    commands "$1" "$2" >"$2/commands" || { cat "$2/commands" && exit 1; }
+    "$1" -W ignore::ResourceWarning -m pytest -p no:cacheprovider "${tests[@]}" ${arguments[@]+"${arguments[@]}"}
+}
+
+# One processor is simulated while the next one is set up.
 for architecture in $architectures; do
     set_up arm "$architecture"
-    "$python" -c "import platform, numpy; print('eie:', platform.machine(), 'numpy', numpy.__version__, numpy.dtype(numpy.intp))"
-    "$python" tests/system/minimal_run.py "$images"
-    commands "$python" >"$scratch/log" || { cat "$scratch/log" && exit 1; }
-    "$python" -W ignore::ResourceWarning -m pytest -p no:cacheprovider "${tests[@]}" ${arguments[@]+"${arguments[@]}"}
+    mkdir "$scratch/$architecture"
+    (set -e; check "$python" "$scratch/$architecture") >"$scratch/$architecture/log" 2>&1 &
 done
+status=0
+for architecture in $architectures; do
+    wait -n || status=$?
+done
+for architecture in $architectures; do cat "$scratch/$architecture/log"; done
+exit $status

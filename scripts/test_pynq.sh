@@ -17,7 +17,7 @@ done
 for version in 3.1.2 4.0.0; do
     set_up pynq "$version" ${hardware[@]+"${hardware[@]}"}
     echo "pynq $version, $("$python" --version)"
-    "$python" -W ignore::ResourceWarning -m pytest tests/pynq "$@"
+    "$python" -W ignore::ResourceWarning -m pytest -n 2 tests/pynq "$@"
 done
 scripts/check_board.sh 3.1.2
 if [ ${#hardware[@]} != 0 ]; then scripts/check_board.sh 4.0.0; fi
