@@ -1,4 +1,4 @@
-// The activation queue is first in, first out, and never overflows if broadcasts stop within the slack after `full`.
+// The activation queue keeps the contract of queues, and never overflows if broadcasts stop within the slack after `full`.
 module properties #(
     parameter HIGH_WATER = 4, // of 8 slots, as units.py builds it
     parameter SLACK = 8 - HIGH_WATER
@@ -25,20 +25,19 @@ module properties #(
         assume (!push || !full_before[SLACK]);
     end
 
-    // The model: items are numbered; one number, any, is followed from its push to its pop.
-    (* anyconst *) reg [3:0] chosen;
-    reg [3:0] pushed = 0, popped = 0;
-    reg [1:0] chosen_data = 0;
-    wire [3:0] waiting = pushed - popped;
-    wire [3:0] ahead = chosen - popped;
-    always @(posedge clk) begin
-        pushed <= reset ? 0 : pushed + push;
-        popped <= reset ? 0 : popped + pop;
-        if (push && pushed == chosen) chosen_data <= push_data;
-    end
-
     reg past = 0;
     always @(posedge clk) past <= 1;
+    // The first cycle is a reset; registers start at any value.
+    always @* assume (past || reset);
+
+    wire [3:0] pushed, popped, waiting, followed;
+    wire is_waiting;
+    wire [1:0] content;
+    queue_contract #(.WIDTH(2), .CAPACITY(8)) queue (
+        .clk(clk), .reset(reset), .past(past), .push(push), .item(push_data), .pop(pop), .valid(valid), .head(data),
+        .pushed(pushed), .popped(popped), .waiting(waiting),
+        .followed(followed), .is_waiting(is_waiting), .content(content)
+    );
 
     // What bounds the fill level inductively: while `full` has been high for n cycles, at most n pushes came after it.
     integer age;
@@ -48,22 +47,14 @@ module properties #(
         for (age = SLACK; age >= 1; age = age - 1) if (!full_before[age]) bound = HIGH_WATER - 1 + age;
     end
 
-    // The first cycle is a reset; registers start at any value.
-    always @* assume (past || reset);
-
     always @* if (past) begin
-        // Never overflows.
-        assert (waiting <= 8);
-        // No loss, no duplication, order.
-        assert (valid == (waiting != 0));
         assert (full == (waiting >= HIGH_WATER));
-        if (valid && popped == chosen) assert (data == chosen_data);
 `ifdef INDUCTION
         // What makes it inductive: where the items are, and the bound on them.
         assert (waiting <= bound);
         assert (inside_count == waiting);
         assert (inside_write_pointer == pushed[2:0] && inside_read_pointer == popped[2:0]);
-        if (ahead < waiting) assert (inside_memory[2 * chosen[2:0] +: 2] == chosen_data);
+        if (is_waiting) assert (inside_memory[2 * followed[2:0] +: 2] == content);
 `endif
     end
 endmodule

@@ -1,4 +1,4 @@
-// The LNZD node offers exactly the non-zero quarters of each mask, the lowest first, and holds an offer until taken.
+// The LNZD node offers exactly the non-zero quarters of each mask, the lowest first, as a stream.
 module properties (
     input clk, input reset,
     input mask_valid, input [7:0] mask, input [1:0] position, input quarter_ready
@@ -41,13 +41,10 @@ module properties (
     reg past = 0;
     always @(posedge clk) past <= 1;
 
-    reg past_stalled = 0;
-    reg [5:0] past_offer = 0;
-    wire [5:0] offer = {quarter_position, quarter};
-    always @(posedge clk) begin
-        past_stalled <= !reset && quarter_valid && !quarter_ready;
-        past_offer <= offer;
-    end
+    stream_contract #(.WIDTH(6)) stream (
+        .clk(clk), .reset(reset), .past(past),
+        .valid(quarter_valid), .ready(quarter_ready), .word({quarter_position, quarter})
+    );
 
     // The first cycle is a reset; registers start at any value.
     always @* assume (past || reset);
@@ -59,8 +56,6 @@ module properties (
         if (quarter_valid) assert (quarter_position == {pending_position, lowest});
         // The next mask is taken with the last quarter: no gap, and none before it.
         assert (mask_ready == (pending == 0 || quarter_ready && rest == 0));
-        // Stability: an offer stays until it is taken.
-        if (past_stalled) assert (quarter_valid && offer == past_offer);
 `ifdef INDUCTION
         // What makes it inductive: where the quarters are.
         for (number = 0; number < 4; number = number + 1) begin

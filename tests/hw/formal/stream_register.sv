@@ -1,4 +1,4 @@
-// The stream register is a first-in, first-out buffer of at most two words that keeps the AXI4-Stream rules.
+// The stream register keeps the contracts of streams and of queues of two words, at full throughput.
 module properties (
     input clk, input reset,
     input [1:0] source_data, input source_keep, input source_last, input source_valid,
@@ -19,46 +19,38 @@ module properties (
 
     wire [3:0] source_word = {source_last, source_keep, source_data};
     wire [3:0] sink_word = {sink_last, sink_keep, sink_data};
-    wire accepted = source_valid && source_ready;
-    wire delivered = sink_valid && sink_ready;
 
-    // The model: words accepted and not delivered, the oldest first.
-    reg [1:0] count = 0;
-    reg [3:0] oldest = 0, second = 0;
-    wire [1:0] left = count - delivered;
-    always @(posedge clk) begin
-        count <= reset ? 0 : left + accepted;
-        if (delivered) oldest <= second;
-        if (accepted && left == 0) oldest <= source_word;
-        if (accepted && left != 0) second <= source_word;
-    end
-
-    reg past = 0, past_reset = 0, past_stalled = 0;
-    reg [3:0] past_word = 0;
+    reg past = 0, past_reset = 0;
     always @(posedge clk) begin
         past <= 1;
         past_reset <= reset;
-        past_stalled <= sink_valid && !sink_ready;
-        past_word <= sink_word;
     end
-
     // The first cycle is a reset; registers start at any value.
     always @* assume (past || reset);
 
+    wire [1:0] pushed, popped, waiting, followed;
+    wire is_waiting;
+    wire [3:0] content;
+    queue_contract #(.WIDTH(4), .CAPACITY(2)) queue (
+        .clk(clk), .reset(reset), .past(past),
+        .push(source_valid && source_ready), .item(source_word),
+        .pop(sink_valid && sink_ready), .valid(sink_valid), .head(sink_word),
+        .pushed(pushed), .popped(popped), .waiting(waiting),
+        .followed(followed), .is_waiting(is_waiting), .content(content)
+    );
+    stream_contract #(.WIDTH(4)) stream (
+        .clk(clk), .reset(reset), .past(past), .valid(sink_valid), .ready(sink_ready), .word(sink_word)
+    );
+
     always @* if (past) begin
-        // No loss, no duplication, order.
-        assert (count <= 2);
-        assert (sink_valid == (count != 0));
-        if (sink_valid) assert (sink_word == oldest);
         // Full throughput: refuses a word only when two are held (or right after a reset).
-        if (!past_reset) assert (source_ready == (count != 2));
-        // AXI4-Stream: an offered word stays until it is taken.
-        if (!past_reset && past_stalled) assert (sink_valid && sink_word == past_word);
+        if (!past_reset) assert (source_ready == (waiting != 2));
 `ifdef INDUCTION
         // What makes it inductive: where the words are.
-        if (past_reset) assert (!source_ready && count == 0);
-        assert (inside_spare_full == (count == 2));
-        if (inside_spare_full) assert (!source_ready && inside_spare == second);
+        if (past_reset) assert (!source_ready && waiting == 0);
+        assert (inside_spare_full == (waiting == 2));
+        if (inside_spare_full) assert (!source_ready);
+        if (is_waiting && followed != popped) assert (inside_spare == content);
 `endif
     end
 endmodule

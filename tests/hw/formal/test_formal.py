@@ -16,6 +16,7 @@ SCRIPTS = Path(sys.executable).parent
 if not shutil.which("ghdl"):
     pytest.skip("needs ghdl", allow_module_level=True)
 LNZD = "leading_nonzero_node"
+CONTRACTS = ("queue_contract", "stream_contract")
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,22 @@ UNITS = {
             "is full one item late": ("((count == 3) && push", "((count == 2) && push"),
             "counts a push with a pop twice": ("(push && (!pop))", "(push)"),
             "loses the data": (".write(push)", ".write(push && !pop)"),
+        },
+    ),
+    "result_stream": Unit(
+        "result_stream",
+        {
+            **{name: name for name in ("written", "fetched", "credit", "entry")},
+            "memory": ",".join(f"stored_memory.memory[{i}]" for i in range(3, -1, -1)),
+        },
+        {
+            "asks for one word too many": ("credit <= 4;", "credit <= 5;"),
+            "gives a place twice": ("((ask && (!fetch)))", "((ask && (!fetch) && (!memory_valid)))"),
+            "loses a word": ("written <= (written + 1);", "written <= (written + !sink_ready);"),
+            "sends a word twice": ("fetched <= (fetched + 1);", "fetched <= (fetched + !memory_valid);"),
+            "replaces an offered word": ("(sink_ready || (!busy))", "1'b1"),
+            "withdraws an offered word": ("else if (sink_ready) begin", "else begin"),
+            "loses the end of a READ": ("sink_last <= stored[", "sink_last <= busy && stored["),
         },
     ),
     LNZD: Unit(
@@ -167,7 +184,8 @@ def model(netlists, unit: str, verilog: str, directory: Path, induction: bool = 
     """Return the SMT model of a unit with the properties of its ports, for `induction` also those of its registers."""
     (directory / "unit.v").write_text(netlists["lut_ram", "Verilog"] + verilog)
     define = "-D INDUCTION" if induction else ""
-    script = f"read_verilog unit.v\nread_verilog -formal -sv {define} {HERE / unit}.sv\n"
+    sources = " ".join(str(HERE / f"{name}.sv") for name in (*CONTRACTS, unit))
+    script = f"read_verilog unit.v\nread_verilog -formal -sv {define} {sources}\n"
     script += f"hierarchy -check -top properties {parameters}\nproc\nflatten\nmemory_map\n"
     for name, registers in UNITS[unit].inside.items():
         registers = ",".join(rf"\dut.{register}" for register in registers.split(","))

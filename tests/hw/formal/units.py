@@ -4,14 +4,18 @@ import shutil
 import sys
 from pathlib import Path
 
+from eie import ArrayConfig
 from eie_hw.array.leading_nonzero import leading_nonzero_node
 from eie_hw.conversion.hierarchy import convert_hierarchy
 from eie_hw.element.activation_queue import activation_queue
-from eie_hw.parts.interfaces import Stream, bit, vector
+from eie_hw.parts.interfaces import ActivationRead, ReadCommand, Stream, bit, counter, vector
 from eie_hw.parts.memories import template_file
+from eie_hw.shell import result_stream as results
 from eie_hw.shell.stream_register import stream_register
 
 SLOTS, HIGH_WATER = 8, 4
+RESULT_PLACES, FIELD_BITS = 4, 4
+UNITS = ("stream_register", "activation_queue", "leading_nonzero_node", "result_stream")
 
 
 def narrow_stream() -> Stream:
@@ -20,17 +24,28 @@ def narrow_stream() -> Stream:
     return stream
 
 
+def narrow_result_stream():
+    results.RESULT_QUEUE, results._POINTER_BITS = RESULT_PLACES, (RESULT_PLACES - 1).bit_length()
+    results.STREAM_BITS, results.ADDRESS_BITS = 2, FIELD_BITS
+    command, memory = ReadCommand(), ActivationRead()
+    command.words, command.address, command.count = (vector(FIELD_BITS) for _ in range(3))
+    memory.group, memory.word, memory.data = counter(FIELD_BITS), vector(FIELD_BITS), vector(2)
+    return results.result_stream(bit(), bit(), command, memory, narrow_stream(), bit(), ArrayConfig(num_pes=8))
+
+
 def new_unit(name: str):
     if name == "stream_register":
         return stream_register(bit(), bit(), narrow_stream(), narrow_stream())
     if name == "activation_queue":
         return activation_queue(bit(), bit(), bit(), vector(2), bit(), bit(), vector(2), bit(), SLOTS, HIGH_WATER)
+    if name == "result_stream":
+        return narrow_result_stream()
     return leading_nonzero_node(bit(), bit(), bit(), vector(8), vector(2), bit(), bit(), vector(2), vector(4), bit())
 
 
 if __name__ == "__main__":
     for suffix in (".v", ".vhd"):
         shutil.copy(template_file("lut_ram" + suffix), sys.argv[1])
-    for name in ("stream_register", "activation_queue", "leading_nonzero_node"):
+    for name in UNITS:
         for hdl in ("VHDL", "Verilog"):
             convert_hierarchy(new_unit(name), Path(sys.argv[1]), hdl, name)
