@@ -49,5 +49,7 @@ def test_the_page_names_no_path_of_the_machine_that_wrote_it(text):
 @pytest.mark.full
 def test_the_number_of_files_is_that_of_the_conversion(text, tmp_path):
     files = convert(board("pynq-z2").config, tmp_path, target="xc7")
-    assert f"written: {len(files)} VHDL files" in text
-    assert set(re.findall(r"written: (\d+) VHDL", text)) == {str(len(files))}
+    for name in board_names():
+        shown = text.partition(f"## {board(name).title}\n")[2].partition("\n## ")[0]
+        number = len(files) + board(name).config.ultra_ram
+        assert set(re.findall(r"written: (\d+) VHDL", shown)) == {str(number)}, name
