@@ -16,6 +16,9 @@ SIZES = {
     "LSTM 1024 -> 1024, 5 %": (eie.LSTM, 1024, 1024, 0.05, 2, board("pynq-z2").config),
     "GRU 768 -> 768, 10 %": (eie.GRU, 768, 768, 0.1, 2, board("pynq-z2").config),
     "NT-LSTM, 10 %": (eie.LSTM, 601, 600, 0.1, 2, board("pynq-z2").config),
+    "LSTM 1024 -> 1024": (eie.LSTM, 1024, 1024, 1.0, 2, board("pynq-z2").config),
+    "GRU 768 -> 768": (eie.GRU, 768, 768, 1.0, 2, board("pynq-z2").config),
+    "NT-LSTM": (eie.LSTM, 601, 600, 1.0, 2, board("pynq-z2").config),
 }
 HEAVY = [pytest.param(name, marks=pytest.mark.full) for name in SIZES]
 

@@ -22,12 +22,12 @@ def streamed_model(seed=0):
     return eie.Model([layer(200, 300, 0.3, seed)], name="streamed")
 
 
-def recurrent_model(network=eie.LSTM, columns=12, hidden=20):
-    """A recurrent layer of two terms, and two sequences for it."""
+def recurrent_model(network=eie.LSTM, columns=12, hidden=20, sequences=2, steps=8):
+    """A recurrent layer of two terms, and sequences for it."""
     rng = np.random.default_rng(0)
-    blocks = 4 if network is eie.LSTM else 3
-    weights = [rng.uniform(-0.25, 0.25, (blocks * hidden, size)) for size in (columns, hidden)]
-    x = rng.standard_normal((2, 8, columns)).astype(np.float32)
+    blocks, bound = 4 if network is eie.LSTM else 3, min(0.25, hidden**-0.5)
+    weights = [rng.uniform(-bound, bound, (blocks * hidden, size)) for size in (columns, hidden)]
+    x = rng.standard_normal((sequences, steps, columns)).astype(np.float32)
     return eie.compress(network(*weights), 1.0, x, terms=2, sharing="linear"), x
 
 

@@ -10,10 +10,12 @@ import numpy as np
 import pytest
 
 import eie
+from eie.boards.board import board
 from eie.contract import registers
 from eie.data import mnist
 from eie.devices.virtual import VirtualBoard
 from eie.errors import DeviceError
+from tests.pynq.faults import PATIENT
 from tests.pynq.networks import inputs, model, recurrent_model, streamed_model
 
 
@@ -44,6 +46,16 @@ def test_sequences_are_the_references_and_states_stay_from_one_to_the_next(accel
     first = accelerator.run(x[:, :3], model=recurrent)
     rest = accelerator.run(x[:, 3:], model=recurrent, keep_states=True)
     assert np.array_equal(np.concatenate([first, rest], axis=1), whole)
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("sizes", [(eie.LSTM, 1024, 1024), (eie.GRU, 768, 768), (eie.LSTM, 601, 600)], ids=str)
+def test_dense_recurrent_layers_of_real_sizes_are_the_references(board_name, sizes):
+    recurrent, x = recurrent_model(*sizes, sequences=1, steps=3)
+    with VirtualBoard(board(board_name)) as virtual, eie.Accelerator(virtual.bitfile) as accelerator:
+        accelerator.device.deadline = PATIENT
+        accelerator.run(x, model=recurrent, verify=True)
+        assert not accelerator.loaded[recurrent].resident
 
 
 def test_answers_are_right_whatever_the_order_of_models_and_batches(accelerator):
