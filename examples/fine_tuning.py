@@ -29,7 +29,7 @@ def fine_tuned(module: torch.nn.Module, model: eie.Model, digits: mnist.Digits, 
     module, x = copy.deepcopy(module), digits.inputs()[:CALIBRATION]
     with masked_weights(module, model):  # what is pruned stays pruned
         train(module, digits, epochs, learning_rate=1e-3)
-    model = eie.compress(linear_layers(module), 1.0, calibration=x)  # all that are left
+    model = eie.compress(linear_layers(module), 1.0, calibration=x, row_scales=False)  # all that are left
     with shared_weights(module, model):  # and what is shared stays shared
         train(module, digits, 1, learning_rate=5e-4)
     return eie.compress(linear_layers(module), None, calibration=x)

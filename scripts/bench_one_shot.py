@@ -33,9 +33,11 @@ WAYS = {
     "magnitude": {"method": "magnitude"},
     "uniform": {"allocation": "uniform"},
     "fast": {"effort": "fast"},
+    "one scale a layer": {"row_scales": False},
+    "row scales": {"row_scales": True},
     "default": {},
 }
-TERMS = {"two terms": {"terms": 2}}
+TERMS = {"two terms, one scale a layer": {"terms": 2, "row_scales": False}, "two terms": {"terms": 2}}
 """Of `stories` alone: the weights of a whole network are to stay there."""
 Row = dict[str, float | str]
 
@@ -201,7 +203,7 @@ def stories(densities: list[float] | None, seed: int, samples: int) -> Iterator[
     test = stories_model.sample(model, 12, 192, seed=1)
     yield {"network": "stories", "density": 1.0, "way": "float32", "perplexity": stories_model.perplexity(model, test)}
     for density in densities or [1.0, 0.7]:
-        for way in ("magnitude", "default", "two terms"):
+        for way in ("magnitude", "one scale a layer", "row scales", "default", *TERMS):
             compressed: dict[str, eie.Model] = {}
             started = time.process_time()
             for name in computing_order(model.layers):

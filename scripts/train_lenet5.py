@@ -191,7 +191,7 @@ def shared(
     module: torch.nn.Module, data: Callable[[int], Digits], calibration: np.ndarray, recipe: Recipe, log: Log
 ) -> GraphModel:
     """Share the weights, let the shared values learn on, and return the model."""
-    model = eie.compress(module, 1.0, calibration, name=NAME)
+    model = eie.compress(module, 1.0, calibration, name=NAME, row_scales=False)
     with shared_weights(module, model):
         for _ in steps(module, data, recipe.share_epochs, recipe.share_learning_rate, recipe, "share", log):
             pass

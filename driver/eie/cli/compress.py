@@ -137,6 +137,11 @@ def _add_method_options(parser: argparse.ArgumentParser) -> None:
         "each or by name, fc1=2; loss: 2 where sharing costs most (default: 1)",
     )
     parser.add_argument(
+        "--row-scales",
+        action=argparse.BooleanOptionalAction,
+        help="multiply the shared values by a scale of each row (default: in layers of which that saves 1 dB)",
+    )
+    parser.add_argument(
         "--calibration",
         metavar="X.npy",
         type=Path,
@@ -175,6 +180,7 @@ def _run(args: argparse.Namespace) -> None:
             effort=args.effort,
             sharing=args.sharing,
             terms=args.terms,
+            row_scales=args.row_scales,
             headroom=args.headroom,
             config=config,
             name=args.name or fitting_name(args.network.stem),

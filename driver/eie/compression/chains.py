@@ -99,7 +99,8 @@ class ChainJob:
         given, inputs = trace.given[self.fitted], trace.inputs()
         inputs = given if inputs is trace.given else inputs[self.fitted]
         task = least_squares(dense.weight, dense.bias, given, inputs, self.importances[index])
-        return compensate(task, dense.weight, count, self.recipe.sharing, self.recipe.effort, tell, terms)
+        recipe = self.recipe
+        return compensate(task, dense.weight, count, recipe.sharing, recipe.effort, tell, terms, recipe.row_scales)
 
     def _finish(
         self, dense: Dense, chosen: Compensated, trace: Trace, tell: Callable[[str], None]

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from eie.compression.codebooks import codes_of_terms, share_among, values_of
 from eie.compression.least_squares import LeastSquares
-from eie.compression.obs import prune_rows, share_rows
+from eie.compression.obs import Row, prune_rows, share_rows
+from eie.compression.row_units import scales_of_rows, worth
 from eie.compression.sweep import Sweep
 from eie.contract.config import CODE_BITS, CODEBOOK_SIZE
 
@@ -38,6 +39,8 @@ class Compensated:
     codebooks : ndarray, shape (terms, 16), float64
     shared_bias : ndarray, shape (R,), float32
         That goes with codes and codebooks.
+    units : ndarray, shape (R,), float64, optional
+        What the shared values of each row are multiplied by, at most 1: its row scale.
     """
 
     weight: NDArray[np.float32]
@@ -46,11 +49,18 @@ class Compensated:
     codes: NDArray[np.uint8]
     codebooks: NDArray[np.float64]
     shared_bias: NDArray[np.float32]
+    units: NDArray[np.float64] | None = None
 
     @property
     def centroids(self) -> NDArray[np.float64]:
-        """The value of every code."""
+        """The value of every code, in a row's unit."""
         return values_of(self.codebooks)
+
+    @property
+    def shared(self) -> NDArray[np.float64]:
+        """The weights after sharing, shape (R, C)."""
+        values = self.centroids[self.codes]
+        return values if self.units is None else values * self.units[:, None]
 
 
 def compensate(
@@ -61,6 +71,7 @@ def compensate(
     effort: str,
     tell: Callable[[str], None],
     terms: int = 1,
+    row_scales: bool | None = False,
 ) -> Compensated:
     """Prune a layer to so many weights (None: where it has them) and share values among them.
 
@@ -75,38 +86,76 @@ def compensate(
     tell : callable (stage)
     terms : int
         Codebooks whose sums the weights are.
+    row_scales : bool, optional
+        Whether each row multiplies the shared values by a scale of its own; None: where it is worth that.
     """
     task = _without_constant_inputs(task, keep)
     allowed = int(np.count_nonzero(task.allowed))
-    keep = allowed if keep is None else min(keep, allowed)
-    exact = is_exact(task, effort)
-    if exact:
-        *_, (rows, _) = prune_rows(task, keep)
-        pruned = np.zeros(task.weight.shape)
-        mask = np.zeros(task.weight.shape, bool)
-        for r, row in enumerate(rows):
-            pruned[r, row.columns] = row.values
-            mask[r, row.columns] = True
-    else:
-        sweep = Sweep(task)
-        pruned, mask = sweep.prune(keep)
+    pruned = _prune(task, allowed if keep is None else min(keep, allowed), effort)
     tell("share")
-    if not mask.any():
-        codes, codebooks = np.zeros(mask.shape, np.uint8), np.zeros((terms, CODEBOOK_SIZE))
-    else:
+    if not pruned.mask.any():
+        return pruned.compensated(task, np.zeros(pruned.mask.shape, np.uint8), np.zeros((terms, CODEBOOK_SIZE)))
+    plain = pruned.compensated(task, *_no_worse_than_plain(task, weight, pruned, sharing, terms))
+    if row_scales is False:
+        return plain
+    scaled = _in_row_scales(task, pruned, sharing, terms)
+    return scaled if row_scales or worth(task.loss(scaled.shared), task.loss(plain.shared)) else plain
+
+
+@dataclass(frozen=True, eq=False)
+class _Pruned:
+    """A layer after pruning: weights, shape (R, C), and how its weights are given shared values."""
+
+    weight: NDArray[np.float64]
+    mask: NDArray[np.bool_]
+    sweep: Sweep | None = None
+    rows: tuple[Row, ...] = ()
+
+    def share(
+        self, task: LeastSquares, sharing: str, terms: int, units: NDArray[np.float64] | None = None
+    ) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
+        """Return codes and codebooks, in these units of the rows, in which the task is too."""
+        weight = self.weight if units is None else self.weight / units[:, None]
         mass = task.importance[:, None] * task.hessian.matrix.diagonal()
-        codebooks, _ = share_among(pruned[mask].astype(np.float32), sharing, terms, mass[mask])
-        codes, codebooks = share_rows(task, rows, codebooks) if exact else sweep.share(mask, codebooks)
-        codes, codebooks = _no_worse_than_plain(task, weight, mask, codes, codebooks, sharing)
-    codes, codebooks = _ascending(codes, codebooks)
-    return Compensated(
-        pruned.astype(np.float32),
-        task.bias_of(pruned).astype(np.float32),
-        mask,
-        codes,
-        codebooks,
-        task.bias_of(values_of(codebooks)[codes]).astype(np.float32),
-    )
+        codebooks, _ = share_among(weight[self.mask].astype(np.float32), sharing, terms, mass[self.mask])
+        if self.sweep is not None:
+            return self.sweep.of_rows(task).share(self.mask, codebooks)
+        rows = [replace(row, values=weight[r, row.columns]) for r, row in enumerate(self.rows)]
+        return share_rows(task, rows, codebooks)
+
+    def compensated(
+        self,
+        task: LeastSquares,
+        codes: NDArray[np.uint8],
+        codebooks: NDArray[np.float64],
+        units: NDArray[np.float64] | None = None,
+    ) -> Compensated:
+        codes, codebooks = _ascending(codes, codebooks)
+        bias = task.bias_of(self.weight).astype(np.float32)
+        made = Compensated(self.weight.astype(np.float32), bias, self.mask, codes, codebooks, bias, units)
+        return replace(made, shared_bias=task.bias_of(made.shared).astype(np.float32))
+
+
+def _prune(task: LeastSquares, keep: int, effort: str) -> _Pruned:
+    if not is_exact(task, effort):
+        sweep = Sweep(task)
+        return _Pruned(*sweep.prune(keep), sweep)
+    *_, (rows, _) = prune_rows(task, keep)
+    weight, mask = np.zeros(task.weight.shape), np.zeros(task.weight.shape, bool)
+    for r, row in enumerate(rows):
+        weight[r, row.columns] = row.values
+        mask[r, row.columns] = True
+    return _Pruned(weight, mask, rows=tuple(rows))
+
+
+def _in_row_scales(task: LeastSquares, pruned: _Pruned, sharing: str, terms: int) -> Compensated:
+    """Share values among weights in units of each row, and then choose the units anew for their codes."""
+    units = scales_of_rows(pruned.weight, task.bias_of(pruned.weight))
+    part = task.in_units(units)
+    codes, codebooks = pruned.share(part, sharing, terms, units)
+    units = units * part.row_factors(values_of(codebooks)[codes])
+    largest = units.max()
+    return pruned.compensated(task, codes, codebooks * largest, units / largest)
 
 
 def is_exact(task: LeastSquares, effort: str) -> bool:
@@ -125,21 +174,16 @@ def _without_constant_inputs(task: LeastSquares, keep: int | None) -> LeastSquar
 
 
 def _no_worse_than_plain(
-    task: LeastSquares,
-    weight: NDArray[np.float32],
-    mask: NDArray[np.bool_],
-    codes: NDArray[np.uint8],
-    codebooks: NDArray[np.float64],
-    sharing: str,
+    task: LeastSquares, weight: NDArray[np.float32], pruned: _Pruned, sharing: str, terms: int
 ) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
     """Return codes and codebooks, or those of the given weights shared as they are where these, rarely, do better.
 
     Compensation is greedy, and damped; on a handful of inputs it may lose.
     """
-    kept = np.where(mask, weight, np.float32(0))
-    values, of_values = share_among(kept[mask], sharing, len(codebooks))
+    codes, codebooks = pruned.share(task, sharing, terms)
+    values, of_values = share_among(weight[pruned.mask], sharing, terms)
     plain = np.zeros_like(codes)
-    plain[mask] = of_values
+    plain[pruned.mask] = of_values
     if task.loss(values_of(values)[plain]) < task.loss(values_of(codebooks)[codes]):
         return plain, values
     return codes, codebooks

@@ -3,7 +3,7 @@
     model = eie.compress(linear_layers(module), 0.05, calibration=x)
     with masked_weights(module, model):
         train(module)                          # a few epochs: your loop, loss and optimiser, made inside the block
-    model = eie.compress(linear_layers(module), 1.0, calibration=x)          # all weights that are left
+    model = eie.compress(linear_layers(module), 1.0, calibration=x, row_scales=False)     # all weights that are left
     with shared_weights(module, model):
         train(module)
     model = eie.compress(linear_layers(module), None, calibration=x)
@@ -79,11 +79,16 @@ def shared_weights(module: torch.nn.Module, model: Model | GraphModel) -> Iterat
     Raises
     ------
     NetworkError
-        If the layers are not those of the model, or a convolution has groups.
+        If the layers are not those of the model, have two terms or row scales, or a convolution has groups.
     """
     double = [layer.name for layer in model.layers if layer.second is not None]
     if double:
         raise NetworkError(f"layer {double[0]!r} has two terms; only layers of one can be fine-tuned: use terms=1")
+    scaled = [layer.name for layer in model.layers if layer.scaling is not None]
+    if scaled:
+        raise NetworkError(
+            f"layer {scaled[0]!r} has row scales, with which its rows share no values: compress with row_scales=False"
+        )
     with _held(module, model, _Sharing):
         yield
 

@@ -34,10 +34,14 @@ def forward_shared(
     centroids: NDArray[np.float64],
     bias: NDArray[np.float32] | None,
     relu: bool,
+    units: NDArray[np.float64] | None = None,
 ) -> NDArray[np.float32]:
     """Compute a float layer with shared weights before quantisation: float32, shape (B, C) -> float32, shape (B, R)."""
     values = centroids.astype(np.float32)
-    return _finish_float(_product(x, dense_codes.shape, lambda rows: values[dense_codes[rows]]), bias, relu)
+    out = _product(x, dense_codes.shape, lambda rows: values[dense_codes[rows]])
+    if units is not None:
+        out *= units.astype(np.float32)
+    return _finish_float(out, bias, relu)
 
 
 def forward_integer(a: NDArray[np.int16], weights: NDArray[np.int32], layer: Layer) -> NDArray[np.int16]:

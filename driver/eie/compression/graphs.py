@@ -194,9 +194,10 @@ class GraphJob:
         units = self._units(linear, matrix, name)
         if units is not None:
             matrix = in_units(matrix, units)
-        chosen = self._choose(matrix, name, given, seen, tell)
-        tell("scale")
         fixed = gate_format(linear, i)
+        row_scales = self.recipe.row_scales if fixed is None and not has_units(linear) else False
+        chosen = self._choose(matrix, name, given, seen, tell, row_scales)
+        tell("scale")
         if fixed is not None:
             return ArrayProduct(Model([fixed_point(chosen, relu, *fixed, name)], name))
         known = self.bits.get(linear.data) if len(linear.matrices) == 1 else None
@@ -229,7 +230,13 @@ class GraphJob:
         return product
 
     def _choose(
-        self, matrix: Matrix, name: str, given: Recorder, seen: Recorder, tell: Callable[[str], None]
+        self,
+        matrix: Matrix,
+        name: str,
+        given: Recorder,
+        seen: Recorder,
+        tell: Callable[[str], None],
+        row_scales: bool | None,
     ) -> Compensated:
         """Choose a matrix's weights, shared values and biases."""
         tell("prune")
@@ -244,7 +251,7 @@ class GraphJob:
         before, inputs = given.samples()[0], seen.samples()[0]
         inputs = before if np.array_equal(before, inputs) else inputs
         task = least_squares(weight, bias, before, inputs, np.ones(len(weight)))
-        return compensate(task, weight, count, self.recipe.sharing, self.recipe.effort, tell, terms)
+        return compensate(task, weight, count, self.recipe.sharing, self.recipe.effort, tell, terms, row_scales)
 
     def _report(self, product: ArrayProduct, i: int, key: str, matrix: Matrix, seen: Recorder) -> LayerReport:
         (layer,) = product.model.layers

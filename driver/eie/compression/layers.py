@@ -13,7 +13,8 @@ from eie.compression.codebooks import codes_of_terms, holds, share_among
 from eie.compression.compensation import Compensated
 from eie.compression.pruning import keep_count
 from eie.compression.report import sqnr_db
-from eie.compression.scaling import choose_scales
+from eie.compression.scaling import BIAS_MAX, ROW_SHIFT, choose_scales, row_scaling
+from eie.contract.config import SHIFT_LIMIT
 from eie.errors import NetworkError
 from eie.network.dense import Dense
 from eie.network.model import Layer
@@ -23,20 +24,28 @@ from eie.network.term import Term
 def fixed_point(chosen: Compensated, relu: bool, input_fraction_bits: int, output_peak: float, name: str) -> Layer:
     """Return the layer whose weights, shared values and biases were chosen, in fixed point."""
     rows, columns = np.nonzero(chosen.codes)
-    codes, bias = chosen.codes[rows, columns], chosen.shared_bias
-    scales = choose_scales(chosen.codebooks, codes, rows.astype(np.int32), bias, input_fraction_bits, output_peak, name)
+    codes, units = chosen.codes[rows, columns], chosen.units
+    bias = chosen.shared_bias if units is None else (chosen.shared_bias / units).astype(np.float32)
+    largest_shift = SHIFT_LIMIT if units is None else ROW_SHIFT
+    row_indices = rows.astype(np.int32)
+    scales = choose_scales(
+        chosen.codebooks, codes, row_indices, bias, input_fraction_bits, output_peak, name, largest_shift
+    )
+    scaling, shift = (None, scales.shift) if units is None else row_scaling(units, scales.shift)
+    rounding = 0 if scaling is None else 1 << scaling.pre_shift >> 1
     stored = [scales.codebook(codebook) for codebook in chosen.codebooks]
     parts = codes_of_terms(chosen.codes, len(stored))
     return Layer.from_dense_codes(
         parts[0],
         stored[0],
-        scales.bias(bias),
-        scales.shift,
+        np.minimum(scales.bias(bias) + rounding, BIAS_MAX),
+        shift,
         relu,
         input_fraction_bits=scales.input_fraction_bits,
         output_fraction_bits=scales.output_fraction_bits,
         weight_fraction_bits=scales.weight_fraction_bits,
         name=name,
+        scaling=scaling,
         second=Term.from_dense_codes(parts[1], stored[1]) if len(parts) > 1 and parts[1].any() else None,
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,6 +59,19 @@ class LeastSquares:
         return LeastSquares(
             self.weight[rows], self.hessian, self.importance[rows], self.allowed[rows], self.inputs, self.bias[rows]
         )
+
+    def in_units(self, units: NDArray[np.float64]) -> LeastSquares:
+        """Return the task of weights that are in units of these of each row, shape (R,); the losses are the same."""
+        scaled = self.weight / units[:, None]
+        return replace(self, weight=scaled, importance=self.importance * units**2, bias=self.bias / units)
+
+    def row_factors(self, weight: NDArray[np.floating]) -> NDArray[np.float64]:
+        """Return what each row of other weights is best multiplied by, shape (R,); 1 where that is not above 0."""
+        moved = weight @ self.hessian.matrix
+        square = np.einsum("rc,rc->r", moved, weight)
+        product = np.einsum("rc,rc->r", moved, self.weight)
+        positive = (square > 0) & (product > 0)
+        return np.where(positive, product / np.where(positive, square, 1), 1.0)
 
     def refit(self, codes: NDArray[np.uint8], codebooks: NDArray[np.float64], rows: int = 1 << 30) -> NDArray:
         """Return the codebooks, shape (terms, 16), that are best for given codes, from so many rows evenly spread.

@@ -27,6 +27,7 @@ class Recipe:
     sharing: str
     terms: Any
     headroom: float
+    row_scales: bool | None = None
 
     @classmethod
     def of(
@@ -39,6 +40,7 @@ class Recipe:
         sharing: str,
         terms: Terms,
         headroom: float,
+        row_scales: bool | None = None,
     ) -> Recipe:
         """Check what a caller asks for, and fill in the defaults."""
         if not is_number(headroom) or not 1 <= headroom < np.inf:
@@ -59,4 +61,8 @@ class Recipe:
             raise NetworkError('allocation="loss" takes one density for the network, and method="compensated"')
         if terms == "loss" and method != "compensated":
             raise NetworkError('terms="loss" needs method="compensated", and calibration inputs to measure the loss on')
-        return cls(method, allocation, effort, sharing, plain_terms(terms), float(headroom))
+        if row_scales is not None and not isinstance(row_scales, bool):
+            raise NetworkError(f"row_scales is {row_scales!r}; it must be True, False or None")
+        if row_scales and method != "compensated":
+            raise NetworkError('row_scales=True needs method="compensated", and calibration inputs to choose scales on')
+        return cls(method, allocation, effort, sharing, plain_terms(terms), float(headroom), row_scales)

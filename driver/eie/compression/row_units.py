@@ -1,4 +1,4 @@
-"""Units of rows: what the host multiplies an output of the array by, where it takes the outputs anyway.
+"""Units of rows: what a row's outputs are multiplied by, by the host where it takes them anyway, or by the array.
 
 Shared values serve a layer as a whole, and so does the fixed point of its outputs. In units of its largest weight, each
 row uses all of the shared values' range: rows of a recurrent layer's gates gain some 4 dB by that, and the channels of
@@ -18,6 +18,12 @@ from eie.network.operators.linear import Matrix
 _SPREAD = 8.0
 """Ratio of the largest row's size to the smallest's up to which one unit serves all rows of 15 shared values: then they
 stay shared by the whole layer, as training goes on with them."""
+LARGEST_SPREAD = 64.0
+"""Of units that the array multiplies by: a scale of 16 bits has at least 8 of precision."""
+_BIAS_SPREAD = 16.0
+"""Likewise, so that a bias in its row's unit takes at most four bits of the weights' precision."""
+_WORTH = 0.8
+"""Share of a layer's loss that row scales may at most leave, if they are a matter of choice: 1 dB less."""
 _TAKEN = ("Conv", "ConvTranspose", "LSTM", "GRU", "RNN")
 
 
@@ -39,3 +45,26 @@ def in_units(matrix: Matrix, units: NDArray[np.float64]) -> Matrix:
     """Return a matrix whose rows, and their biases, are in these units."""
     bias = None if matrix.bias is None else np.asarray(matrix.bias / units, np.float32)
     return replace(matrix, weight=np.asarray(matrix.weight / units[:, None], np.float32), bias=bias)
+
+
+def scales_of_rows(weight: NDArray[np.float64], bias: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the units of rows that the array itself multiplies by, shape (R,), the largest 1.
+
+    They are the rows' largest weights, but not so small that the scale of a row, or the weights beside its bias,
+    which is in the same unit, would have too few bits.
+
+    Parameters
+    ----------
+    weight : ndarray, shape (R, C), float64
+        Not all 0.
+    bias : ndarray, shape (R,), float64
+    """
+    peaks = np.abs(weight).max(axis=1, initial=0)
+    units = peaks / peaks.max()
+    biases = np.abs(bias) / (np.abs(bias).max() or 1)
+    return np.where(peaks > 0, np.maximum(np.maximum(units, 1 / LARGEST_SPREAD), biases / _BIAS_SPREAD), 1)
+
+
+def worth(loss: float, plain: float) -> bool:
+    """Tell whether row scales that leave such a loss, in place of the plain one, are worth their cycles."""
+    return loss < _WORTH * plain

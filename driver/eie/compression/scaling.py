@@ -9,13 +9,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eie.compression.codebooks import values_of
-from eie.contract.config import ACCUMULATOR_BITS, BIAS_BITS, SHIFT_LIMIT
+from eie.contract.config import (
+    ACCUMULATOR_BITS,
+    ACTIVATION_BITS,
+    BIAS_BITS,
+    PRE_SHIFTS,
+    SCALE_BITS,
+    SCALED_BITS,
+    SHIFT_LIMIT,
+)
 from eie.contract.fixed_point import ACTIVATION_MAX, ACTIVATION_MIN
 from eie.errors import LayerError
 from eie.network.limits import ACTIVATION_FRACTION_BITS
+from eie.network.scaling import Scaling
 
 WEIGHT_MAX = ACTIVATION_MAX
-_BIAS_MAX = (1 << (BIAS_BITS - 1)) - 1
+BIAS_MAX = (1 << (BIAS_BITS - 1)) - 1
 _ACCUMULATOR_MAX = (1 << (ACCUMULATOR_BITS - 1)) - 1
 
 
@@ -72,6 +81,7 @@ def choose_scales(
     input_fraction_bits: int,
     output_peak: float,
     name: str = "",
+    largest_shift: int = SHIFT_LIMIT,
 ) -> Scales:
     """Choose the fraction bits of a layer's weights and outputs.
 
@@ -89,6 +99,7 @@ def choose_scales(
         Largest magnitude that an output should hold without saturation.
     name : str, optional
         The layer's name for messages.
+    largest_shift : int
 
     Raises
     ------
@@ -100,9 +111,9 @@ def choose_scales(
     bias_peak = float(np.abs(bias).max(initial=0))
     output_bits = activation_fraction_bits(output_peak)
     weight_bits = fraction_bits(weight_peak, WEIGHT_MAX) if weight_peak else output_bits - input_fraction_bits
-    weight_bits = min(weight_bits, SHIFT_LIMIT + output_bits - input_fraction_bits)
+    weight_bits = min(weight_bits, largest_shift + output_bits - input_fraction_bits)
     if bias_peak:
-        weight_bits = min(weight_bits, fraction_bits(bias_peak, _BIAS_MAX) - input_fraction_bits)
+        weight_bits = min(weight_bits, fraction_bits(bias_peak, BIAS_MAX) - input_fraction_bits)
     heaviest = _heaviest_row(codebooks, codes, row_indices)
     while True:
         bits = input_fraction_bits + weight_bits
@@ -134,3 +145,18 @@ def _accumulator_limit(scales: Scales, magnitude: float, stored: int, bias_peak:
     weights = math.ldexp(magnitude, scales.weight_fraction_bits) + stored / 2
     bias = math.ldexp(bias_peak, scales.accumulator_fraction_bits) + 1
     return weights * -ACTIVATION_MIN + bias + (1 << scales.shift >> 1)
+
+
+ROW_SHIFT = 26
+"""Largest shift of a layer whose rows then get scales of 1 down to `LARGEST_SPREAD` less: see `row_scaling`."""
+
+
+def row_scaling(units: NDArray[np.float64], shift: int) -> tuple[Scaling, int]:
+    """Return the scales that multiply sums by units, at most 1, over ``2**shift``, and the shift that goes with them.
+
+    As many bits of the sums are kept as let no sum saturate before its output does.
+    """
+    room = SCALED_BITS - ACTIVATION_BITS + math.log2(units.min())
+    pre_shift = next((bits for bits in PRE_SHIFTS if bits + room >= shift), PRE_SHIFTS[-1])
+    one = SCALE_BITS - 2
+    return Scaling(np.rint(np.ldexp(units, one)).astype(np.int64), pre_shift), shift + one - pre_shift

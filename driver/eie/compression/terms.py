@@ -29,6 +29,9 @@ class _Recipe(Protocol):
     @property
     def effort(self) -> str: ...
 
+    @property
+    def row_scales(self) -> bool | None: ...
+
 
 def plain_terms(terms: Terms) -> Any:
     """Return what is asked for as JSON has it, or raise `NetworkError` if it cannot be."""
@@ -98,8 +101,9 @@ def _losses(task: LeastSquares, weight: NDArray[np.float32], count: int | None, 
         return 0.0, 0.0
     found = []
     for terms in TERMS:
-        result = compensate(part, weight[chosen], keep, recipe.sharing, recipe.effort, lambda stage: None, terms)
-        found.append(scale * part.loss(result.centroids[result.codes]))
+        tell, options = (lambda stage: None), (terms, recipe.row_scales)
+        result = compensate(part, weight[chosen], keep, recipe.sharing, recipe.effort, tell, *options)
+        found.append(scale * part.loss(result.shared))
     return found[0], min(found)
 
 

@@ -62,7 +62,9 @@ class Trace:
 
     def finish(self, layer: Layer, chosen: Compensated) -> dict[str, float | None]:
         """Move the rest behind it, and return the ratios of signal to error of the report."""
-        self.shared = forward_shared(self.shared, chosen.codes, chosen.centroids, chosen.shared_bias, layer.relu)
+        self.shared = forward_shared(
+            self.shared, chosen.codes, chosen.centroids, chosen.shared_bias, layer.relu, chosen.units
+        )
         self.integer = forward_integer(self.integer, layer.dense_integers(), layer)
         self.fraction_bits = layer.output_fraction_bits
         outputs = dequantise(self.integer[self.measured], self.fraction_bits)

@@ -181,11 +181,18 @@ class Layer:
 
     def dense_weights(self) -> NDArray[np.float64]:
         """Return the weights that the codes stand for, shape (R, C), float64, in the units of the network."""
-        return self.dense_integers(np.float64) * 2.0**-self.weight_fraction_bits
+        return self.dense_integers(np.float64) * self.row_units()[:, None]
+
+    def row_units(self) -> NDArray[np.float64]:
+        """Return what a weight's integer stands for in each row, shape (R,), float64."""
+        if self.scaling is None:
+            return np.full(self.rows, 2.0**-self.weight_fraction_bits)
+        bits = self.input_fraction_bits - self.output_fraction_bits - self.scaling.pre_shift - self.shift
+        return np.ldexp(self.scaling.scale.astype(np.float64), bits)
 
     def to_dense(self) -> Dense:
         """Return the layer in floating point, as training may go on from it."""
-        bias = np.ldexp(self.bias.astype(np.float64), -(self.input_fraction_bits + self.weight_fraction_bits))
+        bias = np.ldexp(self.bias.astype(np.float64), -self.input_fraction_bits) * self.row_units()
         return Dense(self.dense_weights(), bias, "relu" if self.relu else None, self.name)
 
 

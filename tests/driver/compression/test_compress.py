@@ -48,14 +48,7 @@ def test_any_network_keeps_exact_counts_and_the_contract(seed, sizes, density, a
 def test_the_integers_follow_the_float_network_with_the_same_weights_to_60_db():
     layers = network(SHAPES)
     model = compress(layers, 0.3, X[:100])
-    shared = [
-        Dense(
-            layer.dense_weights(),
-            layer.bias * 2.0 ** -(layer.input_fraction_bits + layer.weight_fraction_bits),
-            dense.activation,
-        )
-        for dense, layer in zip(layers, model.layers, strict=True)
-    ]
+    shared = [layer.to_dense() for layer in model.layers]
     assert sqnr_db(forward(shared, X[100:]), run(model, X[100:])) > 60
 
 

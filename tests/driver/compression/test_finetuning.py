@@ -45,7 +45,7 @@ def loss_of(model, x, y):
 @pytest.mark.filterwarnings("ignore::eie.errors.AccuracyWarning")
 def test_fine_tuning_keeps_masks_and_sharing_and_beats_one_shot(taught):
     module, x, y = taught
-    model = eie.compress(linear_layers(module), 0.15, x.numpy())
+    model = eie.compress(linear_layers(module), 0.15, x.numpy(), row_scales=False)
     with shared_weights(module, model):
         learn(module, x, y, 60)
     for (name, parameter), layer in zip(
@@ -74,6 +74,21 @@ def test_weights_under_their_mask_learn_before_they_are_shared(taught, terms):
     assert loss_of(eie.compress(linear_layers(module), None, x.numpy()), x, y) < 0.8 * loss_of(model, x, y)
 
 
+def test_weights_under_their_mask_learn_from_rows_of_scales_whose_values_are_not_shared():
+    torch.manual_seed(0)
+    module, x = (
+        torch.nn.Sequential(torch.nn.Linear(30, 40), torch.nn.ReLU(), torch.nn.Linear(40, 4)),
+        torch.randn(99, 30),
+    )
+    model = eie.compress(linear_layers(module), 1.0, x.numpy(), row_scales=True)
+    assert all(layer.scaling is not None for layer in model.layers)
+    with masked_weights(module, model):
+        for dense, layer in zip(linear_layers(module), model.layers, strict=True):
+            assert np.allclose(dense.weight, layer.dense_weights(), rtol=1e-6)
+    with pytest.raises(NetworkError, match="compress with row_scales=False"), shared_weights(module, model):
+        pass
+
+
 def test_a_module_of_other_layers_is_refused(taught):
     module, x, _ = taught
     model = eie.compress(linear_layers(module)[:1], 0.5, x.numpy())
@@ -92,7 +107,7 @@ def test_convolutions_learn_on_within_their_masks_and_sharing():
         torch.nn.Conv2d(2, 8, 3), torch.nn.ReLU(), torch.nn.MaxPool2d(2), torch.nn.Flatten(), torch.nn.Linear(32, 2)
     )
     learn(module, x, y, 60)
-    model = eie.compress(module, 0.15, x.numpy(), allocation="uniform")
+    model = eie.compress(module, 0.15, x.numpy(), allocation="uniform", row_scales=False)
     with shared_weights(module, model):
         before = loss_of(model, x, y)
         learn(module, x, y, 60)
