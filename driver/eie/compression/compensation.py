@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from eie.compression.codebooks import codes_of_terms, share_among, values_of
 from eie.compression.least_squares import LeastSquares
 from eie.compression.obs import Row, prune_rows, share_rows
-from eie.compression.row_units import scales_of_rows, worth
+from eie.compression.row_units import scales_of_rows
 from eie.compression.sweep import Sweep
 from eie.contract.config import CODE_BITS, CODEBOOK_SIZE
 
@@ -21,6 +21,10 @@ EXACT_WORK = 2e11
 """Most rows * columns**3 of a layer that "auto" compensates exactly: half a minute of one core or so."""
 EXACT_NUMBERS = 3e8
 """Most rows * columns**2 likewise: 2 GB of inverses."""
+
+
+_WORTH = 0.8
+"""Share of a layer's loss that row scales may at most leave, if they are a matter of choice: 1 dB less."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,10 +100,10 @@ def compensate(
     if not pruned.mask.any():
         return pruned.compensated(task, np.zeros(pruned.mask.shape, np.uint8), np.zeros((terms, CODEBOOK_SIZE)))
     plain = pruned.compensated(task, *_no_worse_than_plain(task, weight, pruned, sharing, terms))
-    if row_scales is False:
-        return plain
+    if row_scales is False or (row_scales is None and not _worth(task, pruned.weight, plain)):
+        return plain  # no scales undo what pruning costs
     scaled = _in_row_scales(task, pruned, sharing, terms)
-    return scaled if row_scales or worth(task.loss(scaled.shared), task.loss(plain.shared)) else plain
+    return scaled if row_scales or _worth(task, scaled.shared, plain) else plain
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,6 +150,11 @@ def _prune(task: LeastSquares, keep: int, effort: str) -> _Pruned:
         weight[r, row.columns] = row.values
         mask[r, row.columns] = True
     return _Pruned(weight, mask, rows=tuple(rows))
+
+
+def _worth(task: LeastSquares, weight: NDArray[np.float64], plain: Compensated) -> bool:
+    """Tell whether weights are so much better than those with one scale that row scales are worth their cycles."""
+    return task.damped_loss(weight) < _WORTH * task.damped_loss(plain.shared)
 
 
 def _in_row_scales(task: LeastSquares, pruned: _Pruned, sharing: str, terms: int) -> Compensated:

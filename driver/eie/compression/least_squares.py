@@ -54,6 +54,11 @@ class LeastSquares:
             total += float(self.importance[rows] @ np.einsum("rb,rb->r", error, error, dtype=np.float64))
         return total / len(centred)
 
+    def damped_loss(self, weight: NDArray[np.floating]) -> float:
+        """Return what the Hessian makes of it: on few inputs nearer than `loss` to the error on other ones."""
+        error = weight - self.weight
+        return float(self.importance @ np.einsum("rc,rc->r", error @ self.hessian.matrix, error))
+
     def of_rows(self, rows: NDArray[np.intp]) -> LeastSquares:
         """Return the task of some of the rows alone."""
         return LeastSquares(

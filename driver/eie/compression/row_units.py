@@ -22,8 +22,6 @@ LARGEST_SPREAD = 64.0
 """Of units that the array multiplies by: a scale of 16 bits has at least 8 of precision."""
 _BIAS_SPREAD = 16.0
 """Likewise, so that a bias in its row's unit takes at most four bits of the weights' precision."""
-_WORTH = 0.8
-"""Share of a layer's loss that row scales may at most leave, if they are a matter of choice: 1 dB less."""
 _TAKEN = ("Conv", "ConvTranspose", "LSTM", "GRU", "RNN")
 
 
@@ -63,8 +61,3 @@ def scales_of_rows(weight: NDArray[np.float64], bias: NDArray[np.float64]) -> ND
     units = peaks / peaks.max()
     biases = np.abs(bias) / (np.abs(bias).max() or 1)
     return np.where(peaks > 0, np.maximum(np.maximum(units, 1 / LARGEST_SPREAD), biases / _BIAS_SPREAD), 1)
-
-
-def worth(loss: float, plain: float) -> bool:
-    """Tell whether row scales that leave such a loss, in place of the plain one, are worth their cycles."""
-    return loss < _WORTH * plain
