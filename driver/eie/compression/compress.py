@@ -173,8 +173,9 @@ def compress(
         example=calibration if states is None else None,
     )
     if states is not None:
-        require_type(found, Graph, "network", "a graph where states are named", NetworkError)
-        calibration = streamed_calibration(found, calibration, states)  # type: ignore[arg-type]
+        if not isinstance(found, Graph):
+            raise NetworkError("network is a chain of layers; it must be a graph where states are named")
+        calibration = streamed_calibration(found, calibration, states)
     if name is None:
         name = fitting_name(Path(network).stem) if isinstance(network, (str, Path)) else "model"
     targets = _targets(density, max_loss=max_loss, target_sqnr=target_sqnr, target_size=target_size)

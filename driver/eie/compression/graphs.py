@@ -81,7 +81,7 @@ class GraphJob:
         self.recipe, self.config, self.tell = recipe, config, tell
         self.inputs = graph_calibration(graph, calibration)
         self.graph, self.fused = fuse_relu(graph)
-        self.nodes = scaled_nodes(self.graph, self.inputs, recipe.headroom)
+        self.nodes = scaled_nodes(graph, self.graph, self.inputs, recipe.headroom)
         if not self.nodes:
             raise NetworkError("the network multiplies by no constant weights: nothing of it is for the array")
         self.recorded: dict[str, list[Recorder]] = {}
@@ -191,7 +191,8 @@ class GraphJob:
                 return own
         given = self.recorded[linear.node.outputs[0]][i]
         given.check(name)
-        units = self._units(linear, matrix, name)
+        peak = max(given.input_peak, seen.input_peak)
+        units = self._units(linear, matrix, name, peak)
         if units is not None:
             matrix = in_units(matrix, units)
         fixed = gate_format(linear, i)
@@ -202,18 +203,18 @@ class GraphJob:
             return ArrayProduct(Model([fixed_point(chosen, relu, *fixed, name)], name))
         known = self.bits.get(linear.data) if len(linear.matrices) == 1 else None
         peaks = np.maximum(given.row_peaks, seen.row_peaks) / (1 if units is None else units)
-        bits = fraction_bits(max(given.input_peak, seen.input_peak) * self.recipe.headroom) if known is None else known
+        bits = fraction_bits(peak * self.recipe.headroom) if known is None else known
         layer = fixed_point(chosen, relu, bits, float(peaks.max(initial=0)) * self.recipe.headroom, name)
         if units is None:
             return ArrayProduct(Model([layer], name))
         return ArrayProduct(Model([layer], name), 2.0**-bits, units * 2.0**-layer.output_fraction_bits)
 
-    def _units(self, linear: LinearNode, matrix: Matrix, name: str) -> NDArray[np.float64] | None:
+    def _units(self, linear: LinearNode, matrix: Matrix, name: str, peak: float) -> NDArray[np.float64] | None:
         """Return the units of a matrix's rows, where these may have units and lose something at all."""
         if not has_units(linear):
             return None
         exact = is_exact(np.asarray(matrix.weight, np.float32), self._counts[name], self._terms[name])
-        return None if exact else row_units(matrix, self._terms[name])
+        return None if exact else row_units(matrix, self._terms[name], peak)
 
     def _own_integers(self, linear: LinearNode, matrix: Matrix, grid: Grid, name: str) -> ArrayProduct | None:
         """Return a product in a quantised network's own integers: best with its stage, if all outputs are equal."""

@@ -33,12 +33,21 @@ _SYNTHETIC = (64, 16)
 _INPUT, _OUTPUT = "x", "y"
 
 
-def scaled_nodes(graph: Graph, inputs: Mapping[str, Array], headroom: float) -> dict[str, LinearNode]:
+def scaled_nodes(graph: Graph, fused: Graph, inputs: Mapping[str, Array], headroom: float) -> dict[str, LinearNode]:
     """Return a graph's linear maps; those of recurrent nodes with the scales of the inputs that they were given.
 
     A node whose states leave the range that they have on the array keeps the host in its loop.
+
+    Parameters
+    ----------
+    graph : Graph
+        What is evaluated.
+    fused : Graph
+        The same without the ReLUs that linear maps take over: whose linear maps are returned.
+    inputs : mapping of str to ndarray
+    headroom : float
     """
-    nodes = linear_nodes(graph)
+    nodes = linear_nodes(fused)
     if not any(linear.attributes.get("cell") for linear in nodes.values()):
         return nodes
     cells: dict[str, tuple[str, int] | None] = {}
@@ -67,7 +76,7 @@ def scaled_nodes(graph: Graph, inputs: Mapping[str, Array], headroom: float) -> 
         return outputs
 
     evaluate(graph, inputs, hook)
-    return linear_nodes(graph, cells=cells)
+    return linear_nodes(fused, cells=cells)
 
 
 def _kind_for(kind: str, peaks: NDArray[np.float64], headroom: float) -> str | None:

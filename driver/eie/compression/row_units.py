@@ -22,6 +22,9 @@ LARGEST_SPREAD = 64.0
 """Of units that the array multiplies by: a scale of 16 bits has at least 8 of precision."""
 _BIAS_SPREAD = 16.0
 """Likewise, so that a bias in its row's unit takes at most four bits of the weights' precision."""
+_BIAS_OF_UNITS = 32.0
+"""Largest bias of a row, in units of a weight times the largest input: what more there is would leave all rows' weights
+too few of the 32 bits that biases have. Such are channels that a batch normalisation has all but switched off."""
 _TAKEN = ("Conv", "ConvTranspose", "LSTM", "GRU", "RNN")
 
 
@@ -30,9 +33,13 @@ def has_units(linear: LinearNode) -> bool:
     return linear.node.operator in _TAKEN and not linear.attributes.get("cell")
 
 
-def row_units(matrix: Matrix, terms: int) -> NDArray[np.float64] | None:
-    """Return the largest weight of each row, shape (R,), 1 of a row that has none; None where one unit serves all."""
+def row_units(matrix: Matrix, terms: int, input_peak: float) -> NDArray[np.float64] | None:
+    """Return the largest weight of each row, shape (R,), or more if the bias is far larger than what inputs up to the
+    peak add; 1 of a row of zeros; None where one unit serves all.
+    """
     peaks = np.abs(np.asarray(matrix.weight, np.float64)).max(axis=1, initial=0)
+    if matrix.bias is not None and input_peak:
+        peaks = np.maximum(peaks, np.abs(np.asarray(matrix.bias, np.float64)) / (_BIAS_OF_UNITS * input_peak))
     known = peaks[peaks > 0]
     if not len(known) or (terms == 1 and known.max() <= _SPREAD * known.min()):
         return None

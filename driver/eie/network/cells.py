@@ -45,6 +45,11 @@ class Apply:
     source: str
     shift: int = 0
 
+    @property
+    def doubles(self) -> bool:
+        """Whether a vector is added to itself: it has a fraction bit less then, and stands for what it did."""
+        return self.operation == Operation.ADD and self.target == self.source
+
 
 @dataclass(frozen=True)
 class Cell:

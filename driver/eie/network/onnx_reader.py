@@ -73,6 +73,7 @@ def _checked(model: Any) -> Any:
     copy.CopyFrom(model)
     _name_qonnx(copy)
     plain_ml(copy)
+    _open_sizes(copy.graph)
     _check_order(copy.graph)
     onnx.checker.check_model(_with_shapes(copy))
     copy = _expanded(copy)
@@ -89,6 +90,14 @@ def _with_shapes(model: Any) -> Any:
         if value.type.HasField("tensor_type"):
             value.type.tensor_type.shape.SetInParent()
     return copy
+
+
+def _open_sizes(graph: Any) -> None:
+    """Take what some exporters write for sizes that are not known, -1 and "?", for what it means."""
+    for value in (*graph.input, *graph.output, *graph.value_info):
+        for size in value.type.tensor_type.shape.dim if value.type.HasField("tensor_type") else ():
+            if (size.HasField("dim_value") and size.dim_value < 0) or size.dim_param == "?":
+                size.Clear()
 
 
 def _name_qonnx(model: Any) -> None:

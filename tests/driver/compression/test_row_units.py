@@ -43,6 +43,16 @@ def test_small_channels_are_as_precise_as_large_ones(terms, least):
     assert channel_sqnr_db(network, model).min() > least
 
 
+@pytest.mark.parametrize("terms, least", [(1, 16), (2, 38)])
+def test_a_channel_that_is_all_bias_leaves_the_others_theirs(terms, least):
+    network = convolution(SIZES)
+    weight, bias = (numpy_helper.to_array(tensor).copy() for tensor in network.graph.initializer)
+    weight[1], bias[1] = 1e-9 * weight[1], 1
+    for tensor, array, name in zip(network.graph.initializer, (weight, bias), "wb", strict=True):
+        tensor.CopyFrom(numpy_helper.from_array(array, name))
+    assert channel_sqnr_db(network, eie.compress(network, 1.0, X, terms=terms)).min() > least
+
+
 def test_the_array_computes_them_and_a_file_keeps_them(tmp_path):
     model = eie.compress(convolution(SIZES), 0.5, X)
     (product,) = model.array_products()
@@ -66,8 +76,8 @@ def test_a_layer_that_loses_nothing_has_no_units():
 def test_units_are_the_largest_weights_of_the_rows():
     matrix = Matrix(RNG.standard_normal((6, 9)).astype(np.float32) * SIZES[:, None], SIZES)
     matrix.weight[1] = 0
-    units = row_units(matrix, 1)
-    assert row_units(Matrix(np.eye(3, dtype=np.float32)), 1) is None, "alike: one unit serves all"
+    units = row_units(matrix, 1, 1.0)
+    assert row_units(Matrix(np.eye(3, dtype=np.float32)), 1, 1.0) is None, "alike: one unit serves all"
     scaled = in_units(matrix, units)
     assert np.allclose(np.abs(scaled.weight).max(axis=1), [1, 0, 1, 1, 1, 1])
     assert np.allclose(scaled.weight * units[:, None], matrix.weight)

@@ -9,6 +9,7 @@ from eie.model_file.container import describe
 from eie.network.evaluation import evaluate
 from eie.network.graph import Graph, Node, Value
 from eie.network.graph_model import GraphModel
+from eie.network.simplify import simplify
 from tests.keywords import KEYWORDS
 
 CONFIG = eie.ArrayConfig(num_pes=4)
@@ -157,6 +158,25 @@ def test_an_array_too_small_for_a_time_step_computes_gate_by_gate_the_same():
         got = accelerator.run(inputs, verify=True, model=model)
     for name, values in eie.reference(model, inputs).items():
         assert np.array_equal(got[name], values)
+
+
+def test_a_recurrent_layer_behind_a_relu_has_the_number_format_of_what_passes_it():
+    rng = np.random.default_rng(2)
+    graph = recurrent(rng, "LSTM", 4)
+    below = np.array([0, -1000, -1000, 0], np.float32)
+    nodes = [
+        Node("MatMul", ("x", "eye"), ("m",)),
+        Node("Add", ("m", "below"), ("a",)),
+        Node("Relu", ("a",), ("passed",)),
+        Node("LSTM", ("passed", *graph.nodes[0].inputs[1:]), ("y", "hn"), {}, "cell"),
+    ]
+    constants = {**graph.constants, "eye": np.eye(4, dtype=np.float32), "below": below}
+    graph = simplify(Graph(nodes, graph.inputs, graph.outputs, constants))
+    inputs = {"x": rng.standard_normal((7, 3, 4)).astype(np.float32), "h": np.zeros((1, 3, 5), np.float32)}
+    model = eie.compress(graph, 1.0, inputs, terms=2)
+    assert len(model.graph.nodes) == 2, "the ReLU is the matrix product's"
+    assert model.sequences["y"][0].input_fraction_bits >= 11
+    assert np.abs(eie.reference(model, inputs)["y"] - evaluate(graph, inputs)["y"]).max() < 0.02
 
 
 def test_states_beyond_the_arrays_range_stay_with_the_host_in_files_as_before(tmp_path):

@@ -38,6 +38,15 @@ def test_what_is_no_chain_is_a_graph(tmp_path, nodes):
         read_network(path)
 
 
+def test_sizes_of_minus_one_or_a_question_mark_are_open(tmp_path):
+    nodes = [node("GlobalAveragePool", ["x"], "p"), node("Flatten", ["p"], "f"), node("MatMul", ["f", "w"], "y")]
+    path = write(tmp_path / "n.onnx", nodes, W, [-1, 4, "?", "?"])
+    for size in (3, 5):
+        assert_equal_to_onnx(path, array(2, 4, size, size + 1), chain=False)
+    model = eie.compress(path, 1.0, array(2, 4, 3, 7), terms=2)
+    assert eie.reference(model, array(1, 4, 5, 5)).shape == (1, 4)
+
+
 def test_several_inputs(tmp_path):
     nodes = [node("MatMul", ["x", "w"], "t"), node("Add", ["t", "z"], "y")]
     path = write(tmp_path / "n.onnx", nodes, W, ["batch", 4], inputs=("x", "z"))

@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 import eie
 from eie.errors import LayerError, PackError, VerificationError
 from eie.network.cells import CELLS
+from eie.network.operators.gates import float_sequence
+from eie.network.operators.linear import FloatProduct, Matrix
 from eie.network.reference import reference_sequence
 
 CONFIG = eie.ArrayConfig(num_pes=16)
@@ -91,6 +93,18 @@ def test_cell_states_that_grow_large_have_fewer_fraction_bits_and_need_no_host(r
     with eie.Accelerator(eie.EmulatedDevice(CONFIG)) as accelerator:
         accelerator.load(model)
         assert sqnr(case.run(x), accelerator.run(x, verify=True)) >= 40
+
+
+def test_in_floats_all_kinds_of_lstm_are_one():
+    rng = np.random.default_rng(2)
+    matrices = [FloatProduct(Matrix(rng.standard_normal((5, 8)), rng.standard_normal(5))) for _ in range(4)]
+    x, states = rng.standard_normal((2, 9, 3)), rng.standard_normal((2, 2, 5))
+    found = [
+        float_sequence(x, states, {"cell": kind, "input_bits": 10}, matrices, 0)
+        for kind in CELLS
+        if kind.startswith("lstm")
+    ]
+    assert len(found) == 5 and all(np.array_equal(found[0], other) for other in found)
 
 
 @pytest.mark.parametrize("size", [1e-3, 1e3])

@@ -110,6 +110,8 @@ def float_sequence(
 
 
 def _apply(step: Apply, target: Array, source: Array) -> Array:
+    if step.doubles:
+        return source
     return _FLOATS[step.operation](target, source).astype(source.dtype, copy=False)
 
 
