@@ -164,10 +164,10 @@ class _Cost:
 
 def _in_places(packed: PackedModel, index: int, activations: NDArray[np.int16]) -> NDArray[np.int16]:
     """Return a layer's inputs as they lie in the activation memory, shape (B, lanes of whole groups)."""
-    layer, lanes = packed.model.layers[index], packed.config.lanes
-    a = np.zeros((len(activations), -(-layer.columns // lanes) * lanes), np.int16)
-    columns = packed.places[index - 1] if index and packed.places else slice(layer.columns)
-    a[:, columns] = activations
+    given = activations if index else activations[:, packed.inputs.start : packed.inputs.stop]
+    columns, lanes = given.shape[1], packed.config.lanes
+    a = np.zeros((len(given), -(-columns // lanes) * lanes), np.int16)
+    a[:, packed.places[index - 1] if index and packed.places else slice(columns)] = given
     return a
 
 
@@ -191,11 +191,16 @@ def _time_transfer(
             for index in segment.layers
             for inference, tile in segment.in_turn(tiles[index], inferences)
         )
+        index, vector, tile, group = 0, inputs[0][0], None, 0
         for instruction, values, payload_words in instructions(unit.words, config):
             if instruction is isa.COMPUTE:
-                index, vector, tile = next(computes)
-                lanes = slice(tile.first_group * config.lanes, (tile.first_group + tile.groups) * config.lanes)
-                program.execute(instruction, values, Work(vector[lanes], tile.lengths, values["address"]))
+                # Some COMPUTEs take a part of a tile only.
+                if tile is None or group == tile.groups:
+                    (index, vector, tile), group = next(computes), 0
+                part = slice(group * config.lanes, (group + values["count"]) * config.lanes)
+                columns = vector[tile.first_group * config.lanes :][part]
+                program.execute(instruction, values, Work(columns, tile.lengths[part], values["address"]))
+                group += values["count"]
                 layers.append(index)
             elif payload_words:
                 program.load(instruction, values, payload_words)

@@ -48,7 +48,7 @@ def with_rows(model: Model, used: list[NDArray[np.bool_]]) -> Model:
     if all(rows.all() for rows in used):
         return model
     columns = [np.ones(model.columns, bool), *used]
-    layers = [_select(layer, used[i], columns[i]) for i, layer in enumerate(model.layers)]
+    layers = [select(layer, used[i], columns[i]) for i, layer in enumerate(model.layers)]
     return Model(layers, model.name, model.metadata)
 
 
@@ -64,7 +64,7 @@ def used_rows(model: Model) -> list[NDArray[np.bool_]]:
     return used
 
 
-def _select(layer: Layer, rows: NDArray[np.bool_], columns: NDArray[np.bool_]) -> Layer:
+def select(layer: Layer, rows: NDArray[np.bool_], columns: NDArray[np.bool_]) -> Layer:
     """Return some rows and columns of a layer, given as masks of shape (R,) and (C,)."""
     return layer.with_terms(
         (_select_of_term(term, rows, columns) for term in layer.terms),

@@ -4,7 +4,8 @@ A model whose tiles fit the free part of the on-chip memories becomes resident: 
 inference sends activations only. Otherwise its weights travel with every inference, tile by tile through
 alternating banks, so that one loads while the other computes; in a batch, several inferences share each tile.
 
-Hidden rows that the layer after them does not read are left out: outputs are the same without them.
+Hidden rows that the layer after them does not read are left out, and inputs before the first and behind the last that
+some weight multiplies: outputs are the same without them.
 
 Layers follow one another on chip as long as a layer's input and output fit the activation memory together; where
 they do not, the model is cut into segments between which activations pass through the host. A layer too large
@@ -26,6 +27,7 @@ from eie.network.unused import used_rows, with_rows
 from eie.program.memory import Memory
 from eie.program.plan import plan_segments
 from eie.program.segment import Segment
+from eie.program.sent_inputs import sent_inputs, with_inputs
 from eie.program.tile_sharing import choose_shared
 from eie.program.tiling import RowTile, tile_model
 from eie.program.weights import Streamed, make_resident
@@ -53,6 +55,8 @@ class PackedModel:
         The row of the array that each row of the layer has become (`eie.program.balancing`); empty if it is its own.
     rows : tuple, per layer ndarray, shape (R,)
         The row of the given model's layer that each row is.
+    inputs : range
+        The inputs that are sent (`eie.program.sent_inputs`).
     """
 
     given: Model
@@ -65,6 +69,7 @@ class PackedModel:
     row_tiles: tuple[tuple[RowTile, ...], ...]
     places: tuple[NDArray[np.intp], ...] = ()
     rows: tuple[NDArray[np.intp], ...] = ()
+    inputs: range = range(0)
     _shared: dict[int, PackedModel] = field(default_factory=dict)
 
     def for_batch(self, batch: int) -> PackedModel:
@@ -107,14 +112,17 @@ def pack(model: Model, config: ArrayConfig, memory: Memory | None = None, shared
     require_type(config, ArrayConfig, "config", "an eie.ArrayConfig", PackError)
     used = used_rows(model)
     given, model = model, with_rows(model, used)
-    plans = plan_segments(model, config, shared)
+    inputs = sent_inputs(model.layers[0], config)
+    sent = with_inputs(model, inputs)
+    plans = plan_segments(sent, config, shared)
     limits = [(plan.max_local_rows, plan.max_groups) for plan in plans for _ in plan.layers]
-    ordered, places, row_tiles = tile_model(model, config, limits, by_lengths=shared > 1)
+    ordered, places, row_tiles = tile_model(sent, config, limits, by_lengths=shared > 1)
     free = (memory or Memory(config)).copy()
     resident = make_resident(ordered.layers, config, row_tiles, free) if shared == 1 else None
     weights = np.concatenate(resident.loads) if resident else np.zeros(0, np.uint64)
     source = resident or Streamed(config)
     segments = [Writer(ordered, config, plan, row_tiles, source).segment() for plan in plans]
+    segments[0] = segments[0].of_more_inputs(model.columns, inputs.start)
     if places:
         segments[-1] = replace(segments[-1], places=places[-1])
     return PackedModel(
@@ -128,4 +136,5 @@ def pack(model: Model, config: ArrayConfig, memory: Memory | None = None, shared
         row_tiles,
         places,
         tuple(map(np.flatnonzero, used)),
+        inputs,
     )

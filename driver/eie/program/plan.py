@@ -12,6 +12,20 @@ from eie.network.model import Model
 INTERLEAVED = (4, 2)
 """Inferences that take turns, where the array has room for so many."""
 
+PIECES = 4
+"""Pieces in which an inference alone gets its input; each costs two headers in the stream."""
+SHORTEST_PIECE = 16
+"""Stream words that a piece must have in the mean."""
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Activation groups of an input that are loaded together, and the address at which they lie."""
+
+    address: int
+    first_group: int
+    groups: int
+
 
 @dataclass(frozen=True)
 class SegmentPlan:
@@ -25,6 +39,11 @@ class SegmentPlan:
     read_by_row_tile: bool = False
     shared: int = 1
     """Inferences that compute with a tile of weights before the next one is loaded."""
+    pieces: tuple[Piece, ...] = ()
+    """Of the input of an inference alone: it computes with one while the next one is loaded. Empty: no room, or it is
+    too small."""
+    places_alone: tuple[tuple[int, ...], ...] = ()
+    """Addresses of each tensor then."""
 
 
 def plan_segments(model: Model, config: ArrayConfig, shared: int = 1) -> list[SegmentPlan]:
@@ -41,7 +60,8 @@ def plan_segments(model: Model, config: ArrayConfig, shared: int = 1) -> list[Se
             stop, places = stop + 1, more
         if places:
             rows = None if shared == 1 else config.rows // shared
-            plans.append(SegmentPlan(range(first, stop), rows, None, (), places, shared=shared))
+            alone = _place_alone(sizes[first : stop + 1], config) if shared == 1 else ((), ())
+            plans.append(SegmentPlan(range(first, stop), rows, None, (), places, False, shared, *alone))
             first = stop
         else:
             plans.append(_plan_large_layer(first, sizes[first + 1], config, shared))
@@ -94,3 +114,26 @@ def _place_tensors(sizes: list[int], room: int, shared: int) -> tuple[tuple[int,
 
 def _round_up(size: int, part: int) -> int:
     return -(-size // part) * part
+
+
+def _place_alone(sizes: list[int], config: ArrayConfig) -> tuple[tuple[Piece, ...], tuple[tuple[int, ...], ...]]:
+    """Place the tensors of an inference that has the array to itself: its input in pieces, each in segments of its own,
+    so that it loads while the one before computes; nowhere if there is no room, or if the input is small.
+
+    Nothing computes while the first piece loads, so it is half as large as the others.
+    """
+    room = config.activation_groups
+    part = max(1, room // pipeline.ACTIVATION_SEGMENTS)
+    count = min(PIECES, sizes[0], sizes[0] * config.words_per_group // SHORTEST_PIECE)
+    if count < 2:
+        return (), ()
+    edges = [0, *(round((2 * i - 1) * sizes[0] / (2 * count - 1)) for i in range(1, count + 1))]
+    lengths = [end - start for start, end in itertools.pairwise(edges)]
+    *behind, end = itertools.accumulate(sizes[1:], initial=0)
+    *addresses, used = itertools.accumulate(
+        (_round_up(length, part) for length in lengths), initial=_round_up(end, part)
+    )
+    if used > room:
+        return (), ()
+    pieces = tuple(map(Piece, addresses, edges[:-1], lengths))
+    return pieces, ((addresses[0],), *((address,) for address in behind))

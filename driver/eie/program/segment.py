@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import numpy as np
@@ -89,6 +89,14 @@ class Segment:
     output_words: int
     places: NDArray[np.intp] | None = None
     shared: bool = False
+
+    def of_more_inputs(self, columns: int, before: int) -> Segment:
+        """Return the segment for so many activations, of which it reads none of the given number of first ones."""
+
+        def moved(unit: Unit) -> Unit:
+            return replace(unit, inputs=tuple(replace(part, first=before + part.first) for part in unit.inputs))
+
+        return replace(self, columns=columns, units=tuple(map(moved, self.units)))
 
     @property
     def inferences(self) -> int:

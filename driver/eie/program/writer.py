@@ -11,7 +11,7 @@ from eie.contract.config import ACTIVATIONS_PER_WORD, ArrayConfig
 from eie.network.model import Layer, Model
 from eie.program.assembler import Program
 from eie.program.memory import Place
-from eie.program.plan import SegmentPlan
+from eie.program.plan import Piece, SegmentPlan
 from eie.program.segment import Input, Output, Segment, Unit
 from eie.program.tiling import RowTile, Tile
 from eie.program.weights import Resident, Streamed
@@ -32,6 +32,8 @@ class Writer:
         self.columns = model.layers[plan.layers.start].columns
         # Where weights travel too, what inferences do not share is in the shade of it.
         self.inferences = max(1, len(plan.places[0])) if isinstance(source, Resident) else plan.shared
+        # An inference that others do not take turns with. Each row tile would walk over all pieces anew.
+        self.in_pieces = self.inferences > 1 and plan.shared == 1 and len(row_tiles[plan.layers.start]) == 1
         self.codebooks = [[term.codebook for term in layer.terms] for layer in model.layers]
         self.first_codebook = list(itertools.accumulate(map(len, self.codebooks), initial=0))
 
@@ -54,8 +56,11 @@ class Writer:
         Inferences that share weights take turns at each tile, each with accumulators of its own.
         """
         plan = self.plan
+        self.pieces = plan.pieces if inferences == 1 and self.in_pieces else ()
+        self.places = plan.places_alone if self.pieces else plan.places
         self.program = Program()
         self.inputs: list[Input] = []
+        self.loaded: list[Piece] = []
         self.outputs: list[Output] = []
         self.chunks = self.turns = 0
         self.held: dict[int, int] = {}
@@ -67,16 +72,16 @@ class Writer:
                 read = self.write_layer(position, index, together)
         if not plan.read_by_row_tile:
             groups, words = self.output_size()
-            read = self.read(plan.places[-1][0], inferences * groups, words)
+            read = self.read(self.places[-1][0], inferences * groups, words)
         outputs = tuple(self.outputs) if plan.shared > 1 else ()
         return Unit(np.concatenate(self.program.parts), tuple(self.inputs), read, outputs)
 
     def write_layer(self, position: int, index: int, together: range) -> int:
         """Write a layer of inferences that share its tiles; return the offset of its last READ, if it has any."""
         plan, layer, config = self.plan, self.model.layers[index], self.config
-        sources, targets = plan.places[position : position + 2]
+        sources, targets = self.places[position : position + 2]
         for inference in together:
-            if position == 0 and not plan.chunk:
+            if position == 0 and not plan.chunk and not self.pieces:
                 self.load_activations(inference, _place(sources, inference), 0, -(-self.columns // config.lanes))
         self.codebook(index, 0)
         read = 0
@@ -84,10 +89,13 @@ class Writer:
             parts = self.parts(row_tile, together)
             for tile in row_tile.tiles:
                 place, slot = self.source.tile(self.program, tile), self.codebook(index, tile.term)
+                if position == 0 and self.pieces:
+                    self.compute_in_pieces(tile, place, slot, parts[0])
+                    continue
                 # All of them first: none waits for the COMPUTE before.
                 addresses = [self.input(inference, tile, sources) for inference in together]
-                for inference, part, address in zip(together, parts, addresses, strict=True):
-                    self.compute(inference, tile, place, slot, part, address)
+                for part, address in zip(parts, addresses, strict=True):
+                    self.compute(place, slot, part, address, tile.groups)
             self.set_format(layer)
             bias = self.source.bias(self.program, layer, row_tile)
             groups = row_tile.local_rows // config.rows_per_group
@@ -149,9 +157,23 @@ class Writer:
         self.load_activations(inference, address, tile.first_group, tile.groups)
         return address
 
-    def compute(self, inference: int, tile: Tile, place: Place, slot: int, part: int, address: int) -> None:
+    def compute_in_pieces(self, tile: Tile, place: Place, slot: int, part: int) -> None:
+        """Compute with the pieces of the input of which a tile has columns, and load those that are not there yet."""
+        for piece in self.pieces:
+            first = max(tile.first_group, piece.first_group)
+            end = min(tile.first_group + tile.groups, piece.first_group + piece.groups)
+            if first < end:
+                if piece not in self.loaded:
+                    self.load_activations(0, piece.address, piece.first_group, piece.groups)
+                    self.loaded.append(piece)
+                address = piece.address + first - piece.first_group
+                self.compute(place, slot, part, address, end - first, first - tile.first_group)
+
+    def compute(self, place: Place, slot: int, part: int, address: int, groups: int, first: int = 0) -> None:
+        """Compute with so many of a tile's groups, from the given one of it on."""
+        pair = place.pair + first * self.config.lanes // 2
         self.program.emit(
-            isa.COMPUTE, bank=place.bank, part=part, slot=slot, pointers=place.pair, address=address, count=tile.groups
+            isa.COMPUTE, bank=place.bank, part=part, slot=slot, pointers=pair, address=address, count=groups
         )
 
     def store(self, layer: Layer, row_tile: RowTile, bias: int, part: int, address: int) -> None:

@@ -47,7 +47,8 @@ def test_balanced_work_takes_its_entries_and_a_constant(queue_depth, local_rows)
 
 
 def test_zeros_cost_no_cycle():
-    config = eie.ArrayConfig(num_pes=16, **ROOMY)
+    # Without room for a second inference, one COMPUTE takes all of the input.
+    config = eie.ArrayConfig(num_pes=16, **ROOMY | {"activations": 2048})
     layer = balanced(1024, 2)
     a = np.zeros(1024, np.int16)
     a[::16] = 1

@@ -9,6 +9,7 @@ import pytest
 import eie
 from eie.boards.board import board, board_names
 from eie.contract import isa, pipeline
+from eie.contract.fixed_point import quantise
 from eie.cycle_model.compute import Work
 from eie.cycle_model.program import ProgramTiming
 from eie.cycle_model.timed_device import TimedDevice
@@ -51,6 +52,23 @@ def test_layers_add_up_to_the_whole_and_the_whole_is_what_the_driver_takes(width
             assert driver.counters.busy == expected
     assert found.resident == (widths == (40, 30, 10))
     assert (found.load_cycles > 0) == found.resident
+
+
+def test_an_inference_alone_computes_while_its_input_loads():
+    config = board("pynq-z2").config
+    model = eie.load(DATA / "lenet-300-100.eie")
+    packed = pack(model, config)
+    segment, device = packed.segments[0], TimedDevice(config)
+    device.load(packed.weights)
+    words = np.zeros(segment.words(1), np.uint64)
+    segment.fill(quantise(digits().inputs()[:1], model.input_fraction_bits), words)
+    device.send(words.view(np.uint8))
+    program = device.programs[-1]
+    program.finish()
+    loaded = max(step.end for step in program.steps if step.instruction is isa.ACTIVATIONS)
+    starts = [step.start for step in program.steps if step.instruction is isa.COMPUTE]
+    assert starts[0] < loaded / 3
+    assert sum(start < loaded for start in starts) == 3
 
 
 def test_a_batch_in_several_transfers_is_timed_as_the_driver_sends_it(monkeypatch):

@@ -1,12 +1,14 @@
 """Packing and emulation together: the packed stream computes what the integer reference computes."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 import eie
-from eie.contract import isa
+from eie.contract import isa, pipeline
 from eie.program.memory import Memory
 from eie.program.packing import pack
 from tests.strategies import activations, configs, models
@@ -113,6 +115,58 @@ def test_as_many_inferences_take_turns_as_there_is_room_for():
     roomy = pack(model, eie.ArrayConfig(num_pes=4, activations=1024)).segments[0]
     tight = pack(model, eie.ArrayConfig(num_pes=4, activations=256)).segments[0]
     assert (roomy.inferences, tight.inferences) == (4, 1)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(130, 500), st.sampled_from((1, 4, 16)), st.integers(0, 2), st.booleans(), st.integers(0, 2**32))
+def test_an_input_in_pieces_and_without_its_margins_gives_the_references_outputs(columns, num_pes, banks, two, seed):
+    rng = np.random.default_rng(seed)
+    codes = rng.integers(1, 16, (2, 20, columns)) * (rng.random((2, 20, columns)) < 0.3)
+    codes[:, :, : rng.integers(columns // 3)] = codes[:, :, columns - rng.integers(columns // 3) :] = 0
+    first, second = (eie.Layer.from_dense_codes(part, np.r_[0, np.arange(15) - 5], shift=4) for part in codes)
+    model = eie.Model([replace(first, second=second.terms[0] if two else None), layer(9, 20)])
+    # With less memory for entries, the first layer has several tiles.
+    config = eie.ArrayConfig(num_pes=num_pes, entries=1 << 12 >> banks, banks=2, rows=64, activations=1 << 12)
+    (segment,) = pack(model, config).segments
+    assume(segment.inferences > 1)
+    a = activations(model, 3, seed)
+    acc = eie.Accelerator(eie.EmulatedDevice(config))
+    for vector in a:
+        assert np.array_equal(acc.run_raw(vector[None], model=model), eie.reference(model, vector[None]))
+    assert np.array_equal(acc.run_raw(a, model=model), eie.reference(model, a))
+
+
+def test_an_inference_alone_loads_each_piece_of_its_input_into_segments_that_no_other_piece_has():
+    config = eie.ArrayConfig()
+    packed = pack(eie.Model([layer(300, 784), layer(10, 300)]), config)
+    part = config.activation_groups // pipeline.ACTIVATION_SEGMENTS
+    alone, two, *_ = packed.segments[0].units
+    loads = [values for i, values in instructions(alone.words, config) if i is isa.ACTIVATIONS]
+    segments = [{group // part for group in range(v["address"], v["address"] + v["count"])} for v in loads]
+    assert [values["count"] for values in loads] == [2, 4, 3, 4]
+    assert len(set.union(*segments)) == sum(map(len, segments))
+    order = [i.name for i, _ in instructions(alone.words, config)][:8]
+    assert order == ["ACTIVATIONS", "COMPUTE"] * 4
+    assert len([i for i, _ in instructions(two.words, config) if i is isa.ACTIVATIONS]) == 2
+
+
+def test_inputs_before_the_first_weight_and_behind_the_last_are_not_sent():
+    config = eie.ArrayConfig(num_pes=4)
+    codes = np.zeros((4, 40), int)
+    codes[:, 9], codes[:, 30] = 3, 5
+    model = eie.Model([eie.Layer.from_dense_codes(codes, np.arange(16))])
+    packed = pack(model, config)
+    assert packed.inputs == range(9, 31)
+    for unit in packed.segments[0].units:
+        sent = [(part.first, part.count) for part in unit.inputs]
+        assert (sum(count for _, count in sent), min(sent)[0]) == (22 * unit.inferences, 9)
+    assert packed.segments[0].columns == packed.model.columns == 40
+    a = np.arange(40, dtype=np.int16)[None]
+    with eie.Accelerator(eie.EmulatedDevice(config)) as accelerator:
+        assert np.array_equal(accelerator.run_raw(a, model=model), eie.reference(model, a))
+        assert accelerator.counters.broadcasts == 22
+    nothing = eie.Model([eie.Layer.from_dense_codes(np.zeros((4, 40), int), np.arange(16))])
+    assert len(pack(nothing, config).inputs) == 1
 
 
 def test_a_second_model_is_placed_behind_the_first():
