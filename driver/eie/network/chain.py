@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from eie.network.graph import Graph, Node, constant_values, count_uses
+from eie.network.limits import fitting_name
 from eie.network.model import Dense
 from eie.network.operators import LINEAR
 
@@ -82,4 +83,4 @@ def _layer(node: Node, graph: Graph) -> Dense | None:
     if values[1].ndim != 2 or values[1].dtype.kind != "f":
         return None
     (matrix,) = linear.matrices(values, linear.prepare(values, node.attributes))
-    return Dense(matrix.weight, matrix.bias, None, node.name or node.outputs[0])
+    return Dense(matrix.weight, matrix.bias, None, fitting_name(node.name or node.outputs[0]))

@@ -9,6 +9,7 @@ from typing import Any
 from eie.network.cells import STATE_BITS
 from eie.network.graph import ABSENT, Array, Graph, Node, constant_values, count_uses
 from eie.network.graph_model import ArrayProduct
+from eie.network.limits import fitting_name
 from eie.network.model import Model
 from eie.network.operators import LINEAR
 from eie.network.operators.gates import array_cell, gate_names
@@ -77,9 +78,12 @@ def linear_nodes(
     constants = {**(outer or {}), **graph.constants}
     makers = {name: node for node in graph.nodes for name in node.outputs}
     found: dict[str, LinearNode] = {}
+    taken: set[str] = set()
     for node in graph.nodes:
         for branch in node.branches:
-            found.update(linear_nodes(branch, constants, known))
+            inner = linear_nodes(branch, constants, known)
+            taken.update(name for linear in inner.values() for name in linear.names)
+            found.update(inner)
         weights = weights_of(node, constants)
         if weights is None:
             continue
@@ -91,14 +95,24 @@ def linear_nodes(
         if cell:
             attributes = {**attributes, "cell": cell[0], "input_bits": cell[1]}
         matrices = linear.matrices(values, attributes)
-        label = node.name or node.outputs[0]
-        names = [label] if len(matrices) == 1 else [f"{label}/{i}" for i in range(len(matrices))]
-        names = gate_names(label, attributes) if cell else names
+        names = _names(node.name or node.outputs[0], attributes, len(matrices))
+        if taken.intersection(names):
+            names = _names(node.outputs[0], attributes, len(matrices))
+        taken.update(names)
         data = next(name for i, name in enumerate(node.inputs) if i not in weights and name)
         grid = data_grid(data, makers, constants) if node.operator in _FUSED else None
         stage = stage_behind(graph, makers, constants, node.outputs[0]) if grid and node.operator in _ROWS else None
         found[node.outputs[0]] = LinearNode(node, attributes, weights, matrices, names, data, grid, stage)
     return found
+
+
+def _names(label: str, attributes: dict[str, Any], count: int) -> list[str]:
+    """Return a name for each of a node's matrices, as long as names of layers may be."""
+    if attributes.get("cell"):
+        names = gate_names(label, attributes)
+    else:
+        names = [label] if count == 1 else [f"{label}/{i}" for i in range(count)]
+    return [fitting_name(name) for name in names]
 
 
 def weights_of(node: Node, constants: Mapping[str, Array]) -> tuple[int, ...] | None:

@@ -47,6 +47,19 @@ def test_sizes_of_minus_one_or_a_question_mark_are_open(tmp_path):
     assert eie.reference(model, array(1, 4, 5, 5)).shape == (1, 4)
 
 
+def test_names_that_are_too_long_or_not_one_s_own_become_fitting_ones(tmp_path):
+    nodes = [node("MatMul", [a, "w"], b) for a, b in (("x", "p"), ("q", "r"), ("s", "y"))]
+    nodes[1:1] = [node("Sigmoid", ["p"], "q")]
+    nodes[3:3] = [node("Sigmoid", ["r"], "s")]
+    for place, name in ((0, "n" * 400), (2, "alike"), (4, "alike")):
+        nodes[place].name = name
+    path = write(tmp_path / "n.onnx", nodes, W, ["batch", 4])
+    model = eie.compress(path, [1.0, 0.75, 0.5], array(8, 4))
+    first, *others = model.layers
+    assert len(first.name) == 255 and [layer.name for layer in others] == ["alike", "y"]
+    assert [layer.nonzeros for layer in model.layers] == [16, 12, 8]
+
+
 def test_several_inputs(tmp_path):
     nodes = [node("MatMul", ["x", "w"], "t"), node("Add", ["t", "z"], "y")]
     path = write(tmp_path / "n.onnx", nodes, W, ["batch", 4], inputs=("x", "z"))
