@@ -37,9 +37,13 @@ def limit_of(row: dict[str, Any], board: Board) -> tuple[str, float]:
     """Return the resource of which an array takes the largest share of a board's, and that share: above 1 it is too
     large."""
     limits = device_of(board.part).limits
-    shares = {name: row[name] / limits[name] if limits[name] else np.inf * bool(row[name]) for name in LIMITS}
+    shares = {name: _share(row[name], limits[name]) for name in LIMITS}
     name = max(shares, key=lambda n: shares[n])
     return name, shares[name]
+
+
+def _share(taken: float, limit: float) -> float:
+    return taken / limit if limit else np.inf if taken else 0.0
 
 
 def pareto_front(rows: Sequence[dict[str, Any]], board: Board, loading: bool = False) -> list[dict[str, Any]]:

@@ -181,3 +181,10 @@ def test_the_command_says_what_is_wrong(model_file, capsys, arguments, reason):
     assert cli.main(["explore", str(model_file), *arguments]) == 2
     error = capsys.readouterr().err
     assert reason in error and error.count("\n") == 1
+
+
+def test_what_a_board_has_none_of_limits_only_arrays_that_want_some():
+    row = {"luts": 532, "slicem_luts": 0, "flip_flops": 0, "ramb36": 70, "dsps": 0, "ultra_rams": 0}
+    assert limit_of(row, board("pynq-z2")) == ("ramb36", 0.5)
+    assert limit_of(row | {"ultra_rams": 1}, board("pynq-z2")) == ("ultra_rams", np.inf)
+    assert limit_of(row | {"ultra_rams": 64}, board("kv260")) == ("ultra_rams", 1.0)
