@@ -1,5 +1,7 @@
 """The cycle model equals the counters of the hardware, cycle for cycle."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from hypothesis import Phase, given, settings
@@ -7,6 +9,7 @@ from hypothesis import strategies as st
 from tests.strategies import activations, configs, layers, models
 
 import eie
+from eie.boards.board import board
 from eie.cycle_model.timed_device import TimedDevice
 
 SMALL = eie.ArrayConfig(num_pes=4, entries=1024, pointers=256, rows=16, activations=512)
@@ -64,3 +67,23 @@ def test_any_array_takes_the_cycles_that_the_model_says(config, data):
             counted, expected = hardware.counters, eie.cycles(model, a, config)
             for name in ("cycles", "broadcasts", "work", "padding", "starved", "blocked"):
                 assert np.array_equal(getattr(counted, name), sum(getattr(e, name) for e in expected)), name
+
+
+@pytest.mark.full
+def test_four_pes_with_the_memories_of_a_kv260_keep_their_share_of_a_large_layer():
+    """AlexNet's FC7 as four of 64 PEs have it: 64 rows a PE, 4,096 columns in two tiles, both to the last pointer."""
+    config = dataclasses.replace(board("kv260").config, num_pes=4)
+    rng = np.random.default_rng(1)
+    codes = rng.integers(1, 16, (256, 4096)) * (rng.random((256, 4096)) < 0.09)
+    layer = eie.Layer.from_dense_codes(
+        codes, np.r_[0, rng.integers(-3000, 3000, 15)], bias=np.zeros(256, int), shift=15
+    )
+    model = eie.Model([layer])
+    a = (rng.integers(-300, 300, (2, 4096)) * (rng.random((2, 4096)) < 0.353)).astype(np.int16)
+    assert eie.pack(model, config).resident
+    (expected,) = eie.cycles(model, a, config)
+    assert expected.utilisation >= 0.95
+    with eie.Accelerator(eie.RtlDevice(config)) as hardware:
+        assert np.array_equal(hardware.run_raw(a, model=model), eie.reference(model, a))
+        for name in ("cycles", "broadcasts", "work", "padding", "starved", "blocked"):
+            assert np.array_equal(getattr(hardware.counters, name), getattr(expected, name)), name
