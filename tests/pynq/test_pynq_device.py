@@ -207,7 +207,7 @@ def test_the_shipped_network_runs_on_the_boards_own_array_bit_for_bit(board_name
     with VirtualBoard(board_name) as virtual, eie.Accelerator(virtual.bitfile) as acc:
         network = acc.load(mnist.DATA / "lenet-300-100.eie")
         y = acc.run(images, verify=True)
-        assert acc.config == virtual.board.config
+        assert acc.config == dataclasses.replace(virtual.board.config, ultra_ram=False)  # which a host cannot tell
         assert np.mean(y.argmax(axis=1) == labels) > 0.9
         assert network.columns == 784
 

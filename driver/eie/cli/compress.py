@@ -139,7 +139,7 @@ def _add_method_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--row-scales",
         action=argparse.BooleanOptionalAction,
-        help="multiply the shared values by a scale of each row (default: in layers of which that saves 1 dB)",
+        help="multiply the shared values by a scale of each row (default: in layers of which that saves 1.5 dB)",
     )
     parser.add_argument(
         "--calibration",

@@ -119,7 +119,7 @@ def compress(
     row_scales : bool, optional
         True: each row multiplies the shared values by a scale of its own, which lets them serve rows of all sizes; a
         layer that 15 values serve has none all the same. It takes compensation, and 4 cycles more a layer, but in a
-        batch keeps the next inference's inputs from loading meanwhile. None: in layers of which that saves 1 dB.
+        batch keeps the next inference's inputs from loading meanwhile. None: in layers of which that saves 1.5 dB.
     headroom : float
         Factor, at least 1, by which an activation may exceed the largest of the calibration without saturating. Each
         doubling costs 6 dB of some 75 dB, weight sharing alone leaves some 30; one saturated output costs far more.
