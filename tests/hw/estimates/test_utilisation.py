@@ -179,7 +179,7 @@ def test_a_processing_element_is_within_its_budget(tmp_path):
     assert usage.luts <= 300
 
 
-@pytest.mark.parametrize("hdl", ["VHDL", "Verilog"])
+@pytest.mark.parametrize("hdl", ["VHDL", pytest.param("Verilog", marks=pytest.mark.full)])
 def test_entries_are_in_ultra_ram_where_the_array_says_so(hdl, tmp_path):
     in_block_ram = ArrayConfig(num_pes=4, entries=16384, activations=512)
     for name, config in (("block", in_block_ram), ("ultra", replace(in_block_ram, ultra_ram=True))):
