@@ -15,6 +15,7 @@ from eie.contract.config import ArrayConfig
 from eie.cycle_model.compute import ArrayTiming, Work
 from eie.network.model import Layer, Model
 from eie.paper.machines import roomy
+from eie.program.sent_inputs import sent_inputs, with_inputs
 from eie.program.tiling import tile_model
 
 
@@ -53,6 +54,8 @@ class LayerWork:
     def __init__(self, layer: Layer, activations: NDArray[np.int16], config: ArrayConfig) -> None:
         self.config = roomy(config, layer)
         self.products = sum(int(np.diff(term.column_starts)[activations != 0].sum()) for term in layer.terms)
+        sent = sent_inputs(layer, self.config)
+        layer, activations = with_inputs(Model([layer]), sent).layers[0], activations[sent.start : sent.stop]
         lanes = self.config.lanes
         padded = np.zeros(-(-layer.columns // lanes) * lanes, np.int16)
         padded[: layer.columns] = activations

@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import eie
@@ -14,9 +14,13 @@ from eie.paper.layer_work import LayerWork
 from eie.paper.machines import ablation_steps, best_machine, paper_machine, roomy
 from tests.strategies import activations, layers
 
+# Its one column of weights is among others that are not sent.
+MARGINS = eie.Layer.from_dense_codes(np.pad([[3], [0], [5]], ((0, 0), (9, 20))), np.arange(16))
+
 
 @settings(max_examples=20, deadline=None)
 @given(layers(max_size=80), st.sampled_from((1, 4, 16)), st.booleans(), st.sampled_from((1, 8)), st.integers(0, 2**32))
+@example(MARGINS, 1, False, 1, 0)
 def test_cycles_and_entries_are_those_of_eie_cycles(layer, pes, best, queue_depth, seed):
     config = replace(best_machine() if best else paper_machine(), num_pes=pes)
     a = activations(eie.Model([layer]), 1, seed)
