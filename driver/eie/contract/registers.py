@@ -36,6 +36,14 @@ class Register:
     text: str
 
 
+def _wide(name: str, offset: int, counted: str) -> tuple[Register, Register]:
+    """Return the registers of a 64-bit counter."""
+    return (
+        Register(f"{name}_low", offset, "r", f"{counted}, bits 31:0"),
+        Register(f"{name}_high", offset + 4, "r", "bits 63:32"),
+    )
+
+
 _FIXED = (
     Register("identity", 0x00, "r", '"EIE1"'),
     Register("version", 0x04, "r", "instruction set version in bits 15:8, register map version in bits 7:0"),
@@ -50,14 +58,10 @@ _FIXED = (
     Register("error_index", 0x14, "r", "index of the instruction in error since the last soft reset"),
     Register("instructions", 0x18, "r", "instructions accepted since the last soft reset"),
     Register("interrupt_enable", 0x1C, "rw", "bit 0: interrupt on error, bit 1: interrupt at the end of a READ"),
-    Register("cycles_low", 0x20, "r", "cycles in which a COMPUTE was in progress, bits 31:0"),
-    Register("cycles_high", 0x24, "r", "bits 63:32"),
-    Register("broadcasts_low", 0x28, "r", "activations broadcast, bits 31:0"),
-    Register("broadcasts_high", 0x2C, "r", "bits 63:32"),
-    Register("busy_low", 0x30, "r", "cycles in which any instruction was in progress, bits 31:0"),
-    Register("busy_high", 0x34, "r", "bits 63:32"),
-    Register("stalled_low", 0x38, "r", "cycles in which the input stream waited for the array, bits 31:0"),
-    Register("stalled_high", 0x3C, "r", "bits 63:32"),
+    *_wide("cycles", 0x20, "cycles in which a COMPUTE was in progress"),
+    *_wide("broadcasts", 0x28, "activations broadcast"),
+    *_wide("busy", 0x30, "cycles in which any instruction was in progress"),
+    *_wide("stalled", 0x38, "cycles in which the input stream waited for the array"),
     Register(
         "owner",
         0x40,
@@ -65,12 +69,9 @@ _FIXED = (
         "who loaded what is in the memories, and how often: whatever the host wrote, 0 after a soft reset; "
         "written by whole words only",
     ),
-    Register("start_low", 0x48, "r", "of those cycles, in which no activation of a COMPUTE had arrived, bits 31:0"),
-    Register("start_high", 0x4C, "r", "bits 63:32"),
-    Register("drain_low", 0x50, "r", "of those cycles, in which the last sums of a COMPUTE settled, bits 31:0"),
-    Register("drain_high", 0x54, "r", "bits 63:32"),
-    Register("saturated_low", 0x58, "r", "outputs lost to saturation, bits 31:0"),
-    Register("saturated_high", 0x5C, "r", "bits 63:32"),
+    *_wide("start", 0x48, "of `cycles`, those before an activation of a COMPUTE had arrived"),
+    *_wide("drain", 0x50, "of `cycles`, those in which the last sums of a COMPUTE settled"),
+    *_wide("saturated", 0x58, "outputs lost to saturation"),
 )
 
 _PARAMETERS_BASE = 0x80
@@ -90,7 +91,7 @@ STATUS_ERROR_SHIFT = 8
 OWNER_MARK = 1 << 31
 OWNER_GENERATIONS = 0xFF
 """Of "owner", by the hosts' convention: with this bit a random number, whose low bits count loads."""
-WIDE_COUNTERS = ("cycles", "broadcasts", "busy", "stalled", "start", "drain", "saturated")
+WIDE_COUNTERS = tuple(r.name.removesuffix("_low") for r in _FIXED if r.name.endswith("_low"))
 """64-bit counters, as register pairs NAME_low, NAME_high."""
 
 
