@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from eie.atomic import replacing
 from eie.cli.common import read_array
 from eie.contract.config import CODEBOOK_SIZE
-from eie.contract.starvation import starvation_text
 from eie.errors import AccuracyWarning, NetworkError, PackError
 from eie.network.graph import Graph
 from eie.network.graph_model import GraphModel
@@ -156,18 +155,12 @@ def write_outputs(path: Path, outputs: Any) -> None:
 
 def graph_text(figures: Mapping[str, Any], device: str, names: Sequence[str]) -> str:
     """Describe a run; `names` are those of the layers."""
-    counters = figures["counters"]
-    work, padding = int(counters["work"].sum()), int(counters["padding"].sum())
     shapes = ", ".join(f"{name} {'x'.join(map(str, shape)) or 'scalar'}" for name, shape in figures["outputs"].items())
     lines = [
         f"{figures['model']!r} on the {device} array of {figures['array']['num_pes']} PEs in "
         f"{figures['run_seconds']:.2f} s{', comparison included' if figures['verified'] else ''}: {shapes}",
-        f"{counters['broadcasts']:,} activations broadcast, {work:,} weights worked off, {padding:,} padding entries"
-        + (f", {counters['cycles']:,} cycles" if counters["cycles"] else ""),
+        *Counters(**figures["counters"]).lines(),
     ]
-    if counters["cycles"]:
-        found = Counters(**counters)
-        lines.append(starvation_text(found.starvation.shares(found.cycles)))
     if figures["verified"]:
         lines.append("every result of the array equals the integer reference")
     if "correct" in figures:

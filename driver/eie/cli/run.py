@@ -29,7 +29,6 @@ from eie.cli.common import (
 from eie.cli.graphs import graph_text, read_inputs, require_outputs_ending, run_graph, write_outputs
 from eie.cli.recurrent import run_recurrent
 from eie.contract.array_options import add_array_options, array_config
-from eie.contract.starvation import starvation_text
 from eie.devices.choice import device_by_name
 from eie.errors import AccuracyWarning, PackError
 from eie.model_file.container import load
@@ -177,17 +176,12 @@ def run_in_steps(
 
 
 def _text(result: dict[str, Any], model: Model) -> str:
-    count, seconds, counters = result["inputs"], result["run_seconds"], result["counters"]
-    work, padding = int(counters["work"].sum()), int(counters["padding"].sum())
+    count, seconds = result["inputs"], result["run_seconds"]
     lines = [
         f"{count:,} inputs through {model.name!r} on the {result['device']} array of {result['array']['num_pes']} PEs "
         f"in {seconds:.2f} s, {count / seconds:,.0f} a second{', comparison included' if result['verified'] else ''}",
-        f"{counters['broadcasts']:,} activations broadcast, {work:,} weights worked off, {padding:,} padding entries"
-        + (f", {counters['cycles']:,} cycles" if counters["cycles"] else ""),
+        *Counters(**result["counters"]).lines(),
     ]
-    if counters["cycles"]:
-        found = Counters(**counters)
-        lines.append(starvation_text(found.starvation.shares(found.cycles)))
     if result["verified"]:
         lines.append(f"all {count * model.rows:,} outputs equal the integer reference")
     if "correct" in result:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eie.contract import registers
-from eie.contract.starvation import Starvation
+from eie.contract.starvation import Starvation, starvation_text
 from eie.devices.interface import Device, read_counter
 
 
@@ -41,6 +41,16 @@ class Counters:
         """Why the PEs starved."""
         entries = self.work + self.padding
         return Starvation.of(self.cycles, self.start, self.drain, entries)
+
+    def lines(self) -> list[str]:
+        """Return what was done, and, where there is a clock, in how many cycles and why PEs starved in them."""
+        text = (
+            f"{self.broadcasts:,} activations broadcast, {self.work.sum():,} weights worked off, "
+            f"{self.padding.sum():,} padding entries"
+        )
+        if not self.cycles:
+            return [text]
+        return [f"{text}, {self.cycles:,} cycles", starvation_text(self.starvation.shares(self.cycles))]
 
 
 def read_counters(device: Device) -> Counters:
