@@ -56,12 +56,17 @@ def used_rows(model: Model) -> list[NDArray[np.bool_]]:
     """Return which rows of each layer are left, shape (R,) each, by the rule of `without_unused_rows`."""
     used = [np.ones(layer.rows, bool) for layer in model.layers]
     for index in range(len(model.layers) - 1, 0, -1):
-        read = np.zeros(model.layers[index].columns, bool)
-        for term in model.layers[index].terms:
-            read[term.column_indices()[used[index][term.row_indices]]] = True
-        read[0] |= not read.any()
-        used[index - 1] = read
+        used[index - 1] = columns_read(model.layers[index], used[index])
     return used
+
+
+def columns_read(layer: Layer, rows: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Return which columns some rows, given as a mask, have weights in, shape (C,); the first if that is none."""
+    read = np.zeros(layer.columns, bool)
+    for term in layer.terms:
+        read[term.column_indices()[rows[term.row_indices]]] = True
+    read[0] |= not read.any()
+    return read
 
 
 def select(layer: Layer, rows: NDArray[np.bool_], columns: NDArray[np.bool_]) -> Layer:

@@ -67,9 +67,9 @@ class PackedModel:
     resident: bool
     memory: Memory
     row_tiles: tuple[tuple[RowTile, ...], ...]
-    places: tuple[NDArray[np.intp], ...] = ()
-    rows: tuple[NDArray[np.intp], ...] = ()
-    inputs: range = range(0)
+    places: tuple[NDArray[np.intp], ...]
+    rows: tuple[NDArray[np.intp], ...]
+    inputs: range
     _shared: dict[int, PackedModel] = field(default_factory=dict)
 
     def for_batch(self, batch: int) -> PackedModel:

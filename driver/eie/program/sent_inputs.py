@@ -10,14 +10,13 @@ import numpy as np
 
 from eie.contract.config import ArrayConfig
 from eie.network.model import Layer, Model
-from eie.network.unused import select
+from eie.network.unused import columns_read, select
 
 
 def sent_inputs(layer: Layer, config: ArrayConfig) -> range:
     """Return the range of a layer's inputs that is sent; all of them if that saves no activation group."""
-    used = [np.flatnonzero(np.diff(term.column_starts)) for term in layer.terms]
-    both = np.concatenate([*used, [] if any(map(len, used)) else [0]]).astype(np.intp)
-    sent = range(int(both.min()), int(both.max()) + 1)
+    read = np.flatnonzero(columns_read(layer, np.ones(layer.rows, bool)))
+    sent = range(int(read[0]), int(read[-1]) + 1)
     return sent if _groups(len(sent), config) < _groups(layer.columns, config) else range(layer.columns)
 
 

@@ -33,7 +33,7 @@ class Writer:
         # Where weights travel too, what inferences do not share is in the shade of it.
         self.inferences = max(1, len(plan.places[0])) if isinstance(source, Resident) else plan.shared
         # An inference that others do not take turns with. Each row tile would walk over all pieces anew.
-        self.in_pieces = self.inferences > 1 and plan.shared == 1 and len(row_tiles[plan.layers.start]) == 1
+        self.in_pieces = self.inferences > 1 and len(row_tiles[plan.layers.start]) == 1
         self.codebooks = [[term.codebook for term in layer.terms] for layer in model.layers]
         self.first_codebook = list(itertools.accumulate(map(len, self.codebooks), initial=0))
 
