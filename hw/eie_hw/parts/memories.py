@@ -101,17 +101,8 @@ def block_ram(clk, write, write_address, write_data, read_address, read_data):
     **Timing**: reading the word that is being written gives an undefined value (the model gives the old one).
     """
     address_bits, width = len(read_address), len(read_data)  # noqa: F841 (the template takes it)
-    depth = 1 << address_bits
-    memory = [0] * depth
-    _mark(clk, write, write_address, write_data, read_address, read_data)
-
-    @always(clk.posedge)
-    def access():
-        read_data.next = memory[int(read_address)]
-        if write:
-            memory[int(write_address)] = int(write_data)
-
-    return access
+    depth = 1 << address_bits  # noqa: F841 (likewise)
+    return _registered_read(clk, write, write_address, write_data, read_address, read_data)
 
 
 block_ram.vhdl_code = _VHDL % "block_ram"
@@ -132,17 +123,8 @@ def ultra_ram(clk, write, write_address, write_data, read_address, read_data):
     **Timing**: reading the word that is being written gives an undefined value (the model gives the old one).
     """
     address_bits, width = len(read_address), len(read_data)  # noqa: F841 (the template takes it)
-    depth = 1 << address_bits
-    memory = [0] * depth
-    _mark(clk, write, write_address, write_data, read_address, read_data)
-
-    @always(clk.posedge)
-    def access():
-        read_data.next = memory[int(read_address)]
-        if write:
-            memory[int(write_address)] = int(write_data)
-
-    return access
+    depth = 1 << address_bits  # noqa: F841 (likewise)
+    return _registered_read(clk, write, write_address, write_data, read_address, read_data)
 
 
 ultra_ram.vhdl_code = _VHDL % "ultra_ram"
@@ -202,3 +184,18 @@ def _mark(clk, write, write_address, write_data, read_address, read_data):
         port.read = True
     read_data.driven = "wire"
     return bit()
+
+
+@block
+def _registered_read(clk, write, write_address, write_data, read_address, read_data):
+    """The model of a memory that is read into a register."""
+    memory = [0] * (1 << len(read_address))
+    _mark(clk, write, write_address, write_data, read_address, read_data)
+
+    @always(clk.posedge)
+    def access():
+        read_data.next = memory[int(read_address)]
+        if write:
+            memory[int(write_address)] = int(write_data)
+
+    return access
