@@ -23,7 +23,7 @@ EXACT_NUMBERS = 3e8
 """Most rows * columns**2 likewise: 2 GB of inverses."""
 
 
-_WORTH = 0.7
+_WORTH = 10**-0.15
 """Share of a layer's loss that row scales may at most leave, if they are a matter of choice: 1.5 dB less."""
 
 

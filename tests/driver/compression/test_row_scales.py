@@ -49,7 +49,7 @@ def test_rows_of_all_sizes_gain_2_db_and_the_array_computes_the_reference(tmp_pa
 
 @pytest.mark.filterwarnings("ignore::eie.errors.AccuracyWarning")
 @pytest.mark.parametrize("effort", ["fast", "thorough"])
-def test_they_are_taken_of_themselves_where_they_save_1_db(effort):
+def test_they_are_taken_of_themselves_where_they_save_1_5_db(effort):
     assert all(layer.scaling is not None for layer in eie.compress(NETWORK, 1.0, X, effort=effort).layers)
     pruned = eie.compress(NETWORK, 0.1, X, effort=effort, allocation="uniform")
     assert all(layer.scaling is None for layer in pruned.layers), "pruning costs far more than sharing"
@@ -97,7 +97,7 @@ def test_what_cannot_be_is_refused(options, message):
         eie.compress(NETWORK, 0.5, X, **options)
 
 
-def test_the_choice_saves_1_db_or_is_one_scale():
+def test_the_choice_saves_1_5_db_or_is_one_scale():
     for seed in range(20):
         layer = uneven_layer(9, 16, 1 + seed, seed)
         task = least_squares(layer.weight, layer.bias, X[:, :16], X[:, :16], np.ones(9))
@@ -108,7 +108,7 @@ def test_the_choice_saves_1_db_or_is_one_scale():
         if chosen.units is None:
             assert task.loss(chosen.shared) == task.loss(plain.shared)
         else:
-            assert task.damped_loss(chosen.shared) < 0.8 * task.damped_loss(plain.shared)
+            assert task.damped_loss(chosen.shared) < 10**-0.15 * task.damped_loss(plain.shared)
 
 
 @given(st.lists(st.floats(1e-30, 1e30), min_size=1, max_size=8), st.floats(0, 1e30), st.integers(0, 2**32 - 1))
