@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eie.network.model import Layer
+from eie.network.operators.linear import Matrix
 
 _BLOCK = 1 << 21
 
@@ -44,13 +45,19 @@ def forward_shared(
     return _finish_float(out, bias, relu)
 
 
-def forward_integer(a: NDArray[np.int16], weights: NDArray[np.int32], layer: Layer) -> NDArray[np.int16]:
+def forward_integer(
+    a: NDArray[np.int16], weights: NDArray[np.int32], layer: Layer, groups: int = 1
+) -> NDArray[np.int16]:
     """Compute a compressed layer, equal to `reference_layer`: int16, shape (B, C) -> int16, shape (B, R).
 
-    The weights are `Layer.dense_integers`. A float64 holds every integer up to 2**53, and no partial sum of the 48-bit
-    accumulator exceeds 2**47, so the products of float64 matrices are exact in any order.
+    The weights are `Layer.dense_integers`, all of them within so many groups (`Matrix.groups`). A float64 holds every
+    integer up to 2**53, and no partial sum of the 48-bit accumulator exceeds 2**47, so the products of float64 matrices
+    are exact in any order.
     """
-    sums = _product(a.astype(np.float64), weights.shape, lambda rows: weights[rows].astype(np.float64))
+    if groups > 1:
+        sums = Matrix(weights.astype(np.float64), groups=groups).times(a.astype(np.float64))
+    else:
+        sums = _product(a.astype(np.float64), weights.shape, lambda rows: weights[rows].astype(np.float64))
     return layer.finish(sums.astype(np.int64) + layer.bias)
 
 

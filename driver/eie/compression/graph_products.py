@@ -84,22 +84,22 @@ class NoisyProduct(FloatProduct):
 
 
 class FastProduct(Product):
-    """An `IntegerProduct` that multiplies dense matrices: equal, and faster for many vectors."""
+    """An `IntegerProduct` that multiplies dense matrices, or dense groups: equal, and faster for many vectors."""
 
-    def __init__(self, product: ArrayProduct) -> None:
-        self.product = product
+    def __init__(self, product: ArrayProduct, groups: int = 1) -> None:
+        self.product, self.groups = product, groups
         self.weights = [layer.dense_integers() for layer in product.model.layers]
 
     def __call__(self, vectors: Array) -> Array:
         integers = self.product.to_integers(vectors)
         for layer, weights in zip(self.product.model.layers, self.weights, strict=True):
-            integers = forward_integer(integers, weights, layer)
+            integers = forward_integer(integers, weights, layer, self.groups)
         return self.product.to_floats(integers)
 
 
 def compact(matrix: Matrix) -> NDArray[np.float32]:
     """Return a matrix without the places where its operator has no weights: as many are left in every row."""
-    weight = np.asarray(matrix.weight, np.float32)
+    weight = np.asarray(matrix.blocks, np.float32)
     if not np.isfinite(weight).all():
         raise NetworkError("a weight is NaN or infinite")
-    return weight if matrix.mask is None else weight[matrix.mask].reshape(len(weight), -1)
+    return weight.reshape(len(matrix.weight), -1)

@@ -168,7 +168,7 @@ class GraphJob:
             self._run(linear, values, current)
             product = self._product(linear, i, matrix, seen, relu)
             self.rows[key].append(self._report(product, i, key, matrix, seen))
-            current[i] = FastProduct(product)
+            current[i] = FastProduct(product, matrix.groups)
             products.append(product)
         self.products[key] = tuple(products)
         if len(products) == 1 and products[0].input_scale is None:
@@ -260,6 +260,6 @@ class GraphJob:
         wanted = self.recorded[key][i].samples()[1]
         if key in self.stages:
             wanted = self.stages[key].of(wanted)
-        got = FastProduct(product)(seen.samples()[0])
+        got = FastProduct(product, matrix.groups)(seen.samples()[0])
         found = layer_report(layer, self.config, output_sqnr_db=sqnr_db(wanted, got))
         return replace(found, unequal=self.unequal.get(self.nodes[key].names[i]))

@@ -40,9 +40,9 @@ def open_batch(graph: Graph) -> Graph:
     except NetworkError:
         return graph
     for name, got in together.items():
-        want = [one[name] for one in alone]
-        if any(one.ndim == 0 or one.shape[0] != 1 for one in want):
+        if any(one[name].ndim == 0 or one[name].shape[0] != 1 for one in alone):
             return graph
-        if not np.allclose(got, np.concatenate(want), rtol=1e-4, atol=1e-5, equal_nan=True):
+        want = np.concatenate([one[name] for one in alone])
+        if got.shape != want.shape or not np.allclose(got, want, rtol=1e-4, atol=1e-5, equal_nan=True):
             return graph
     return opened

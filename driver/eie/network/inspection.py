@@ -86,7 +86,7 @@ class _Counted(FloatProduct):
 
     def __init__(self, matrix: Matrix) -> None:
         super().__init__(matrix)
-        self.weights = int(matrix.weight.size if matrix.mask is None else matrix.mask.sum())
+        self.weights = matrix.weight.size // matrix.groups
         self.multiplications = 0
 
     def __call__(self, vectors: Array) -> Array:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, overload
 
 import numpy as np
@@ -19,6 +19,10 @@ from eie.network.graph_model import ArrayProduct, GraphModel, named_inputs, run_
 from eie.network.model import Layer, Model
 from eie.network.operators.linear import Product
 from eie.network.recurrent_model import RecurrentModel
+from eie.network.term import Term
+
+_BLOCK = 1024
+"""Vectors that are multiplied together: their accumulators stay in a processor's cache."""
 
 RunGate = Callable[[Layer, NDArray[np.int16]], NDArray[np.int16]]
 
@@ -62,14 +66,23 @@ def reference(model: Model | GraphModel | RecurrentModel, activations: Any) -> A
 
 def reference_layer(layer: Layer, activations: NDArray[np.int16]) -> NDArray[np.int16]:
     """Compute one layer: int16, shape (B, C) -> int16, shape (B, R)."""
-    a = activations.astype(np.int64)
-    accumulators = np.zeros((len(a), layer.rows), np.int64)
-    for term in layer.terms:
-        weights = term.weights
-        for column in range(layer.columns):
-            span = slice(term.column_starts[column], term.column_starts[column + 1])
-            accumulators[:, term.row_indices[span]] += a[:, column, None] * weights[span]
-    return layer.finish(accumulators + layer.bias)
+    results = np.empty((len(activations), layer.rows), np.int16)
+    for start in range(0, len(activations), _BLOCK):
+        columns = np.ascontiguousarray(activations[start : start + _BLOCK].T, np.int64)
+        accumulators = np.zeros((layer.rows, columns.shape[1]), np.int64)
+        for term in layer.terms:
+            for column, weights, rows in _stored_columns(term):
+                accumulators[rows] += weights[:, None] * columns[column]
+        results[start : start + _BLOCK] = layer.finish(accumulators.T + layer.bias)
+    return results
+
+
+def _stored_columns(term: Term) -> Iterator[tuple[int, NDArray[np.int64], NDArray[np.int32]]]:
+    """Yield each column that stores something, its weights and their rows."""
+    weights, starts = term.weights, term.column_starts
+    for column in np.flatnonzero(np.diff(starts)).tolist():
+        span = slice(starts[column], starts[column + 1])
+        yield column, weights[span], term.row_indices[span]
 
 
 def reference_sequence(

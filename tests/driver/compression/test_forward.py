@@ -42,3 +42,19 @@ def test_the_float_passes_equal_dense_products(block, relu):
     assert np.allclose(
         forward.forward_shared(x, codes, centroids, bias, relu), plain(centroids[codes], bias), atol=1e-5
     )
+
+
+@pytest.mark.parametrize("vectors", [0, 9])
+def test_groups_are_multiplied_by_themselves_with_the_same_result(vectors):
+    rng = np.random.default_rng(3)
+    codes = np.kron(np.eye(4, dtype=np.uint8), np.ones((3, 5), np.uint8)) * rng.integers(1, 16, (12, 20))
+    layer = Layer.from_dense_codes(codes.astype(np.uint8), np.append(0, rng.integers(-999, 999, 15)), np.arange(12), 9)
+    a = rng.integers(-(2**15), 2**15, (vectors, 20)).astype(np.int16)
+    assert np.array_equal(forward.forward_integer(a, layer.dense_integers(), layer, 4), reference_layer(layer, a))
+
+
+def test_the_reference_takes_more_vectors_than_it_multiplies_together():
+    rng = np.random.default_rng(4)
+    layer = Layer.from_dense_codes(rng.integers(0, 16, (5, 7)).astype(np.uint8), np.arange(16) * 99, np.arange(5), 7)
+    a = rng.integers(-(2**15), 2**15, (2500, 7)).astype(np.int16)
+    assert np.array_equal(forward.forward_integer(a, layer.dense_integers(), layer), reference_layer(layer, a))

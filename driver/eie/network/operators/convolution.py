@@ -37,12 +37,10 @@ def _blocks(w: Array, groups: int, bias: Array | None) -> list[Matrix]:
         raise NetworkError(f"{outputs} output channels do not divide into {groups} groups")
     taps = flat.shape[1] // inputs
     weight = np.zeros((groups, outputs // groups, groups, inputs * taps), w.dtype)
-    mask = np.zeros(weight.shape, bool)
     each = np.arange(groups)
     weight[each, :, each, :] = flat.reshape(groups, outputs // groups, -1)
-    mask[each, :, each, :] = True
     shape = (outputs, groups * inputs * taps)
-    return [Matrix(weight.reshape(shape), bias, mask.reshape(shape))]
+    return [Matrix(weight.reshape(shape), bias, groups)]
 
 
 def _conv_matrices(inputs: list[Any], attributes: dict[str, Any]) -> list[Matrix]:

@@ -39,13 +39,29 @@ class Matrix:
     ----------
     weight : ndarray, shape (R, C), float
     bias : ndarray, shape (R,), float, or None
-    mask : ndarray, shape (R, C), bool, or None
-        Where the operator has weights at all (those of a grouped convolution are blocks); None: everywhere.
+    groups : int
+        Blocks on the diagonal, all of one shape, outside of which the operator has no weights, as those of a grouped
+        convolution: rows and columns are in the order of the groups.
     """
 
     weight: Array
     bias: Array | None = None
-    mask: Array | None = None
+    groups: int = 1
+
+    @property
+    def blocks(self) -> Array:
+        """The weights that the operator has, shape (groups, R / groups, C / groups)."""
+        rows, columns = self.weight.shape
+        each = np.arange(self.groups)
+        return self.weight.reshape(self.groups, rows // self.groups, self.groups, columns // self.groups)[each, :, each]
+
+    def times(self, vectors: Array) -> Array:
+        """Return the products with vectors, shape (M, C) -> (M, R), without the bias; a group sees its columns only."""
+        if self.groups == 1:
+            return vectors @ self.weight.T
+        rows, columns = self.weight.shape
+        parts = vectors.reshape(len(vectors), self.groups, columns // self.groups).swapaxes(0, 1)
+        return np.matmul(parts, self.blocks.swapaxes(1, 2)).swapaxes(0, 1).reshape(len(vectors), rows)
 
 
 class FloatProduct(Product):
@@ -55,7 +71,7 @@ class FloatProduct(Product):
         self.matrix = matrix
 
     def __call__(self, vectors: Array) -> Array:
-        y = vectors @ self.matrix.weight.T
+        y = self.matrix.times(vectors)
         return y if self.matrix.bias is None else y + self.matrix.bias
 
 
