@@ -29,7 +29,7 @@ class Recorder(FloatProduct):
         self.row_peaks = np.zeros(len(matrix.weight))
         self._inputs: list[Array] = []
         self._outputs: list[Array] = []
-        self._kept = 0
+        self._seen, self._step = 0, 1
 
     def __call__(self, vectors: Array) -> Array:
         outputs = super().__call__(vectors)
@@ -37,12 +37,20 @@ class Recorder(FloatProduct):
         if vectors.size:
             self.input_peak = max(self.input_peak, float(np.abs(vectors).max()))
             self.row_peaks = np.maximum(self.row_peaks, np.abs(shown).max(axis=0))
-        if self._kept < SAMPLED_VECTORS:
-            step = max(1, -(-len(vectors) // SAMPLED_VECTORS))
-            self._inputs.append(np.asarray(vectors[::step], np.float32))
-            self._outputs.append(np.asarray(shown[::step], np.float32))
-            self._kept += len(self._inputs[-1])
+        self._sample(vectors, shown)
         return shown
+
+    def _sample(self, vectors: Array, outputs: Array) -> None:
+        """Keep each n-th of all vectors so far; with n so small that they are too many, take each k-th of those."""
+        before, self._seen = self._seen, self._seen + len(vectors)
+        apart = -(-self._seen // (SAMPLED_VECTORS * self._step))
+        if apart > 1 and self._inputs:
+            self._inputs, self._outputs = ([kept[::apart].copy()] for kept in self.samples())
+        self._step *= max(1, apart)
+        first = -before % self._step
+        if first < len(vectors) or not self._inputs:
+            self._inputs.append(np.array(vectors[first :: self._step], np.float32))
+            self._outputs.append(np.array(outputs[first :: self._step], np.float32))
 
     @property
     def output_peak(self) -> float:

@@ -11,7 +11,10 @@ import numpy as np
 from eie.errors import NetworkError
 from eie.network.operators.linear import Linear, Matrix, Product, enter, evaluate_as_products
 from eie.network.operators.table import Array, Shape
-from eie.network.operators.windows import Geometry, window
+from eie.network.operators.windows import Geometry, Ints, window
+
+_BLOCK = 1 << 24
+"""Most elements of the vectors that are made together: 64 MB of float32."""
 
 
 def _conv_weights(inputs: list[Any], attributes: dict[str, Any]) -> tuple[int, ...] | None:
@@ -64,9 +67,27 @@ def _with_bias(y: Array, inputs: list[Any]) -> Array:
 
 
 def convolve(x: Array, geometry: Geometry, product: Product) -> Array:
-    """Convolve by products: a vector is what a patch of outputs reads, its result the patch's outputs by pixel."""
-    rank = len(geometry.kernel)
+    """Convolve by products: a vector is what a patch of outputs reads, its result the patch's outputs by pixel.
+
+    Vectors hold each pixel as often as patches read it, so a large batch, or picture, is convolved part by part.
+    """
     patch = product.patch(geometry)
+    rows = geometry.patches(patch)[0]
+    row = x.shape[1] * math.prod(geometry.patches(patch)[1:]) * math.prod(map(len, geometry.taps(patch)))
+    together = max(1, _BLOCK // max(1, row))
+    batch, height = max(1, together // max(1, rows)), min(rows, together)
+    if len(x) <= batch and rows <= height:
+        return _convolve(x, geometry, patch, product)
+    parts = []
+    for start in range(0, len(x), batch):
+        some = x[start : start + batch]
+        bands = (geometry.rows(patch, row, row + height) for row in range(0, rows, height))
+        parts.append(np.concatenate([_convolve(some, band, patch, product) for band in bands], axis=2))
+    return np.concatenate(parts)
+
+
+def _convolve(x: Array, geometry: Geometry, patch: Ints, product: Product) -> Array:
+    rank = len(geometry.kernel)
     found = geometry.gather(x, patch)
     counts = geometry.patches(patch)
     batch, _channels = x.shape[:2]

@@ -25,18 +25,6 @@ def _pooled(
     return (*x.shape[:2], *window(x.shape[2:], kernel_shape, strides, dilations, pads, auto_pad, ceil_mode).outputs)
 
 
-def _windows(x: Array, geometry: Geometry, fill: float) -> Array:
-    """Return each output's window: (B, C, *outputs, *kernel)."""
-    rank = len(geometry.kernel)
-    found = geometry.gather(x, (1,) * rank, fill)
-    order = [0, 1, *range(2, 2 + 2 * rank, 2), *range(3, 3 + 2 * rank, 2)]
-    return found.transpose(order)
-
-
-def _spatial(rank: int) -> tuple[int, ...]:
-    return tuple(range(-rank, 0))
-
-
 @operator("MaxPool", _pooled)
 def max_pool(
     x: Array,
@@ -51,7 +39,7 @@ def max_pool(
 ) -> Array:
     geometry = window(x.shape[2:], kernel_shape, strides, dilations, pads, auto_pad, ceil_mode)
     lowest = -np.inf if x.dtype.kind == "f" else np.iinfo(x.dtype).min
-    return _windows(x, geometry, lowest).max(axis=_spatial(len(kernel_shape)))  # type: ignore[no-any-return]
+    return geometry.reduce(x, np.maximum, lowest)
 
 
 @operator("AveragePool", _pooled)
@@ -68,19 +56,20 @@ def average_pool(
 ) -> Array:
     geometry = window(x.shape[2:], kernel_shape, strides, dilations, pads, auto_pad, ceil_mode)
     rank = len(kernel_shape)
-    counted = np.ones((1, 1, *x.shape[2:]), x.dtype)
+    counted = np.ones((1, 1, *x.shape[2:]), np.float32)
     if count_include_pad:
         explicit = auto_pad in ("NOTSET", "", "VALID")
         after = list(pads or [0] * 2 * rank)[rank:] if explicit else _same_padding(x.shape[2:], geometry)
         widths = [(0, 0), (0, 0), *zip(geometry.before, after, strict=True)]
         counted = np.pad(counted, widths, constant_values=1)
         shifted = Geometry(geometry.kernel, geometry.strides, geometry.dilations, (0,) * rank, geometry.outputs)
-        counts = _windows(counted, shifted, 0).sum(axis=_spatial(rank))
+        counts = shifted.reduce(counted, np.add, 0)
     else:
-        counts = _windows(counted, geometry, 0).sum(axis=_spatial(rank))
+        counts = geometry.reduce(counted, np.add, 0)
     if not counts.all():
         raise NetworkError("AveragePool has a window that lies in the padding only")
-    return (_windows(x, geometry, 0).sum(axis=_spatial(rank)) / counts).astype(x.dtype)  # type: ignore[no-any-return]
+    sums = geometry.reduce(x.astype(np.promote_types(x.dtype, np.float32)), np.add, 0)
+    return (sums / counts).astype(x.dtype)  # type: ignore[no-any-return]
 
 
 def _same_padding(sizes: Shape, geometry: Geometry) -> list[int]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,6 +36,12 @@ class Geometry:
         """Return how many patches of this size cover the outputs, for each axis."""
         return tuple(-(-n // p) for n, p in zip(self.outputs, patch, strict=True))
 
+    def rows(self, patch: Ints, first: int, last: int) -> Geometry:
+        """Return the geometry of some rows of patches of this size: those of the first axis, `last` not among them."""
+        from_output, to_output = first * patch[0], min(last * patch[0], self.outputs[0])
+        before = (self.before[0] - from_output * self.strides[0], *self.before[1:])
+        return replace(self, before=before, outputs=(to_output - from_output, *self.outputs[1:]))
+
     def gather(self, x: Array, patch: Ints, fill: float = 0) -> Array:
         """Return what each patch reads: (B, C, *sizes) -> (B, C, patches, taps, patches, taps ...)."""
         counts, taps = self.patches(patch), self.taps(patch)
@@ -49,6 +55,23 @@ class Geometry:
             widths[axis] = (left, right)
             padded = np.pad(x, widths, constant_values=fill) if left or right else x
             x = np.take(padded, at + left, axis=axis)
+        return x
+
+    def reduce(self, x: Array, ufunc: np.ufunc, fill: float) -> Array:
+        """Return what a ufunc makes of each window: (B, C, *sizes) -> (B, C, *outputs), axis by axis, tap by tap."""
+        for i, count in enumerate(self.outputs):
+            axis, stride = 2 + i, self.strides[i]
+            span = (count - 1) * stride + 1
+            reach = span + (self.kernel[i] - 1) * self.dilations[i] - self.before[i]
+            widths = [(0, 0)] * x.ndim
+            widths[axis] = (max(0, self.before[i]), max(0, reach - x.shape[axis]))
+            padded = np.pad(x, widths, constant_values=fill) if any(widths[axis]) else x
+            taps = (max(0, -self.before[i]) + k * self.dilations[i] for k in range(self.kernel[i]))
+            before = (slice(None),) * axis
+            parts = (padded[(*before, slice(tap, tap + span, stride))] for tap in taps)
+            x = next(parts).copy()
+            for part in parts:
+                ufunc(x, part, out=x)
         return x
 
 
