@@ -120,7 +120,7 @@ class _Pruned:
     ) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
         """Return codes and codebooks, in these units of the rows, in which the task is too."""
         weight = self.weight if units is None else self.weight / units[:, None]
-        mass = task.importance[:, None] * task.hessian.matrix.diagonal()
+        mass = task.importance[:, None] * task.hessian.diagonal
         codebooks, _ = share_among(weight[self.mask].astype(np.float32), sharing, terms, mass[self.mask])
         if self.sweep is not None:
             return self.sweep.of_rows(task).share(self.mask, codebooks)

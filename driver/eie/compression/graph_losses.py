@@ -8,7 +8,8 @@ import numpy as np
 
 from eie.compression.allocation import LossCurve, loss_curve, spread
 from eie.compression.graph_products import NoisyProduct, Recorder
-from eie.compression.least_squares import LeastSquares, least_squares
+from eie.compression.groups import held, is_compensated, task_of
+from eie.compression.least_squares import LeastSquares
 from eie.compression.recipe import DEFAULT_DENSITY, Recipe
 from eie.compression.terms import terms_by_loss
 from eie.network.evaluation import evaluate
@@ -16,9 +17,6 @@ from eie.network.graph import Array, Graph, Node
 from eie.network.graph_model import run_products
 from eie.network.linear_maps import LinearNode
 from eie.network.operators.linear import Matrix, Product
-
-COMPENSATED_COLUMNS = 4096
-"""Most columns that are compensated for: the effort grows with their cube."""
 
 _SAMPLES = 16
 """Inputs on which a graph's answer to errors is measured."""
@@ -65,7 +63,7 @@ class GraphLosses:
         """Return how many terms each linear map has; see `eie.compression.terms.terms_by_loss`."""
         terms = [1] * len(self.places)
         compensated = [at for at in range(len(self.places)) if self._compensated(at)]
-        weights = [np.asarray(self._matrix(at).weight, np.float32) for at in compensated]
+        weights = [held(self._matrix(at), self.recipe.effort) for at in compensated]
         tasks = [self._task(at) for at in compensated]
         found = terms_by_loss(tasks, weights, [counts[at] for at in compensated], self.recipe)
         for at, number in zip(compensated, found, strict=True):
@@ -73,7 +71,7 @@ class GraphLosses:
         return terms
 
     def _compensated(self, at: int) -> bool:
-        return self._matrix(at).weight.shape[1] <= COMPENSATED_COLUMNS
+        return is_compensated(self._matrix(at), self.recipe.effort)
 
     def _matrix(self, at: int) -> Matrix:
         key, i = self.places[at]
@@ -82,9 +80,8 @@ class GraphLosses:
     def _task(self, at: int) -> LeastSquares:
         key, i = self.places[at]
         matrix, inputs = self._matrix(at), self.recorded[key][i].samples()[0]
-        weight = np.asarray(matrix.weight, np.float32)
-        bias = None if matrix.bias is None else np.asarray(matrix.bias, np.float32)
-        return least_squares(weight, bias, inputs, inputs, np.full(len(weight), self._sensitivity(at)))
+        importance = np.full(len(matrix.weight), self._sensitivity(at))
+        return task_of(matrix, inputs, inputs, importance, self.recipe.effort)
 
     def _sensitivity(self, at: int) -> float:
         """Return the squared change of all outputs, each in units of its power, over that of one vector."""

@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from eie.compression.allocation import Density, checked, given_counts
 from eie.compression.compensation import Compensated, compensate
 from eie.compression.exact import exact_product, staged_product
-from eie.compression.graph_losses import COMPENSATED_COLUMNS, GraphLosses
+from eie.compression.graph_losses import GraphLosses
 from eie.compression.graph_products import FastProduct, Recorder, compact
+from eie.compression.groups import held, is_compensated, spread_out, task_of
 from eie.compression.layers import by_magnitude, distinct_weights, fixed_point, is_exact
-from eie.compression.least_squares import least_squares
 from eie.compression.recipe import Recipe
 from eie.compression.recurrent import gate_format, run_as_the_array, scaled_nodes
 from eie.compression.report import CompressionReport, LayerReport, layer_report, sqnr_db
@@ -241,18 +241,19 @@ class GraphJob:
     ) -> Compensated:
         """Choose a matrix's weights, shared values and biases."""
         tell("prune")
-        weight = np.asarray(matrix.weight, np.float32)
+        weight, effort = np.asarray(matrix.weight, np.float32), self.recipe.effort
         bias = None if matrix.bias is None else np.asarray(matrix.bias, np.float32)
         count, terms = self._counts[name], self._terms[name]
         exact = is_exact(weight, count, terms)
         if count is None and terms == 1 and not exact:
             self.shared_anew[name] = distinct_weights(weight)
-        if exact or weight.shape[1] > COMPENSATED_COLUMNS or self.recipe.method != "compensated":
+        if exact or not is_compensated(matrix, effort) or self.recipe.method != "compensated":
             return by_magnitude(Dense(weight, bias, name=name), count, self.recipe.sharing, tell, terms)
         before, inputs = given.samples()[0], seen.samples()[0]
         inputs = before if np.array_equal(before, inputs) else inputs
-        task = least_squares(weight, bias, before, inputs, np.ones(len(weight)))
-        return compensate(task, weight, count, self.recipe.sharing, self.recipe.effort, tell, terms, row_scales)
+        task = task_of(matrix, before, inputs, np.ones(len(weight)), effort)
+        options = (self.recipe.sharing, effort, tell, terms, row_scales)
+        return spread_out(compensate(task, held(matrix, effort), count, *options), matrix)
 
     def _report(self, product: ArrayProduct, i: int, key: str, matrix: Matrix, seen: Recorder) -> LayerReport:
         (layer,) = product.model.layers

@@ -7,6 +7,7 @@ and Stork, 1993; for layers: Frantar and Alistarh, "Optimal Brain Compression", 
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -45,6 +46,100 @@ class Hessian:
     def varying(self) -> NDArray[np.bool_]:
         """Inputs that are not the same in all of the calibration, shape (C,)."""
         return self.matrix.diagonal() > self.damping * (1 + 1e-9)
+
+    @property
+    def diagonal(self) -> NDArray[np.float64]:
+        """That of the matrix, shape (C,), which goes with every row."""
+        return self.matrix.diagonal()
+
+    def times(self, weight: NDArray[np.floating]) -> NDArray[np.float64]:
+        """Return rows of weights times the matrix, shape (R, C)."""
+        return weight @ self.matrix  # type: ignore[no-any-return]
+
+    def across(self, weights: NDArray[np.floating], rows: NDArray[np.intp]) -> NDArray[np.float64]:
+        """Return several weights of each of these rows times the matrix, shape (n, rows, C)."""
+        return (weights.reshape(-1, len(self.matrix)) @ self.matrix).reshape(weights.shape)
+
+    def at_mean(self, weight: NDArray[np.floating]) -> NDArray[np.float64]:
+        """Return what rows of weights make of the mean input, shape (R,)."""
+        return weight @ self.mean  # type: ignore[no-any-return]
+
+    def column(self, column: int, rows: NDArray[np.intp]) -> NDArray[np.float64]:
+        """Return how a change of a column's weight shows in the gradients of these rows, shape (1 or rows, C)."""
+        return self.matrix[None, column]
+
+    def parts(self, rows: int) -> Iterator[tuple[NDArray[np.intp], NDArray[np.float64]]]:
+        """Yield the rows that see the same inputs, here all, and their matrix."""
+        yield np.arange(rows), self.matrix
+
+    def of_rows(self, rows: NDArray[np.intp]) -> Hessian:
+        """Return that of some of the rows."""
+        return self
+
+    def outputs(self, weight: NDArray[np.floating], inputs: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return what rows of weights make of inputs less their mean, shape (R, B)."""
+        return weight.astype(np.float32) @ (inputs - self.mean.astype(np.float32)).T
+
+
+@dataclass(frozen=True, eq=False)
+class GroupedHessian:
+    """A Hessian for each group of rows, which alone see its inputs; see `Hessian` for its methods.
+
+    Parameters
+    ----------
+    matrices : ndarray, shape (groups, c, c), float64
+    means : ndarray, shape (groups, c), float64
+    varies : ndarray, shape (groups, c), bool
+    group : ndarray, shape (R,), intp
+        Of each row.
+    """
+
+    matrices: NDArray[np.float64]
+    means: NDArray[np.float64]
+    varies: NDArray[np.bool_]
+    group: NDArray[np.intp]
+
+    @classmethod
+    def of(cls, parts: Sequence[Hessian], rows: int) -> GroupedHessian:
+        """Join the Hessians of groups of so many rows each."""
+        group = np.repeat(np.arange(len(parts)), rows)
+        matrices, means = np.stack([part.matrix for part in parts]), np.stack([part.mean for part in parts])
+        return cls(matrices, means, np.stack([part.varying for part in parts]), group)
+
+    @property
+    def diagonal(self) -> NDArray[np.float64]:
+        return np.einsum("gcc->gc", self.matrices)[self.group]
+
+    @property
+    def varying(self) -> NDArray[np.bool_]:
+        return self.varies[self.group]
+
+    def times(self, weight: NDArray[np.floating]) -> NDArray[np.float64]:
+        return self.across(weight[None], np.arange(len(weight)))[0]
+
+    def across(self, weights: NDArray[np.floating], rows: NDArray[np.intp]) -> NDArray[np.float64]:
+        return np.matmul(weights.swapaxes(0, 1), self.matrices[self.group[rows]]).swapaxes(0, 1)
+
+    def at_mean(self, weight: NDArray[np.floating]) -> NDArray[np.float64]:
+        return np.einsum("rc,rc->r", weight, self.means[self.group])
+
+    def column(self, column: int, rows: NDArray[np.intp]) -> NDArray[np.float64]:
+        return self.matrices[self.group[rows], column]
+
+    def parts(self, rows: int) -> Iterator[tuple[NDArray[np.intp], NDArray[np.float64]]]:
+        for group in np.unique(self.group):
+            yield np.flatnonzero(self.group == group), self.matrices[group]
+
+    def of_rows(self, rows: NDArray[np.intp]) -> GroupedHessian:
+        return GroupedHessian(self.matrices, self.means, self.varies, self.group[rows])
+
+    def outputs(self, weight: NDArray[np.floating], inputs: NDArray[np.float32]) -> NDArray[np.float32]:
+        found = np.empty((len(weight), len(inputs)), np.float32)
+        seen = inputs.reshape(len(inputs), *self.means.shape)
+        for group in np.unique(self.group):
+            rows = self.group == group
+            found[rows] = weight[rows].astype(np.float32) @ (seen[:, group] - self.means[group].astype(np.float32)).T
+        return found
 
 
 def hessian(x: NDArray[np.float32], damping: float = DAMPING) -> Hessian:

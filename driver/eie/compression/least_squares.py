@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eie.compression.codebooks import codes_of_terms, values_of
-from eie.compression.hessian import Hessian, hessian
+from eie.compression.hessian import GroupedHessian, Hessian, hessian
 
 _BLOCK = 1 << 22
 
@@ -27,13 +27,13 @@ class LeastSquares:
         What an error of a row's output costs at the end of the network.
     allowed : ndarray, shape (R, C), bool
         Where a weight may be: where the given network has one.
-    inputs : ndarray, shape (B, C), float32
+    inputs : ndarray, shape (B, C), float32; (B, groups C) with a Hessian of groups
     bias : ndarray, shape (R,), float64
         The bias if the weights were W.
     """
 
     weight: NDArray[np.float64]
-    hessian: Hessian
+    hessian: Hessian | GroupedHessian
     importance: NDArray[np.float64]
     allowed: NDArray[np.bool_]
     inputs: NDArray[np.float32]
@@ -41,28 +41,32 @@ class LeastSquares:
 
     def bias_of(self, weight: NDArray[np.floating]) -> NDArray[np.float64]:
         """Return the best bias of other weights: it keeps the mean output."""
-        return self.bias + (self.weight - weight) @ self.hessian.mean
+        return self.bias + self.hessian.at_mean(self.weight - weight)
 
     def loss(self, weight: NDArray[np.floating]) -> float:
         """Return the mean squared error, weighted by importance, on the inputs, bias adapted; without damping."""
-        centred = self._centred()
         total = 0.0
-        step = max(1, _BLOCK // len(centred))
+        step = max(1, _BLOCK // len(self.inputs))
         for start in range(0, len(weight), step):
-            rows = slice(start, start + step)
-            error = (weight[rows] - self.weight[rows]).astype(np.float32) @ centred.T
+            rows = np.arange(start, min(start + step, len(weight)))
+            error = self.hessian.of_rows(rows).outputs(weight[rows] - self.weight[rows], self.inputs)
             total += float(self.importance[rows] @ np.einsum("rb,rb->r", error, error, dtype=np.float64))
-        return total / len(centred)
+        return total / len(self.inputs)
 
     def damped_loss(self, weight: NDArray[np.floating]) -> float:
         """Return what the Hessian makes of it: on few inputs nearer than `loss` to the error on other ones."""
         error = weight - self.weight
-        return float(self.importance @ np.einsum("rc,rc->r", error @ self.hessian.matrix, error))
+        return float(self.importance @ np.einsum("rc,rc->r", self.hessian.times(error), error))
 
     def of_rows(self, rows: NDArray[np.intp]) -> LeastSquares:
         """Return the task of some of the rows alone."""
         return LeastSquares(
-            self.weight[rows], self.hessian, self.importance[rows], self.allowed[rows], self.inputs, self.bias[rows]
+            self.weight[rows],
+            self.hessian.of_rows(rows),
+            self.importance[rows],
+            self.allowed[rows],
+            self.inputs,
+            self.bias[rows],
         )
 
     def in_units(self, units: NDArray[np.float64]) -> LeastSquares:
@@ -72,7 +76,7 @@ class LeastSquares:
 
     def row_factors(self, weight: NDArray[np.floating]) -> NDArray[np.float64]:
         """Return what each row of other weights is best multiplied by, shape (R,); 1 where that is not above 0."""
-        moved = weight @ self.hessian.matrix
+        moved = self.hessian.times(weight)
         square = np.einsum("rc,rc->r", moved, weight)
         product = np.einsum("rc,rc->r", moved, self.weight)
         positive = (square > 0) & (product > 0)
@@ -105,7 +109,7 @@ class LeastSquares:
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return those of the codebooks' entries, in units of the Hessian's mean: matrix and right side."""
         values, count = values_of(codebooks), len(entries)
-        metric = self.hessian.matrix / self.hessian.matrix.diagonal().mean()
+        unit = self.hessian.diagonal.mean()
         scale = self.importance / self.importance.max()
         normal, right = np.zeros((count, count)), np.zeros(count)
         step = max(1, _BLOCK // (codes.shape[1] * count))
@@ -113,15 +117,11 @@ class LeastSquares:
             block = chosen[start : start + step]
             of_terms = codes_of_terms(codes[block], len(codebooks))
             parts = np.stack([of_terms[term] == entry for term, entry in entries]).astype(np.float64)
-            weighed = parts * scale[block, None]
-            across = weighed.reshape(count, -1, len(metric)) @ metric
+            across = self.hessian.across(parts * (scale[block, None] / unit), block)
             normal += across.reshape(count, -1) @ parts.reshape(count, -1).T
             off = self.weight[block] - values[codes[block]]
             right += across.reshape(count, -1) @ off.ravel()
         return normal, right
-
-    def _centred(self) -> NDArray[np.float32]:
-        return self.inputs - self.hessian.mean.astype(np.float32)
 
 
 def least_squares(

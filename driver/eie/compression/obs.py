@@ -87,10 +87,11 @@ def share_rows(
     Then values are refitted for the codes, and codes changed one at a time where that helps, in turn.
     """
     codes = np.zeros(task.weight.shape, np.uint8)
-    importance, centroids = task.hessian.matrix.diagonal(), values_of(codebooks)
+    importance = np.broadcast_to(task.hessian.diagonal, task.weight.shape)
+    centroids = values_of(codebooks)
     for alike in _with_one_inverse(rows):
         row = rows[alike[0]]
-        order = np.argsort(-importance[row.columns], kind="stable")
+        order = np.argsort(-importance[alike[0], row.columns], kind="stable")
         factor: NDArray[Any] = np.linalg.cholesky(row.inverse[np.ix_(order, order)]).T if len(order) else row.inverse
         values = np.stack([rows[r].values[order] for r in alike])
         codes[np.ix_(alike, row.columns[order])] = _fix_in_turn(values, factor, centroids)
@@ -103,20 +104,22 @@ def share_rows(
 
 def _allowed_rows(task: LeastSquares) -> tuple[list[Row], NDArray[np.float64], float]:
     """Return all rows with the weights they may have, a score for each weight (-1: there is none), and the loss."""
-    columns = np.flatnonzero(task.allowed.any(axis=0))
-    factor = inverse_factor(task.hessian.matrix[np.ix_(columns, columns)])
-    inverse = factor.T @ factor
-    # Weights of columns that no row may have count as 0 from the start; the loss of that is the same for all.
-    rest = task.weight.copy()
-    rest[:, columns] = 0
-    best = task.weight[:, columns] + (rest @ task.hessian.matrix[:, columns]) @ inverse
     score = np.full(task.weight.shape, -1.0)
     rows, loss = [], 0.0
-    for r, values in enumerate(best):
-        row = Row(columns, values, inverse)
-        loss += float(task.importance[r]) * row.keep(task.allowed[r, columns])
-        _score(row, float(task.importance[r]), score[r])
-        rows.append(row)
+    for of_part, matrix in task.hessian.parts(len(task.weight)):
+        columns = np.flatnonzero(task.allowed[of_part].any(axis=0))
+        factor = inverse_factor(matrix[np.ix_(columns, columns)])
+        inverse = factor.T @ factor
+        # Weights of columns that no row may have count as 0 from the start; the loss of that is the same for all.
+        rest = task.weight[of_part]
+        best = rest[:, columns]
+        rest[:, columns] = 0
+        best = best + (rest @ matrix[:, columns]) @ inverse
+        for r, values in zip(of_part.tolist(), best, strict=True):
+            row = Row(columns, values, inverse)
+            loss += float(task.importance[r]) * row.keep(task.allowed[r, columns])
+            _score(row, float(task.importance[r]), score[r])
+            rows.append(row)
     return rows, score, loss
 
 
@@ -147,20 +150,20 @@ def _fix_in_turn(
 
 def _improve(task: LeastSquares, codes: NDArray[np.uint8], centroids: NDArray[np.float64]) -> bool:
     """Change codes, a column at a time, where another value lowers the loss; return whether any did."""
-    matrix = task.hessian.matrix
     weight = centroids[codes]
-    gradient = (weight - task.weight) @ matrix
+    gradient = task.hessian.times(weight - task.weight)
+    curvature = np.broadcast_to(task.hessian.diagonal, weight.shape)
     changed = False
     for j in range(weight.shape[1]):
         rows = np.flatnonzero(codes[:, j])
-        best = weight[rows, j] - gradient[rows, j] / matrix[j, j]
+        best = weight[rows, j] - gradient[rows, j] / curvature[rows, j]
         nearest = (np.abs(centroids[1:] - best[:, None]).argmin(axis=1) + 1).astype(np.uint8)
         step = centroids[nearest] - weight[rows, j]
         moves = nearest != codes[rows, j]
         if moves.any():
             changed = True
             rows, step, nearest = rows[moves], step[moves], nearest[moves]
-            gradient[rows] += step[:, None] * matrix[j]
+            gradient[rows] += step[:, None] * task.hessian.column(j, rows)
             weight[rows, j] += step
             codes[rows, j] = nearest
     return changed

@@ -27,8 +27,9 @@ class Sweep:
 
     def __init__(self, task: LeastSquares) -> None:
         self.task = task
-        self.order = np.argsort(-task.hessian.matrix.diagonal(), kind="stable")
-        self.factor = inverse_factor(task.hessian.matrix[np.ix_(self.order, self.order)])
+        ((_, matrix),) = task.hessian.parts(len(task.weight))  # one, for all rows
+        self.order = np.argsort(-matrix.diagonal(), kind="stable")
+        self.factor = inverse_factor(matrix[np.ix_(self.order, self.order)])
 
     def of_rows(self, task: LeastSquares) -> Sweep:
         """Return the sweep of some of the rows, as `LeastSquares.of_rows` gives them."""
