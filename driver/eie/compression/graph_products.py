@@ -26,7 +26,8 @@ class Recorder(FloatProduct):
         super().__init__(matrix)
         self.relu = relu
         self.input_peak = 0.0
-        self.row_peaks = np.zeros(len(matrix.weight))
+        self.lows = np.full(len(matrix.weight), np.inf)
+        self.highs = np.full(len(matrix.weight), -np.inf)
         self._inputs: list[Array] = []
         self._outputs: list[Array] = []
         self._seen, self._step = 0, 1
@@ -36,7 +37,8 @@ class Recorder(FloatProduct):
         shown: Array = np.maximum(outputs, 0) if self.relu else outputs
         if vectors.size:
             self.input_peak = max(self.input_peak, float(np.abs(vectors).max()))
-            self.row_peaks = np.maximum(self.row_peaks, np.abs(shown).max(axis=0))
+            self.lows = np.minimum(self.lows, shown.min(axis=0))
+            self.highs = np.maximum(self.highs, shown.max(axis=0))
         self._sample(vectors, shown)
         return shown
 
@@ -55,7 +57,7 @@ class Recorder(FloatProduct):
     @property
     def output_peak(self) -> float:
         """Largest magnitude of all outputs."""
-        return float(self.row_peaks.max(initial=0))
+        return float(max(self.highs.max(initial=0), -self.lows.min(initial=0)))
 
     def samples(self) -> tuple[Array, Array]:
         """Return inputs and outputs, shapes (n, C) and (n, R)."""

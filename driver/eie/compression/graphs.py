@@ -20,7 +20,7 @@ from eie.compression.layers import by_magnitude, distinct_weights, fixed_point, 
 from eie.compression.recipe import Recipe
 from eie.compression.recurrent import gate_format, run_as_the_array, scaled_nodes
 from eie.compression.report import CompressionReport, LayerReport, layer_report, sqnr_db
-from eie.compression.row_units import has_units, in_units, row_units
+from eie.compression.row_units import has_units, in_units, offsets_of_rows, row_units
 from eie.compression.scaling import fraction_bits
 from eie.compression.terms import given_terms
 from eie.contract.config import ArrayConfig
@@ -202,12 +202,17 @@ class GraphJob:
         if fixed is not None:
             return ArrayProduct(Model([fixed_point(chosen, relu, *fixed, name)], name))
         known = self.bits.get(linear.data) if len(linear.matrices) == 1 else None
-        peaks = np.maximum(given.row_peaks, seen.row_peaks) / (1 if units is None else units)
+        lows, highs = np.minimum(given.lows, seen.lows), np.maximum(given.highs, seen.highs)
         bits = fraction_bits(peak * self.recipe.headroom) if known is None else known
-        layer = fixed_point(chosen, relu, bits, float(peaks.max(initial=0)) * self.recipe.headroom, name)
+        unit = 1 if units is None else units
+        offsets, largest = offsets_of_rows(lows / unit, highs / unit, may_have=units is not None and not relu)
+        if offsets is not None:
+            chosen = replace(chosen, shared_bias=(chosen.shared_bias - offsets).astype(np.float32))
+            offsets = offsets * unit
+        model = Model([fixed_point(chosen, relu, bits, largest * self.recipe.headroom, name)], name)
         if units is None:
-            return ArrayProduct(Model([layer], name))
-        return ArrayProduct(Model([layer], name), 2.0**-bits, units * 2.0**-layer.output_fraction_bits)
+            return ArrayProduct(model)
+        return ArrayProduct(model, 2.0**-bits, units * 2.0**-model.output_fraction_bits, offsets=offsets)
 
     def _units(self, linear: LinearNode, matrix: Matrix, name: str, peak: float) -> NDArray[np.float64] | None:
         """Return the units of a matrix's rows, where these may have units and lose something at all."""

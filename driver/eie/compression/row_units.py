@@ -52,6 +52,32 @@ def in_units(matrix: Matrix, units: NDArray[np.float64]) -> Matrix:
     return replace(matrix, weight=np.asarray(matrix.weight / units[:, None], np.float32), bias=bias)
 
 
+def offsets_of_rows(
+    lows: NDArray[np.float64], highs: NDArray[np.float64], may_have: bool
+) -> tuple[NDArray[np.float64] | None, float]:
+    """Return what the host adds to rows' outputs, shape (R,), or None, and the largest magnitude that the array gives.
+
+    A row that hardly varies about a number far from 0, as a channel that is nearly all bias, would leave all others few
+    of the outputs' bits. Of such rows the array gives how far they are from the middle of their range, and has twice
+    the room of the widest range for what calibration has not seen.
+
+    Parameters
+    ----------
+    lows, highs : ndarray, shape (R,), float64
+        Range of each row's outputs, in its unit; infinity and minus infinity of rows without any.
+    may_have : bool
+        Whether there may be offsets at all.
+    """
+    peaks = np.maximum(-lows, highs)
+    largest, room = float(peaks.max(initial=0)), float((highs - lows).max(initial=0))
+    if not may_have or largest <= 2 * room:
+        return None, largest
+    far = peaks > room
+    offsets = np.zeros(len(peaks))
+    offsets[far] = (lows[far] + highs[far]) / 2
+    return offsets, room
+
+
 def scales_of_rows(weight: NDArray[np.float64], bias: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the units of rows that the array itself multiplies by, shape (R,), the largest 1.
 

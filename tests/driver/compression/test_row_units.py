@@ -5,7 +5,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 import eie
-from eie.compression.row_units import in_units, row_units
+from eie.compression.row_units import in_units, offsets_of_rows, row_units
 from eie.network.evaluation import evaluate
 from eie.network.graph import Graph, Node, Value
 from eie.network.graph_readers import read_graph
@@ -51,6 +51,35 @@ def test_a_channel_that_is_all_bias_leaves_the_others_theirs(terms, least):
     for tensor, array, name in zip(network.graph.initializer, (weight, bias), "wb", strict=True):
         tensor.CopyFrom(numpy_helper.from_array(array, name))
     assert channel_sqnr_db(network, eie.compress(network, 1.0, X, terms=terms)).min() > least
+
+
+def test_channels_about_a_number_far_from_0_leave_the_others_their_precision(tmp_path):
+    network = convolution(np.ones(6, np.float32))
+    del network.graph.node[1]  # no ReLU
+    network.graph.output[0].name = "y"
+    network.graph.initializer[1].CopyFrom(numpy_helper.from_array(np.array([300, 0, -200, 1, 0, 2], np.float32), "b"))
+    model = eie.compress(network, 1.0, X, terms=2)
+    (product,) = model.array_products()
+    assert list(product.offsets != 0) == [True, False, True, False, False, False]
+    (want,) = evaluate(read_graph(network), {"x": X}).values()
+    error = np.abs(want - eie.reference(model, X)).max(axis=(0, 2, 3))
+    assert error.max() < 3 * error[[1, 4]].max(), "an error of 300 in 16 bits would be ten times those of the others"
+    eie.save(model, tmp_path / "net.eie")
+    assert eie.load(tmp_path / "net.eie") == model
+    with eie.Accelerator(eie.EmulatedDevice(eie.ArrayConfig(num_pes=4))) as accelerator:
+        assert np.array_equal(accelerator.run(X[:3], model=model, verify=True), eie.reference(model, X[:3]))
+        beyond = 1.9 * X[:3]
+        assert np.array_equal(accelerator.run(beyond, model=model), eie.reference(model, beyond))
+        assert accelerator.saturation.outputs == (0,)
+
+
+def test_offsets_are_for_rows_far_from_0_only():
+    lows, highs = np.array([-1.0, 40, -90, np.inf]), np.array([1.0, 41, -86, -np.inf])
+    offsets, largest = offsets_of_rows(lows, highs, may_have=True)
+    assert offsets.tolist() == [0, 40.5, -88, 0] and largest == 4
+    assert offsets_of_rows(lows, highs, may_have=False) == (None, 90)
+    assert offsets_of_rows(lows[:1], highs[:1], may_have=True) == (None, 1)
+    assert offsets_of_rows(lows[3:], highs[3:], may_have=True) == (None, 0)
 
 
 def test_the_array_computes_them_and_a_file_keeps_them(tmp_path):
