@@ -3,6 +3,7 @@
 from eie.network.operators import (
     convolution,
     elementwise,
+    indexing,
     movement,
     pooling,
     quantisation,
@@ -19,6 +20,7 @@ __all__ = [
     "Operator",
     "convolution",
     "elementwise",
+    "indexing",
     "movement",
     "pooling",
     "quantisation",

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from eie.errors import NetworkError
+from eie.network.operators.indexing import checked_indices
 from eie.network.operators.table import REQUIRED, Array, Shape, axis_of, operator
 
 
@@ -149,13 +150,6 @@ def slice_(x: Array, starts: Array, ends: Array, axes: Array | None = None, step
     return x[_slices(x, starts, ends, axes, steps)]
 
 
-def _checked_indices(x: Array, indices: Array, axis: int) -> Array:
-    size = x.shape[axis]
-    if indices.size and not (-size <= int(indices.min()) and int(indices.max()) < size):
-        raise NetworkError(f"indices {indices.min()} to {indices.max()} do not exist on axis {axis} of size {size}")
-    return np.where(indices < 0, indices + size, indices).astype(np.intp)
-
-
 def _gathered(x: Array, indices: Array, *, axis: int = 0) -> Shape:
     axis = axis_of(axis, x.ndim)
     return (*x.shape[:axis], *indices.shape, *x.shape[axis + 1 :])
@@ -164,21 +158,21 @@ def _gathered(x: Array, indices: Array, *, axis: int = 0) -> Shape:
 @operator("Gather", _gathered)
 def gather(x: Array, indices: Array, *, axis: int = 0) -> Array:
     axis = axis_of(axis, x.ndim)
-    return np.take(x, _checked_indices(x, indices, axis), axis=axis)
+    return np.take(x, checked_indices(x, indices, axis), axis=axis)
 
 
 @operator("GatherElements", lambda x, indices, *, axis=0: indices.shape)
 def gather_elements(x: Array, indices: Array, *, axis: int = 0) -> Array:
     axis = axis_of(axis, x.ndim)
     cut = tuple(slice(None) if i == axis else slice(size) for i, size in enumerate(indices.shape))
-    return np.take_along_axis(x[cut], _checked_indices(x, indices, axis), axis)
+    return np.take_along_axis(x[cut], checked_indices(x, indices, axis), axis)
 
 
 @operator(
     "ArrayFeatureExtractor", lambda x, indices: (*x.shape[:-1], indices.size) if x.ndim > 1 else (1, indices.size)
 )
 def array_feature_extractor(x: Array, indices: Array) -> Array:
-    taken = np.take(x, _checked_indices(x, indices.ravel(), x.ndim - 1), axis=-1)
+    taken = np.take(x, checked_indices(x, indices.ravel(), x.ndim - 1), axis=-1)
     return taken if x.ndim > 1 else taken[None]
 
 

@@ -39,6 +39,7 @@ MODULES = {
     "reduce_log_sum reduce_log_sum_exp",
     "movement": "reshape flatten squeeze unsqueeze transpose concat split slice gather gatherelements pad expand tile "
     "shape size constant constantofshape rangeop depthtospace spacetodepth",
+    "indexing": "gathernd scatterelements scatternd trilu topk einsum",
     "resizing": "resize upsample",
     "quantisation": "quantizelinear dequantizelinear",
     "control": "if_",
@@ -52,7 +53,7 @@ OUT_OF_SCOPE = {
     r"element type \d+ of ONNX is none of numpy's": "types that numpy has not: bfloat16, float8, 4 bits, text",
     "training mode": "training",
     "is no tensor but a": "sequences and optional values",
-    "Resize with mode|tf_crop_and_resize": "other than nearest neighbours; policies of the aspect ratio",
+    "Resize of": "antialiasing; crops; interpolated integers",
     "gives 1 outputs here; the graph wants 2": "indices beside the values",
     "operator set 1 is too old": "files of before operator set 7",
     "operator (Loop|Scan|CenterCropPad) is not known": "loops, into which onnx expands the operator",

@@ -16,7 +16,8 @@ LEAST = {
     "normalisation": 60,
     "reduction": 100,
     "movement": 100,
-    "resizing": 12,
+    "indexing": 35,
+    "resizing": 28,
     "quantisation": 10,
     "control": 1,
 }
