@@ -12,7 +12,8 @@ from numpy.typing import ArrayLike
 
 from eie.errors import MissingExtraError, NetworkError
 from eie.network.graph import ABSENT, CONDITIONAL, DEPTH_LIMIT, Graph, Node, Value, ordered
-from eie.network.onnx_versions import modernise, plain_ml
+from eie.network.onnx_ml import plain_ml
+from eie.network.onnx_versions import modernise
 from eie.network.operators import OPERATORS
 from eie.network.operators.elementwise import dtype_of
 from eie.network.operators.table import check_elements
@@ -185,14 +186,17 @@ class _Reader:
         inputs = [_value(value) for value in graph.input if value.name not in constants]
         if depth == 0:
             inputs = self._bind(inputs, constants)
-        known = {value.name: _value(value) for value in (*graph.value_info, *graph.output)}
-        wanted = [known.get(name, Value(name, shape=None)) for name in outputs or [v.name for v in graph.output]]
+        described = {value.name: value for value in (*graph.value_info, *graph.output)}
+        ends = list(outputs or [v.name for v in graph.output])
+        wanted = [_end(described.get(name), name, graph) for name in ends]
         made = {o for n in graph.node for o in n.output}
         visible = frozenset(outer | constants.keys() | {v.name for v in inputs} | made)
         for value in wanted:
             if value.name not in visible:
                 raise NetworkError(f"there is no tensor {value.name!r} to end at")
         kept = _needed(graph, {value.name for value in wanted})
+        of_kept = {name for node in kept for name in node.output} & described.keys()
+        known = {name: _value(described[name]) for name in of_kept}
         nodes = []
         for node in kept:
             converted = self._node(node, constants, visible, depth)
@@ -265,6 +269,16 @@ def _constant(attributes: dict[str, Any]) -> Any:
     if name in ("value_int", "value_ints"):
         return np.array(value, np.int64)
     raise NetworkError(f"a Constant node holds {name}; tensors and numbers are supported")
+
+
+def _end(described: Any, name: str, graph: Any) -> Value:
+    """Return a tensor that the graph is to end at, or say which outputs are left if its type is not supported."""
+    try:
+        return Value(name, shape=None) if described is None else _value(described)
+    except NetworkError as error:
+        others = [value.name for value in graph.output if value.name != name]
+        hint = f"; name others: outputs={others}, on the command line --outputs {' '.join(others)}" if others else ""
+        raise NetworkError(f"output {name!r}: {error}{hint}") from error
 
 
 def _value(value: Any) -> Value:

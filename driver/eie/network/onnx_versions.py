@@ -55,53 +55,6 @@ def modernise(
     return operator, inputs, attributes
 
 
-def plain_ml(model: Any) -> None:
-    """Bring what scikit-learn's exporter takes from ai.onnx.ml to plain operators, in a protobuf model.
-
-    Scaler is a difference and a product. ZipMap makes dicts of probabilities, by class: they stay an array.
-    """
-    from onnx import TensorProto, helper
-
-    if all(node.domain != "ai.onnx.ml" for node in model.graph.node):
-        return
-    outputs = {value.name: value for value in model.graph.output}
-    nodes = []
-    for node in model.graph.node:
-        kind = node.op_type if node.domain == "ai.onnx.ml" else None
-        if kind == "Scaler":
-            nodes += _scaler(node, model.graph)
-        elif kind == "ZipMap":
-            nodes.append(helper.make_node("Identity", node.input, node.output, node.name))
-            for name in outputs.keys() & set(node.output):
-                outputs[name].CopyFrom(helper.make_tensor_value_info(name, TensorProto.FLOAT, None))
-        else:
-            nodes.append(node)
-    kept = [_copy(node) for node in nodes]
-    del model.graph.node[:]
-    model.graph.node.extend(kept)
-
-
-def _scaler(node: Any, graph: Any) -> list[Any]:
-    from onnx import TensorProto, helper, numpy_helper
-
-    given = {a.name: np.array(a.floats, np.float32) for a in node.attribute}
-    name = node.output[0]
-    parts = {"offset": given.get("offset", np.zeros(1)), "scale": given.get("scale", np.ones(1))}
-    for part, values in parts.items():
-        graph.initializer.append(numpy_helper.from_array(values.astype(np.float32), f"{name}:{part}"))
-    return [
-        helper.make_node("Cast", node.input, [f"{name}:float"], to=TensorProto.FLOAT),
-        helper.make_node("Sub", [f"{name}:float", f"{name}:offset"], [f"{name}:centred"]),
-        helper.make_node("Mul", [f"{name}:centred", f"{name}:scale"], node.output, node.name),
-    ]
-
-
-def _copy(node: Any) -> Any:
-    copy = type(node)()
-    copy.CopyFrom(node)
-    return copy
-
-
 def _move(inputs: list[str], place: int, name: str) -> list[str]:
     """Put an input at a place, with absent ones before it."""
     return inputs + [""] * (place - len(inputs)) + [name]
