@@ -12,10 +12,10 @@ from eie.network.graph_readers import read_graph
 onnxruntime = pytest.importorskip("onnxruntime")
 RNG = np.random.default_rng(0)
 X = RNG.standard_normal((40, 6)).astype(np.float32)
-COEFFICIENTS = RNG.standard_normal((3, 6)).round(3)
+COEFFICIENTS = RNG.standard_normal(18).round(3).tolist()
 CLASSES = {
     "classlabels_ints": [4, 7, 9],
-    "coefficients": COEFFICIENTS.ravel().tolist(),
+    "coefficients": COEFFICIENTS,
     "intercepts": [0.5, -1.0, 0.25],
 }
 
