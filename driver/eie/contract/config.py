@@ -266,6 +266,16 @@ class ArrayConfig:
         return -(-2 * self.num_pes // LENGTHS_PER_WORD)
 
     @property
+    def scale_memories(self) -> int:
+        """Memories of row scales: each has those of up to 16 PEs, in four clusters."""
+        return -(-self.num_pes // ACTIVATIONS_PER_WORD**2)
+
+    @property
+    def scale_words(self) -> int:
+        """Stream words that carry the row scales of a local row: for each memory, one for each PE of a cluster."""
+        return self.scale_memories * min(self.num_pes, ACTIVATIONS_PER_WORD)
+
+    @property
     def beat_bytes(self) -> int:
         """Bytes of a payload beat, at least a stream word: one sparse-matrix word, or two PEs' pointer pairs."""
         bits = max(STREAM_BITS, self.word_bits, 4 * self.pointer_bits)

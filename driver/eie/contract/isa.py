@@ -37,7 +37,7 @@ from eie.contract.instruction import (
 
 __all__ = ["OPCODE_BITS", "OPCODE_MASK", "ErrorCode", "Field", "Instruction", "Span"]
 
-VERSION = 5
+VERSION = 6
 """Version of the instruction set; part of the build hash."""
 
 
@@ -147,10 +147,11 @@ SCALE = Instruction(
     "Load row scales of all PEs.",
     _local_rows(),
     spans=(Span("address", "count", "biases", lambda config: config.rows),),
-    payload_bytes=lambda config, count: count * config.pe_pairs * 8,
+    payload_bytes=lambda config, count: count * config.scale_words * 8,
     payload_text=(
-        f"for each local row, for each pair of PEs, one word of two int{SCALE_BITS} in its low half: PE 2i low, PE 2i+1"
-        " high; the high half is ignored. A row's scale has the address of its bias"
+        "for each local row, for each 16 PEs from PE 16i on, for each j from 0 to 3 (to N - 1 of fewer than 4 PEs), "
+        f"one word of four int{SCALE_BITS}: from the low bits up PE 16i+j, 16i+j+4, 16i+j+8 and 16i+j+12; those of PEs "
+        "that are not there are ignored. A row's scale has the address of its bias"
     ),
 )
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eie.contract import isa
-from eie.contract.config import PRE_SHIFTS, WORD_BYTES, ArrayConfig
+from eie.contract.config import ACTIVATIONS_PER_WORD, PRE_SHIFTS, WORD_BYTES, ArrayConfig
 from eie.network.model import Layer
 from eie.network.scaling import Scaling
 from eie.program.memory import Place
@@ -59,20 +59,20 @@ class Program:
     def load_biases(self, layer: Layer, row_tile: RowTile, address: int, config: ArrayConfig) -> None:
         """Load the biases of a row tile and, at the same address, its row scales if it has any."""
         count = row_tile.local_rows
-        self.emit(isa.BIAS, _by_pe(layer.bias, row_tile, config, np.int32), address=address, count=count)
+        biases = _by_pe(layer.bias, row_tile, config, np.int32, 2 * config.pe_pairs)
+        self.emit(isa.BIAS, biases, address=address, count=count)
         if layer.scaling is not None:
-            pairs = _by_pe(layer.scaling.scale, row_tile, config, np.int16).reshape(count, config.pe_pairs, 2)
-            words = np.zeros((count, config.pe_pairs, WORD_BYTES // 2), np.int16)
-            words[:, :, :2] = pairs
-            self.emit(isa.SCALE, words, address=address, count=count)
+            scales = _by_pe(layer.scaling.scale, row_tile, config, np.int16, config.scale_words * ACTIVATIONS_PER_WORD)
+            by_cluster = scales.reshape(count, config.scale_memories, ACTIVATIONS_PER_WORD, -1)
+            self.emit(isa.SCALE, by_cluster.swapaxes(2, 3), address=address, count=count)
 
 
-def _by_pe(values: NDArray[Any], row_tile: RowTile, config: ArrayConfig, dtype: Any) -> NDArray[Any]:
-    """Return the values of a row tile's rows as shape (local rows, PEs in whole pairs), zeros where there is no row."""
+def _by_pe(values: NDArray[Any], row_tile: RowTile, config: ArrayConfig, dtype: Any, width: int) -> NDArray[Any]:
+    """Return the values of a row tile's rows as shape (local rows, width) by PE, zeros where there is no row or PE."""
     first, rows = row_tile.first_local_row * config.num_pes, row_tile.local_rows * config.num_pes
     part = values[first : first + rows]
     padded = np.zeros(rows, dtype)
     padded[: len(part)] = part
-    table = np.zeros((row_tile.local_rows, 2 * config.pe_pairs), dtype)
+    table = np.zeros((row_tile.local_rows, width), dtype)
     table[:, : config.num_pes] = padded.reshape(row_tile.local_rows, config.num_pes)
     return table

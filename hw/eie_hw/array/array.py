@@ -4,11 +4,7 @@ from __future__ import annotations
 
 from myhdl import ConcatSignal, always, always_comb, block
 
-from eie.contract.config import (
-    ACTIVATIONS_PER_WORD,
-    STREAM_BITS,
-    ArrayConfig,
-)
+from eie.contract.config import ACTIVATIONS_PER_WORD, SCALE_BITS, STREAM_BITS, ArrayConfig
 from eie_hw.array.accumulator_parts import accumulator_parts
 from eie_hw.array.activation_write import activation_write
 from eie_hw.array.broadcast import broadcast
@@ -21,6 +17,7 @@ from eie_hw.array.load_decode import load_decode
 from eie_hw.array.nonzero_groups import nonzero_groups
 from eie_hw.array.performance_counters import performance_counters
 from eie_hw.array.pointer_loads import pointer_loads
+from eie_hw.array.row_scales import row_scales, scales_of_memory
 from eie_hw.array.saturation_count import saturation_count
 from eie_hw.array.store_control import store_control
 from eie_hw.element.element_counters import count_bits
@@ -43,7 +40,7 @@ from eie_hw.parts.array_interfaces import (
 )
 from eie_hw.parts.entity import entity
 from eie_hw.parts.interfaces import bit, vector
-from eie_hw.parts.load_interfaces import ClusterLoads, PointerData
+from eie_hw.parts.load_interfaces import ClusterLoads, PointerData, ScaleLoad
 
 
 @block
@@ -63,6 +60,7 @@ def array(clk, reset, load, compute, store, form, element, read, counters, statu
     counter_bits = 3 * count_bits(config)
 
     loads = ClusterLoads(config, clusters)
+    scale_loads = share(ScaleLoad(config, config.scale_memories), data=loads.data)
 
     # Activation memory
     write = ActivationWrite(config, clusters)
@@ -86,6 +84,7 @@ def array(clk, reset, load, compute, store, form, element, read, counters, statu
     # Outputs
     steps, select = AccumulatorSteps(config, ACTIVATIONS_PER_WORD), OutputSelect(config)
     output, output_step = OutputFormat(), OutputStep(config)
+    scales = [vector(SCALE_BITS * scales_of_memory(config)) for _ in range(config.scale_memories)]
     elementwise, operands = bit(), OperandRead(config)
 
     # Counters
@@ -104,7 +103,7 @@ def array(clk, reset, load, compute, store, form, element, read, counters, statu
     decode = entity(
         load_decode(
             clk, load, loads.data, loads.pointer_write, loads.pointer_address, loads.entry_write, loads.entry_address,
-            loads.bias_write, loads.scale_write, loads.bias_pair, loads.bias_row, config,
+            loads.bias_write, loads.bias_pair, loads.bias_row, scale_loads, config,
         )
     )  # fmt: skip
 
@@ -175,7 +174,6 @@ def array(clk, reset, load, compute, store, form, element, read, counters, statu
             entry_write=loads.entry_write(ACTIVATIONS_PER_WORD * (i + 1), ACTIVATIONS_PER_WORD * i),
             pointer_data=pointers.of_odd if i % 2 else pointers.of_even,
             bias_write=loads.bias_write(i),
-            scale_write=loads.scale_write(i),
         )
         for i in range(clusters)
     ]
@@ -186,10 +184,17 @@ def array(clk, reset, load, compute, store, form, element, read, counters, statu
         )
         for i in range(clusters)
     ]  # fmt: skip
+    scaling = [
+        entity(row_scales(clk, share(scale_loads, write=scale_loads.write(i)), select, memory, config))
+        for i, memory in enumerate(scales)
+    ]
+    cluster_scales = [
+        memory(SCALE_BITS * (i + 1), SCALE_BITS * i) for memory in scales for i in range(scales_of_memory(config))
+    ]
     members = [
         entity(
             cluster(
-                clk, reset, cluster_loads[i], weights, column, parts, steps, select, output,
+                clk, reset, cluster_loads[i], weights, column, parts, steps, select, cluster_scales[i], output,
                 share(write, keep=write.keep(i)), ports[i], events, visit, fulls[i], busys[i], lost[i],
                 all_counts[i], config,
             )
@@ -211,5 +216,5 @@ def array(clk, reset, load, compute, store, form, element, read, counters, statu
 
     return (
         decode, pointing, control, parting, books, groups, pad, lanes, join, sender, stores, formats, losses, writer,
-        members, totals, collect,
+        scaling, members, totals, collect,
     )  # fmt: skip

@@ -45,6 +45,7 @@ def cluster(
     parts: AccumulatorParts,
     steps: AccumulatorSteps,
     select: OutputSelect,
+    scale,
     form: OutputFormat,
     write: ActivationWrite,
     memory: ActivationPort,
@@ -64,7 +65,7 @@ def cluster(
     loads        in  of this cluster
     codebook, column, parts  in, see `processing_element`
     steps        in  a bit for each PE
-    select, form in  see `output_unit`; it gets `form` one cycle later
+    select, scale, form  in  see `output_unit`; it gets `form` one cycle later
     write        in  see `activation_memory`; what it stores are the output unit's results
     memory           read ports of its lanes
     counters     in  see `element_counters`
@@ -139,7 +140,6 @@ def cluster(
     biases = share(
         BiasLoad(config),
         write=loads.bias_write,
-        scale_write=loads.scale_write,
         pair=loads.bias_pair,
         row=loads.bias_row,
         data=loads.data,
@@ -153,7 +153,7 @@ def cluster(
     outputs = entity(
         output_unit(
             clk, *(accumulators[i % count] for i in range(ACTIVATIONS_PER_WORD)), select, biases, own_form,
-            operand, addend, multiplier, result, lost, config,
+            operand, addend, multiplier, scale, result, lost, config,
         )
     )  # fmt: skip
 

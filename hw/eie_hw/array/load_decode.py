@@ -5,6 +5,7 @@ from __future__ import annotations
 from myhdl import always, always_comb, block, concat
 
 from eie.contract.config import LENGTHS_PER_WORD, ArrayConfig
+from eie_hw.parts.load_interfaces import ScaleLoad
 
 
 @block
@@ -17,9 +18,9 @@ def load_decode(
     entry_write,
     entry_address,
     bias_write,
-    scale_write,
     bias_pair,
     bias_row,
+    scales: ScaleLoad,
     config: ArrayConfig,
 ):
     """Decode the load bus into one write strobe for each memory.
@@ -31,9 +32,10 @@ def load_decode(
     beat                 out its data
     pointer_write        out a bit for each pair of PEs
     entry_write          out a bit for each PE
-    bias_write, scale_write  out a bit for each cluster of four PEs
+    bias_write           out a bit for each cluster of four PEs
     pointer_address, entry_address  out with the bank
     bias_pair, bias_row  out pair in the cluster; local row
+    scales               out all but its data, which are `beat`
     ==================== === =====================================================
 
     **Timing**: one cycle; those of biases and scales come at once, one cycle before the data, see `output_unit`.
@@ -42,6 +44,7 @@ def load_decode(
     pair_bits = (config.pointer_pairs - 1).bit_length()
     word_bits = (config.entry_words - 1).bit_length()
     address_bits = max(1, word_bits)
+    memories = len(scales.write)
     row_bits = len(bias_row)
     banked = config.banks > 1
     pairs_of_word = LENGTHS_PER_WORD // 4
@@ -60,9 +63,15 @@ def load_decode(
     def biases():
         for i in range(clusters):
             bias_write.next[i] = load.bias_write and load.pe[8:1] == i
-            scale_write.next[i] = load.scale_write and load.pe[8:1] == i
         bias_pair.next = load.pe[0]
         bias_row.next = load.address[row_bits:]
+
+    @always_comb
+    def row_scales():
+        for i in range(memories):
+            scales.write.next[i] = load.scale_write and load.pe[8:2] == i
+        scales.element.next = load.pe[2:]
+        scales.row.next = load.address[row_bits:]
 
     if banked:
 
@@ -91,4 +100,4 @@ def load_decode(
         def entries():
             entry_address.next = load.address[address_bits:]
 
-    return decode, biases, pointers, entries
+    return decode, biases, row_scales, pointers, entries

@@ -10,7 +10,7 @@ from eie_hw.array.rounding_shift import rounding_shift
 from eie_hw.parts.array_interfaces import OutputFormat, OutputSelect
 from eie_hw.parts.interfaces import bit, vector
 from eie_hw.parts.load_interfaces import BiasLoad
-from eie_hw.parts.memories import block_ram, single_port_ram
+from eie_hw.parts.memories import single_port_ram
 
 PRODUCT_BITS = SCALED_BITS + SCALE_BITS
 _OPERAND_MAX = (1 << SCALED_BITS - 1) - 1
@@ -36,6 +36,7 @@ def output_unit(
     operand_in,
     addend,
     multiplier,
+    scale,
     result,
     saturated,
     config: ArrayConfig,
@@ -54,9 +55,10 @@ def output_unit(
     accumulator_0..3 in  of the four PEs
     select           in  one cycle before its accumulator: the PE whose accumulator and bias to take, and local row of
                          the bias; not while a bias is written
-    biases           in  biases and row scales to store
+    biases           in  biases to store
     form             in  holds from the first `select` to the last `result`
     operand_in, addend, multiplier  in  of an ELEMENTWISE, see `operand_unit`; `operand_in` with the accumulator's time
+    scale            in  of the row, two cycles after its `select`, see `row_scales`
     result           out
     saturated        out with the result: it is lost to saturation, see `eie.contract.saturation`
     ================ === ===================================================================================
@@ -69,9 +71,6 @@ def output_unit(
     bias_address = vector(row_bits + 1)
     writing, chosen = bit(), vector(2)
     even_bias, odd_bias, even_data, odd_data = (vector(BIAS_BITS) for _ in range(4))
-    scale_writing, scale_odd = bit(), bit()
-    scale_address = vector(row_bits + 1)
-    scale_data, scale_pair = vector(2 * SCALE_BITS), vector(2 * SCALE_BITS)
     factor, factor_held = vector(SCALE_BITS), vector(SCALE_BITS)
     lowered, operand = vector(SCALED_BITS), vector(SCALED_BITS)
     beyond, limited, product_limited, held_limited, inexact, unscaled_lost, lost = (bit() for _ in range(7))
@@ -91,15 +90,12 @@ def output_unit(
 
     @always_comb
     def split():
-        scale_data.next = biases.data[2 * SCALE_BITS :]
         even_data.next = biases.data[BIAS_BITS:]
         odd_data.next = biases.data[2 * BIAS_BITS : BIAS_BITS]
 
     @always(clk.posedge)
     def bias_port():
         writing.next = biases.write
-        scale_writing.next = biases.scale_write
-        scale_address.next = concat(biases.pair, biases.row)
         chosen.next = select.element
         if biases.write:
             bias_address.next = concat(biases.pair, biases.row)
@@ -108,8 +104,6 @@ def output_unit(
 
     even_biases = single_port_ram(clk, writing, even_data, bias_address, even_bias)
     odd_biases = single_port_ram(clk, writing, odd_data, bias_address, odd_bias)
-
-    scales = block_ram(clk, scale_writing, scale_address, scale_data, bias_address, scale_pair)
 
     @always(clk.posedge)
     def take():
@@ -155,13 +149,10 @@ def output_unit(
 
     @always(clk.posedge)
     def take_factor():
-        scale_odd.next = chosen[0]
         if form.elementwise:
             factor.next = multiplier
-        elif scale_odd:
-            factor.next = scale_pair[2 * SCALE_BITS : SCALE_BITS]
         else:
-            factor.next = scale_pair[SCALE_BITS:]
+            factor.next = scale
 
     # What is dropped at the top must be copies of the sign, which is one of them.
     @always_comb
@@ -244,6 +235,6 @@ def output_unit(
             saturated.next = unscaled_lost
 
     return (
-        split, bias_port, even_biases, odd_biases, scales, take, extend, add_bias, drop_carry, take_factor, lower,
+        split, bias_port, even_biases, odd_biases, take, extend, add_bias, drop_carry, take_factor, lower,
         multiply, choose, shifter, clip, sign, halve, deliver,
     )  # fmt: skip

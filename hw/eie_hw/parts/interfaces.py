@@ -48,7 +48,8 @@ class LoadBus:
     Exactly one of the write strobes is high in a cycle, or none.
 
     =================== ====== =======================================================================
-    scale_write         out    `address`: local row; `pe`: pair of PEs; `data`: 2 row scales
+    scale_write         out    `address`: local row; `pe`: 16 PEs, and in the low 2 bits a PE of each of their four
+                               clusters; `data`: 4 row scales
     pointer_write       out    `address`: pointer pair; `pe`: pair of PEs; `data`: their two pairs
     length_write        out    `address`: pointer pair; `pe`: eight PEs; `data`: lengths of their even and odd columns;
                                `first`: those are the first columns of the load

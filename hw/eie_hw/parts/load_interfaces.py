@@ -23,8 +23,8 @@ class ClusterLoads:
     pointer_address bank and pair
     entry_write     a bit for each PE: store `data`
     entry_address   bank and word
-    bias_write, scale_write  a bit for each cluster, one cycle before `data`; combinational
-    bias_pair, bias_row  pair of PEs in the cluster, local row; with those
+    bias_write      a bit for each cluster, one cycle before `data`; combinational
+    bias_pair, bias_row  pair of PEs in the cluster, local row; with `bias_write`
     pointer_data    of two pairs of PEs: even and odd pointer of each PE
     data            one beat
     =============== ==========================================================
@@ -36,7 +36,6 @@ class ClusterLoads:
         self.entry_write = vector(ACTIVATIONS_PER_WORD * (clusters or 1))
         self.entry_address = vector(entry_address_bits(config))
         self.bias_write = vector(clusters) if clusters else bit()
-        self.scale_write = vector(clusters) if clusters else bit()
         self.bias_pair = bit()
         self.bias_row = vector(config.row_bits)
         self.pointer_data = vector(8 * config.pointer_bits)
@@ -63,13 +62,24 @@ class ElementLoads:
 
 
 class BiasLoad:
-    """Biases (`write`) or row scales (`scale_write`) to store in an output unit: those of PEs 2 i (low) and 2 i + 1
-    of the cluster, i = `pair`, for `row`. `data` come one cycle after the others.
+    """Biases to store in an output unit: those of PEs 2 i (low) and 2 i + 1 of the cluster, i = `pair`, for `row`.
+    `data` come one cycle after the others.
     """
 
     def __init__(self, config: ArrayConfig) -> None:
         self.write = bit()
-        self.scale_write = bit()
         self.pair = bit()
+        self.row = vector(config.row_bits)
+        self.data = vector(8 * config.beat_bytes)
+
+
+class ScaleLoad:
+    """Row scales to store, for all memories a bit of `write` each: those of PE `element` of their clusters, for `row`.
+    `data` come one cycle after the others; a scale for each cluster, from the low bits up.
+    """
+
+    def __init__(self, config: ArrayConfig, memories: int | None = None) -> None:
+        self.write = vector(memories) if memories else bit()
+        self.element = vector((ACTIVATIONS_PER_WORD - 1).bit_length())
         self.row = vector(config.row_bits)
         self.data = vector(8 * config.beat_bytes)

@@ -51,8 +51,8 @@ def load_unit(
 
     **Timing**: a write one cycle after the word that completes its beat.
 
-    Beats come in two nested loops: over addresses, and in each over `pe` (pairs or eights of PEs, or words of a group).
-    An ENTRIES stays at its PE, a CODEBOOK counts its words as addresses.
+    Beats come in two nested loops: over addresses, and in each over `pe` (pairs or eights of PEs, words of scales or of
+    a group). An ENTRIES stays at its PE, a CODEBOOK counts its words as addresses.
     """
     beat_valid = bit()
     beat = vector(len(load.data))
@@ -76,6 +76,7 @@ def load_unit(
     last_pair = config.pe_pairs - 1
     last_word = config.words_per_group - 1
     last_lengths = config.length_words - 1
+    last_scales = config.scale_words - 1
     codebook_words = CODEBOOK_WORDS
 
     cutter = gearbox(clk, begin_load, narrow, word_valid, word, completes, beat_valid, beat, config.beat_bytes)
@@ -103,6 +104,8 @@ def load_unit(
                 last_place.next = last_word
             elif opcode == lengths_code:
                 last_place.next = last_lengths
+            elif opcode == scale_code:
+                last_place.next = last_scales
             else:
                 last_place.next = last_pair
         elif word_valid and completes:

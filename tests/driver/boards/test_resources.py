@@ -64,19 +64,20 @@ def test_more_of_anything_never_takes_less(config, name):
 
 
 @pytest.mark.parametrize(
-    "changes, ramb36_per_pe",
+    "changes, ramb36_per_pe, of_scales",
     [
-        ({}, 2),  # 512 x 72 entries: a RAMB36; pointers 2 x 1024 x 17: two RAMB18
-        ({"rows": 256}, 3),  # pointers of 19 bits: two RAMB36
-        ({"index_bits": 4}, 2),  # 64 of 72 bits
-        ({"index_bits": 6}, 2.5),  # 80 bits: a RAMB36 and a RAMB18
-        ({"entries": 4096, "pointers": 512}, 3),  # 1024 x 72: two RAMB36
-        ({"entries": 16384, "pointers": 2050, "first_row": False, "ultra_ram": True}, 2),  # pointers 2 x 2048 x 14
-        ({"banks": 1}, 2),  # 256 x 72, 512 x 17: no memory is smaller
+        ({}, 2, 1),  # 512 x 72 entries: a RAMB36; pointers 2 x 1024 x 17: two RAMB18; scales 256 x 64
+        ({"rows": 256}, 3, 2),  # pointers of 19 bits: two RAMB36; scales 1024 x 64
+        ({"index_bits": 4}, 2, 1),  # 64 of 72 bits
+        ({"index_bits": 6}, 2.5, 1),  # 80 bits: a RAMB36 and a RAMB18
+        ({"entries": 4096, "pointers": 512}, 3, 1),  # 1024 x 72: two RAMB36
+        # Pointers 2 x 2048 x 14
+        ({"entries": 16384, "pointers": 2050, "first_row": False, "ultra_ram": True}, 2, 1),
+        ({"banks": 1}, 2, 1),  # 256 x 72, 512 x 17: no memory is smaller
     ],
 )
-def test_block_memories_follow_from_their_shapes(changes, ramb36_per_pe):
-    assert estimate(eie.ArrayConfig(num_pes=16, **changes)).ramb36 == 16 * ramb36_per_pe + 4 * 0.5
+def test_block_memories_follow_from_their_shapes(changes, ramb36_per_pe, of_scales):
+    assert estimate(eie.ArrayConfig(num_pes=16, **changes)).ramb36 == 16 * ramb36_per_pe + of_scales
 
 
 @pytest.mark.parametrize(

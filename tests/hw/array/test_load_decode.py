@@ -8,10 +8,12 @@ from unit_bench import run_unit
 from eie import ArrayConfig
 from eie_hw.array.load_decode import load_decode
 from eie_hw.parts.interfaces import LoadBus, vector
+from eie_hw.parts.load_interfaces import ScaleLoad
 
 CONFIGS = {
     "8 PEs": ArrayConfig(num_pes=8, entries=128, pointers=32, rows=8, activations=64),
     "16 PEs": ArrayConfig(num_pes=16, entries=256, pointers=64, rows=16, activations=64),
+    "64 PEs": ArrayConfig(num_pes=64, entries=512, pointers=256, rows=16, activations=256),
     "one bank": ArrayConfig(num_pes=4, entries=64, pointers=16, rows=8, activations=32, banks=1),
     "one word": ArrayConfig(num_pes=4, entries=16, pointers=16, rows=8, activations=32, entries_per_word=16),
 }
@@ -30,12 +32,8 @@ def test_one_strobe_for_the_memory_of_one_pe_pair_or_cluster(name):
     beat = vector(len(load.data))
     pointer_write, pointer_address = vector(2 * clusters), vector(pair_bits + bank_bits)
     entry_write, entry_address = vector(4 * clusters), vector(max(1, word_bits + bank_bits))
-    bias_write, scale_write, bias_pair, bias_row = (
-        vector(clusters),
-        vector(clusters),
-        vector(1),
-        vector(config.row_bits),
-    )
+    bias_write, bias_pair, bias_row = vector(clusters), vector(1), vector(config.row_bits)
+    scales = ScaleLoad(config, config.scale_memories)
     before: dict = {}
     seen = set()
 
@@ -44,7 +42,7 @@ def test_one_strobe_for_the_memory_of_one_pe_pair_or_cluster(name):
         seen.add(kind)
         for each in KINDS[:-1]:
             getattr(load, f"{each}_write").next = each == kind
-        places = {"entry": pes, "length": config.length_words}
+        places = {"entry": pes, "length": config.length_words, "scale": config.scale_words}
         now = {"kind": kind, "pe": generator.randrange(places.get(kind, pes // 2))}
         now["address"] = generator.randrange(
             {
@@ -66,9 +64,11 @@ def test_one_strobe_for_the_memory_of_one_pe_pair_or_cluster(name):
         now, last = before["now"], before.get("last")
         # Biases and scales at once, all others and the data a cycle later.
         assert bias_write == ((now["kind"] == "bias") << now["pe"] // 2)
-        assert scale_write == ((now["kind"] == "scale") << now["pe"] // 2)
-        if now["kind"] in ("bias", "scale"):
+        assert scales.write == ((now["kind"] == "scale") << now["pe"] // 4)
+        if now["kind"] == "bias":
             assert (bias_pair, bias_row) == (now["pe"] % 2, now["address"])
+        if now["kind"] == "scale":
+            assert (scales.element, scales.row) == (now["pe"] % 4, now["address"])
         if last:
             assert beat == last["data"]
             pairs = {"pointer": 1 << last["pe"], "length": (1 << pes // 2) - 1 & 15 << 4 * last["pe"]}
@@ -82,8 +82,8 @@ def test_one_strobe_for_the_memory_of_one_pe_pair_or_cluster(name):
 
     def build(clk):
         return load_decode(
-            clk, load, beat, pointer_write, pointer_address, entry_write, entry_address, bias_write, scale_write,
-            bias_pair, bias_row, config,
+            clk, load, beat, pointer_write, pointer_address, entry_write, entry_address, bias_write,
+            bias_pair, bias_row, scales, config,
         )  # fmt: skip
 
     run_unit(build, drive, look, 300)

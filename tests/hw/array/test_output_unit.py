@@ -38,9 +38,10 @@ def with_operands(clk, accumulators, select, bias_load, form, word, result, satu
     """An output unit, and the operand unit that feeds it what an ELEMENTWISE computes."""
     operand, addend, multiplier = vector(16), vector(32), vector(16)
     take_first, take_second, element = select.take_first, select.take_second, select.element
+    scale = vector(16)
     given = operand_unit(clk, word, take_first, take_second, element, form.operation, operand, addend, multiplier)
     made = output_unit(
-        clk, *accumulators, select, bias_load, form, operand, addend, multiplier, result, saturated, CONFIG
+        clk, *accumulators, select, bias_load, form, operand, addend, multiplier, scale, result, saturated, CONFIG
     )
     return given, made
 
@@ -51,15 +52,15 @@ def test_bias_scale_rounding_shift_saturation_relu_and_clip_are_exact(scaled):
     bias_load, select, form = BiasLoad(CONFIG), OutputSelect(CONFIG), OutputFormat()
     accumulators = [vector(48) for _ in range(4)]
     result, saturated = vector(16), bit()
-    operand, addend, multiplier = vector(16), vector(32), vector(16)
-    biases, scales = {}, {}
+    operand, addend, multiplier, scale = vector(16), vector(32), vector(16), vector(16)
+    biases = {}
     expected: list = []
     kinds, lost = set(), set()
-    steps = 30
-    # Of a step in cycle t, data follow in t + 1 and the result OUTPUT_LATENCY later.
+    steps = 40
+    # Of a step in cycle t, data follow in t + 1, the scale in t + 2, and the result OUTPUT_LATENCY after the data.
     latency = OUTPUT_LATENCY + 1 + SCALE_LATENCY * scaled
-    period = 32 + steps + latency
-    late: dict = {"biases": 0, "accumulators": [0] * 4}
+    period = 16 + steps + latency
+    late: dict = {"biases": 0, "accumulators": [0] * 4, "scales": [0, 0]}
     setting = {"shift": 0, "relu": False, "pre_shift": 0, "low": 0, "high": 0}
 
     def drive(cycle):
@@ -68,14 +69,15 @@ def test_bias_scale_rounding_shift_saturation_relu_and_clip_are_exact(scaled):
         bias_load.data.next = late["biases"]
         for signal, value in zip(accumulators, late["accumulators"], strict=True):
             signal.next = value % (1 << 48)
+        scale.next = late["scales"].pop(0) % (1 << 16)
+        late["scales"].append(generator.getrandbits(16))
         bias_load.write.next = phase < 16
-        bias_load.scale_write.next = 16 <= phase < 32
         expected.append(None)
         if phase < 16:
             if phase == 0:
                 setting["shift"] = (cycle // period) % 48
                 setting["relu"] = generator.random() < 0.3
-                setting["pre_shift"] = generator.choice(PRE_SHIFTS)
+                setting["pre_shift"] = generator.choice((0, 0, *PRE_SHIFTS))
                 setting["low"] = generator.choice((-32768, -32768, 0, 5, generator.randint(-300, 300)))
                 setting["high"] = generator.choice((32767, 32767, 7, 0, generator.randint(-300, 300)))
             low, high = (generator.choice((0, -1 << 31, (1 << 31) - 1, generator.randint(-9, 9))) for _ in range(2))
@@ -83,13 +85,7 @@ def test_bias_scale_rounding_shift_saturation_relu_and_clip_are_exact(scaled):
             biases[2 * pair, row], biases[2 * pair + 1, row] = low, high
             bias_load.pair.next, bias_load.row.next = pair, row
             late["biases"] = low % (1 << 32) | high % (1 << 32) << 32
-        elif phase < 32:
-            low, high = (generator.choice((1, -1, 32767, -32768, generator.randint(-999, 999))) for _ in range(2))
-            pair, row = phase % 2, (phase - 16) // 2
-            scales[2 * pair, row], scales[2 * pair + 1, row] = low, high
-            bias_load.pair.next, bias_load.row.next = pair, row
-            late["biases"] = low % (1 << 16) | high % (1 << 16) << 16 | generator.getrandbits(32) << 32
-        elif phase < 32 + steps:
+        elif phase < 16 + steps:
             form.scaled.next, form.pre_shift.next = scaled, PRE_SHIFTS.index(setting["pre_shift"])
             form.low.next, form.high.next = setting["low"] % 65536, setting["high"] % 65536
             form.shift.next, form.relu.next = setting["shift"], setting["relu"]
@@ -99,9 +95,10 @@ def test_bias_scale_rounding_shift_saturation_relu_and_clip_are_exact(scaled):
             select.element.next, select.bias_row.next = chosen, row
             total = np.array([values[chosen] + biases[chosen, row]])
             if scaled:
-                scale = np.array([scales[chosen, row]], np.int16)
-                output = finish_scaled(total, scale, **setting)
-                expected[-1] = int(output[0]), lost_scaled_outputs(total, scale, **setting, outputs=output)
+                factor = np.array([generator.choice((1, 1, -1, 32767, -32768, generator.randint(-999, 999)))], np.int16)
+                late["scales"][-1] = int(factor[0])
+                output = finish_scaled(total, factor, **setting)
+                expected[-1] = int(output[0]), lost_scaled_outputs(total, factor, **setting, outputs=output)
             else:
                 output = finish(total, setting["shift"], setting["relu"])
                 expected[-1] = int(output[0]), lost_outputs(total, setting["shift"], setting["relu"], output)
@@ -116,7 +113,7 @@ def test_bias_scale_rounding_shift_saturation_relu_and_clip_are_exact(scaled):
 
     def build(clk):
         return output_unit(
-            clk, *accumulators, select, bias_load, form, operand, addend, multiplier, result, saturated, CONFIG
+            clk, *accumulators, select, bias_load, form, operand, addend, multiplier, scale, result, saturated, CONFIG
         )
 
     run_unit(build, drive, look, 48 * period)

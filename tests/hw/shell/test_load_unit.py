@@ -39,7 +39,11 @@ def _writes(config, instruction, values, payload):
     elif instruction is isa.ENTRIES:
         places = [(values["address"] + i, values["pe"]) for i in range(values["count"])]
     else:
-        across = {isa.ACTIVATIONS: config.words_per_group, isa.LENGTHS: config.length_words}
+        across = {
+            isa.ACTIVATIONS: config.words_per_group,
+            isa.LENGTHS: config.length_words,
+            isa.SCALE: config.scale_words,
+        }
         across = across.get(instruction, config.pe_pairs)
         places = [(values["address"] + i, pe) for i in range(values["count"]) for pe in range(across)]
     beats = [int.from_bytes(payload[size * i : size * (i + 1)], "little") for i in range(len(places))]

@@ -45,7 +45,7 @@ class Machine:
         Sparse-matrix words.
     codebooks : ndarray, shape (codebooks, 16), int16
     biases : ndarray, shape (rows, 2 * pe_pairs), int32
-    scales : ndarray, shape (rows, 2 * pe_pairs), int16
+    scales : ndarray, shape (rows, 4 * scale_words), int16
     output_format : tuple of int
         Of the last FORMAT: bits that a sum loses before it is scaled, smallest and largest output.
     state : State
@@ -68,7 +68,7 @@ class Machine:
         self.entries = np.zeros((config.banks, config.num_pes, config.entry_words, config.beat_bytes), np.uint8)
         self.codebooks = np.zeros((config.codebooks, CODEBOOK_SIZE), np.int16)
         self.biases = np.zeros((config.rows, 2 * config.pe_pairs), np.int32)
-        self.scales = np.zeros((config.rows, 2 * config.pe_pairs), np.int16)
+        self.scales = np.zeros((config.rows, ACTIVATIONS_PER_WORD * config.scale_words), np.int16)
         self.state = State.zeros(config, 1)
         self.tiles = TileCache(config, self.pointers, self.entries)
         self.broadcasts = self.saturated = 0
@@ -177,9 +177,9 @@ class Machine:
         self.biases[address : address + count] = payload[0].view("<i4").reshape(count, -1)
 
     def _scale(self, payload: NDArray[np.uint64], state: State, address: int, count: int) -> None:
-        # Of each word, the low half: two scales.
-        words = payload[0].view("<i2").reshape(count, -1, 4)
-        self.scales[address : address + count] = words[:, :, :2].reshape(count, -1)
+        # A word has the scales of PEs of as many clusters.
+        words = payload[0].view("<i2").reshape(count, self.config.scale_memories, -1, ACTIVATIONS_PER_WORD)
+        self.scales[address : address + count] = words.swapaxes(2, 3).reshape(count, -1)
 
     def _format(self, payload: NDArray[np.uint64], state: State, pre_shift: int, low: int, high: int) -> None:
         signed = np.array([low, high], np.uint16).view(np.int16)
