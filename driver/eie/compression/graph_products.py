@@ -63,10 +63,17 @@ class Recorder(FloatProduct):
         """Return inputs and outputs, shapes (n, C) and (n, R)."""
         return np.concatenate(self._inputs), np.concatenate(self._outputs)
 
-    def check(self, name: str) -> None:
-        """Raise `NetworkError` if the calibration leaves float32 here."""
-        if not (np.isfinite(self.input_peak) and np.isfinite(self.output_peak)):
+    def check(self, name: str, compressed: bool = False) -> None:
+        """Raise `NetworkError` if the calibration leaves float32 here, in the given network or the compressed one."""
+        if np.isfinite(self.input_peak) and np.isfinite(self.output_peak):
+            return
+        if not compressed:
             raise NetworkError(f"layer {name!r}: the calibration holds or causes infinity or NaN here")
+        raise NetworkError(
+            f"layer {name!r}: the layers before it, once they are compressed, cause infinity or NaN here, which the "
+            "given network does not: in 16 bits a small number became 0 before a division, a root or a logarithm; keep "
+            "more weights, with two terms, or begin the network behind that operator"
+        )
 
 
 class NoisyProduct(FloatProduct):

@@ -191,6 +191,7 @@ class GraphJob:
                 return own
         given = self.recorded[linear.node.outputs[0]][i]
         given.check(name)
+        seen.check(name, compressed=True)
         peak = max(given.input_peak, seen.input_peak)
         units = self._units(linear, matrix, name, peak)
         if units is not None:

@@ -65,6 +65,9 @@ def linear_nodes(
 ) -> dict[str, LinearNode]:
     """Return a graph's linear maps, those of branches too, by the name of their node's first output.
 
+    Those whose outputs a logarithm reads are left to the host: in 16 bits the smallest would be 0, and their logarithm
+    minus infinity, which is what spectra of near silence come to.
+
     Parameters
     ----------
     graph : Graph
@@ -77,6 +80,7 @@ def linear_nodes(
     known = cells or {}
     constants = {**(outer or {}), **graph.constants}
     makers = {name: node for node in graph.nodes for name in node.outputs}
+    logarithms = {node.inputs[0] for node in graph.nodes if node.operator == "Log"}
     found: dict[str, LinearNode] = {}
     taken: set[str] = set()
     for node in graph.nodes:
@@ -85,7 +89,7 @@ def linear_nodes(
             taken.update(name for linear in inner.values() for name in linear.names)
             found.update(inner)
         weights = weights_of(node, constants)
-        if weights is None:
+        if weights is None or node.outputs[0] in logarithms:
             continue
         values: list[Any] = [x if i in weights else None for i, x in enumerate(constant_values(node, constants))]
         linear = LINEAR[node.operator]

@@ -77,3 +77,33 @@ def test_a_graph_of_two_terms_runs_and_is_kept_by_its_file(tmp_path, terms):
     assert [*loaded.layers] == [*model.layers]
     with eie.Accelerator(eie.EmulatedDevice(eie.ArrayConfig(num_pes=4))) as accelerator:
         assert np.array_equal(accelerator.run(X[:3], model=loaded), eie.reference(model, X[:3]))
+
+
+def spectrum(operator):
+    """Return a network of a spectrum whose bands go through an operator, and inputs that are loud or nearly silent."""
+    nodes = [
+        Node("MatMul", ("x", "bands"), ("m",), {}, "bands"),
+        Node("Add", ("m", "least"), ("a",)),
+        Node(operator, ("a",), ("l",)),
+        Node("MatMul", ("l", "w"), ("y",), {}, "head"),
+    ]
+    constants = {"bands": np.abs(he(12, 8)), "least": np.float32(1e-4), "w": he(8, 3)}
+    loudness = np.repeat(np.array([1e-6, 1, 100], np.float32), 30)[:, None]
+    x = loudness * np.abs(RNG.standard_normal((90, 12))).astype(np.float32)
+    return Graph(nodes, [Value("x", "float32", ("batch", 12))], [Value("y")], constants), x
+
+
+def test_what_a_logarithm_reads_is_computed_by_the_host():
+    network, x = spectrum("Log")
+    model = eie.compress(network, 1.0, x, terms=2)
+    assert [layer.name for layer in model.layers] == ["head"]
+    assert report(model).output_sqnr_db > 35
+    with eie.Accelerator(eie.EmulatedDevice(eie.ArrayConfig(num_pes=4))) as accelerator:
+        assert np.isfinite(accelerator.run(x, model=model, verify=True)).all()
+
+
+def test_infinity_that_compression_causes_is_one_clear_error():
+    network, x = spectrum("Reciprocal")
+    assert np.isfinite(evaluate(network, {"x": x})["y"]).all()
+    with pytest.raises(eie.errors.NetworkError, match="'head': the layers before it, once they are compressed"):
+        eie.compress(network, 1.0, x, terms=2)
