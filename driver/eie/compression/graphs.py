@@ -267,6 +267,9 @@ class GraphJob:
         wanted = self.recorded[key][i].samples()[1]
         if key in self.stages:
             wanted = self.stages[key].of(wanted)
+        gate = gate_format(self.nodes[key], i)
+        if gate is not None:  # further out, sigmoid and tanh are flat
+            wanted = np.clip(wanted, -gate[1], gate[1])
         got = FastProduct(product, matrix.groups)(seen.samples()[0])
         found = layer_report(layer, self.config, output_sqnr_db=sqnr_db(wanted, got))
         return replace(found, unequal=self.unequal.get(self.nodes[key].names[i]))

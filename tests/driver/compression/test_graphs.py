@@ -1,5 +1,7 @@
 """Graphs: densities and terms by the loss at the outputs, and targets."""
 
+import warnings
+
 import numpy as np
 import pytest
 
@@ -107,3 +109,24 @@ def test_infinity_that_compression_causes_is_one_clear_error():
     assert np.isfinite(evaluate(network, {"x": x})["y"]).all()
     with pytest.raises(eie.errors.NetworkError, match="'head': the layers before it, once they are compressed"):
         eie.compress(network, 1.0, x, terms=2)
+
+
+@pytest.mark.parametrize("operator, gates", [("LSTM", 4), ("GRU", 3)])
+def test_gates_that_saturate_where_their_functions_are_flat_bring_no_warning(operator, gates):
+    rng = np.random.default_rng(3)
+    hidden, columns = 6, 5
+    constants = {
+        "w": 30 * rng.standard_normal((1, gates * hidden, columns)).astype(np.float32),
+        "r": 0.3 * rng.standard_normal((1, gates * hidden, hidden)).astype(np.float32),
+    }
+    graph = Graph(
+        [Node(operator, ("x", "w", "r"), ("y",))],
+        [Value("x", "float32", (7, "batch", columns))],
+        [Value("y")],
+        constants,
+    )
+    x = rng.standard_normal((7, 40, columns)).astype(np.float32)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", eie.errors.AccuracyWarning)
+        model = eie.compress(graph, 1.0, x, terms=2)
+    assert model.sequences and min(row.output_sqnr_db for row in report(model).layers) > 30
