@@ -15,7 +15,8 @@ from eie.arguments import require_type
 from eie.compression.allocation import Density, is_number
 from eie.compression.calibration import calibration_inputs, read_calibration
 from eie.compression.chains import ChainJob
-from eie.compression.graphs import GraphJob
+from eie.compression.channel_units import in_channel_units
+from eie.compression.graphs import GraphJob, graph_calibration
 from eie.compression.layers import plain_density
 from eie.compression.recipe import DEFAULT_DENSITY, Recipe
 from eie.compression.recurrent import alone, one_node, sequences_for
@@ -183,6 +184,8 @@ def compress(
         density, calibration is not None, method, allocation, effort, sharing, terms, headroom, row_scales
     )
     typical = calibration if recurrent is None else sequences_for(recurrent, calibration)
+    if isinstance(found, Graph) and recurrent is None:  # of a layer alone, no graph would be left
+        found = in_channel_units(found, graph_calibration(found, typical))
     job = _job(found, typical, recipe, config or ArrayConfig(), progress or (lambda layer, stage: None))
     about = {
         "density": None if targets else plain_density(density),

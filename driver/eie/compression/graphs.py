@@ -197,7 +197,7 @@ class GraphJob:
         if units is not None:
             matrix = in_units(matrix, units)
         fixed = gate_format(linear, i)
-        row_scales = self.recipe.row_scales if fixed is None and not has_units(linear) else False
+        row_scales = False if has_units(linear) else self.recipe.row_scales
         chosen = self._choose(matrix, name, given, seen, tell, row_scales)
         tell("scale")
         if fixed is not None:

@@ -137,3 +137,25 @@ def test_scaled_sums_saturate_with_their_outputs_and_are_else_as_near_as_the_sca
     step = units * 2.0 ** (scaling.pre_shift - shift) / 2
     off = np.abs(wanted) / (units * 2.0 ** (SCALE_BITS - 1)) + step + 1
     assert (np.abs(found - np.clip(wanted, ACTIVATION_MIN, ACTIVATION_MAX)) <= off).all()
+
+
+@pytest.mark.parametrize("make", [eie.LSTM, eie.GRU])
+def test_gates_of_recurrent_layers_have_them_too(tmp_path, make):
+    rng = np.random.default_rng(0)
+    hidden, gates = 24, len(make.order)
+    sizes = np.tile(10 ** -rng.random(hidden), gates)[:, None]
+    weights = [(rng.standard_normal((gates * hidden, n)) * sizes / 2).astype(np.float32) for n in (10, hidden)]
+    layer, x = make(*weights), rng.standard_normal((20, 30, 10)).astype(np.float32)
+    models = [eie.compress(layer, 1.0, x[:12], row_scales=choice) for choice in (False, True)]
+    assert [all(gate.scaling is not None for gate in model.layers) for model in models] == [False, True]
+    with eie.Accelerator(eie.EmulatedDevice(eie.ArrayConfig(num_pes=4))) as accelerator:
+        plain, scaled = (accelerator.run(x[12:], model=model, verify=True) for model in models)
+    exact = eie.compress(layer, 1.0, x[:12], row_scales=True, terms=2)
+    wanted = eie.reference(exact, quantised(exact, x[12:])) * 2.0**-exact.output_fraction_bits
+    assert sqnr_db(wanted, scaled) > sqnr_db(wanted, plain) + 2
+    eie.save(models[1], tmp_path / "scaled.eie")
+    assert eie.load(tmp_path / "scaled.eie") == models[1]
+
+
+def quantised(model, x):
+    return np.rint(np.ldexp(x, model.input_fraction_bits)).clip(ACTIVATION_MIN, ACTIVATION_MAX).astype(np.int16)
