@@ -21,7 +21,7 @@ from eie.compression.layers import plain_density
 from eie.compression.recipe import DEFAULT_DENSITY, Recipe
 from eie.compression.recurrent import alone, one_node, sequences_for
 from eie.compression.report import CompressionReport
-from eie.compression.streamed import streamed_calibration
+from eie.compression.streamed import Stream
 from eie.compression.target import largest_density, smallest_density
 from eie.compression.terms import Terms
 from eie.compression.warning import accuracy_warnings
@@ -176,7 +176,7 @@ def compress(
     if states is not None:
         if not isinstance(found, Graph):
             raise NetworkError("network is a chain of layers; it must be a graph where states are named")
-        calibration = streamed_calibration(found, calibration, states)
+        calibration = Stream(found, calibration, states)
     if name is None:
         name = fitting_name(Path(network).stem) if isinstance(network, (str, Path)) else "model"
     targets = _targets(density, max_loss=max_loss, target_sqnr=target_sqnr, target_size=target_size)

@@ -7,10 +7,11 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from eie.compression.allocation import LossCurve, loss_curve, spread
-from eie.compression.graph_products import NoisyProduct, Recorder
+from eie.compression.graph_products import MovedProduct, NoisyProduct, Recorder
 from eie.compression.groups import held, is_compensated, task_of
 from eie.compression.least_squares import LeastSquares
 from eie.compression.recipe import DEFAULT_DENSITY, Recipe
+from eie.compression.streamed import Stream
 from eie.compression.terms import terms_by_loss
 from eie.network.evaluation import evaluate
 from eie.network.graph import Array, Graph, Node
@@ -26,7 +27,9 @@ class GraphLosses:
     """The losses of a graph's linear maps, in the order of the nodes.
 
     How much an error of a linear map matters is measured: its outputs in the given network are moved a little at
-    random, and the outputs of the graph are looked at. That holds for whatever operators follow.
+    random, and the outputs of the graph are looked at. That holds for whatever operators follow. Of a network that is
+    fed piece by piece, the weights are moved instead, and whole sequences run: what errs alike from piece to piece adds
+    up in states that last.
     """
 
     def __init__(
@@ -37,9 +40,10 @@ class GraphLosses:
         recorded: Mapping[str, list[Recorder]],
         inputs: Mapping[str, Array],
         recipe: Recipe,
+        stream: Stream | None = None,
     ) -> None:
         self.graph, self.nodes, self.fused, self.recorded, self.recipe = graph, nodes, fused, recorded, recipe
-        self.inputs = _some(graph, inputs)
+        self.inputs, self.stream = _some(graph, inputs), stream
         self.places = [(key, i) for key, linear in nodes.items() for i in range(len(linear.matrices))]
         self.wanted = self._outputs()
         self._curves: dict[int, LossCurve] = {}
@@ -89,7 +93,7 @@ class GraphLosses:
             self._known[at] = self._measure(at)
         return self._known[at]
 
-    def _outputs(self, noisy: tuple[int, NoisyProduct] | None = None) -> dict[str, Array]:
+    def _outputs(self, noisy: tuple[int, Product] | None = None) -> dict[str, Array]:
         """Compute the given network, with one of its products as it is given here."""
 
         def hook(node: Node, values: list[Array | None]) -> list[Array] | None:
@@ -102,10 +106,16 @@ class GraphLosses:
                 products[self.places[noisy[0]][1]] = noisy[1]
             return run_products(linear.with_attributes(), linear.without_weights(values), products)
 
+        if self.stream is not None:
+            return self.stream.outputs(lambda piece: evaluate(self.graph, piece, hook))
         return evaluate(self.graph, self.inputs, hook)
 
     def _measure(self, at: int) -> float:
-        noisy, change = NoisyProduct(self._matrix(at), self.places[at][0] in self.fused), 0.0
+        key, i = self.places[at]
+        matrix, relu, change = self._matrix(at), key in self.fused, 0.0
+        noisy: NoisyProduct | MovedProduct = NoisyProduct(matrix, relu)
+        if self.stream is not None:
+            noisy = MovedProduct(matrix, relu, self.recorded[key][i].samples()[0])
         for name, found in self._outputs((at, noisy)).items():
             wanted = self.wanted[name]
             if found.dtype.kind == "f" and np.isfinite(wanted).all() and np.isfinite(found).all():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -17,6 +19,8 @@ SAMPLED_VECTORS = 4096
 
 _NOISE = 0.01
 """Standard deviation of errors on purpose, in units of the outputs' root mean square."""
+_MOVED = 0.03
+"""Of those by weights, likewise."""
 
 
 class Recorder(FloatProduct):
@@ -98,6 +102,37 @@ class NoisyProduct(FloatProduct):
     def power(self) -> float:
         """Squared error of a vector, on the mean."""
         return self._squares / max(1, self._vectors)
+
+
+class MovedProduct(FloatProduct):
+    """A float product whose weights are a little off, and its biases so that the mean output stays, before a ReLU.
+
+    Parameters
+    ----------
+    matrix : Matrix
+    relu : bool
+    inputs : ndarray, shape (n, C)
+        What goes through it in the given network.
+    """
+
+    def __init__(self, matrix: Matrix, relu: bool, inputs: Array) -> None:
+        off = np.where(matrix.weight != 0, frozen_random(0).random_sample(matrix.weight.shape) - 0.5, 0)
+        moved = replace(matrix, weight=off.astype(matrix.weight.dtype), bias=None)
+        errors, outputs = moved.times(inputs), matrix.times(inputs)
+        spread = np.square(errors - errors.mean(axis=0), dtype=np.float64).mean()
+        size = _MOVED * float(np.sqrt(np.square(outputs, dtype=np.float64).mean() / spread)) if spread else 0.0
+        bias = (0 if matrix.bias is None else matrix.bias) - size * errors.mean(axis=0)
+        weight = matrix.weight + size * moved.weight
+        super().__init__(
+            replace(matrix, weight=weight.astype(matrix.weight.dtype), bias=bias.astype(matrix.weight.dtype))
+        )
+        self.relu = relu
+        self.power = size**2 * float(spread) * len(matrix.weight)
+        """Squared error of a vector, on the mean."""
+
+    def __call__(self, vectors: Array) -> Array:
+        outputs = super().__call__(vectors).astype(vectors.dtype, copy=False)
+        return np.maximum(outputs, 0) if self.relu else outputs
 
 
 class FastProduct(Product):

@@ -22,6 +22,7 @@ from eie.compression.recurrent import gate_format, run_as_the_array, scaled_node
 from eie.compression.report import CompressionReport, LayerReport, layer_report, sqnr_db
 from eie.compression.row_units import has_units, in_units, offsets_of_rows, row_units
 from eie.compression.scaling import fraction_bits
+from eie.compression.streamed import Stream
 from eie.compression.terms import given_terms
 from eie.contract.config import ArrayConfig
 from eie.errors import NetworkError
@@ -44,6 +45,8 @@ def graph_calibration(graph: Graph, calibration: Any, samples: int = _SYNTHETIC_
     NetworkError
         If none are given and the graph leaves more than its batch open, or takes other than floats.
     """
+    if isinstance(calibration, Stream):
+        return calibration.inputs
     if calibration is not None:
         return named_inputs(graph, calibration)
     rng = np.random.default_rng(0)
@@ -80,6 +83,7 @@ class GraphJob:
     ) -> None:
         self.recipe, self.config, self.tell = recipe, config, tell
         self.inputs = graph_calibration(graph, calibration)
+        self.stream = calibration if isinstance(calibration, Stream) else None
         self.graph, self.fused = fuse_relu(graph)
         self.nodes = scaled_nodes(graph, self.graph, self.inputs, recipe.headroom)
         if not self.nodes:
@@ -112,7 +116,8 @@ class GraphJob:
     def losses(self) -> GraphLosses:
         """Return what each linear map costs at the outputs."""
         if self._losses is None:
-            self._losses = GraphLosses(self.graph, self.nodes, self.fused, self.recorded, self.inputs, self.recipe)
+            parts = (self.graph, self.nodes, self.fused, self.recorded, self.inputs, self.recipe)
+            self._losses = GraphLosses(*parts, self.stream)
         return self._losses
 
     def run(self, counts: list[int | None], name: str, keep_integers: bool) -> tuple[GraphModel, CompressionReport]:

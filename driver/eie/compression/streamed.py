@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,8 +15,8 @@ from eie.network.graph import Array, Graph, Value
 from eie.network.graph_model import named_inputs
 
 
-def streamed_calibration(graph: Graph, calibration: Any, states: Mapping[str, str]) -> dict[str, Array]:
-    """Return inputs of single pieces, with the states that a stream has there, for calibration of a graph.
+class Stream:
+    """Sequences that a network is fed piece by piece, for calibration of a graph: with the states that it has there.
 
     A network meets in use the states that it has itself, from a beginning on; what is fitted to others errs where an
     error stays longest. Several sequences tell more than a long one, for the beginnings.
@@ -28,38 +29,59 @@ def streamed_calibration(graph: Graph, calibration: Any, states: Mapping[str, st
     states : mapping of str to str
         Inputs that take, from the second piece on, what an output gave for the one before; zeros at first.
 
+    Attributes
+    ----------
+    inputs : dict of str to ndarray
+        Those of all pieces, with the states that the graph gives, one behind the other as a batch.
+
     Raises
     ------
     NetworkError
         If there is no calibration, a name is not known, the sequences differ in length, or which axis of an
         input is the batch's is not to be told.
     """
-    require_type(states, Mapping, "states", "a dict of inputs and outputs by name", NetworkError)
-    values = {value.name: value for value in graph.inputs}
-    for names, known in ((states, values), (states.values(), [value.name for value in graph.outputs])):
-        unknown = [name for name in names if name not in known]
-        if unknown:
-            raise NetworkError(f"there is no state {unknown[0]!r}; the network has {', '.join(known)}")
-    others = [value for value in graph.inputs if value.name not in states]
-    if calibration is None or not others:
-        raise NetworkError("states are found by running sequences: give calibration, shape (T, ...) for each input")
-    given = named_inputs(Graph((), others, others[:1]), calibration)
-    if set(given) != {value.name for value in others}:
-        raise NetworkError(
-            f"calibration is of {', '.join(given)}; with states, {', '.join(map(str, others))} are wanted"
-        )
-    lengths = {np.shape(array)[:1] for array in given.values()}
-    if len(lengths) != 1 or lengths & {(), (0,)}:
-        raise NetworkError(f"the calibration's sequences have the lengths {sorted(lengths)}; they must be one")
-    axes = _batch_axes(values)
-    batch = given[others[0].name].shape[1:][axes[others[0].name]]
-    kept = {name: _zeros(values[name], batch) for name in states}
-    pieces: list[dict[str, Array]] = []
-    for time in range(len(given[others[0].name])):
-        pieces.append({**{name: array[time] for name, array in given.items()}, **kept})
-        found = evaluate(graph, pieces[-1])
-        kept = {name: found[output] for name, output in states.items()}
-    return {name: np.concatenate([piece[name] for piece in pieces], axis=axes[name]) for name in values}
+
+    def __init__(self, graph: Graph, calibration: Any, states: Mapping[str, str]) -> None:
+        require_type(states, Mapping, "states", "a dict of inputs and outputs by name", NetworkError)
+        values = {value.name: value for value in graph.inputs}
+        for names, known in ((states, values), (states.values(), [value.name for value in graph.outputs])):
+            unknown = [name for name in names if name not in known]
+            if unknown:
+                raise NetworkError(f"there is no state {unknown[0]!r}; the network has {', '.join(known)}")
+        others = [value for value in graph.inputs if value.name not in states]
+        if calibration is None or not others:
+            raise NetworkError("states are found by running sequences: give calibration, shape (T, ...) for each input")
+        given = named_inputs(Graph((), others, others[:1]), calibration)
+        if set(given) != {value.name for value in others}:
+            raise NetworkError(
+                f"calibration is of {', '.join(given)}; with states, {', '.join(map(str, others))} are wanted"
+            )
+        lengths = {np.shape(array)[:1] for array in given.values()}
+        if len(lengths) != 1 or lengths & {(), (0,)}:
+            raise NetworkError(f"the calibration's sequences have the lengths {sorted(lengths)}; they must be one")
+        axes = _batch_axes(values)
+        batch = given[others[0].name].shape[1:][axes[others[0].name]]
+        self._given, self._states = given, dict(states)
+        self._first = {name: _zeros(values[name], batch) for name in states}
+        pieces, _ = self._run(partial(evaluate, graph))
+        self.inputs = {name: np.concatenate([piece[name] for piece in pieces], axis=axes[name]) for name in values}
+
+    def outputs(self, compute: Callable[[dict[str, Array]], dict[str, Array]]) -> dict[str, Array]:
+        """Run the sequences through anything that computes pieces; return its outputs but the states, (T, ...)."""
+        _, found = self._run(compute)
+        names = [name for name in found[0] if name not in self._states.values()] or list(found[0])
+        return {name: np.stack([outputs[name] for outputs in found]) for name in names}
+
+    def _run(
+        self, compute: Callable[[dict[str, Array]], dict[str, Array]]
+    ) -> tuple[list[dict[str, Array]], list[dict[str, Array]]]:
+        """Return inputs and outputs of every piece."""
+        kept, pieces, found = self._first, [], []
+        for time in range(len(next(iter(self._given.values())))):
+            pieces.append({**{name: array[time] for name, array in self._given.items()}, **kept})
+            found.append(compute(pieces[-1]))
+            kept = {name: found[-1][output] for name, output in self._states.items()}
+        return pieces, found
 
 
 def _batch_axes(values: Mapping[str, Value]) -> dict[str, int]:

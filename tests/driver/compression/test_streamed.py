@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import eie
-from eie.compression.streamed import streamed_calibration
+from eie.compression.streamed import Stream
 from eie.errors import NetworkError
 from eie.network.evaluation import evaluate
 from eie.network.graph import Graph, Node, Value
@@ -32,7 +32,7 @@ def network(state=(1, "batch", 5), x=("batch", 4)):
 
 def test_the_pieces_come_with_the_states_that_a_stream_has_there():
     graph = network()
-    found = streamed_calibration(graph, {"x": PIECES}, STATES)
+    found = Stream(graph, {"x": PIECES}, STATES).inputs
     assert found["x"].shape == (36, 4) and found["h"].shape == (1, 36, 5)
     states = {name: np.zeros((1, 3, 5), np.float32) for name in STATES}
     for time, piece in enumerate(PIECES):
@@ -47,17 +47,17 @@ def test_compress_takes_sequences_and_the_names_of_the_states():
     graph = network()
     model = eie.compress(graph, 1.0, PIECES, states=STATES, terms=2)
     assert model.metadata["compression"]["calibration"]["samples"] == 36
-    assert model == eie.compress(graph, 1.0, streamed_calibration(graph, PIECES, STATES), terms=2)
+    assert model == eie.compress(graph, 1.0, Stream(graph, PIECES, STATES).inputs, terms=2)
     with eie.Accelerator(eie.EmulatedDevice(eie.ArrayConfig(num_pes=4))) as accelerator:
         stream = accelerator.stream(model, STATES)
         got = np.stack([stream.run(piece, verify=True) for piece in PIECES])
-    want = streamed_calibration(graph, PIECES, STATES)
+    want = Stream(graph, PIECES, STATES).inputs
     want = evaluate(graph, want)["out"].reshape(12, 3, 2)
     assert 10 * np.log10((want**2).sum() / ((got - want) ** 2).sum()) > 30
 
 
 def test_of_several_open_sizes_the_batch_is_the_one_that_all_inputs_name():
-    given = streamed_calibration(network(x=("batch", "samples")), PIECES, STATES)
+    given = Stream(network(x=("batch", "samples")), PIECES, STATES).inputs
     assert given["x"].shape == (36, 4) and given["h"].shape == (1, 36, 5)
 
 
@@ -74,14 +74,53 @@ def test_of_several_open_sizes_the_batch_is_the_one_that_all_inputs_name():
 )
 def test_what_does_not_fit_is_named(calibration, states, message):
     with pytest.raises(NetworkError, match=message):
-        streamed_calibration(network(), calibration, states)
+        Stream(network(), calibration, states)
 
 
 def test_an_input_must_leave_the_batch_open():
     with pytest.raises(NetworkError, match="must have one axis of open size"):
-        streamed_calibration(network((1, 3, 5)), PIECES, STATES)
+        Stream(network((1, 3, 5)), PIECES, STATES)
 
 
 def test_a_chain_of_layers_has_no_states():
     with pytest.raises(NetworkError, match="a graph where states are named"):
         eie.compress(eie.Dense(np.ones((2, 4), np.float32)), 1.0, PIECES, states=STATES)
+
+
+def lasting(seed, hidden=16, columns=12, between=24):
+    """Return a dense layer, a cell that forgets little, and a dense layer."""
+    rng = np.random.default_rng(seed)
+    sizes = {"u": (columns, between), "w": (1, 4 * hidden, between), "r": (1, 4 * hidden, hidden), "v": (hidden, 2)}
+    scale = {name: (size[-1] if len(size) == 3 else size[0]) ** -0.5 for name, size in sizes.items()}
+    constants = {name: (scale[name] * rng.standard_normal(size)).astype(np.float32) for name, size in sizes.items()}
+    constants["b"] = np.repeat([0, 0, 3, 0] + [0] * 4, hidden).astype(np.float32)[None]  # the third is the forget gate
+    constants["axis"], constants["axes"] = np.array([0], np.int64), np.array([0, 1], np.int64)
+    nodes = [
+        Node("MatMul", ("x", "u"), ("m",), {}, "first"),
+        Node("Relu", ("m",), ("n",)),
+        Node("Unsqueeze", ("n", "axis"), ("sequence",)),
+        Node("LSTM", ("sequence", "w", "r", "b", "", "h", "c"), ("y", "hn", "cn"), {}, "cell"),
+        Node("Squeeze", ("y", "axes"), ("last",)),
+        Node("MatMul", ("last", "v"), ("out",), {}, "head"),
+    ]
+    state = (1, "batch", hidden)
+    inputs = [Value("x", "float32", ("batch", columns)), Value("h", "float32", state), Value("c", "float32", state)]
+    return Graph(nodes, inputs, [Value("out"), Value("hn"), Value("cn")], constants)
+
+
+@pytest.mark.filterwarnings("ignore::eie.errors.AccuracyWarning")
+@pytest.mark.parametrize("seed", range(2))
+def test_weights_go_where_errors_last(seed):
+    graph = lasting(seed)
+    calibration, unseen = np.random.default_rng(9 + seed).standard_normal((2, 40, 20, 12)).astype(np.float32)
+    stream = Stream(graph, unseen, STATES)
+    want = stream.outputs(lambda piece: evaluate(graph, piece))["out"]
+    ratios = []
+    for typical in (
+        {"calibration": Stream(graph, calibration, STATES).inputs},
+        {"calibration": calibration, "states": STATES},
+    ):
+        model = eie.compress(graph, 0.3, **typical)
+        got = stream.outputs(lambda piece, model=model: eie.reference(model, piece))["out"]
+        ratios.append(10 * np.log10((want**2).sum() / ((got - want) ** 2).sum()))
+    assert ratios[1] > ratios[0] + 1
