@@ -92,7 +92,7 @@ def execute_queue(
     store_holds, read_reached, read_stored = bit(), bit(), bit()
     available, conflict, overwrites, parts_meet, computed = bit(), bit(), bit(), bit(), bit()
     take_compute, take_store, take_read, take_form, take_element = (bit() for _ in range(5))
-    head_part, store_part = vector(3), vector(3)
+    head_part, held_part = vector(3), vector(3)
     head_quarters, store_quarters = vector(4), vector(4)
 
     compute_code, store_code, read_code, format_code = COMPUTE.opcode, STORE.opcode, READ.opcode, FORMAT.opcode
@@ -113,10 +113,10 @@ def execute_queue(
         head_slot.next = taken[TICKET_BITS:]
         opcode.next = head[OPCODE_BITS:]
         head_part.next = head[compute_part + 3 : compute_part]
-        store_part.next = store_command[stored_part + 3 : stored_part]
+        held_part.next = store_command[stored_part + 3 : stored_part]
 
     head_parts = quarters(head_part, head_quarters)
-    store_parts = quarters(store_part, store_quarters)
+    store_parts = quarters(held_part, store_quarters)
 
     @always_comb
     def compare():

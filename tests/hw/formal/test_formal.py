@@ -30,6 +30,10 @@ class Unit:
     module: str
     inside: dict[str, str]
     mutants: dict[str, tuple[str, str]]
+    depth: int = 12
+    """Cycles from reset on in which properties hold, or a fault shows."""
+    compared: bool = True
+    """Whether its VHDL is compared too: of the execute queue's many registers that takes too long."""
 
 
 UNITS = {
@@ -88,32 +92,67 @@ UNITS = {
             "misplaces a quarter": ("child = 2;", "child = 3;"),
         },
     ),
+    "execute_queue": Unit(
+        "execute_queue",
+        {
+            **{name: name for name in ("written", "taken", "over", "head", "computes", "computes_done", "finished")},
+            **{name: name for name in ("one", "two", "first", "second", "store_waits", "read_waits")},
+            **{f"{kind}_busy": f"{kind}_busy" for kind in ("store", "read", "form", "element")},
+            **{f"{kind}_slot": f"{kind}_slot" for kind in ("store", "read", "form", "element")},
+            "takes": "take_compute,take_store,take_read,take_form,take_element",
+            "memory": ",".join(f"head_memory.memory[{i}]" for i in range(3, -1, -1)),
+        },
+        {
+            "skips an instruction": ("taken <= (taken + 1);", "taken <= (taken + 1 + retire);"),
+            "takes an instruction twice": ("taken <= (taken + 1);", "taken <= (taken + !push);"),
+            "loses an instruction": ("written <= (written + 1);", "written <= (written + !retire);"),
+            "takes what is not there": ("((taken != written) && (!hold)", "((!hold)"),
+            "is full one instruction late": ("assign full = ((written", "assign full = (!retire && (written"),
+            "retires what follows, too": ("over <= (over + 1);", "over <= (over + 1 + push);"),
+            "lets the younger COMPUTE be done": ("(compute_done && ($signed({1'b0, first})", "(compute_done && ($signed({1'b0, second})"),
+            "forgets the younger COMPUTE": ("((compute_done && two))", "((compute_done && two && (!push)))"),
+            "misses the end of a STORE": ("(store_done && (", "(store_done && (!take_read) && ("),
+        },
+        depth=8,
+        compared=False,
+    ),
 }  # fmt: skip
 MUTANTS = [(unit, what) for unit, properties in UNITS.items() for what in properties.mutants]
+HEAVY = ("execute_queue",)
+COMPARED = [unit for unit, properties in UNITS.items() if properties.compared]
 
 
-@pytest.mark.parametrize("unit", UNITS)
+@pytest.mark.parametrize("unit", COMPARED)
 def test_the_vhdl_and_the_verilog_of_a_unit_are_equivalent(unit, netlists, tmp_path):
     assert equivalent(netlists, unit, netlists[unit, "Verilog"], tmp_path)
 
 
-@pytest.mark.parametrize("unit, what", MUTANTS)
+@pytest.mark.parametrize("unit, what", [(unit, what) for unit, what in MUTANTS if unit in COMPARED])
 def test_verilog_with_a_fault_is_not_equivalent_to_the_vhdl(unit, what, netlists, tmp_path):
     assert not equivalent(netlists, unit, mutant(netlists, unit, what), tmp_path)
 
 
-@pytest.mark.parametrize("unit", UNITS)
+@pytest.mark.parametrize("unit", [pytest.param(u, marks=pytest.mark.full) if u in HEAVY else u for u in UNITS])
 def test_a_unit_keeps_its_properties_by_induction(unit, netlists, tmp_path):
     smt2 = model(netlists, unit, netlists[unit, "Verilog"], tmp_path, induction=True)
-    assert smtbmc(smt2, "--presat", "-t", "12") == "PASSED"
-    assert smtbmc(smt2, "-i", "-t", "12") == "PASSED"
+    depth = str(UNITS[unit].depth)
+    assert smtbmc(smt2, "--presat", "-t", depth) == "PASSED"
+    assert smtbmc(smt2, "-i", "-t", depth) == "PASSED"
 
 
-@pytest.mark.parametrize("unit, what", MUTANTS)
+@pytest.mark.full
+def test_the_execute_queue_retires_an_instruction_when_it_is_done_from_reset_on(netlists, tmp_path):
+    smt2 = model(netlists, "execute_queue", netlists["execute_queue", "Verilog"], tmp_path)
+    assert smtbmc(smt2, "-t", str(UNITS["execute_queue"].depth)) == "PASSED"
+
+
+@pytest.mark.parametrize(
+    "unit, what", [pytest.param(*m, marks=pytest.mark.full) if m[0] in HEAVY else m for m in MUTANTS]
+)
 def test_a_fault_in_a_unit_breaks_its_properties(unit, what, netlists, tmp_path):
     """What shows at the ports breaks, from reset on: it is not that the induction lacks an invariant."""
     smt2 = model(netlists, unit, mutant(netlists, unit, what), tmp_path)
-    assert smtbmc(smt2, "-t", "12") == "FAILED"
+    assert smtbmc(smt2, "-t", str(UNITS[unit].depth)) == "FAILED"
 
 
 def test_a_queue_overflows_if_one_push_more_follows_full_than_there_are_slots(netlists, tmp_path):
@@ -130,6 +169,8 @@ def netlists(tmp_path_factory):
     texts = {("lut_ram", "Verilog"): (directory / "lut_ram.v").read_text()}
     for name, unit in UNITS.items():
         texts[name, "Verilog"] = same_names((directory / f"{unit.module}.v").read_text())
+        if not unit.compared:
+            continue
         sources = [*directory.glob("pck_myhdl_*.vhd"), "lut_ram.vhd", f"{unit.module}.vhd"]
         command = ["ghdl", "--synth", "--out=verilog", "--std=08", *sources, "-e", unit.module]
         netlist = run(command, cwd=directory).stdout
@@ -141,7 +182,7 @@ def netlists(tmp_path_factory):
 
 def same_names(verilog: str) -> str:
     """Drop the instance's name, which the two conversions number differently, before the registers' names."""
-    return re.sub(r"\bregister_slice\d+(_\d+)?_(?=[a-z])", "", verilog)
+    return re.sub(r"\b(register_slice|retirement)\d+(_\d+)?_(?=[a-z])", "", verilog)
 
 
 def mutant(netlists, unit: str, what: str) -> str:

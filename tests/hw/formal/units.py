@@ -8,14 +8,28 @@ from eie import ArrayConfig
 from eie_hw.array.leading_nonzero import leading_nonzero_node
 from eie_hw.conversion.hierarchy import convert_hierarchy
 from eie_hw.element.activation_queue import activation_queue
-from eie_hw.parts.interfaces import ActivationRead, ReadCommand, Stream, bit, counter, vector
+from eie_hw.parts.interfaces import (
+    ActivationRead,
+    ComputeCommand,
+    ElementwiseCommand,
+    FormatCommand,
+    ReadCommand,
+    StoreCommand,
+    Stream,
+    bit,
+    counter,
+    vector,
+)
 from eie_hw.parts.memories import template_file
+from eie_hw.shell import execute_queue as execution
 from eie_hw.shell import result_stream as results
+from eie_hw.shell import retirement
 from eie_hw.shell.stream_register import stream_register
 
 SLOTS, HIGH_WATER = 8, 4
 RESULT_PLACES, FIELD_BITS = 4, 4
-UNITS = ("stream_register", "activation_queue", "leading_nonzero_node", "result_stream")
+EXECUTE_SLOTS = 4
+UNITS = ("stream_register", "activation_queue", "leading_nonzero_node", "result_stream", "execute_queue")
 
 
 def narrow_stream() -> Stream:
@@ -33,6 +47,17 @@ def narrow_result_stream():
     return results.result_stream(bit(), bit(), command, memory, narrow_stream(), bit(), ArrayConfig(num_pes=8))
 
 
+def small_execute_queue():
+    ticket_bits = (EXECUTE_SLOTS - 1).bit_length()
+    execution.TICKET_BITS, retirement.EXECUTE_QUEUE = ticket_bits, EXECUTE_SLOTS
+    commands = (ComputeCommand(), StoreCommand(), ReadCommand(), FormatCommand(), ElementwiseCommand())
+    clk, reset, push, full, empty, retire, hold = (bit() for _ in range(7))
+    ticket, retired = vector(ticket_bits), vector(ticket_bits)
+    return execution.execute_queue(
+        clk, reset, push, vector(64), vector(2), full, empty, ticket, retire, retired, hold, *commands
+    )
+
+
 def new_unit(name: str):
     if name == "stream_register":
         return stream_register(bit(), bit(), narrow_stream(), narrow_stream())
@@ -40,6 +65,8 @@ def new_unit(name: str):
         return activation_queue(bit(), bit(), bit(), vector(2), bit(), bit(), vector(2), bit(), SLOTS, HIGH_WATER)
     if name == "result_stream":
         return narrow_result_stream()
+    if name == "execute_queue":
+        return small_execute_queue()
     return leading_nonzero_node(bit(), bit(), bit(), vector(8), vector(2), bit(), bit(), vector(2), vector(4), bit())
 
 
