@@ -90,9 +90,9 @@ def array_model(seed: int = 0, slowest: int = 60, log: list | None = None):
                 machine.biases[address, 2 * pe : 2 * pe + 2] = words.view("<i4")
             if load.scale_write:
                 guard("bias", 0)
-                machine.scales[address, pe // 4 * 16 + pe % 4 :: 4][:4] = words.view("<i2")[
-                    : min(4, config.words_per_group)
-                ]
+                by_cluster = machine.scales[address].reshape(config.scale_memories, 4, -1)
+                memory, element = divmod(pe, by_cluster.shape[2])
+                by_cluster[memory, :, element] = words.view("<i2")
             if load.activation_write:
                 guard("group", address)
                 machine.state.activations[0, address, 4 * pe : 4 * pe + 4] = words.view("<i2")
