@@ -210,7 +210,8 @@ class Machine:
             accumulate(tile, activations[:, columns], self.codebooks[slot], accumulators)
             # What a PE did follows from how often each of its columns was broadcast: added up when somebody asks.
             tile.broadcasts += active[columns]
-            dirty[: tile.size // self.config.num_pes] = True
+        # Whatever is active: what a unit leaves in the accumulators with other activations counts, too.
+        dirty[: self.tiles.rows(bank, pointers, count)] = True
 
     def _store(
         self,

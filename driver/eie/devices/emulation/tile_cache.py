@@ -54,6 +54,12 @@ class TileCache:
         """Return how many entries each PE has of each column of a tile, shape (columns, N)."""
         return run_lengths(self._words(bank, pointers, count), self.config).astype(np.int32)
 
+    def rows(self, bank: int, pointers: int, count: int) -> int:
+        """Return how many local rows a tile may reach, whichever of its columns are active."""
+        if self._overlaps(bank, pointers, count):
+            return self.config.rows
+        return self.tile(bank, pointers, count).size // self.config.num_pes
+
     def parts(
         self, bank: int, pointers: int, count: int, active: NDArray[np.bool_]
     ) -> Iterator[tuple[slice | NDArray[np.intp], TileMatrix | OverlappingTile]]:
@@ -61,18 +67,22 @@ class TileCache:
 
         Pointers may give every column all of the memory: such a tile is never decoded as a whole.
         """
-        if (pointers, count) not in self._kept[bank]:
+        if self._overlaps(bank, pointers, count):
             words = self._words(bank, pointers, count)
-            lengths = run_lengths(words, self.config).sum(axis=1)
-            if int(lengths.sum()) > _ROOM * self.config.num_pes * self.config.entries:
-                decode, parts = self._overlapping(np.flatnonzero(active), lengths)
-                for columns in parts:
-                    part = decode(words[columns], words[columns + 1], self.entries[bank], self.config)
-                    yield columns, part
-                    self._work += part.take_counts()
-                return
-        if active.any():
+            decode, parts = self._overlapping(np.flatnonzero(active), run_lengths(words, self.config).sum(axis=1))
+            for columns in parts:
+                part = decode(words[columns], words[columns + 1], self.entries[bank], self.config)
+                yield columns, part
+                self._work += part.take_counts()
+        elif active.any():
             yield slice(None), self.tile(bank, pointers, count)
+
+    def _overlaps(self, bank: int, pointers: int, count: int) -> bool:
+        """Return whether a tile's columns have more entries than are kept of a bank."""
+        if (pointers, count) in self._kept[bank]:
+            return False
+        lengths = run_lengths(self._words(bank, pointers, count), self.config)
+        return int(lengths.sum()) > _ROOM * self.config.num_pes * self.config.entries
 
     def _overlapping(
         self, active: NDArray[np.intp], lengths: NDArray[np.intp]

@@ -64,6 +64,27 @@ def test_transfers_give_what_their_instructions_one_by_one_give(case):
             assert together.read_register(offset) == apart.read_register(offset)
 
 
+def test_sums_that_no_store_takes_are_kept_although_the_first_inputs_are_zeros():
+    config = eie.ArrayConfig(num_pes=4)
+    packed = pack(eie.Model([eie.Layer.from_dense_codes(np.eye(8) * 3, np.r_[0, np.arange(1, 16)])]), config)
+    (segment,) = packed.segments
+    words = np.zeros(segment.words(1), np.uint64)
+    segment.fill(np.full((1, 8), 5, np.int16), words)
+    whole = dict(split(words, config))
+    load, zeros = whole[isa.ACTIVATIONS], whole[isa.ACTIVATIONS].copy()
+    zeros[1:] = 0
+    groups = {name: isa.ACTIVATIONS.decode(int(load[0]))[name] for name in ("address", "count")}
+    read = np.array([isa.READ.encode(last=0, words=0, **groups)], np.uint64)
+    first, other = ([part, whole[isa.COMPUTE], read] for part in (zeros, load))
+    together, apart = eie.EmulatedDevice(config), eie.EmulatedDevice(config)
+    for parts in ([packed.weights], first + other + other, [whole[isa.STORE], whole[isa.READ]]):
+        together.send(np.concatenate(parts).view(np.uint8))
+        for part in parts:
+            apart.send(np.ascontiguousarray(part).view(np.uint8))
+    outputs = together.receive(1 << 30)
+    assert np.array_equal(outputs, apart.receive(1 << 30)) and outputs[-16:].any()
+
+
 def test_a_program_that_is_known_is_not_run_alone_again():
     config = eie.ArrayConfig(num_pes=4)
     layer = eie.Layer.from_dense_codes(np.eye(8) * 3, np.r_[0, np.arange(1, 16)])
