@@ -10,7 +10,7 @@ from eie.errors import NetworkError
 from eie.network.evaluation import evaluate
 from eie.network.graph import Array, Graph
 
-_TRIED = 2
+_TRIED = 3
 
 
 def open_batch(graph: Graph) -> Graph:
