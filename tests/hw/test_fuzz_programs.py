@@ -14,7 +14,6 @@ CONFIGS = {
     "1 PE": ArrayConfig(num_pes=1, entries=64, pointers=16, rows=8, activations=64, banks=1, codebooks=2),
     "32 PEs": ArrayConfig(num_pes=32, entries=32, pointers=64, rows=4, activations=256, queue_depth=2),
 }
-QUICK = ("1 PE", "32 PEs")
 
 
 def play(config, seeds, programs):
@@ -31,7 +30,7 @@ def play(config, seeds, programs):
             script.check(scripts.play_on_rtl(script, device))
 
 
-@pytest.mark.parametrize("name", QUICK)
+@pytest.mark.parametrize("name", CONFIGS)
 def test_random_programs(name):
     play(CONFIGS[name], range(100, 101), programs=10)
 
