@@ -136,8 +136,7 @@ def _coefficients() -> dict[str, NDArray[np.float64]]:
 def _ramb18(config: ArrayConfig) -> int:
     pointers = 2 * _cheapest(config.banks * config.pointer_depth, config.pointer_bits, _BLOCK_SHAPES)
     entries = 0 if config.ultra_ram else _entries(config, _BLOCK_SHAPES)
-    clusters = min(config.words_per_group, ACTIVATIONS_PER_WORD)
-    scales = _cheapest(ACTIVATIONS_PER_WORD * config.rows, clusters * SCALE_BITS, _BLOCK_SHAPES)
+    scales = _cheapest(ACTIVATIONS_PER_WORD * config.rows, config.scale_clusters * SCALE_BITS, _BLOCK_SHAPES)
     return config.num_pes * (pointers + entries) + config.scale_memories * scales
 
 

@@ -271,6 +271,11 @@ class ArrayConfig:
         return -(-self.num_pes // ACTIVATIONS_PER_WORD**2)
 
     @property
+    def scale_clusters(self) -> int:
+        """Clusters that share a memory of row scales, and take a scale each at once."""
+        return min(self.words_per_group, ACTIVATIONS_PER_WORD)
+
+    @property
     def scale_words(self) -> int:
         """Stream words that carry the row scales of a local row: for each memory, one for each PE of a cluster."""
         return self.scale_memories * min(self.num_pes, ACTIVATIONS_PER_WORD)

@@ -17,7 +17,7 @@ from eie_hw.array.load_decode import load_decode
 from eie_hw.array.nonzero_groups import nonzero_groups
 from eie_hw.array.performance_counters import performance_counters
 from eie_hw.array.pointer_loads import pointer_loads
-from eie_hw.array.row_scales import row_scales, scales_of_memory
+from eie_hw.array.row_scales import row_scales
 from eie_hw.array.saturation_count import saturation_count
 from eie_hw.array.store_control import store_control
 from eie_hw.element.element_counters import count_bits
@@ -84,7 +84,7 @@ def array(clk, reset, load, compute, store, form, element, read, counters, statu
     # Outputs
     steps, select = AccumulatorSteps(config, ACTIVATIONS_PER_WORD), OutputSelect(config)
     output, output_step = OutputFormat(), OutputStep(config)
-    scales = [vector(SCALE_BITS * scales_of_memory(config)) for _ in range(config.scale_memories)]
+    scales = [vector(SCALE_BITS * config.scale_clusters) for _ in range(config.scale_memories)]
     elementwise, operands = bit(), OperandRead(config)
 
     # Counters
@@ -189,7 +189,7 @@ def array(clk, reset, load, compute, store, form, element, read, counters, statu
         for i, memory in enumerate(scales)
     ]
     cluster_scales = [
-        memory(SCALE_BITS * (i + 1), SCALE_BITS * i) for memory in scales for i in range(scales_of_memory(config))
+        memory(SCALE_BITS * (i + 1), SCALE_BITS * i) for memory in scales for i in range(config.scale_clusters)
     ]
     members = [
         entity(

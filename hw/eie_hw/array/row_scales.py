@@ -4,16 +4,11 @@ from __future__ import annotations
 
 from myhdl import always, always_comb, block, concat
 
-from eie.contract.config import ACTIVATIONS_PER_WORD, SCALE_BITS, ArrayConfig
+from eie.contract.config import SCALE_BITS, ArrayConfig
 from eie_hw.parts.array_interfaces import OutputSelect
 from eie_hw.parts.interfaces import bit, vector
 from eie_hw.parts.load_interfaces import ScaleLoad
 from eie_hw.parts.memories import block_ram
-
-
-def scales_of_memory(config: ArrayConfig) -> int:
-    """Return how many scales a memory gives at once: one for each of its clusters."""
-    return min(config.words_per_group, ACTIVATIONS_PER_WORD)
 
 
 @block
@@ -30,7 +25,7 @@ def row_scales(clk, load: ScaleLoad, select: OutputSelect, scales, config: Array
 
     **Timing**: `scales` come two cycles after `select`, one a cycle.
     """
-    width = SCALE_BITS * scales_of_memory(config)
+    width = SCALE_BITS * config.scale_clusters
     address_bits = len(load.element) + len(load.row)
     writing = bit()
     write_address, read_address = vector(address_bits), vector(address_bits)

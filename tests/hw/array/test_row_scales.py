@@ -6,7 +6,7 @@ import pytest
 from unit_bench import run_unit
 
 from eie import ArrayConfig
-from eie_hw.array.row_scales import row_scales, scales_of_memory
+from eie_hw.array.row_scales import row_scales
 from eie_hw.parts.array_interfaces import OutputSelect
 from eie_hw.parts.interfaces import vector
 from eie_hw.parts.load_interfaces import ScaleLoad
@@ -20,7 +20,7 @@ def test_scales_come_two_cycles_after_their_row_is_selected(pes):
     config = CONFIGS[pes]
     generator = random.Random(pes)
     load, select = ScaleLoad(config), OutputSelect(config)
-    clusters = scales_of_memory(config)
+    clusters = config.scale_clusters
     scales = vector(16 * clusters)
     mask = (1 << 16 * clusters) - 1
     places = [(element, row) for element in range(4) for row in range(config.rows)]
