@@ -32,8 +32,8 @@ class Unit:
     mutants: dict[str, tuple[str, str]]
     depth: int = 12
     """Cycles from reset on in which properties hold, or a fault shows."""
-    compared: bool = True
-    """Whether its VHDL is compared too: of the execute queue's many registers that takes too long."""
+    heavy: bool = False
+    """Whether it has so many registers that its proofs are for --full, and comparing its VHDL takes too long."""
 
 
 UNITS = {
@@ -115,12 +115,16 @@ UNITS = {
             "misses the end of a STORE": ("(store_done && (", "(store_done && (!take_read) && ("),
         },
         depth=8,
-        compared=False,
+        heavy=True,
     ),
 }  # fmt: skip
 MUTANTS = [(unit, what) for unit, properties in UNITS.items() for what in properties.mutants]
-HEAVY = ("execute_queue",)
-COMPARED = [unit for unit, properties in UNITS.items() if properties.compared]
+COMPARED = [unit for unit, properties in UNITS.items() if not properties.heavy]
+
+
+def of_unit(unit: str, *values: str):
+    """Return a case of a test that proves something of a unit."""
+    return pytest.param(unit, *values, marks=[pytest.mark.full] if UNITS[unit].heavy else [])
 
 
 @pytest.mark.parametrize("unit", COMPARED)
@@ -133,7 +137,7 @@ def test_verilog_with_a_fault_is_not_equivalent_to_the_vhdl(unit, what, netlists
     assert not equivalent(netlists, unit, mutant(netlists, unit, what), tmp_path)
 
 
-@pytest.mark.parametrize("unit", [pytest.param(u, marks=pytest.mark.full) if u in HEAVY else u for u in UNITS])
+@pytest.mark.parametrize("unit", [of_unit(unit) for unit in UNITS])
 def test_a_unit_keeps_its_properties_by_induction(unit, netlists, tmp_path):
     smt2 = model(netlists, unit, netlists[unit, "Verilog"], tmp_path, induction=True)
     depth = str(UNITS[unit].depth)
@@ -147,9 +151,7 @@ def test_the_execute_queue_retires_an_instruction_when_it_is_done_from_reset_on(
     assert smtbmc(smt2, "-t", str(UNITS["execute_queue"].depth)) == "PASSED"
 
 
-@pytest.mark.parametrize(
-    "unit, what", [pytest.param(*m, marks=pytest.mark.full) if m[0] in HEAVY else m for m in MUTANTS]
-)
+@pytest.mark.parametrize("unit, what", [of_unit(unit, what) for unit, what in MUTANTS])
 def test_a_fault_in_a_unit_breaks_its_properties(unit, what, netlists, tmp_path):
     """What shows at the ports breaks, from reset on: it is not that the induction lacks an invariant."""
     smt2 = model(netlists, unit, mutant(netlists, unit, what), tmp_path)
@@ -170,7 +172,7 @@ def netlists(tmp_path_factory):
     texts = {("lut_ram", "Verilog"): (directory / "lut_ram.v").read_text()}
     for name, unit in UNITS.items():
         texts[name, "Verilog"] = same_names((directory / f"{unit.module}.v").read_text())
-        if not unit.compared:
+        if unit.heavy:
             continue
         sources = [*directory.glob("pck_myhdl_*.vhd"), "lut_ram.vhd", f"{unit.module}.vhd"]
         command = ["ghdl", "--synth", "--out=verilog", "--std=08", *sources, "-e", unit.module]
