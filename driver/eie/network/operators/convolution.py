@@ -81,7 +81,7 @@ def convolve(x: Array, geometry: Geometry, product: Product) -> Array:
     parts = []
     for start in range(0, len(x), batch):
         some = x[start : start + batch]
-        bands = (geometry.rows(patch, row, row + height) for row in range(0, rows, height))
+        bands = (geometry.rows(patch, first, first + height) for first in range(0, rows, height))
         parts.append(np.concatenate([_convolve(some, band, patch, product) for band in bands], axis=2))
     return np.concatenate(parts)
 

@@ -42,7 +42,7 @@ class Geometry:
         before = (self.before[0] - from_output * self.strides[0], *self.before[1:])
         return replace(self, before=before, outputs=(to_output - from_output, *self.outputs[1:]))
 
-    def gather(self, x: Array, patch: Ints, fill: float = 0) -> Array:
+    def gather(self, x: Array, patch: Ints) -> Array:
         """Return what each patch reads: (B, C, *sizes) -> (B, C, patches, taps, patches, taps ...)."""
         counts, taps = self.patches(patch), self.taps(patch)
         check_elements((*x.shape[:2], *counts, *map(len, taps)))
@@ -53,7 +53,7 @@ class Geometry:
             left, right = max(0, -int(at.min())), max(0, int(at.max()) + 1 - x.shape[axis])
             widths = [(0, 0)] * x.ndim
             widths[axis] = (left, right)
-            padded = np.pad(x, widths, constant_values=fill) if left or right else x
+            padded = np.pad(x, widths) if left or right else x
             x = np.take(padded, at + left, axis=axis)
         return x
 
