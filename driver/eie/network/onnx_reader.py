@@ -13,10 +13,9 @@ from numpy.typing import ArrayLike
 from eie.errors import MissingExtraError, NetworkError
 from eie.network.graph import ABSENT, CONDITIONAL, DEPTH_LIMIT, Graph, Node, Value, ordered
 from eie.network.onnx_ml import plain_ml
+from eie.network.onnx_values import constant_array, end_of, value_of
 from eie.network.onnx_versions import modernise
 from eie.network.operators import OPERATORS
-from eie.network.operators.elementwise import dtype_of
-from eie.network.operators.table import check_elements
 
 OLDEST_VERSION = 7
 """Oldest operator set that is read."""
@@ -183,12 +182,12 @@ class _Reader:
         constants = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
         if graph.sparse_initializer:
             raise NetworkError("sparse initializers are not supported; store the weights dense")
-        inputs = [_value(value) for value in graph.input if value.name not in constants]
+        inputs = [value_of(value) for value in graph.input if value.name not in constants]
         if depth == 0:
             inputs = self._bind(inputs, constants)
         described = {value.name: value for value in (*graph.value_info, *graph.output)}
         ends = list(outputs or [v.name for v in graph.output])
-        wanted = [_end(described.get(name), name, graph) for name in ends]
+        wanted = [end_of(described.get(name), name, graph) for name in ends]
         made = {o for n in graph.node for o in n.output}
         visible = frozenset(outer | constants.keys() | {v.name for v in inputs} | made)
         for value in wanted:
@@ -196,7 +195,7 @@ class _Reader:
                 raise NetworkError(f"there is no tensor {value.name!r} to end at")
         kept = _needed(graph, {value.name for value in wanted})
         of_kept = {name for node in kept for name in node.output} & described.keys()
-        known = {name: _value(described[name]) for name in of_kept}
+        known = {name: value_of(described[name]) for name in of_kept}
         nodes = []
         for node in kept:
             converted = self._node(node, constants, visible, depth)
@@ -221,7 +220,7 @@ class _Reader:
     def _node(self, node: Any, constants: dict[str, Any], visible: frozenset[str], depth: int) -> Node | None:
         attributes = {a.name: self._attribute(a, visible, depth) for a in node.attribute}
         if node.op_type == "Constant" and node.domain in ("", "ai.onnx"):
-            constants[node.output[0]] = _constant(attributes)
+            constants[node.output[0]] = constant_array(attributes)
             return None
 
         def constant(array: Any) -> str:
@@ -257,42 +256,6 @@ class _Reader:
 
 _MADE = "eie:"
 """How the names of constants begin that were attributes."""
-
-
-def _constant(attributes: dict[str, Any]) -> Any:
-    """Return the array of a Constant node."""
-    name, value = next(iter(attributes.items()), ("nothing", None))
-    if name == "value":
-        return value
-    if name in ("value_float", "value_floats"):
-        return np.array(value, np.float32)
-    if name in ("value_int", "value_ints"):
-        return np.array(value, np.int64)
-    raise NetworkError(f"a Constant node holds {name}; tensors and numbers are supported")
-
-
-def _end(described: Any, name: str, graph: Any) -> Value:
-    """Return a tensor that the graph is to end at, or say which outputs are left if its type is not supported."""
-    try:
-        return Value(name, shape=None) if described is None else _value(described)
-    except NetworkError as error:
-        others = [value.name for value in graph.output if value.name != name]
-        hint = f"; name others: outputs={others}, on the command line --outputs {' '.join(others)}" if others else ""
-        raise NetworkError(f"output {name!r}: {error}{hint}") from error
-
-
-def _value(value: Any) -> Value:
-    tensor = value.type.tensor_type
-    if not value.type.HasField("tensor_type"):
-        if value.type.WhichOneof("value") is None:
-            return Value(value.name)
-        raise NetworkError(f"{value.name!r} is no tensor but a {value.type.WhichOneof('value')}")
-    dtype = dtype_of(tensor.elem_type).name if tensor.elem_type else "float32"
-    if not tensor.HasField("shape"):
-        return Value(value.name, dtype)
-    shape = tuple(d.dim_value if d.HasField("dim_value") else d.dim_param or None for d in tensor.shape.dim)
-    check_elements(tuple(size if isinstance(size, int) else 1 for size in shape))
-    return Value(value.name, dtype, shape)
 
 
 def _reads(node: Any) -> set[str]:

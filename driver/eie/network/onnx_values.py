@@ -1,0 +1,49 @@
+"""What an ONNX file says of tensors: names, types and sizes, and the arrays of constants."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from eie.errors import NetworkError
+from eie.network.graph import Value
+from eie.network.operators.elementwise import dtype_of
+from eie.network.operators.table import check_elements
+
+
+def constant_array(attributes: dict[str, Any]) -> Any:
+    """Return the array of a Constant node."""
+    name, value = next(iter(attributes.items()), ("nothing", None))
+    if name == "value":
+        return value
+    if name in ("value_float", "value_floats"):
+        return np.array(value, np.float32)
+    if name in ("value_int", "value_ints"):
+        return np.array(value, np.int64)
+    raise NetworkError(f"a Constant node holds {name}; tensors and numbers are supported")
+
+
+def end_of(described: Any, name: str, graph: Any) -> Value:
+    """Return a tensor that the graph is to end at, or say which outputs are left if its type is not supported."""
+    try:
+        return Value(name, shape=None) if described is None else value_of(described)
+    except NetworkError as error:
+        others = [value.name for value in graph.output if value.name != name]
+        hint = f"; name others: outputs={others}, on the command line --outputs {' '.join(others)}" if others else ""
+        raise NetworkError(f"output {name!r}: {error}{hint}") from error
+
+
+def value_of(value: Any) -> Value:
+    """Return what a file says of a tensor: its name, type and sizes."""
+    tensor = value.type.tensor_type
+    if not value.type.HasField("tensor_type"):
+        if value.type.WhichOneof("value") is None:
+            return Value(value.name)
+        raise NetworkError(f"{value.name!r} is no tensor but a {value.type.WhichOneof('value')}")
+    dtype = dtype_of(tensor.elem_type).name if tensor.elem_type else "float32"
+    if not tensor.HasField("shape"):
+        return Value(value.name, dtype)
+    shape = tuple(d.dim_value if d.HasField("dim_value") else d.dim_param or None for d in tensor.shape.dim)
+    check_elements(tuple(size if isinstance(size, int) else 1 for size in shape))
+    return Value(value.name, dtype, shape)
