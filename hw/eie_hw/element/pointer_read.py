@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from myhdl import Signal, always, always_comb, block, concat, modbv
+from myhdl import always, always_comb, block, concat
 
 from eie.contract.config import ArrayConfig
 from eie_hw.element.last_pointer import pointers_and_last
@@ -22,7 +22,7 @@ def pointer_read(
     odd_address,
     push,
     column,
-    single,
+    swapped,
     config: ArrayConfig,
 ):
     """Look up a column's entries.
@@ -40,8 +40,8 @@ def pointer_read(
     even_address  in  bank and pair of the even word
     odd_address   in  bank and pair of the odd word
     push          out the column goes to the queue: it has entries, or empty columns are kept
-    column        out (first row if carried, end, start), addresses of entries
-    single        out it has just one entry
+    column        out (first row if carried, odd word, even word), addresses of entries
+    swapped       out the column is odd: the odd word is its start, the even one its end
     ============= === ==========================================================================
 
     **Timing**: a column looked up in cycle t is pushed in cycle t + `pipeline.COLUMN_LATENCY`. The register behind the
@@ -88,32 +88,22 @@ def pointer_read(
         def decide():
             push.next = valid
 
-    after_even, after_odd = (Signal(modbv(0)[start_bits:]) for _ in range(2))
-
     @always_comb
-    def count():
-        after_even.next = even[start_bits:] + 1
-        after_odd.next = odd[start_bits:] + 1
-        if is_odd:
-            single.next = after_odd == even[start_bits:]
-        else:
-            single.next = after_even == odd[start_bits:]
+    def pass_on():
+        swapped.next = is_odd
 
     if config.first_row and config.row_bits:
 
         @always_comb
-        def choose():
+        def join():
             if is_odd:
-                column.next = concat(odd[width:start_bits], even[start_bits:], odd[start_bits:])
+                column.next = concat(odd[width:start_bits], odd[start_bits:], even[start_bits:])
             else:
                 column.next = concat(even[width:start_bits], odd[start_bits:], even[start_bits:])
     else:
 
         @always_comb
-        def choose():
-            if is_odd:
-                column.next = concat(even[start_bits:], odd[start_bits:])
-            else:
-                column.next = concat(odd[start_bits:], even[start_bits:])
+        def join():
+            column.next = concat(odd[start_bits:], even[start_bits:])
 
-    return split, memories, follow, decide, count, choose
+    return split, memories, follow, decide, pass_on, join

@@ -66,23 +66,23 @@ def processing_element(
     column_bits = config.pointer_bits + start_bits
     first_row = config.first_row
     queue_bits = column_bits + ACTIVATION_BITS + 3
-    single_bit = column_bits + ACTIVATION_BITS
+    swapped_bit = column_bits + ACTIVATION_BITS
 
     push = bit()
     waiting, entry = QueuedColumn(config), Entry(config)
-    looked_up, single = vector(column_bits), bit()
+    looked_up, swapped = vector(column_bits), bit()
     push_data, head = vector(queue_bits), vector(queue_bits)
 
     pointers = entity(
         pointer_read(
             clk, loads.pointer_write, loads.pointer_address, loads.pointer_data,
-            column.valid, column.odd, column.even_address, column.odd_address, push, looked_up, single, config,
+            column.valid, column.odd, column.even_address, column.odd_address, push, looked_up, swapped, config,
         )
     )  # fmt: skip
 
     @always_comb
     def join():
-        push_data.next = concat(column.bank, column.tag, single, column.activation, looked_up)
+        push_data.next = concat(column.bank, column.tag, swapped, column.activation, looked_up)
 
     queue = entity(
         activation_queue(
@@ -93,12 +93,12 @@ def processing_element(
 
     @always_comb
     def split():
-        waiting.start.next = head[start_bits:]
-        waiting.finish.next = head[2 * start_bits : start_bits]
-        waiting.activation.next = head[single_bit:column_bits]
-        waiting.single.next = head[single_bit]
-        waiting.tag.next = head[single_bit + 1]
-        waiting.bank.next = head[single_bit + 2]
+        waiting.even.next = head[start_bits:]
+        waiting.odd.next = head[2 * start_bits : start_bits]
+        waiting.activation.next = head[swapped_bit:column_bits]
+        waiting.swapped.next = head[swapped_bit]
+        waiting.tag.next = head[swapped_bit + 1]
+        waiting.bank.next = head[swapped_bit + 2]
 
     if first_row and config.row_bits:
 

@@ -39,9 +39,8 @@ def sparse_matrix_read(
     word_bits = start_bits - select_bits
 
     following = Signal(modbv(0)[start_bits:])
-    last = vector(start_bits)
-    address = vector(start_bits)
-    following_one = Signal(modbv(0)[start_bits:])
+    next_address = Signal(modbv(0)[start_bits:])
+    address, finish, last = (vector(start_bits) for _ in range(3))
     unfinished, idle, next_valid, issue, issued, issued_first = (bit() for _ in range(6))
     row = vector(len(head.first_row))
     column_activation = vector(ACTIVATION_BITS)
@@ -59,16 +58,23 @@ def sparse_matrix_read(
 
         @always_comb
         def look_ahead():
-            next_valid.next = head.valid and head.start != head.finish
+            next_valid.next = head.valid and head.even != head.odd
 
     @always_comb
     def arbitrate():
+        if not idle:
+            address.next = following
+            finish.next = last
+        elif head.swapped:
+            address.next = head.odd
+            finish.next = head.even
+        else:
+            address.next = head.even
+            finish.next = head.odd
         if idle:
-            address.next = head.start
             word_bank.next = head.bank
             issue.next = next_valid and not hold
         else:
-            address.next = following
             word_bank.next = column_bank
             issue.next = not hold
 
@@ -77,22 +83,19 @@ def sparse_matrix_read(
         idle.next = not unfinished
         head.pop.next = not unfinished and head.valid and not hold
         busy.next = (head.valid and head.tag == oldest) or (unfinished and column_tag == oldest)
-        following_one.next = following + 1
+        next_address.next = address + 1
 
     # Whether entries of the column remain is known a cycle ahead: by then it need not be compared.
     @always(clk.posedge)
     def advance_address():
+        last.next = finish
         if reset:
             unfinished.next = False
         elif not hold:
-            if unfinished:
-                unfinished.next = following_one != last
-            else:
-                unfinished.next = next_valid and not head.single
+            unfinished.next = issue and next_address != finish
         if issue:
-            following.next = address + 1
+            following.next = next_address
         if head.pop:
-            last.next = head.finish
             column_tag.next = head.tag
             column_bank.next = head.bank
             column_activation.next = head.activation

@@ -112,9 +112,9 @@ class QueuedColumn:
 
     ============= =======================================================================
     valid         there is one:
-    start, finish its first entry, and the one after its last; equal if it is empty,
+    even, odd     its first entry, and the one after its last; equal if it is empty,
                   which with `skip_empty` no column here is
-    single        it has just one entry
+    swapped       the first entry is `odd`, not `even`
     first_row     row before which its relative indices count
     activation    to be multiplied with its entries
     tag, bank     of its COMPUTE, and of its entries
@@ -124,9 +124,9 @@ class QueuedColumn:
 
     def __init__(self, config: ArrayConfig) -> None:
         self.valid = bit()
-        self.start = vector(config.start_bits)
-        self.finish = vector(config.start_bits)
-        self.single = bit()
+        self.even = vector(config.start_bits)
+        self.odd = vector(config.start_bits)
+        self.swapped = bit()
         self.first_row = vector(config.row_bits)
         self.activation = vector(ACTIVATION_BITS)
         self.tag = bit()

@@ -23,7 +23,7 @@ COLUMNS = 14
         (False, True, 34, 1),
     ],
 )
-def test_a_column_is_pushed_with_its_start_end_and_first_row(first_row, skip_empty, pointers, banks):
+def test_a_column_is_pushed_with_both_pointers_and_its_first_row(first_row, skip_empty, pointers, banks):
     config = ArrayConfig(
         num_pes=4, entries=64, pointers=pointers, rows=8, activations=32, banks=banks, first_row=first_row,
         skip_empty=skip_empty,
@@ -38,7 +38,7 @@ def test_a_column_is_pushed_with_its_start_end_and_first_row(first_row, skip_emp
     pairs = len(words) // 2
     bank, base = banks - 1, config.pointer_pairs - pairs
     pair_bits = (config.pointer_pairs - 1).bit_length()
-    write, valid, odd, push, single = (bit() for _ in range(5))
+    write, valid, odd, push, swapped = (bit() for _ in range(5))
     write_address, even_address, odd_address = (vector(banks - 1 + pair_bits) for _ in range(3))
     write_data, column = vector(2 * width), vector(width + start_bits)
     asked: list = [None, None]
@@ -63,8 +63,9 @@ def test_a_column_is_pushed_with_its_start_end_and_first_row(first_row, skip_emp
         j = asked[-3]
         if j is not None and was_valid[0]:
             assert push == (starts[j] != starts[j + 1] or not skip_empty)
-            assert column == (rows[j] << 2 * start_bits | starts[j + 1] << start_bits | starts[j])
-            assert single == (starts[j + 1] == (starts[j] + 1) % (1 << start_bits))
+            even, odd = (starts[j + 1], starts[j]) if j % 2 else (starts[j], starts[j + 1])
+            assert column == (rows[j] << 2 * start_bits | odd << start_bits | even)
+            assert swapped == j % 2
             pushed.append((j, bool(push)))
         else:
             assert not push
@@ -75,7 +76,7 @@ def test_a_column_is_pushed_with_its_start_end_and_first_row(first_row, skip_emp
 
     def build(clk):
         return pointer_read(
-            clk, write, write_address, write_data, valid, odd, even_address, odd_address, push, column, single, config
+            clk, write, write_address, write_data, valid, odd, even_address, odd_address, push, column, swapped, config
         )
 
     run_unit(build, drive, look, 200)

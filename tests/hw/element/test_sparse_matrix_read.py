@@ -47,11 +47,11 @@ def test_entries_of_all_columns_in_order(name, pause):
         for i in range(length)
     ]
     which_bank = config.banks - 1
-    reset, write, bank, valid, single, pop, busy, entry_valid, first = (bit() for _ in range(9))
+    reset, write, bank, valid, swapped, pop, busy, entry_valid, first = (bit() for _ in range(9))
     hold, oldest, tag, entry_tag = (bit() for _ in range(4))
     address_bits = max(1, which_bank + (config.entry_words - 1).bit_length())
     write_address, write_data = vector(address_bits), vector(config.word_bits)
-    start, finish = vector(config.start_bits), vector(config.start_bits)
+    even, odd = vector(config.start_bits), vector(config.start_bits)
     row, entry_row = vector(3), vector(3)
     activation, entry_activation = vector(16), vector(16)
     code, index = vector(4), vector(config.index_bits)
@@ -72,10 +72,11 @@ def test_entries_of_all_columns_in_order(name, pause):
             waiting.pop(0)
         valid.next = bool(waiting) and (generator.random() >= pause or (valid and not popped[0]))
         if waiting:
-            first_entry, length, row.next, activation.next, tag.next = waiting[0]
-            start.next = first_entry
-            finish.next = (first_entry + length) % config.entries
-            single.next = length == 1
+            first_entry, length, row.next, number, tag.next = waiting[0]
+            activation.next = number
+            pointers = first_entry, (first_entry + length) % config.entries
+            swapped.next = number % 2
+            even.next, odd.next = pointers[::-1] if number % 2 else pointers
 
     popped = [False]
 
@@ -98,7 +99,7 @@ def test_entries_of_all_columns_in_order(name, pause):
     def build(clk):
         loads = share(ElementLoads(config), entry_write=write, entry_address=write_address, entry_data=write_data)
         head = share(
-            QueuedColumn(config), valid=valid, start=start, finish=finish, single=single, first_row=row,
+            QueuedColumn(config), valid=valid, even=even, odd=odd, swapped=swapped, first_row=row,
             activation=activation, tag=tag, bank=bank, pop=pop,
         )  # fmt: skip
         entry = share(
