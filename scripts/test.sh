@@ -42,7 +42,7 @@ tools() { (set_up tools); }
 left_out=$root/.venv/left-out.txt
 export PATH="$root/.venv/bin:$PATH"
 cd "$root" || exit 1
-# Two workers share the cores; threads of their libraries would only get into each other's way.
+# Two workers share the cores, the last heavy tests too; threads of their libraries would only get into each other's way.
 export OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1
 
 check "system tools" tools
@@ -59,7 +59,7 @@ elif [ $# = 0 ]; then
     check "pynq" scripts/test_pynq.sh
     check "arm" scripts/test_arm.sh
 fi
-check "pytest" "$python" -m pytest -n 2 --durations 10 --durations-min 10 "$@"
+check "pytest" "$python" -m pytest -n 2 --dist worksteal --durations 10 --durations-min 10 "$@"
 
 echo
 printf 'eie: %s\n' "${summary[@]}"
