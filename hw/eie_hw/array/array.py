@@ -142,7 +142,7 @@ def array(clk, reset, load, compute, store, form, element, read, counters, statu
     )
 
     @always_comb
-    def join():
+    def assemble():
         searching.next = searching_groups or holding
         full_vector.next = all_fulls
         nonzero_vector.next = all_nonzeros
@@ -215,6 +215,6 @@ def array(clk, reset, load, compute, store, form, element, read, counters, statu
         events.reset.next = reset or counters.clear
 
     return (
-        decode, pointing, control, parting, books, groups, pad, lanes, join, sender, stores, formats, losses, writer,
-        scaling, members, totals, collect,
+        decode, pointing, control, parting, books, groups, pad, lanes, assemble, sender, stores, formats, losses,
+        writer, scaling, members, totals, collect,
     )  # fmt: skip

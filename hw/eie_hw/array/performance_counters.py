@@ -114,7 +114,7 @@ def performance_counters(
     low0, low1, low2 = lows
 
     @always_comb
-    def join():
+    def assemble():
         updated.next = concat(high2, low2, high1, low1, high0, low0)
 
     @always_comb
@@ -140,7 +140,7 @@ def performance_counters(
         else:
             read_value.next = blocked
 
-    return memory, choice, enable, walk, widen, join, subtract, answer
+    return memory, choice, enable, walk, widen, assemble, subtract, answer
 
 
 @block

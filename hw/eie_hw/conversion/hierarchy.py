@@ -175,7 +175,6 @@ def _require_free_names(top: _Block, name: str) -> None:
     unit may become an entity, or the top.
     """
     named = {name: name, **{port: f"{name}.{port}" for port in _ports(top)}}
-    processes = {}
     instances = [top]
     while instances:
         instance = instances.pop()
@@ -184,17 +183,11 @@ def _require_free_names(top: _Block, name: str) -> None:
             if isinstance(sub, _Block):
                 instances.append(sub)
             elif hasattr(sub, "func"):
-                processes[sub.func.__name__] = f"{instance.name}.{sub.func.__name__}"
+                named[sub.func.__name__] = f"{instance.name}.{sub.func.__name__}"
     faults = [
         f"{place} is a reserved word of {' and '.join(hdls)}"
         for word, place in named.items()
         if (hdls := languages_reserving(word))
-    ]
-    # In Verilog, a process is named in capitals, which no reserved word has.
-    faults += [
-        f"{place} is a reserved word of VHDL"
-        for word, place in processes.items()
-        if "VHDL" in languages_reserving(word)
     ]
     if faults:
         raise myhdl.ConversionError(f"{'; '.join(faults)}: rename it")

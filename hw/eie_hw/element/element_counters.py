@@ -50,7 +50,7 @@ def element_counters(clk, reset, entry_valid, code, full, waiting, counts, confi
             blocked.next = 0
 
     @always_comb
-    def join():
+    def assemble():
         counts.next = concat(blocked, padding, work_count)
 
-    return count, join
+    return count, assemble

@@ -95,7 +95,7 @@ def pointer_read(
     if config.first_row and config.row_bits:
 
         @always_comb
-        def join():
+        def assemble():
             if is_odd:
                 column.next = concat(odd[width:start_bits], odd[start_bits:], even[start_bits:])
             else:
@@ -103,7 +103,7 @@ def pointer_read(
     else:
 
         @always_comb
-        def join():
+        def assemble():
             column.next = concat(odd[start_bits:], even[start_bits:])
 
-    return split, memories, follow, decide, pass_on, join
+    return split, memories, follow, decide, pass_on, assemble

@@ -81,7 +81,7 @@ def processing_element(
     )  # fmt: skip
 
     @always_comb
-    def join():
+    def assemble():
         push_data.next = concat(column.bank, column.tag, swapped, column.activation, looked_up)
 
     queue = entity(
@@ -119,4 +119,4 @@ def processing_element(
         element_counters(clk, counters.reset, entry.valid, entry.code, full, counters.waiting, counts, config)
     )
 
-    return pointers, join, queue, split, split_row, entries, arithmetic, events
+    return pointers, assemble, queue, split, split_row, entries, arithmetic, events

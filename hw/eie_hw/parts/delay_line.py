@@ -34,7 +34,7 @@ def delay_line(clk, data, delayed, cycles: int):
         line.next = concat(line[kept:], data)
 
     @always_comb
-    def output():
+    def drive():
         delayed.next = line[top:kept]
 
-    return shift, output
+    return shift, drive

@@ -42,10 +42,10 @@ def multiply_accumulate(clk, enable, weight, activation, addend, use_total, use_
         total_held.next = (base + int(product)) % (1 << ACCUMULATOR_BITS)
 
     @always_comb
-    def output():
+    def drive():
         total.next = total_held
 
-    return compute, output
+    return compute, drive
 
 
 multiply_accumulate.vhdl_code = """\

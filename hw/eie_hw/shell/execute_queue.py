@@ -107,7 +107,7 @@ def execute_queue(
     )  # fmt: skip
 
     @always_comb
-    def join():
+    def assemble():
         entry.next = concat(segments, header)
         ticket.next = written[TICKET_BITS:]
         head_slot.next = taken[TICKET_BITS:]
@@ -250,7 +250,7 @@ def execute_queue(
         for f in instruction.fields
     ]
     return (
-        slots, retiring, join, head_parts, store_parts, compare, take, append,
+        slots, retiring, assemble, head_parts, store_parts, compare, take, append,
         run_computes, run_stores, run_reads, run_formats, run_elements, wiring,
     )  # fmt: skip
 
@@ -286,12 +286,12 @@ def command_field(command: Signal, target: Signal, offset: int, width: int):
     if isinstance(target.val, bool):
 
         @always_comb
-        def wire():
+        def connect():
             target.next = command[offset]
     else:
 
         @always_comb
-        def wire():
+        def connect():
             target.next = command[high:offset]
 
-    return wire
+    return connect

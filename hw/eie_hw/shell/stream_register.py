@@ -29,7 +29,7 @@ def stream_register(clk: Signal, reset: Signal, source: Stream, sink: Stream):
     word, held = vector(word_bits), vector(word_bits)
 
     @always_comb
-    def join():
+    def assemble():
         word.next = concat(source.last, source.keep, source.data)
 
     between = register_slice(clk, reset, source.valid, word, source.ready, sink.valid, held, sink.ready)
@@ -40,4 +40,4 @@ def stream_register(clk: Signal, reset: Signal, source: Stream, sink: Stream):
         sink.keep.next = held[data_bits + keep_bits : data_bits]
         sink.last.next = held[word_bits - 1]
 
-    return join, between, split
+    return assemble, between, split

@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from myhdl import ConversionError, Signal, always, block, intbv
+from myhdl import ConversionError, Signal, always, always_comb, block, intbv
 
 from eie_hw.conversion.hierarchy import convert_hierarchy
 from eie_hw.conversion.reserved_words import languages_reserving
@@ -76,6 +76,15 @@ def with_process_name(clk, source, sink):
     return sequence
 
 
+@block
+def with_verilog_process_name(clk, source, sink):
+    @always_comb
+    def join():
+        sink.next = source and not clk
+
+    return join
+
+
 @pytest.mark.parametrize("hdl, suffix", [("VHDL", ".vhd"), ("Verilog", ".v")])
 def test_an_entity_is_written_once_for_each_width_and_before_its_users(hdl, suffix, tmp_path):
     top = pair_of_followers(bit(), vector(4), vector(4), vector(9), vector(9))
@@ -93,6 +102,7 @@ def test_an_entity_is_written_once_for_each_width_and_before_its_users(hdl, suff
         (with_inner_name, 1, r"with_inner_name\d*\.others is a reserved word of VHDL"),
         (wrapper, 1, r"with_inner_name\d*(_\d+)?\.others is a reserved word of VHDL"),
         (with_process_name, 1, r"with_process_name\d*\.sequence is a reserved word of VHDL"),
+        (with_verilog_process_name, 1, r"with_verilog_process_name\d*\.join is a reserved word of Verilog"),
         (with_port_name, 1, r"top\.signal is a reserved word of VHDL|with_port_name\d*\.signal is a reserved word"),
     ],
 )
