@@ -34,10 +34,12 @@ def recurrent_run(packed: PackedRecurrent, device: TimedDevice, sequence: NDArra
 
 def _layers(packed: PackedRecurrent, alone: _Run, together: _Run, steps: int) -> tuple[LayerEstimate, ...]:
     found = []
-    for i, layer in enumerate(packed.model.layers):
-        tiles = sum(len(row_tile.tiles) for row_tile in packed.row_tiles[i])
-        shape = (layer.rows, layer.columns)
-        found.append(layer_estimate(layer.name or f"gate {i}", shape, tiles, alone.parts[i], together.parts[i], steps))
+    for i, group in enumerate(packed.together):
+        layers = [packed.model.layers[gate] for gate in group.gates]
+        name = ", ".join(layer.name or f"gate {gate}" for gate, layer in zip(group.gates, layers, strict=True))
+        tiles = sum(len(row_tile.tiles) for row_tile in packed.row_tiles[group.first])
+        shape = (sum(layer.rows for layer in layers), layers[0].columns)
+        found.append(layer_estimate(name, shape, tiles, alone.parts[i], together.parts[i], steps))
     shape = (packed.model.hidden, len(packed.model.cell.vectors))
     return (*found, layer_estimate(_CELL, shape, 0, alone.parts[-1], together.parts[-1], steps))
 
@@ -46,7 +48,7 @@ class _Run(TimedRun):
     """A sequence on a timed device, in the transfers in which the driver sends it."""
 
     def __init__(self, device: TimedDevice, packed: PackedRecurrent) -> None:
-        super().__init__(device, len(packed.model.layers) + 1)
+        super().__init__(device, len(packed.together) + 1)
         self.packed = packed
 
     def run(self, sequence: NDArray[np.int16]) -> None:
@@ -60,8 +62,9 @@ class _Run(TimedRun):
             states = results.reshape(1, -1, self.packed.model.hidden)[:, len(part) - 1 :]
 
     def _share_out(self, program: ProgramTiming) -> None:
-        """Give each gate its instructions up to its last STORE, and each instruction the cycles that it adds."""
-        stores = [index for index, row_tiles in enumerate(self.packed.row_tiles) for _ in row_tiles]
+        """Give gates their instructions up to their last STORE, and each instruction the cycles that it adds."""
+        together = enumerate(self.packed.together)
+        stores = [i for i, group in together for gate in group.gates for _ in self.packed.row_tiles[gate]]
         done = reached = 0
         for step in program.steps:
             part = self.parts[-1] if step.instruction in _OF_CELL else self.parts[stores[done % len(stores)]]

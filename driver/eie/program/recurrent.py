@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -15,10 +16,11 @@ from eie.network.model import Layer
 from eie.network.recurrent_model import RecurrentModel
 from eie.program.assembler import Program
 from eie.program.balancing import assign_rows, reorder_layer
+from eie.program.gates import GatesTogether, gates_together, rows_of_tiles, tile_gates
 from eie.program.memory import Memory
 from eie.program.segment import Input, Segment, Unit
-from eie.program.tiling import RowTile, row_tile_sizes, tile_layer
-from eie.program.weights import Resident, Streamed, make_resident
+from eie.program.tiling import RowTile
+from eie.program.weights import Codebooks, Resident, Streamed, make_resident
 
 _MOST_WORDS = 1 << 20
 """Words of a unit of several time steps; longer sequences are cut, and states pass through the host there."""
@@ -40,6 +42,8 @@ class PackedRecurrent:
     layers : tuple of Layer
         The gates with rows and columns as the array has them.
     row_tiles : tuple, per layer a tuple of RowTile
+        Gates that are multiplied together have as many, and their tiles are the first one's.
+    together : tuple of GatesTogether
     order : ndarray, shape (H,), intp
         The row at each place: the same for all gates and states, which meet element by element.
     """
@@ -51,6 +55,7 @@ class PackedRecurrent:
     memory: Memory
     layers: tuple[Layer, ...]
     row_tiles: tuple[tuple[RowTile, ...], ...]
+    together: tuple[GatesTogether, ...]
     order: NDArray[np.intp]
     source: Resident | None = None
     _segments: dict[int, Segment] = field(default_factory=dict)
@@ -83,15 +88,16 @@ def pack_recurrent(model: RecurrentModel, config: ArrayConfig, memory: Memory | 
             f"which has {config.activations}; build it with more activations, or run the layer as part of a graph, "
             "gate by gate"
         )
+    together = gates_together(model.layers, model.cell.gates, config)
     order = np.arange(model.hidden)
     if config.balance_rows and config.num_pes > 1:
         counts = np.sum([np.bincount(layer.row_indices, minlength=layer.rows) for layer in model.layers], axis=0)
-        order = assign_rows(counts, row_tile_sizes(model.hidden, config), config.num_pes)
+        order = assign_rows(counts, rows_of_tiles(model.hidden, together, config), config.num_pes)
     layers = tuple(
         _reordered(layer, gate, model, order, config)
         for layer, gate in zip(model.layers, model.cell.gates, strict=True)
     )
-    row_tiles = tuple(tile_layer(layer, config) for layer in layers)
+    together, row_tiles = tile_gates(layers, together, config)
     resident = make_resident(layers, config, row_tiles, (memory or Memory(config)).copy())
     return PackedRecurrent(
         model,
@@ -101,6 +107,7 @@ def pack_recurrent(model: RecurrentModel, config: ArrayConfig, memory: Memory | 
         resident.memory if resident else Memory(config),
         layers,
         row_tiles,
+        together,
         order,
         resident,
     )
@@ -142,6 +149,7 @@ class _Writer:
         self.inputs: list[Input] = []
         self.address: dict[str, int] = {}
         self.held: dict[int, int] = {}
+        self.codebooks = Codebooks(packed.layers)
         self.groups = {vector: _groups(self.model.size(vector), self.config) for vector in self.model.cell.vectors}
         free = 0
         for vector, groups in self.groups.items():
@@ -175,12 +183,14 @@ class _Writer:
         )
 
     def time_step(self) -> None:
-        gates = iter(range(len(self.packed.layers)))
+        gates, together = itertools.count(), {group.first: group for group in self.packed.together}
         waiting: dict[str, int] = {}
         for step in self.model.cell.steps:
             if isinstance(step, Gate):
-                self.apply(waiting)
-                self.gate(step, next(gates))
+                group = together.get(next(gates))
+                if group is not None:
+                    self.apply(waiting)
+                    self.multiply(group)
             else:
                 waiting = self.join(waiting, step)
         self.apply(waiting)
@@ -206,36 +216,41 @@ class _Writer:
             self.program.emit(isa.ELEMENTWISE, None, **waiting)
             waiting.clear()
 
-    def gate(self, gate: Gate, index: int) -> None:
-        layer = self.packed.layers[index]
-        if layer.scaling is not None:
-            self.program.set_format(layer.scaling)
-        for row_tile in self.packed.row_tiles[index]:
+    def multiply(self, group: GatesTogether) -> None:
+        operands = self.model.cell.gates[group.first].operands
+        for number, row_tile in enumerate(self.packed.row_tiles[group.first]):
             for tile in row_tile.tiles:
                 place = self.source.tile(self.program, tile)
-                slot = self.codebook(index, tile.term)
-                address = self.address[gate.operands[0]] + tile.first_group
+                slot = self.codebook(group.first, tile.term)
+                address = self.address[operands[0]] + tile.first_group
                 self.program.emit(
                     isa.COMPUTE, bank=place.bank, part=0, slot=slot, pointers=place.pair, address=address,
                     count=tile.groups,
                 )  # fmt: skip
-            self.program.emit(
-                isa.STORE,
-                relu=0,
-                scaled=layer.scaling is not None,
-                shift=layer.shift,
-                bias=self.source.bias(self.program, layer, row_tile),
-                part=0,
-                address=self.address[gate.target] + row_tile.first_local_row // self.config.rows_per_group,
-                count=row_tile.local_rows,
-            )
+            for gate in group.gates:
+                self.store(gate, group.part(gate), self.packed.row_tiles[gate][number])
 
-    def codebook(self, index: int, term: int) -> int:
+    def store(self, gate: int, part: int, row_tile: RowTile) -> None:
+        layer, target = self.packed.layers[gate], self.model.cell.gates[gate].target
+        if layer.scaling is not None:
+            self.program.set_format(layer.scaling)
+        self.program.emit(
+            isa.STORE,
+            relu=0,
+            scaled=layer.scaling is not None,
+            shift=layer.shift,
+            bias=self.source.bias(self.program, layer, row_tile),
+            part=part,
+            address=self.address[target] + row_tile.first_local_row // self.config.rows_per_group,
+            count=row_tile.local_rows,
+        )
+
+    def codebook(self, gate: int, term: int) -> int:
         """Return the slot of a term's codebook, loaded unless it is there."""
-        number = sum(len(layer.terms) for layer in self.packed.layers[:index]) + term
+        number = self.codebooks.numbers[gate][term]
         slot = self.source.slot(number)
         if self.source.travels(number) and self.held.get(slot) != number:
-            self.program.emit(isa.CODEBOOK, self.packed.layers[index].terms[term].codebook, slot=slot)
+            self.program.emit(isa.CODEBOOK, self.codebooks.all[number], slot=slot)
             self.held[slot] = number
         return slot
 

@@ -20,8 +20,8 @@ from eie.program.tiling import RowTile, Tile
 class Resident:
     """Where the weights of a resident model lie.
 
-    Of its codebooks, counted over the terms of all layers, the first `staying` are loaded once; the others travel with
-    the inferences, through slots that others' travel through, too.
+    Of its codebooks (`Codebooks`), the first `staying` are loaded once; the others travel with the inferences, through
+    slots that others' travel through, too.
     """
 
     memory: Memory
@@ -52,6 +52,24 @@ class Resident:
         return number >= self.staying
 
 
+class Codebooks:
+    """The codebooks of all terms of some layers; those that are equal are one, with one number.
+
+    Attributes
+    ----------
+    all : list of ndarray
+        By number.
+    numbers : list, per layer a list of int
+        Of its terms.
+    """
+
+    def __init__(self, layers: Sequence[Layer]) -> None:
+        found = {term.codebook.tobytes(): term.codebook for layer in layers for term in layer.terms}
+        number = {key: i for i, key in enumerate(found)}
+        self.all = list(found.values())
+        self.numbers = [[number[term.codebook.tobytes()] for term in layer.terms] for layer in layers]
+
+
 def make_resident(
     layers: Sequence[Layer], config: ArrayConfig, row_tiles: tuple[tuple[RowTile, ...], ...], memory: Memory
 ) -> Resident | None:
@@ -62,8 +80,7 @@ def make_resident(
     program = Program()
     for tile, place in resident.places.items():
         program.load_tile(tile, place)
-    codebooks = [term.codebook for layer in layers for term in layer.terms]
-    for number, codebook in enumerate(codebooks[: resident.staying]):
+    for number, codebook in enumerate(Codebooks(layers).all[: resident.staying]):
         program.emit(isa.CODEBOOK, codebook, slot=resident.slot(number))
     for layer, tiles in zip(layers, row_tiles, strict=True):
         for row_tile in tiles if resident.biases_loaded else ():
@@ -79,7 +96,7 @@ def place_weights(
 
     Codebooks and biases that find no room of their own travel with the inferences: they are small.
     """
-    first_slot, staying = memory.slot, memory.place_codebooks(sum(len(layer.terms) for layer in layers))
+    first_slot, staying = memory.slot, memory.place_codebooks(len(Codebooks(layers).all))
     resident = Resident(memory, first_slot=first_slot, staying=staying)
     for tile in (tile for layer in row_tiles for row_tile in layer for tile in row_tile.tiles):
         place = memory.place_tile(tile)

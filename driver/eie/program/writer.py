@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
-
 import numpy as np
 
 from eie.contract import isa
@@ -14,7 +12,7 @@ from eie.program.memory import Place
 from eie.program.plan import Piece, SegmentPlan
 from eie.program.segment import Input, Output, Segment, Unit
 from eie.program.tiling import RowTile, Tile
-from eie.program.weights import Resident, Streamed
+from eie.program.weights import Codebooks, Resident, Streamed
 
 
 class Writer:
@@ -34,8 +32,7 @@ class Writer:
         self.inferences = max(1, len(plan.places[0])) if isinstance(source, Resident) else plan.shared
         # An inference that others do not take turns with. Each row tile would walk over all pieces anew.
         self.in_pieces = self.inferences > 1 and len(row_tiles[plan.layers.start]) == 1
-        self.codebooks = [[term.codebook for term in layer.terms] for layer in model.layers]
-        self.first_codebook = list(itertools.accumulate(map(len, self.codebooks), initial=0))
+        self.codebooks = Codebooks(model.layers)
 
     def segment(self) -> Segment:
         units = tuple(self.unit(inferences) for inferences in range(1, self.inferences + 1))
@@ -123,10 +120,10 @@ class Writer:
 
     def codebook(self, index: int, term: int) -> int:
         """Return the slot of a term's codebook, loaded unless it is there."""
-        number = self.first_codebook[index] + term
+        number = self.codebooks.numbers[index][term]
         slot = self.source.slot(number)
         if self.source.travels(number) and self.held.get(slot) != number:
-            self.program.emit(isa.CODEBOOK, self.codebooks[index][term], slot=slot)
+            self.program.emit(isa.CODEBOOK, self.codebooks.all[number], slot=slot)
             self.held[slot] = number
         return slot
 
