@@ -29,6 +29,7 @@ _STAGES = {
     "prune": "pruning",
     "share": "sharing weights",
     "scale": "choosing fixed-point scales",
+    "refit": "going through time",
     "measure": "measuring errors",
 }
 _KEEP = "keep"
@@ -142,6 +143,11 @@ def _add_method_options(parser: argparse.ArgumentParser) -> None:
         help="multiply the shared values by a scale of each row (default: in layers of which that saves 1.5 dB)",
     )
     parser.add_argument(
+        "--refit",
+        action=argparse.BooleanOptionalAction,
+        help="refit recurrent layers through time (default: with compensation, but not in search of a target)",
+    )
+    parser.add_argument(
         "--calibration",
         metavar="X.npy",
         type=Path,
@@ -181,6 +187,7 @@ def _run(args: argparse.Namespace) -> None:
             sharing=args.sharing,
             terms=args.terms,
             row_scales=args.row_scales,
+            refit=args.refit,
             headroom=args.headroom,
             config=config,
             name=args.name or fitting_name(args.network.stem),

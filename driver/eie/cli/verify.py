@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from eie.cli.common import Commands, Progress, add_device_option, add_json_option, print_json, print_text, read_batch
 from eie.cli.graphs import graph_text, read_inputs, run_graph
 from eie.cli.recurrent import verify_recurrent
-from eie.compression.graphs import graph_calibration
+from eie.compression.calibration import graph_calibration
 from eie.contract.array_options import add_array_options, array_config
 from eie.contract.fixed_point import ACTIVATION_MAX, ACTIVATION_MIN, as_activations, quantise
 from eie.devices.choice import device_by_name

@@ -134,7 +134,7 @@ class _Pruned:
         codebooks: NDArray[np.float64],
         units: NDArray[np.float64] | None = None,
     ) -> Compensated:
-        codes, codebooks = _ascending(codes, codebooks)
+        codes, codebooks = ascending(codes, codebooks)
         bias = task.bias_of(self.weight).astype(np.float32)
         made = Compensated(self.weight.astype(np.float32), bias, self.mask, codes, codebooks, bias, units)
         return replace(made, shared_bias=task.bias_of(made.shared).astype(np.float32))
@@ -198,7 +198,7 @@ def _no_worse_than_plain(
     return codes, codebooks
 
 
-def _ascending(
+def ascending(
     codes: NDArray[np.uint8], codebooks: NDArray[np.float64]
 ) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
     """Number the entries that are used in ascending order, as `eie.compression.sharing.share` does."""

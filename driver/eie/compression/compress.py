@@ -13,10 +13,10 @@ from numpy.typing import ArrayLike
 
 from eie.arguments import require_type
 from eie.compression.allocation import Density, is_number
-from eie.compression.calibration import calibration_inputs, read_calibration
+from eie.compression.calibration import calibration_inputs, graph_calibration, read_calibration
 from eie.compression.chains import ChainJob
 from eie.compression.channel_units import in_channel_units
-from eie.compression.graphs import GraphJob, graph_calibration
+from eie.compression.graphs import GraphJob
 from eie.compression.layers import plain_density
 from eie.compression.recipe import DEFAULT_DENSITY, Recipe
 from eie.compression.recurrent import alone, one_node, sequences_for
@@ -36,7 +36,8 @@ from eie.network.recurrent import GRU, LSTM
 from eie.network.sources import read_any
 
 STAGES = ("prune", "share", "scale", "measure")
-"""Stages of a layer in the order in which `progress` hears of them; before them all, "allocate" where losses decide."""
+"""Stages of a layer in the order in which `progress` hears of them; before them all, "allocate" where losses decide;
+"refit" behind them, of the last gate of a recurrent layer for all of its gates."""
 
 
 @overload
@@ -64,6 +65,7 @@ def compress(
     sharing: str = "kmeans",
     terms: Terms = 1,
     row_scales: bool | None = None,
+    refit: bool | None = None,
     headroom: float = 2.0,
     hidden_activation: str | None = "relu",
     last_activation: str | None = None,
@@ -121,6 +123,11 @@ def compress(
         True: each row multiplies the shared values by a scale of its own, which lets them serve rows of all sizes; a
         layer that 15 values serve has none all the same. It takes compensation, and 4 cycles more a layer, but in a
         batch keeps the next inference's inputs from loading meanwhile. None: in layers of which that saves 1.5 dB.
+    refit : bool, optional
+        Of recurrent layers on the array: whether their weights, once chosen, are refitted through time, so that the
+        states of whole sequences stay those of the given network; see `eie.compression.refit`. What does not help on
+        every eighth sequence, which is kept back, is not taken. It takes a layer some minutes at most, by `effort`.
+        None: with compensation, but not in search of a target.
     headroom : float
         Factor, at least 1, by which an activation may exceed the largest of the calibration without saturating. Each
         doubling costs 6 dB of some 75 dB, weight sharing alone leaves some 30; one saturated output costs far more.
@@ -181,7 +188,16 @@ def compress(
         name = fitting_name(Path(network).stem) if isinstance(network, (str, Path)) else "model"
     targets = _targets(density, max_loss=max_loss, target_sqnr=target_sqnr, target_size=target_size)
     recipe = Recipe.of(
-        density, calibration is not None, method, allocation, effort, sharing, terms, headroom, row_scales
+        density,
+        calibration is not None,
+        method,
+        allocation,
+        effort,
+        sharing,
+        terms,
+        headroom,
+        row_scales,
+        False if targets and refit is None else refit,
     )
     typical = calibration if recurrent is None else sequences_for(recurrent, calibration)
     if isinstance(found, Graph) and recurrent is None:  # of a layer alone, no graph would be left

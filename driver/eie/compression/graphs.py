@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eie.compression.allocation import Density, checked, given_counts
+from eie.compression.calibration import graph_calibration
 from eie.compression.compensation import Compensated, compensate
 from eie.compression.exact import exact_product, staged_product
 from eie.compression.graph_losses import GraphLosses
@@ -19,6 +20,7 @@ from eie.compression.groups import held, is_compensated, spread_out, task_of
 from eie.compression.layers import by_magnitude, distinct_weights, fixed_point, is_exact
 from eie.compression.recipe import Recipe
 from eie.compression.recurrent import gate_format, run_as_the_array, scaled_nodes
+from eie.compression.refit_nodes import NodeTask
 from eie.compression.report import CompressionReport, LayerReport, layer_report, sqnr_db
 from eie.compression.row_units import has_units, in_units, offsets_of_rows, row_units
 from eie.compression.scaling import fraction_bits
@@ -28,36 +30,11 @@ from eie.contract.config import ArrayConfig
 from eie.errors import NetworkError
 from eie.network.evaluation import evaluate
 from eie.network.graph import Array, Graph, Node
-from eie.network.graph_model import ArrayProduct, GraphModel, named_inputs, run_products
+from eie.network.graph_model import ArrayProduct, GraphModel, run_products
 from eie.network.linear_maps import LinearNode, fuse_relu, merge_chains, without_weights
 from eie.network.model import Dense, Model
 from eie.network.operators.linear import FloatProduct, Matrix, Product
 from eie.network.quantised import Grid, Stage
-
-_SYNTHETIC_SAMPLES = 64
-
-
-def graph_calibration(graph: Graph, calibration: Any, samples: int = _SYNTHETIC_SAMPLES) -> dict[str, Array]:
-    """Return a graph's inputs for calibration: those given, or standard normal values of its shapes.
-
-    Raises
-    ------
-    NetworkError
-        If none are given and the graph leaves more than its batch open, or takes other than floats.
-    """
-    if isinstance(calibration, Stream):
-        return calibration.inputs
-    if calibration is not None:
-        return named_inputs(graph, calibration)
-    rng = np.random.default_rng(0)
-    found: dict[str, Array] = {}
-    for value in graph.inputs:
-        unknown = {size for size in value.shape or () if not isinstance(size, int)}
-        if value.shape is None or len(unknown) > 1 or np.dtype(value.dtype).kind != "f":
-            raise NetworkError(f"input {value} leaves open what typical inputs are; give calibration inputs")
-        shape = [size if isinstance(size, int) else samples for size in value.shape]
-        found[value.name] = rng.standard_normal(shape).astype(value.dtype)
-    return found
 
 
 class GraphJob:
@@ -89,6 +66,7 @@ class GraphJob:
         if not self.nodes:
             raise NetworkError("the network multiplies by no constant weights: nothing of it is for the array")
         self.recorded: dict[str, list[Recorder]] = {}
+        self.sequences: dict[str, list[Array | None]] = {}
         self.given = evaluate(self.graph, self.inputs, self.record)
         # What lies in branches that the calibration does not take stays with the host: its ranges are not known.
         self.nodes = {key: linear for key, linear in self.nodes.items() if key in self.recorded}
@@ -129,6 +107,7 @@ class GraphJob:
         self.stages: dict[str, Stage] = {}
         self.unequal: dict[str, float] = {}
         self.shared_anew: dict[str, int] = {}
+        self._chosen: dict[str, Compensated] = {}
         self._counts = dict(zip(self.names, counts, strict=True))
         if self.recipe.terms == "loss":
             terms = self.losses().terms(counts)
@@ -154,6 +133,8 @@ class GraphJob:
         recorders = [Recorder(matrix, node.outputs[0] in self.fused) for matrix in linear.matrices]
         outputs = self._run(linear, values, recorders)
         self.recorded[node.outputs[0]] = recorders
+        if linear.attributes.get("cell"):
+            self.sequences[node.outputs[0]] = linear.without_weights(values)
         return outputs
 
     def compress(self, node: Node, values: list[Array | None]) -> list[Array] | None:
@@ -181,7 +162,9 @@ class GraphJob:
         if key in self.stages:  # the nodes of the stage still follow, and come to the same integers
             return self._run(linear, values, [FloatProduct(matrix) for matrix in linear.matrices])
         if linear.attributes.get("cell"):
-            return run_as_the_array(linear, linear.without_weights(values), products)
+            if self.recipe.refit and all(name in self._chosen for name in linear.names):
+                self._refit(linear, values)
+            return run_as_the_array(linear, linear.without_weights(values), self.products[key])
         return self._run(linear, values, current)
 
     def _run(self, linear: LinearNode, values: list[Array | None], products: Any) -> list[Array]:
@@ -201,12 +184,12 @@ class GraphJob:
         units = self._units(linear, matrix, name, peak)
         if units is not None:
             matrix = in_units(matrix, units)
-        fixed = gate_format(linear, i)
         row_scales = False if has_units(linear) else self.recipe.row_scales
         chosen = self._choose(matrix, name, given, seen, tell, row_scales)
         tell("scale")
-        if fixed is not None:
-            return ArrayProduct(Model([fixed_point(chosen, relu, *fixed, name)], name))
+        gate = self._gate(chosen, linear, i)
+        if gate is not None:
+            return gate
         known = self.bits.get(linear.data) if len(linear.matrices) == 1 else None
         lows, highs = np.minimum(given.lows, seen.lows), np.maximum(given.highs, seen.highs)
         bits = fraction_bits(peak * self.recipe.headroom) if known is None else known
@@ -219,6 +202,32 @@ class GraphJob:
         if units is None:
             return ArrayProduct(model)
         return ArrayProduct(model, 2.0**-bits, units * 2.0**-model.output_fraction_bits, offsets=offsets)
+
+    def _refit(self, linear: LinearNode, values: list[Array | None]) -> None:
+        """Let the gates of a recurrent node, all of which are chosen, go through time."""
+        key, names = linear.node.outputs[0], linear.names
+        self.tell(self.places[names[-1]], "refit")
+        start = [self._chosen[name] for name in names]
+        counts = [int(np.count_nonzero(chosen.mask)) for chosen in start]
+        terms = [self._terms[name] for name in names]
+        pieces = 1 if self.stream is None else self.stream.pieces
+        task = NodeTask(linear, self.sequences[key], linear.without_weights(values), pieces)
+        found = task.refit(start, counts, terms, self.recipe)
+        if found is None:
+            return
+        seen = [Recorder(Matrix(chosen.shared.astype(np.float32), chosen.shared_bias), False) for chosen in found]
+        self._run(linear, values, seen)
+        gates = [self._gate(chosen, linear, i) for i, chosen in enumerate(found)]
+        products = [gate for gate in gates if gate is not None]
+        self.products[key] = tuple(products)
+        self.rows[key] = [
+            self._report(product, i, key, linear.matrices[i], seen[i]) for i, product in enumerate(products)
+        ]
+
+    def _gate(self, chosen: Compensated, linear: LinearNode, i: int) -> ArrayProduct | None:
+        """Return the product of a gate whose fixed point is its cell's; None if it has none."""
+        fixed, name = gate_format(linear, i), linear.names[i]
+        return None if fixed is None else ArrayProduct(Model([fixed_point(chosen, False, *fixed, name)], name))
 
     def _units(self, linear: LinearNode, matrix: Matrix, name: str, peak: float) -> NDArray[np.float64] | None:
         """Return the units of a matrix's rows, where these may have units and lose something at all."""
@@ -264,7 +273,9 @@ class GraphJob:
         inputs = before if np.array_equal(before, inputs) else inputs
         task = task_of(matrix, before, inputs, np.ones(len(weight)), effort)
         options = (self.recipe.sharing, effort, tell, terms, row_scales)
-        return spread_out(compensate(task, held(matrix, effort), count, *options), matrix)
+        found = spread_out(compensate(task, held(matrix, effort), count, *options), matrix)
+        self._chosen[name] = found
+        return found
 
     def _report(self, product: ArrayProduct, i: int, key: str, matrix: Matrix, seen: Recorder) -> LayerReport:
         (layer,) = product.model.layers

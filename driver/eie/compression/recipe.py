@@ -28,6 +28,7 @@ class Recipe:
     terms: Any
     headroom: float
     row_scales: bool | None = None
+    refit: bool = False
 
     @classmethod
     def of(
@@ -41,6 +42,7 @@ class Recipe:
         terms: Terms,
         headroom: float,
         row_scales: bool | None = None,
+        refit: bool | None = None,
     ) -> Recipe:
         """Check what a caller asks for, and fill in the defaults."""
         if not is_number(headroom) or not 1 <= headroom < np.inf:
@@ -65,4 +67,9 @@ class Recipe:
             raise NetworkError(f"row_scales is {row_scales!r}; it must be True, False or None")
         if row_scales and method != "compensated":
             raise NetworkError('row_scales=True needs method="compensated", and calibration inputs to choose scales on')
-        return cls(method, allocation, effort, sharing, plain_terms(terms), float(headroom), row_scales)
+        if refit is not None and not isinstance(refit, bool):
+            raise NetworkError(f"refit is {refit!r}; it must be True, False or None")
+        if refit and method != "compensated":
+            raise NetworkError('refit=True needs method="compensated", and calibration sequences to fit to')
+        refit = method == "compensated" if refit is None else refit
+        return cls(method, allocation, effort, sharing, plain_terms(terms), float(headroom), row_scales, refit)

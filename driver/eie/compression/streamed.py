@@ -33,6 +33,7 @@ class Stream:
     ----------
     inputs : dict of str to ndarray
         Those of all pieces, with the states that the graph gives, one behind the other as a batch.
+    pieces : int
 
     Raises
     ------
@@ -64,6 +65,7 @@ class Stream:
         self._given, self._states = given, dict(states)
         self._first = {name: _zeros(values[name], batch) for name in states}
         pieces, _ = self._run(partial(evaluate, graph))
+        self.pieces = len(pieces)
         self.inputs = {name: np.concatenate([piece[name] for piece in pieces], axis=axes[name]) for name in values}
 
     def outputs(self, compute: Callable[[dict[str, Array]], dict[str, Array]]) -> dict[str, Array]:

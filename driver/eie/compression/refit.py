@@ -1,0 +1,195 @@
+"""Refit of a recurrent layer through time: its weights pruned and shared little by little, while they learn to keep
+the states of its sequences where the given layer has them.
+
+Compensation takes each gate as a linear map of given inputs. What a gate errs comes back to it, though, as inputs of
+the time steps that follow. Gradients through time know that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eie.compression.adam import Adam, schedule
+from eie.compression.codebooks import codes_of_terms, nearest, share_among, values_of
+from eie.compression.compensation import Compensated, ascending
+from eie.compression.learner import BATCH, Learner, Sequences
+from eie.compression.row_units import scales_of_rows
+from eie.compression.through_time import Floats, Unrolled
+from eie.network.cells import Cell
+from eie.network.operators.linear import Matrix
+
+_HELD_OUT = 8
+"""One in so many sequences is not learnt from; on these, what is best is chosen."""
+_SHARED = (0.3, 0.5, 0.7, 0.85, 0.95, 1.0)
+"""Share of the weights that have taken a shared value, stage after stage."""
+_SHARING = 0.7
+"""Share of the steps that the stages take; in the rest, the shared values settle."""
+_RATE = 0.025
+"""Adam's, see `eie.compression.learner`."""
+_RATE_OF_VALUES = 0.003
+"""That of shared values, in units of the largest."""
+_LOOK = 20
+"""Steps after which the sequences that are kept back are asked."""
+
+
+@dataclass(frozen=True)
+class Steps:
+    """How many steps of pruning and of sharing a refit takes, and how many sequences each sees."""
+
+    pruning: int
+    sharing: int
+    batch: int = BATCH
+
+
+def refit(
+    cell: Cell,
+    sequences: Sequences,
+    given: Sequence[Matrix],
+    start: Sequence[Compensated],
+    counts: Sequence[int],
+    terms: Sequence[int],
+    *,
+    free: bool = True,
+    sharing: str = "kmeans",
+    row_scales: bool = True,
+    steps: Steps = Steps(240, 160),
+) -> list[Compensated]:
+    """Return the gates of a cell with weights that went through time; those that they began with if these do better.
+
+    Parameters
+    ----------
+    cell : Cell
+    sequences : Sequences
+        Two at least.
+    given : sequence of Matrix
+        The gates of the given network.
+    start : sequence of Compensated
+        What compensation made of them.
+    counts, terms : sequence of int
+        Weights that each gate keeps, and its codebooks.
+    free : bool
+        Whether a gate may keep more weights, and another one fewer.
+    sharing : {"kmeans", "linear"}
+    row_scales : bool
+        Whether rows have scales.
+    steps : Steps
+    """
+    held = np.arange(len(sequences)) % _HELD_OUT == min(_HELD_OUT, len(sequences)) - 1
+    learner = Learner(cell, sequences.some(np.flatnonzero(~held)), given, steps.batch)
+    kept_back = sequences.some(np.flatnonzero(held))
+    learner.prune([int(count) for count in counts], free, steps.pruning)
+    best, least = list(start), error(cell, kept_back, start)
+    if not np.isfinite(error_of(learner.unrolled(), kept_back)):
+        return best
+    for found in _Sharing(learner, terms, sharing, row_scales).steps(steps.sharing):
+        loss = error(cell, kept_back, found)
+        if loss < least:
+            best, least = found, loss
+    return best
+
+
+def error(cell: Cell, sequences: Sequences, gates: Sequence[Compensated]) -> float:
+    """Return the squared error of a layer of shared weights in floats, over the power of what it should put out."""
+    dtype = sequences.x.dtype
+    weights = [gate.shared.astype(dtype) for gate in gates]
+    unrolled = Unrolled(cell, weights, [gate.shared_bias.astype(dtype) for gate in gates])
+    return error_of(unrolled, sequences)
+
+
+def error_of(unrolled: Unrolled, sequences: Sequences) -> float:
+    off = power = 0.0
+    for first in range(0, len(sequences), BATCH):
+        part = sequences.some(np.arange(first, min(first + BATCH, len(sequences))))
+        off += float(np.sum(np.square(unrolled.forward(part.x, part.states)[:, :, 0] - part.wanted, dtype=np.float64)))
+        power += float(np.sum(np.square(part.wanted, dtype=np.float64)))
+    return off / (power or 1.0)
+
+
+class _Sharing:
+    """The same weights while they take shared values (Zhou et al., "Incremental network quantization", 2017).
+
+    Parameters
+    ----------
+    learner : Learner
+    terms : sequence of int
+        Codebooks of each gate.
+    sharing : {"kmeans", "linear"}
+    row_scales : bool
+    """
+
+    def __init__(self, learner: Learner, terms: Sequence[int], sharing: str, row_scales: bool) -> None:
+        self.learner = learner
+        self.units = [
+            scales_of_rows(weight.astype(np.float64), bias.astype(np.float64))
+            if row_scales and mask.any()
+            else np.ones(len(weight))
+            for weight, bias, mask in zip(learner.weights, learner.biases, learner.masks, strict=True)
+        ]
+        self.codes = [np.zeros(mask.shape, np.uint8) for mask in learner.masks]
+        self.books = []
+        for gate, (mass, mask) in enumerate(zip(learner.saliency(), learner.masks, strict=True)):
+            of_weights = (mass * self.units[gate][:, None] ** 2)[mask]
+            self.books.append(share_among(self._in_units(gate)[mask], sharing, terms[gate], of_weights)[0])
+
+    def steps(self, steps: int) -> Iterator[list[Compensated]]:
+        """Share values among more and more weights, while the others learn to make up for that, and then the values.
+
+        Yields what the layer comes to, every now and then.
+        """
+        learner, gates = self.learner, range(len(self.codes))
+        adam = Adam([*learner.weights, *learner.biases], learner.rates(_RATE))
+        limits = [np.where(book != 0, _RATE_OF_VALUES * np.abs(book).max(), 0) for book in self.books]
+        of_values = Adam(self.books, limits)
+        stages = [int(_SHARING * steps * i / len(_SHARED)) for i in range(len(_SHARED))]
+        for step in range(steps + 1):
+            if step in stages:
+                for gate in gates:
+                    self._fix(gate, _SHARED[stages.index(step)])
+            if step == steps or (step >= stages[-1] and step % _LOOK == 0):
+                yield [self._chosen(gate) for gate in gates]
+            if step == steps:
+                return
+            learner.weights = [self._shared(gate) for gate in gates]
+            adam.parameters[: len(gates)] = learner.weights
+            weights, biases = learner.gradients(learner.weights)
+            factor = schedule(step, steps)
+            of_values.step([self._of_values(gate, weights[gate]) for gate in gates], factor)
+            adam.step(
+                [*(w * (code == 0) for w, code in zip(learner.masked(weights), self.codes, strict=True)), *biases],
+                factor,
+            )
+
+    def _in_units(self, gate: int) -> NDArray[np.float32]:
+        return (self.learner.weights[gate] / self.units[gate][:, None]).astype(np.float32)
+
+    def _fix(self, gate: int, share: float) -> None:
+        """Give codes to more of the weights, drawn at random: so those that are left can make up for any of them."""
+        mask, codes = self.learner.masks[gate], self.codes[gate]
+        free = np.flatnonzero(mask & (codes == 0))
+        count = round(share * np.count_nonzero(mask)) - (np.count_nonzero(mask) - len(free))
+        if count > 0:
+            chosen = self.learner.random.permutation(free)[:count]
+            codes.ravel()[chosen] = nearest(self._in_units(gate).ravel()[chosen], values_of(self.books[gate]))
+
+    def _shared(self, gate: int) -> Floats:
+        """Return a gate's weights, those with codes at their shared values."""
+        weight, codes = self.learner.weights[gate], self.codes[gate]
+        values = values_of(self.books[gate])[codes] * self.units[gate][:, None]
+        return np.where(codes > 0, values, weight).astype(weight.dtype)
+
+    def _of_values(self, gate: int, gradient: Floats) -> NDArray[np.float64]:
+        """Return the gradient of the shared values: the sum of that of the weights which take them."""
+        moved = (gradient * self.units[gate][:, None]).ravel()
+        book = self.books[gate]
+        parts = codes_of_terms(self.codes[gate].ravel(), len(book))
+        return np.stack([np.bincount(part, np.where(part > 0, moved, 0), book.shape[1]) for part in parts])
+
+    def _chosen(self, gate: int) -> Compensated:
+        learner, units = self.learner, self.units[gate]
+        codes, book = ascending(self.codes[gate], self.books[gate])
+        weight, bias = learner.weights[gate].astype(np.float32), learner.biases[gate].astype(np.float32)
+        return Compensated(weight, bias, learner.masks[gate], codes, book, bias, None if (units == 1).all() else units)
