@@ -19,7 +19,7 @@ from eie.compression.graph_products import FastProduct, Recorder, compact
 from eie.compression.groups import held, is_compensated, spread_out, task_of
 from eie.compression.layers import by_magnitude, distinct_weights, fixed_point, is_exact
 from eie.compression.recipe import Recipe
-from eie.compression.recurrent import gate_format, run_as_the_array, scaled_nodes
+from eie.compression.recurrent import gate_format, scaled_nodes
 from eie.compression.refit_nodes import NodeTask
 from eie.compression.report import CompressionReport, LayerReport, layer_report, sqnr_db
 from eie.compression.row_units import has_units, in_units, offsets_of_rows, row_units
@@ -66,7 +66,7 @@ class GraphJob:
         if not self.nodes:
             raise NetworkError("the network multiplies by no constant weights: nothing of it is for the array")
         self.recorded: dict[str, list[Recorder]] = {}
-        self.sequences: dict[str, list[Array | None]] = {}
+        self.sequences: dict[str, tuple[list[Array | None], Array]] = {}
         self.given = evaluate(self.graph, self.inputs, self.record)
         # What lies in branches that the calibration does not take stays with the host: its ranges are not known.
         self.nodes = {key: linear for key, linear in self.nodes.items() if key in self.recorded}
@@ -134,7 +134,7 @@ class GraphJob:
         outputs = self._run(linear, values, recorders)
         self.recorded[node.outputs[0]] = recorders
         if linear.attributes.get("cell"):
-            self.sequences[node.outputs[0]] = linear.without_weights(values)
+            self.sequences[node.outputs[0]] = linear.without_weights(values), outputs[0]
         return outputs
 
     def compress(self, node: Node, values: list[Array | None]) -> list[Array] | None:
@@ -162,9 +162,7 @@ class GraphJob:
         if key in self.stages:  # the nodes of the stage still follow, and come to the same integers
             return self._run(linear, values, [FloatProduct(matrix) for matrix in linear.matrices])
         if linear.attributes.get("cell"):
-            if self.recipe.refit and all(name in self._chosen for name in linear.names):
-                self._refit(linear, values)
-            return run_as_the_array(linear, linear.without_weights(values), self.products[key])
+            return self._run_cell(linear, linear.without_weights(values))
         return self._run(linear, values, current)
 
     def _run(self, linear: LinearNode, values: list[Array | None], products: Any) -> list[Array]:
@@ -203,26 +201,26 @@ class GraphJob:
             return ArrayProduct(model)
         return ArrayProduct(model, 2.0**-bits, units * 2.0**-model.output_fraction_bits, offsets=offsets)
 
-    def _refit(self, linear: LinearNode, values: list[Array | None]) -> None:
-        """Let the gates of a recurrent node, all of which are chosen, go through time."""
+    def _run_cell(self, linear: LinearNode, data: list[Array | None]) -> list[Array]:
+        """Compute a recurrent node as the array will, its gates refitted through time where they were chosen."""
         key, names = linear.node.outputs[0], linear.names
-        self.tell(self.places[names[-1]], "refit")
-        start = [self._chosen[name] for name in names]
-        counts = [int(np.count_nonzero(chosen.mask)) for chosen in start]
-        terms = [self._terms[name] for name in names]
-        pieces = 1 if self.stream is None else self.stream.pieces
-        task = NodeTask(linear, self.sequences[key], linear.without_weights(values), pieces)
-        found = task.refit(start, counts, terms, self.recipe)
-        if found is None:
-            return
-        seen = [Recorder(Matrix(chosen.shared.astype(np.float32), chosen.shared_bias), False) for chosen in found]
-        self._run(linear, values, seen)
-        gates = [self._gate(chosen, linear, i) for i, chosen in enumerate(found)]
-        products = [gate for gate in gates if gate is not None]
-        self.products[key] = tuple(products)
-        self.rows[key] = [
-            self._report(product, i, key, linear.matrices[i], seen[i]) for i, product in enumerate(products)
-        ]
+        given, wanted = self.sequences[key]
+        task = NodeTask(linear, given, data, 1 if self.stream is None else self.stream.pieces)
+        found = None
+        if self.recipe.refit and all(name in self._chosen for name in names):
+            self.tell(self.places[names[-1]], "refit")
+            found = task.refit(
+                [self._chosen[name] for name in names], [self._terms[name] for name in names], self.recipe
+            )
+        if found is not None:
+            gates = [self._gate(chosen, linear, i) for i, chosen in enumerate(found)]
+            self.products[key] = tuple(gate for gate in gates if gate is not None)
+        outputs = task.outputs(self.products[key])
+        if found is not None:  # a gate alone need no longer give what it did; the layer must
+            ratio = sqnr_db(wanted, outputs[0])
+            layers = [product.model.layers[0] for product in self.products[key]]
+            self.rows[key] = [layer_report(layer, self.config, output_sqnr_db=ratio) for layer in layers]
+        return outputs
 
     def _gate(self, chosen: Compensated, linear: LinearNode, i: int) -> ArrayProduct | None:
         """Return the product of a gate whose fixed point is its cell's; None if it has none."""

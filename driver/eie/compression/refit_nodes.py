@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from eie.compression.compensation import Compensated
 from eie.compression.learner import BATCH, Sequences, biases_of
 from eie.compression.recipe import Recipe
+from eie.compression.recurrent import run_as_the_array
 from eie.compression.refit import Steps, error, refit
 from eie.compression.through_time import Floats, Unrolled
 from eie.network.cells import CELLS, STATE_BITS, Cell
 from eie.network.graph import Array
+from eie.network.graph_model import ArrayProduct
 from eie.network.linear_maps import LinearNode
 from eie.network.operators.gates import DIRECTIONS, run_directions
 from eie.network.operators.linear import Matrix
@@ -22,6 +25,12 @@ _WINDOW = 256
 """Most time steps that gradients go back; longer sequences are cut, each part from the states that it begins with."""
 _SHORTEST = 8
 """Least time steps of a part, if a single sequence is cut to have something to hold back."""
+_SAME = 1e-3
+"""Largest difference of states, in units of the largest, that rounding explains."""
+_STATES = 5
+"""Of a node's inputs, the first state."""
+_BATCH_AXES = {False: ((1, 1), (1, 2)), True: ((0, 0), (0, 0))}
+"""By layout: of a node's inputs and of its outputs, the axis of the batch of states, and of sequences."""
 _GOOD = 10**-3.5
 """Error of a layer's outputs, over their power, below which there is nothing to mend: 35 dB."""
 _STEPS = {"fast": (100, 80), "auto": (240, 160), "thorough": (1000, 600)}
@@ -54,18 +63,17 @@ class NodeTask:
     seen: list[Array | None]
     pieces: int = 1
 
-    def refit(
-        self, start: Sequence[Compensated], counts: Sequence[int], terms: Sequence[int], recipe: Recipe
-    ) -> list[Compensated] | None:
+    def refit(self, start: Sequence[Compensated], terms: Sequence[int], recipe: Recipe) -> list[Compensated] | None:
         """Return the gates of all directions refitted; None if that is not worth it, or takes too long."""
         cell = CELLS[self.linear.attributes["cell"]]
         each, found = len(cell.gates), list(start)
         given, seen = self._sequences(self.given), self._sequences(self.seen)
-        for direction, backwards in enumerate(DIRECTIONS[self.linear.attributes["direction"]]):
+        if self.goes_on:
+            given, seen = ([_chained(*each, self.pieces) for each in parts] for parts in (given, seen))
+        for direction in range(len(DIRECTIONS[self.linear.attributes["direction"]])):
             gates = slice(direction * each, (direction + 1) * each)
             matrices = self.linear.matrices[gates]
-            pieces = 1 if backwards else self.pieces
-            parts = _parts(cell, matrices, given[direction], seen[direction], pieces)
+            parts = _parts(cell, matrices, given[direction], seen[direction])
             if parts is None or error(cell, parts, start[gates]) < _GOOD:
                 continue
             steps = _steps(matrices, parts, recipe.effort)
@@ -76,7 +84,7 @@ class NodeTask:
                 parts,
                 matrices,
                 start[gates],
-                counts[gates],
+                [int(np.count_nonzero(gate.mask)) for gate in start[gates]],
                 terms[gates],
                 free=recipe.allocation == "loss",
                 sharing=recipe.sharing,
@@ -84,6 +92,35 @@ class NodeTask:
                 steps=steps,
             )
         return None if all(a is b for a, b in zip(found, start, strict=True)) else found
+
+    @cached_property
+    def goes_on(self) -> bool:
+        """Whether the states of a piece are those that the node itself had at the end of the one before."""
+        if self.pieces == 1 or self.linear.attributes["direction"] != "forward":
+            return False
+        ((x, first),) = self._sequences(self.given)
+        whole = _states(
+            _unrolled(CELLS[self.linear.attributes["cell"]], self.linear.matrices), *_chained(x, first, self.pieces)
+        )
+        batch, length = len(whole), x.shape[1]
+        ends = whole[:, length - 1 :: length].swapaxes(0, 1).reshape(first.shape)
+        return np.allclose(ends[:-batch], first[batch:], rtol=0, atol=_SAME * float(np.abs(first).max(initial=1)))
+
+    def outputs(self, products: Sequence[ArrayProduct]) -> list[Array]:
+        """Compute the node as the array will; piece by piece, with the states that it then has, if it goes on so."""
+        if not self.goes_on:
+            return run_as_the_array(self.linear, self.seen, products)
+        of_inputs, of_outputs = _BATCH_AXES[bool(self.linear.attributes["layout"])]
+        parts = [
+            None if x is None else np.split(x, self.pieces, axis=of_inputs[i == 0]) for i, x in enumerate(self.seen)
+        ]
+        found: list[list[Array]] = []
+        for piece in range(self.pieces):
+            values = [None if part is None else part[piece] for part in parts]
+            if found:
+                values[_STATES : _STATES + len(found[-1]) - 1] = found[-1][1:]
+            found.append(run_as_the_array(self.linear, values, products))
+        return [np.concatenate(each, axis=of_outputs[i == 0]) for i, each in enumerate(zip(*found, strict=True))]
 
     def _sequences(self, values: list[Array | None]) -> list[tuple[Floats, Floats]]:
         """Return inputs (B, T, C), as the gates take them, and states (B, states, H) of each direction."""
@@ -98,19 +135,15 @@ class NodeTask:
         return found
 
 
+def _unrolled(cell: Cell, given: Sequence[Matrix]) -> Unrolled:
+    return Unrolled(cell, [np.asarray(matrix.weight, np.float32) for matrix in given], biases_of(given))
+
+
 def _parts(
-    cell: Cell, given: Sequence[Matrix], before: tuple[Floats, Floats], seen: tuple[Floats, Floats], pieces: int
+    cell: Cell, given: Sequence[Matrix], before: tuple[Floats, Floats], seen: tuple[Floats, Floats]
 ) -> Sequences | None:
     """Return sequences of a length that gradients can go back, two at least; None if there are not so many."""
-    weights = [np.asarray(matrix.weight, np.float32) for matrix in given]
-    unrolled = Unrolled(cell, weights, biases_of(given))
-    states = _states(unrolled, *before)
-    if pieces > 1:
-        chained = [_chained(x, first, pieces) for x, first in (before, seen)]
-        whole = _states(unrolled, *chained[0])
-        goes_on = _unchained(whole, pieces)
-        if np.allclose(goes_on[: states.shape[0]], states, rtol=1e-2, atol=1e-3 * float(np.abs(states).max(initial=1))):
-            before, seen, states = chained[0], chained[1], whole
+    states = _states(_unrolled(cell, given), *before)
     batch, length = seen[0].shape[:2]
     cuts = max(-(-length // _WINDOW), 1)
     if batch * cuts == 1 and length >= 2 * _SHORTEST:
@@ -136,14 +169,6 @@ def _chained(x: Floats, states: Floats, pieces: int) -> tuple[Floats, Floats]:
     """Return pieces that are a batch, one behind the other, as sequences: (P B, T, C) -> (B, P T, C)."""
     batch, length, columns = len(x) // pieces, *x.shape[1:]
     return x.reshape(pieces, batch, length, columns).swapaxes(0, 1).reshape(batch, -1, columns), states[:batch]
-
-
-def _unchained(states: Floats, pieces: int) -> Floats:
-    """Return the states of sequences (B, P T, states, H) as those of pieces: (P B, T, states, H)."""
-    batch, length = len(states), states.shape[1] // pieces
-    return (
-        states.reshape(batch, pieces, length, *states.shape[2:]).swapaxes(0, 1).reshape(-1, length, *states.shape[2:])
-    )
 
 
 def _steps(given: Sequence[Matrix], parts: Sequences, effort: str) -> Steps | None:

@@ -45,7 +45,8 @@ class LayerReport:
         floats. Infinite without an error, None where unknown (layers without weights, files without a report).
     output_sqnr_db : float, optional
         That of the outputs on calibration inputs: integers against the network as it was given, errors of the layers
-        before included. The next three say where it comes from.
+        before included. The next three say where it comes from. Of gates that were refitted through time it is that of
+        the recurrent layer which they are part of.
     pruning_sqnr_db : float, optional
         The pruned float network against the given one.
     sharing_sqnr_db : float, optional

@@ -47,7 +47,7 @@ def test_compress_takes_sequences_and_the_names_of_the_states():
     graph = network()
     model = eie.compress(graph, 1.0, PIECES, states=STATES, terms=2)
     assert model.metadata["compression"]["calibration"]["samples"] == 36
-    assert model == eie.compress(graph, 1.0, Stream(graph, PIECES, STATES).inputs, terms=2)
+    assert model.sequences == eie.compress(graph, 1.0, Stream(graph, PIECES, STATES).inputs, terms=2).sequences
     with eie.Accelerator(eie.EmulatedDevice(eie.ArrayConfig(num_pes=4))) as accelerator:
         stream = accelerator.stream(model, STATES)
         got = np.stack([stream.run(piece, verify=True) for piece in PIECES])
@@ -124,3 +124,17 @@ def test_weights_go_where_errors_last(seed):
         got = stream.outputs(lambda piece, model=model: eie.reference(model, piece))["out"]
         ratios.append(10 * np.log10((want**2).sum() / ((got - want) ** 2).sum()))
     assert ratios[1] > ratios[0] + 1
+
+
+def test_the_report_is_about_the_states_that_the_compressed_network_has():
+    graph = network()
+    model = eie.compress(graph, 0.5, PIECES, states=STATES)
+    given = Stream(graph, PIECES, STATES).inputs
+    want = evaluate(graph, given)
+    states, found = {name: np.zeros((1, 3, 5), np.float32) for name in STATES}, []
+    for piece in PIECES:
+        found.append(eie.reference(model, {"x": piece, **states}))
+        states = {name: found[-1][output] for name, output in STATES.items()}
+    got = {name: np.concatenate([each[name] for each in found], axis=int(name != "out")) for name in want}
+    ratios = [10 * np.log10((want[name] ** 2).sum() / ((got[name] - want[name]) ** 2).sum()) for name in want]
+    assert model.metadata["compression"]["end_sqnr_db"] == pytest.approx(min(ratios), abs=0.01)
