@@ -49,30 +49,27 @@ def share_among(
     sums, then the entries are the least-squares ones for these. They begin as the shared values and those of what these
     leave over, and as an even grid; the better one is taken.
     """
-    if terms == 1 or len(np.unique(values)) <= SHARED_VALUES:
+    if terms == 1 or _distinct(values, SHARED_VALUES) is not None:
         codebook, codes = share(values, method, mass)
         if terms == 1:
             return codebook[None], codes
         return np.stack([codebook, np.zeros_like(codebook)]), codes << np.uint8(CODE_BITS)
     points, weights = _groups(values.astype(np.float64), mass)
-    starts = [grid_of(values)]
-    first, codes = share(points.astype(np.float32), method, weights)
-    second, _ = share((points - first[codes]).astype(np.float32), method, weights)
-    starts.append(np.stack([first, second]))
-    fitted = [_alternate(points, weights, start) for start in starts]
+    first, _ = share(points.astype(np.float32), method, weights)
+    rest = points - first[Nearest(first).of_sorted(points)]
+    second, _ = share(rest.astype(np.float32), method, weights)
+    fitted = [_alternate(points, weights, start) for start in (grid_of(values), np.stack([first, second]))]
     codebooks, _ = min(fitted, key=lambda found: found[1])
-    return codebooks, nearest(values, values_of(codebooks))
+    return codebooks, Nearest(values_of(codebooks))(values)
 
 
 def holds(values: NDArray[np.float32], terms: int) -> bool:
     """Tell whether so many codebooks hold all values: at most 15, or of two the integers of an 8-bit range."""
-    distinct = np.unique(values)
-    if len(distinct) <= SHARED_VALUES:
-        return True
-    if terms == 1 or len(distinct) > _GRID_STEPS:
-        return False
+    distinct = _distinct(values, SHARED_VALUES if terms == 1 else _GRID_STEPS)
+    if distinct is None or len(distinct) <= SHARED_VALUES:
+        return distinct is not None
     table = values_of(grid_of(distinct))
-    error = np.abs(table[nearest(distinct, table)] - distinct).max()
+    error = np.abs(table[Nearest(table)(distinct)] - distinct).max()
     return bool(error <= np.finfo(np.float32).eps * np.abs(distinct).max())
 
 
@@ -96,11 +93,36 @@ def grid_of(values: NDArray[np.float32]) -> NDArray[np.float64]:
     return step * np.stack([_zero_first(multiples), _zero_first(fine)])
 
 
-def nearest(values: NDArray[np.floating], table: NDArray[np.float64]) -> NDArray[np.uint8]:
-    """Return the code, from 1 on, whose value is nearest to each of the values."""
-    order = np.argsort(table[1:], kind="stable") + 1
-    middle = ((table[order[1:]] + table[order[:-1]]) / 2).astype(values.dtype)
-    return order.astype(np.uint8)[np.searchsorted(middle, values)]
+class Nearest:
+    """Finds the codes, from 1 on, whose values are nearest.
+
+    Parameters
+    ----------
+    table : ndarray, shape (16,) or (256,), float64
+        See `values_of`.
+    """
+
+    def __init__(self, table: NDArray[np.float64]) -> None:
+        order = np.argsort(table[1:], kind="stable") + 1
+        self.table, self.ascending = table, order.astype(np.uint8)
+        self.middle = (table[order[1:]] + table[order[:-1]]) / 2
+        """Between neighbours of the codes in ascending order."""
+
+    def __call__(self, values: NDArray[np.floating]) -> NDArray[np.uint8]:
+        return self.ascending[np.searchsorted(self.middle.astype(values.dtype, copy=False), values)]
+
+    def of_sorted(self, values: NDArray[np.float64]) -> NDArray[np.uint8]:
+        """Return the same for values in ascending order, each code in one stretch."""
+        ends = np.searchsorted(values, self.middle, side="right")
+        return np.repeat(self.ascending, np.diff(ends, prepend=0, append=len(values)))
+
+
+def _distinct(values: NDArray[np.float32], most: int) -> NDArray[np.float32] | None:
+    """Return the distinct values in ascending order, or None if there are more than so many."""
+    if len(np.unique(values[: 8 * most])) > most:  # nearly always
+        return None
+    found = np.unique(values)
+    return found if len(found) <= most else None
 
 
 def _zero_first(values: NDArray[np.integer]) -> NDArray[np.float64]:
@@ -110,25 +132,26 @@ def _zero_first(values: NDArray[np.integer]) -> NDArray[np.float64]:
 def _groups(
     values: NDArray[np.float64], mass: NDArray[np.floating] | None
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return weights and what they count, many of them averaged in groups of neighbours."""
+    """Return weights in ascending order and what they count, many of them averaged in groups of neighbours."""
     masses = np.ones(len(values)) if mass is None else np.maximum(mass.astype(np.float64), np.finfo(np.float64).tiny)
+    order = np.argsort(values, kind="stable")
+    values, masses = values[order], masses[order]
     if len(values) <= EXACT_LIMIT:
         return values, masses
-    order = np.argsort(values, kind="stable")
     edges = np.arange(EXACT_LIMIT) * len(values) // EXACT_LIMIT
-    sums = np.add.reduceat(masses[order], edges)
-    return np.add.reduceat((masses * values)[order], edges) / sums, sums
+    sums = np.add.reduceat(masses, edges)
+    return np.add.reduceat(masses * values, edges) / sums, sums
 
 
 def _alternate(
     points: NDArray[np.float64], masses: NDArray[np.float64], codebooks: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], float]:
-    """Take the nearest sums and refit the entries, in turn; return codebooks and the squared error."""
+    """Take the nearest sums of ascending points and refit the entries, in turn; return codebooks and squared error."""
     chosen = selection(len(codebooks))
     best, least = codebooks, np.inf
     for _ in range(_ROUNDS):
         table = values_of(codebooks)
-        codes = nearest(points, table)
+        codes = Nearest(table).of_sorted(points)
         error = points - table[codes]
         loss = float(masses @ error**2)
         if loss < least:

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 import numpy as np
 
 from eie.compression.allocation import LossCurve, loss_curve, spread
-from eie.compression.graph_products import MovedProduct, NoisyProduct, Recorder
+from eie.compression.graph_products import FusedProduct, MovedProduct, NoisyProduct, Recorder
 from eie.compression.groups import held, is_compensated, task_of
 from eie.compression.least_squares import LeastSquares
 from eie.compression.recipe import DEFAULT_DENSITY, Recipe
 from eie.compression.streamed import Stream
 from eie.compression.terms import terms_by_loss
-from eie.network.evaluation import evaluate
+from eie.network.evaluation import Hook, check_inputs, evaluate, walk
 from eie.network.graph import Array, Graph, Node
 from eie.network.graph_model import run_products
 from eie.network.linear_maps import LinearNode
@@ -21,6 +22,8 @@ from eie.network.operators.linear import Matrix, Product
 
 _SAMPLES = 16
 """Inputs on which a graph's answer to errors is measured."""
+_LEAST = 1e-30
+"""Answer of outputs that do not change at all: of two layers without effect, the smaller loss is still the better."""
 
 
 class GraphLosses:
@@ -45,7 +48,8 @@ class GraphLosses:
         self.graph, self.nodes, self.fused, self.recorded, self.recipe = graph, nodes, fused, recorded, recipe
         self.inputs, self.stream = _some(graph, inputs), stream
         self.places = [(key, i) for key, linear in nodes.items() for i in range(len(linear.matrices))]
-        self.wanted = self._outputs()
+        compute = partial(evaluate, graph, hook=self._hook())
+        self.wanted = compute(self.inputs) if stream is None else stream.outputs(compute)
         self._curves: dict[int, LossCurve] = {}
         self._known: dict[int, float] = {}
 
@@ -89,41 +93,62 @@ class GraphLosses:
 
     def _sensitivity(self, at: int) -> float:
         """Return the squared change of all outputs, each in units of its power, over that of one vector."""
-        if at not in self._known:
-            self._known[at] = self._measure(at)
+        if not self._known:
+            self._known = self._measured() if self.stream is None else self._streamed(self.stream)
         return self._known[at]
 
-    def _outputs(self, noisy: tuple[int, Product] | None = None) -> dict[str, Array]:
-        """Compute the given network, with one of its products as it is given here."""
+    def _measured(self) -> dict[int, float]:
+        """Measure every linear map: what is before it is computed once, what is behind it anew."""
+        found: dict[int, float] = {}
+        for place, values in walk(self.graph, check_inputs(self.graph, self.inputs), self._hook()):
+            for at in self._within(place):
+                noisy = NoisyProduct(self._matrix(at), self.places[at][0] in self.fused)
+                *_, (_, ends) = walk(self.graph, values, self._hook(at, noisy), place)
+                found[at] = self._change(ends, noisy.power)
+        return found
+
+    def _within(self, place: int) -> list[int]:
+        """Return the linear maps of a node, or in its branches, that are compensated."""
+        if place == len(self.graph.nodes):
+            return []
+        keys = {node.outputs[0] for node in self.graph.nodes[place].walk()}
+        return [at for at, (key, _) in enumerate(self.places) if key in keys and self._compensated(at)]
+
+    def _streamed(self, stream: Stream) -> dict[int, float]:
+        """Measure every linear map on whole sequences."""
+        found: dict[int, float] = {}
+        for at, (key, i) in enumerate(self.places):
+            if not self._compensated(at):
+                continue
+            moved = MovedProduct(self._matrix(at), key in self.fused, self.recorded[key][i].samples()[0])
+            hook = self._hook(at, moved)
+            found[at] = self._change(stream.outputs(partial(evaluate, self.graph, hook=hook)), moved.power)
+        return found
+
+    def _hook(self, at: int | None = None, product: Product | None = None) -> Hook:
+        """Return what computes the linear maps of the given network, one product of which is given here."""
 
         def hook(node: Node, values: list[Array | None]) -> list[Array] | None:
             key = node.outputs[0]
             linear = self.nodes.get(key)
             if linear is None:
                 return None
-            products: list[Product] = [Recorder(matrix, key in self.fused) for matrix in linear.matrices]
-            if noisy is not None and self.places[noisy[0]][0] == key:
-                products[self.places[noisy[0]][1]] = noisy[1]
+            products: list[Product] = [FusedProduct(matrix, key in self.fused) for matrix in linear.matrices]
+            if product is not None and at is not None and self.places[at][0] == key:
+                products[self.places[at][1]] = product
             return run_products(linear.with_attributes(), linear.without_weights(values), products)
 
-        if self.stream is not None:
-            return self.stream.outputs(lambda piece: evaluate(self.graph, piece, hook))
-        return evaluate(self.graph, self.inputs, hook)
+        return hook
 
-    def _measure(self, at: int) -> float:
-        key, i = self.places[at]
-        matrix, relu, change = self._matrix(at), key in self.fused, 0.0
-        noisy: NoisyProduct | MovedProduct = NoisyProduct(matrix, relu)
-        if self.stream is not None:
-            noisy = MovedProduct(matrix, relu, self.recorded[key][i].samples()[0])
-        for name, found in self._outputs((at, noisy)).items():
-            wanted = self.wanted[name]
+    def _change(self, outputs: Mapping[str, Array], power: float) -> float:
+        """Return the squared change of all outputs over that of one vector, whose power is given."""
+        change = 0.0
+        for name, wanted in self.wanted.items():
+            found = outputs[name]
             if found.dtype.kind == "f" and np.isfinite(wanted).all() and np.isfinite(found).all():
-                power = float(np.sum(np.square(wanted, dtype=np.float64))) or 1.0
-                change += float(np.sum(np.square(found.astype(np.float64) - wanted))) / power
-        if not noisy.power:
-            return 1e-30
-        return max(change / noisy.power, 1e-30)
+                unit = float(np.sum(np.square(wanted, dtype=np.float64))) or 1.0
+                change += float(np.sum(np.square(found.astype(np.float64) - wanted))) / unit
+        return max(change / power, _LEAST) if power else _LEAST
 
 
 def _some(graph: Graph, inputs: Mapping[str, Array]) -> dict[str, Array]:

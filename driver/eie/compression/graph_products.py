@@ -23,12 +23,23 @@ _MOVED = 0.03
 """Of those by weights, likewise."""
 
 
-class Recorder(FloatProduct):
-    """A float product that remembers the range of what goes through it, and a sample."""
+class FusedProduct(FloatProduct):
+    """A float product with the ReLU behind it, if there is one."""
 
     def __init__(self, matrix: Matrix, relu: bool) -> None:
         super().__init__(matrix)
         self.relu = relu
+
+    def __call__(self, vectors: Array) -> Array:
+        outputs = super().__call__(vectors)
+        return np.maximum(outputs, 0) if self.relu else outputs
+
+
+class Recorder(FusedProduct):
+    """A product that remembers the range of what goes through it, and a sample."""
+
+    def __init__(self, matrix: Matrix, relu: bool) -> None:
+        super().__init__(matrix, relu)
         self.input_peak = 0.0
         self.lows = np.full(len(matrix.weight), np.inf)
         self.highs = np.full(len(matrix.weight), -np.inf)
@@ -38,13 +49,12 @@ class Recorder(FloatProduct):
 
     def __call__(self, vectors: Array) -> Array:
         outputs = super().__call__(vectors)
-        shown: Array = np.maximum(outputs, 0) if self.relu else outputs
         if vectors.size:
             self.input_peak = max(self.input_peak, float(np.abs(vectors).max()))
-            self.lows = np.minimum(self.lows, shown.min(axis=0))
-            self.highs = np.maximum(self.highs, shown.max(axis=0))
-        self._sample(vectors, shown)
-        return shown
+            self.lows = np.minimum(self.lows, outputs.min(axis=0))
+            self.highs = np.maximum(self.highs, outputs.max(axis=0))
+        self._sample(vectors, outputs)
+        return outputs
 
     def _sample(self, vectors: Array, outputs: Array) -> None:
         """Keep each n-th of all vectors so far; with n so small that they are too many, take each k-th of those."""

@@ -15,7 +15,7 @@ from eie.compression.calibration import graph_calibration
 from eie.compression.compensation import Compensated, compensate
 from eie.compression.exact import exact_product, staged_product
 from eie.compression.graph_losses import GraphLosses
-from eie.compression.graph_products import FastProduct, Recorder, compact
+from eie.compression.graph_products import FastProduct, FusedProduct, Recorder, compact
 from eie.compression.groups import held, is_compensated, spread_out, task_of
 from eie.compression.layers import by_magnitude, distinct_weights, fixed_point, is_exact
 from eie.compression.recipe import Recipe
@@ -144,9 +144,7 @@ class GraphJob:
         if linear is None:
             return None
         relu = key in self.fused
-        current: list[Product] = [FloatProduct(matrix) for matrix in linear.matrices]
-        if relu:
-            current = [Recorder(matrix, relu) for matrix in linear.matrices]
+        current: list[Product] = [FusedProduct(matrix, relu) for matrix in linear.matrices]
         products, self.rows[key] = [], []
         for i, matrix in enumerate(linear.matrices):
             seen = Recorder(matrix, relu)

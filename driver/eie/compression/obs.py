@@ -9,12 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from eie.compression.codebooks import values_of
+from eie.compression.codebooks import Nearest, values_of
 from eie.compression.hessian import inverse_factor
 from eie.compression.least_squares import LeastSquares
 
@@ -23,6 +22,8 @@ STEP = 0.8
 long again and saves 6 % of the loss (LeNet's first layer at density 0.1)."""
 
 _PASSES = 8
+_NUMBERS = 1 << 22
+"""Most numbers of the inverses of rows that are shared together: 32 MB."""
 
 
 @dataclass
@@ -47,12 +48,14 @@ class Row:
         if kept.all():
             return 0.0
         stay, go = np.flatnonzero(kept), np.flatnonzero(~kept)
-        across = self.inverse[np.ix_(go, stay)]
+        removed = self.inverse.take(go, axis=0)
+        across = removed.take(stay, axis=1)
         right = np.concatenate((self.values[go, None], across), axis=1)
-        solved = np.linalg.solve(self.inverse[np.ix_(go, go)], right)
+        solved = np.linalg.solve(removed.take(go, axis=1), right)
         cost = float(self.values[go] @ solved[:, 0])
         self.values = self.values[stay] - across.T @ solved[:, 0]
-        self.inverse = self.inverse[np.ix_(stay, stay)] - across.T @ solved[:, 1:]
+        self.inverse = self.inverse.take(stay, axis=0).take(stay, axis=1)
+        self.inverse -= across.T @ solved[:, 1:]
         self.columns = self.columns[stay]
         return max(0.0, cost)
 
@@ -88,13 +91,21 @@ def share_rows(
     """
     codes = np.zeros(task.weight.shape, np.uint8)
     importance = np.broadcast_to(task.hessian.diagonal, task.weight.shape)
-    centroids = values_of(codebooks)
-    for alike in _with_one_inverse(rows):
-        row = rows[alike[0]]
-        order = np.argsort(-importance[alike[0], row.columns], kind="stable")
-        factor: NDArray[Any] = np.linalg.cholesky(row.inverse[np.ix_(order, order)]).T if len(order) else row.inverse
+    find = Nearest(values_of(codebooks))
+    groups = _with_one_inverse(rows)
+    for alike in (group for group in groups if len(group) > 1):
+        order, factor = _order_and_factor(rows[alike[0]], importance[alike[0]])
         values = np.stack([rows[r].values[order] for r in alike])
-        codes[np.ix_(alike, row.columns[order])] = _fix_in_turn(values, factor, centroids)
+        codes[np.ix_(alike, rows[alike[0]].columns[order])] = _fix_in_turn(values, factor, find)
+    for some in _of_like_sizes(rows, [group[0] for group in groups if len(group) == 1]):
+        parts = [_order_and_factor(rows[r], importance[r]) for r in some]
+        most = len(parts[0][0])
+        values, factors = np.zeros((len(some), most)), np.tile(np.eye(most), (len(some), 1, 1))
+        for i, (r, (order, factor)) in enumerate(zip(some, parts, strict=True)):
+            values[i, : len(order)] = rows[r].values[order]
+            factors[i, : len(order), : len(order)] = factor
+        for r, (order, _), found in zip(some, parts, _fix_in_turn(values, factors, find), strict=True):
+            codes[r, rows[r].columns[order]] = found[: len(order)]
     for _ in range(_PASSES):
         codebooks = task.refit(codes, codebooks)
         if not _improve(task, codes, values_of(codebooks)):
@@ -135,29 +146,44 @@ def _with_one_inverse(rows: list[Row]) -> list[NDArray[np.intp]]:
     return [np.array(group, np.intp) for group in groups.values()]
 
 
-def _fix_in_turn(
-    values: NDArray[np.float64], factor: NDArray[np.float64], centroids: NDArray[np.float64]
-) -> NDArray[np.uint8]:
-    """Round values of rows, shape (n, C), in turn to shared ones; `factor` as of `inverse_factor`."""
-    shared = centroids[1:]
+def _of_like_sizes(rows: list[Row], some: list[int]) -> Iterator[list[int]]:
+    """Yield these rows, the longest first, as many together as there is room for the inverses of."""
+    some = sorted(some, key=lambda r: -len(rows[r].columns))
+    while some and len(rows[some[0]].columns):
+        together = max(1, _NUMBERS // len(rows[some[0]].columns) ** 2)
+        yield some[:together]
+        some = some[together:]
+
+
+def _order_and_factor(row: Row, importance: NDArray[np.float64]) -> tuple[NDArray[np.intp], NDArray[np.floating]]:
+    """Return the order in which a row's weights are fixed, those that matter most first, and its `inverse_factor`."""
+    order = np.argsort(-importance[row.columns], kind="stable")
+    if not len(order):
+        return order, row.inverse
+    factor: NDArray[np.floating] = np.linalg.cholesky(row.inverse.take(order, axis=0).take(order, axis=1)).T
+    return order, factor
+
+
+def _fix_in_turn(values: NDArray[np.float64], factor: NDArray[np.floating], find: Nearest) -> NDArray[np.uint8]:
+    """Round values of rows, shape (n, C), in turn to shared ones; `factor` as of `inverse_factor`, for all or each."""
     codes = np.zeros(values.shape, np.uint8)
     for j in range(values.shape[1]):
-        codes[:, j] = np.abs(shared - values[:, j, None]).argmin(axis=1) + 1
-        errors = (values[:, j] - centroids[codes[:, j]]) / factor[j, j]
-        values[:, j:] -= errors[:, None] * factor[j, j:]
+        codes[:, j] = find(values[:, j])
+        errors = (values[:, j] - find.table[codes[:, j]]) / factor[..., j, j]
+        values[:, j:] -= errors[:, None] * factor[..., j, j:]
     return codes
 
 
 def _improve(task: LeastSquares, codes: NDArray[np.uint8], centroids: NDArray[np.float64]) -> bool:
     """Change codes, a column at a time, where another value lowers the loss; return whether any did."""
-    weight = centroids[codes]
+    weight, find = centroids[codes], Nearest(centroids)
     gradient = task.hessian.times(weight - task.weight)
     curvature = np.broadcast_to(task.hessian.diagonal, weight.shape)
     changed = False
     for j in range(weight.shape[1]):
         rows = np.flatnonzero(codes[:, j])
         best = weight[rows, j] - gradient[rows, j] / curvature[rows, j]
-        nearest = (np.abs(centroids[1:] - best[:, None]).argmin(axis=1) + 1).astype(np.uint8)
+        nearest = find(best)
         step = centroids[nearest] - weight[rows, j]
         moves = nearest != codes[rows, j]
         if moves.any():

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eie.compression.adam import Adam, schedule
-from eie.compression.codebooks import codes_of_terms, nearest, share_among, values_of
+from eie.compression.codebooks import Nearest, codes_of_terms, share_among, values_of
 from eie.compression.compensation import Compensated, ascending
 from eie.compression.learner import BATCH, Learner, Sequences
 from eie.compression.row_units import scales_of_rows
@@ -173,7 +173,7 @@ class _Sharing:
         count = round(share * np.count_nonzero(mask)) - (np.count_nonzero(mask) - len(free))
         if count > 0:
             chosen = self.learner.random.permutation(free)[:count]
-            codes.ravel()[chosen] = nearest(self._in_units(gate).ravel()[chosen], values_of(self.books[gate]))
+            codes.ravel()[chosen] = Nearest(values_of(self.books[gate]))(self._in_units(gate).ravel()[chosen])
 
     def _shared(self, gate: int) -> Floats:
         """Return a gate's weights, those with codes at their shared values."""

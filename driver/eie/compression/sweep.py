@@ -12,7 +12,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from eie.compression.codebooks import values_of
+from eie.compression.codebooks import Nearest, values_of
 from eie.compression.hessian import inverse_factor
 from eie.compression.least_squares import LeastSquares
 
@@ -57,15 +57,13 @@ class Sweep:
         self, mask: NDArray[np.bool_], codebooks: NDArray[np.float64]
     ) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
         """Give the weights of a mask shared values in turn; return codes, shape (R, C), and codebooks, refitted."""
-        centroids = values_of(codebooks)
+        find = Nearest(values_of(codebooks))
         mask, weight = self._columns(mask), self._columns(self.task.weight)
         codes = np.zeros(weight.shape, np.uint8)
-        ascending = (np.argsort(centroids[1:], kind="stable") + 1).astype(np.uint8)
-        middle = (centroids[ascending[1:]] + centroids[ascending[:-1]]) / 2
 
         def fix(j: int, column: NDArray[np.float64]) -> NDArray[np.float64]:
-            codes[j] = np.where(mask[j], ascending[np.searchsorted(middle, column)], 0)
-            return centroids[codes[j]]
+            codes[j] = np.where(mask[j], find(column), 0)
+            return find.table[codes[j]]
 
         for start in range(0, len(weight), _BLOCK):
             self._take(weight, slice(start, min(start + _BLOCK, len(weight))), fix)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -36,41 +36,68 @@ def evaluate(graph: Graph, inputs: Mapping[str, ArrayLike], hook: Hook | None = 
     NetworkError
         If an input does not fit, or a node cannot compute what it gets; the message names the node.
     """
-    return _evaluate(graph, check_inputs(graph, inputs), hook or (lambda node, values: None))
+    return _evaluate(graph, check_inputs(graph, inputs), hook)
 
 
-def _evaluate(graph: Graph, values: dict[str, Array], hook: Hook) -> dict[str, Array]:
+def _evaluate(graph: Graph, values: Mapping[str, Array], hook: Hook | None) -> dict[str, Array]:
+    *_, (_, found) = walk(graph, values, hook)
+    return {value.name: found[value.name] for value in graph.outputs}
+
+
+def walk(
+    graph: Graph, values: Mapping[str, Array], hook: Hook | None = None, first: int = 0
+) -> Iterator[tuple[int, dict[str, Array]]]:
+    """Compute a graph node by node; before each, and at the end, yield its place and the values that are still read.
+
+    Parameters
+    ----------
+    graph : Graph
+    values : mapping of str to ndarray
+        The inputs; or what was yielded before the node at `first`, from which another walk can thus begin.
+    hook : callable, optional
+        See `Hook`.
+    first : int
+        Place of the first node to compute.
+    """
     values = {**values, **graph.constants}
     left = count_uses(graph)
-    for node in graph.nodes:
-        try:
-            results = _compute(node, values, hook)
-        except NetworkError as error:
-            raise NetworkError(f"{node}: {error}") from error
-        except EieError:
-            raise
-        except MemoryError as error:
-            raise NetworkError(f"{node}: there is not enough memory for its outputs") from error
-        except Exception as error:  # numpy's own words for shapes and types that do not go together
-            shapes = ", ".join(str(values[name].shape) if name else "absent" for name in node.inputs)
-            raise NetworkError(f"{node} cannot compute inputs of shapes {shapes}: {error}") from error
-        for name, result in zip(node.outputs, results):  # noqa: B905 - outputs at the end may be left out
+    for name in (name for node in graph.nodes[:first] for name in node.inputs):
+        left[name] -= 1
+    for place in range(first, len(graph.nodes)):
+        yield place, values
+        node = graph.nodes[place]
+        for name, result in zip(node.outputs, _checked(node, values, hook)):  # noqa: B905 - the last may be left out
             if name != ABSENT:
                 values[name] = result
         for name in node.inputs:  # what nobody reads any more is let go
             left[name] -= 1
             if not left[name] and name not in graph.constants:
                 values.pop(name, None)
-    return {value.name: values[value.name] for value in graph.outputs}
+    yield len(graph.nodes), values
 
 
-def _compute(node: Node, values: dict[str, Array], hook: Hook) -> list[Array]:
+def _checked(node: Node, values: dict[str, Array], hook: Hook | None) -> list[Array]:
+    """Compute a node, or raise an error that names it."""
+    try:
+        return _compute(node, values, hook)
+    except NetworkError as error:
+        raise NetworkError(f"{node}: {error}") from error
+    except EieError:
+        raise
+    except MemoryError as error:
+        raise NetworkError(f"{node}: there is not enough memory for its outputs") from error
+    except Exception as error:  # numpy's own words for shapes and types that do not go together
+        shapes = ", ".join(str(values[name].shape) if name else "absent" for name in node.inputs)
+        raise NetworkError(f"{node} cannot compute inputs of shapes {shapes}: {error}") from error
+
+
+def _compute(node: Node, values: dict[str, Array], hook: Hook | None) -> list[Array]:
     if node.operator == CONDITIONAL:
         condition = values[node.inputs[0]]
         branch = node.attributes["then_branch" if bool(condition.ravel()[0]) else "else_branch"]
         return list(_evaluate(branch, values, hook).values())
     inputs = [values[name] if name else None for name in node.inputs]
-    results = hook(node, inputs)
+    results = None if hook is None else hook(node, inputs)
     if results is None:
         results = run_node(node, inputs)
     if len(results) < len(node.outputs):

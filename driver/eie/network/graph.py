@@ -76,6 +76,12 @@ class Node:
         """The graphs that the node holds."""
         return [value for value in self.attributes.values() if isinstance(value, Graph)]
 
+    def walk(self) -> Iterator[Node]:
+        """Yield the node, and those of its branches."""
+        yield self
+        for branch in self.branches:
+            yield from branch.walk()
+
 
 @dataclass(frozen=True, eq=False)
 class Graph:
@@ -148,9 +154,7 @@ class Graph:
     def walk(self) -> Iterator[Node]:
         """Yield every node, those of branches too."""
         for node in self.nodes:
-            yield node
-            for branch in node.branches:
-                yield from branch.walk()
+            yield from node.walk()
 
     def reads(self) -> set[str]:
         """Return the tensors that the nodes read, those of the surrounding graph too."""
