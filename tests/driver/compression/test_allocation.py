@@ -63,7 +63,8 @@ def curves(draw):
         size = draw(st.integers(1000, 50_000))
         steps = np.unique(np.geomspace(max(1, size // 50), size, 12).round())
         power = draw(st.floats(0.5, 3))
-        found.append(LossCurve(size, steps, draw(st.floats(1e-3, 1e3)) * (steps**-power - size**-power)))
+        losses = steps**-power - np.min(steps**-power)
+        found.append(LossCurve(size, steps, draw(st.floats(1e-3, 1e3)) * losses))
     return found
 
 
