@@ -148,6 +148,11 @@ def _add_method_options(parser: argparse.ArgumentParser) -> None:
         help="refit recurrent layers through time (default: with compensation, but not in search of a target)",
     )
     parser.add_argument(
+        "--shared-gates",
+        action="store_true",
+        help="gates of a recurrent layer share their values: the array multiplies them together, with fewer pointers",
+    )
+    parser.add_argument(
         "--calibration",
         metavar="X.npy",
         type=Path,
@@ -188,6 +193,7 @@ def _run(args: argparse.Namespace) -> None:
             terms=args.terms,
             row_scales=args.row_scales,
             refit=args.refit,
+            shared_gates=args.shared_gates,
             headroom=args.headroom,
             config=config,
             name=args.name or fitting_name(args.network.stem),

@@ -66,6 +66,7 @@ def compress(
     terms: Terms = 1,
     row_scales: bool | None = None,
     refit: bool | None = None,
+    shared_gates: bool = False,
     headroom: float = 2.0,
     hidden_activation: str | None = "relu",
     last_activation: str | None = None,
@@ -128,6 +129,10 @@ def compress(
         states of whole sequences stay those of the given network; see `eie.compression.refit`. What does not help on
         every eighth sequence, which is kept back, is not taken. It takes a layer some minutes at most, by `effort`.
         None: with compensation, but not in search of a target.
+    shared_gates : bool
+        Gates of recurrent layers on the array that read the same, all four of an LSTM and two of a GRU, share their
+        values. The array multiplies them together then: what is broadcast serves all of them, and they have one
+        pointer a column in place of four, which is what decides whether a large layer stays on the array.
     headroom : float
         Factor, at least 1, by which an activation may exceed the largest of the calibration without saturating. Each
         doubling costs 6 dB of some 75 dB, weight sharing alone leaves some 30; one saturated output costs far more.
@@ -198,6 +203,7 @@ def compress(
         headroom,
         row_scales,
         False if targets and refit is None else refit,
+        shared_gates,
     )
     typical = calibration if recurrent is None else sequences_for(recurrent, calibration)
     if isinstance(found, Graph) and recurrent is None:  # of a layer alone, no graph would be left

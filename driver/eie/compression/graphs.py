@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -14,6 +14,7 @@ from eie.compression.allocation import Density, checked, given_counts
 from eie.compression.calibration import graph_calibration
 from eie.compression.compensation import Compensated, compensate
 from eie.compression.exact import exact_product, staged_product
+from eie.compression.gates import groups_of_gates, parts_of, products_of_gates, stacked
 from eie.compression.graph_losses import GraphLosses
 from eie.compression.graph_products import FastProduct, FusedProduct, Recorder, compact
 from eie.compression.groups import held, is_compensated, spread_out, task_of
@@ -21,7 +22,7 @@ from eie.compression.layers import by_magnitude, distinct_weights, fixed_point, 
 from eie.compression.recipe import Recipe
 from eie.compression.recurrent import gate_format, scaled_nodes
 from eie.compression.refit_nodes import NodeTask
-from eie.compression.report import CompressionReport, LayerReport, layer_report, sqnr_db
+from eie.compression.report import CompressionReport, LayerReport, layer_report, outputs_sqnr_db, sqnr_db
 from eie.compression.row_units import has_units, in_units, offsets_of_rows, row_units
 from eie.compression.scaling import fraction_bits
 from eie.compression.streamed import Stream
@@ -108,6 +109,7 @@ class GraphJob:
         self.unequal: dict[str, float] = {}
         self.shared_anew: dict[str, int] = {}
         self._chosen: dict[str, Compensated] = {}
+        self._gates: dict[str, ArrayProduct] = {}
         self._counts = dict(zip(self.names, counts, strict=True))
         if self.recipe.terms == "loss":
             terms = self.losses().terms(counts)
@@ -115,15 +117,11 @@ class GraphJob:
             terms = given_terms(self.recipe.terms, self.names)
         self._terms = dict(zip(self.names, terms, strict=True))
         found = evaluate(self.graph, self.inputs, self.compress)
-        report = CompressionReport(tuple(row for key in self.nodes for row in self.rows[key]), self._output_sqnr(found))
+        report = CompressionReport(
+            tuple(row for key in self.nodes for row in self.rows[key]), outputs_sqnr_db(self.given, found)
+        )
         stripped, products = merge_chains(without_weights(self.graph, self.nodes), self.products, self.stages)
         return GraphModel(stripped, products, name), report
-
-    def _output_sqnr(self, found: dict[str, Array]) -> float | None:
-        """Return that of all outputs that are numbers, each in units of its own power; None if none is."""
-        ratios = [sqnr_db(self.given[name], y) for name, y in found.items() if y.dtype.kind == "f" and y.size]
-        known = [ratio for ratio in ratios if ratio is not None]
-        return min(known) if known else None
 
     def record(self, node: Node, values: list[Array | None]) -> list[Array] | None:
         """Compute a node in floats, and keep a sample."""
@@ -181,11 +179,10 @@ class GraphJob:
         if units is not None:
             matrix = in_units(matrix, units)
         row_scales = False if has_units(linear) else self.recipe.row_scales
-        chosen = self._choose(matrix, name, given, seen, tell, row_scales)
+        if gate_format(linear, i) is not None:
+            return self._gate(linear, i, given, seen, tell)
+        chosen = self._choose(matrix, [name], given, seen, tell, row_scales)
         tell("scale")
-        gate = self._gate(chosen, linear, i)
-        if gate is not None:
-            return gate
         known = self.bits.get(linear.data) if len(linear.matrices) == 1 else None
         lows, highs = np.minimum(given.lows, seen.lows), np.maximum(given.highs, seen.highs)
         bits = fraction_bits(peak * self.recipe.headroom) if known is None else known
@@ -199,6 +196,19 @@ class GraphJob:
             return ArrayProduct(model)
         return ArrayProduct(model, 2.0**-bits, units * 2.0**-model.output_fraction_bits, offsets=offsets)
 
+    def _gate(
+        self, linear: LinearNode, i: int, given: Recorder, seen: Recorder, tell: Callable[[str], None]
+    ) -> ArrayProduct:
+        """Return the product of a gate. Those that share values are chosen with the first of them."""
+        gates = next(group for group in groups_of_gates(linear, self._terms, self.recipe.shared_gates) if i in group)
+        if i == gates.start:
+            names = linear.names[gates.start : gates.stop]
+            matrix = stacked(linear.matrices[gates.start : gates.stop])
+            chosen = self._choose(matrix, names, given, seen, tell, self.recipe.row_scales)
+            tell("scale")
+            self._gates.update(products_of_gates(linear, gates, parts_of(chosen, len(gates))))
+        return self._gates[linear.names[i]]
+
     def _run_cell(self, linear: LinearNode, data: list[Array | None]) -> list[Array]:
         """Compute a recurrent node as the array will, its gates refitted through time where they were chosen."""
         key, names = linear.node.outputs[0], linear.names
@@ -211,19 +221,15 @@ class GraphJob:
                 [self._chosen[name] for name in names], [self._terms[name] for name in names], self.recipe
             )
         if found is not None:
-            gates = [self._gate(chosen, linear, i) for i, chosen in enumerate(found)]
-            self.products[key] = tuple(gate for gate in gates if gate is not None)
+            for gates in groups_of_gates(linear, self._terms, self.recipe.shared_gates):
+                self._gates.update(products_of_gates(linear, gates, found[gates.start : gates.stop]))
+            self.products[key] = tuple(self._gates[name] for name in names)
         outputs = task.outputs(self.products[key])
         if found is not None:  # a gate alone need no longer give what it did; the layer must
             ratio = sqnr_db(wanted, outputs[0])
             layers = [product.model.layers[0] for product in self.products[key]]
             self.rows[key] = [layer_report(layer, self.config, output_sqnr_db=ratio) for layer in layers]
         return outputs
-
-    def _gate(self, chosen: Compensated, linear: LinearNode, i: int) -> ArrayProduct | None:
-        """Return the product of a gate whose fixed point is its cell's; None if it has none."""
-        fixed, name = gate_format(linear, i), linear.names[i]
-        return None if fixed is None else ArrayProduct(Model([fixed_point(chosen, False, *fixed, name)], name))
 
     def _units(self, linear: LinearNode, matrix: Matrix, name: str, peak: float) -> NDArray[np.float64] | None:
         """Return the units of a matrix's rows, where these may have units and lose something at all."""
@@ -249,17 +255,19 @@ class GraphJob:
     def _choose(
         self,
         matrix: Matrix,
-        name: str,
+        names: Sequence[str],
         given: Recorder,
         seen: Recorder,
         tell: Callable[[str], None],
         row_scales: bool | None,
     ) -> Compensated:
-        """Choose a matrix's weights, shared values and biases."""
+        """Choose the weights, shared values and biases of a matrix, or of several below each other."""
         tell("prune")
         weight, effort = np.asarray(matrix.weight, np.float32), self.recipe.effort
         bias = None if matrix.bias is None else np.asarray(matrix.bias, np.float32)
-        count, terms = self._counts[name], self._terms[name]
+        name, counts = names[0], [self._counts[name] for name in names]
+        count = None if None in counts else sum(count for count in counts if count is not None)
+        terms = self._terms[name]
         exact = is_exact(weight, count, terms)
         if count is None and terms == 1 and not exact:
             self.shared_anew[name] = distinct_weights(weight)
@@ -270,7 +278,7 @@ class GraphJob:
         task = task_of(matrix, before, inputs, np.ones(len(weight)), effort)
         options = (self.recipe.sharing, effort, tell, terms, row_scales)
         found = spread_out(compensate(task, held(matrix, effort), count, *options), matrix)
-        self._chosen[name] = found
+        self._chosen.update(zip(names, parts_of(found, len(names)), strict=True))
         return found
 
     def _report(self, product: ArrayProduct, i: int, key: str, matrix: Matrix, seen: Recorder) -> LayerReport:

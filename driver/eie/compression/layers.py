@@ -21,20 +21,32 @@ from eie.network.model import Layer
 from eie.network.term import Term
 
 
-def fixed_point(chosen: Compensated, relu: bool, input_fraction_bits: int, output_peak: float, name: str) -> Layer:
-    """Return the layer whose weights, shared values and biases were chosen, in fixed point."""
+def fixed_point(
+    chosen: Compensated,
+    relu: bool,
+    input_fraction_bits: int,
+    output_peak: float,
+    name: str,
+    bits_together: int | None = None,
+) -> Layer:
+    """Return the layer whose weights, shared values and biases were chosen, in fixed point.
+
+    One of several with the same codebooks has as many terms as the others, and `bits_together` at most for weights.
+    """
     rows, columns = np.nonzero(chosen.codes)
     codes, units = chosen.codes[rows, columns], chosen.units
     bias = chosen.shared_bias if units is None else (chosen.shared_bias / units).astype(np.float32)
     largest_shift = SHIFT_LIMIT if units is None else ROW_SHIFT
     row_indices = rows.astype(np.int32)
     scales = choose_scales(
-        chosen.codebooks, codes, row_indices, bias, input_fraction_bits, output_peak, name, largest_shift
-    )
+        chosen.codebooks, codes, row_indices, bias, input_fraction_bits, output_peak, name, largest_shift,
+        bits_together,
+    )  # fmt: skip
     scaling, shift = (None, scales.shift) if units is None else row_scaling(units, scales.shift)
     rounding = 0 if scaling is None else 1 << scaling.pre_shift >> 1
     stored = [scales.codebook(codebook) for codebook in chosen.codebooks]
     parts = codes_of_terms(chosen.codes, len(stored))
+    has_second = len(parts) > 1 and (bits_together is not None or bool(parts[1].any()))
     return Layer.from_dense_codes(
         parts[0],
         stored[0],
@@ -46,7 +58,7 @@ def fixed_point(chosen: Compensated, relu: bool, input_fraction_bits: int, outpu
         weight_fraction_bits=scales.weight_fraction_bits,
         name=name,
         scaling=scaling,
-        second=Term.from_dense_codes(parts[1], stored[1]) if len(parts) > 1 and parts[1].any() else None,
+        second=Term.from_dense_codes(parts[1], stored[1]) if has_second else None,
     )
 
 

@@ -29,6 +29,7 @@ class Recipe:
     headroom: float
     row_scales: bool | None = None
     refit: bool = False
+    shared_gates: bool = False
 
     @classmethod
     def of(
@@ -43,6 +44,7 @@ class Recipe:
         headroom: float,
         row_scales: bool | None = None,
         refit: bool | None = None,
+        shared_gates: bool = False,
     ) -> Recipe:
         """Check what a caller asks for, and fill in the defaults."""
         if not is_number(headroom) or not 1 <= headroom < np.inf:
@@ -72,4 +74,7 @@ class Recipe:
         if refit and method != "compensated":
             raise NetworkError('refit=True needs method="compensated", and calibration sequences to fit to')
         refit = method == "compensated" if refit is None else refit
-        return cls(method, allocation, effort, sharing, plain_terms(terms), float(headroom), row_scales, refit)
+        if not isinstance(shared_gates, bool):
+            raise NetworkError(f"shared_gates is {shared_gates!r}; it must be True or False")
+        numbers = plain_terms(terms), float(headroom)
+        return cls(method, allocation, effort, sharing, *numbers, row_scales, refit, shared_gates)

@@ -52,6 +52,7 @@ def refit(
     start: Sequence[Compensated],
     counts: Sequence[int],
     terms: Sequence[int],
+    groups: Sequence[range] | None = None,
     *,
     free: bool = True,
     sharing: str = "kmeans",
@@ -71,6 +72,8 @@ def refit(
         What compensation made of them.
     counts, terms : sequence of int
         Weights that each gate keeps, and its codebooks.
+    groups : sequence of range, optional
+        Gates that share codebooks; None: each has its own.
     free : bool
         Whether a gate may keep more weights, and another one fewer.
     sharing : {"kmeans", "linear"}
@@ -85,7 +88,8 @@ def refit(
     best, least = list(start), error(cell, kept_back, start)
     if not np.isfinite(error_of(learner.unrolled(), kept_back)):
         return best
-    for found in _Sharing(learner, terms, sharing, row_scales).steps(steps.sharing):
+    alone = [range(gate, gate + 1) for gate in range(len(terms))]
+    for found in _Sharing(learner, terms, groups or alone, sharing, row_scales).steps(steps.sharing):
         loss = error(cell, kept_back, found)
         if loss < least:
             best, least = found, loss
@@ -117,23 +121,36 @@ class _Sharing:
     learner : Learner
     terms : sequence of int
         Codebooks of each gate.
+    groups : sequence of range
+        Gates that share codebooks.
     sharing : {"kmeans", "linear"}
     row_scales : bool
     """
 
-    def __init__(self, learner: Learner, terms: Sequence[int], sharing: str, row_scales: bool) -> None:
-        self.learner = learner
-        self.units = [
-            scales_of_rows(weight.astype(np.float64), bias.astype(np.float64))
-            if row_scales and mask.any()
-            else np.ones(len(weight))
-            for weight, bias, mask in zip(learner.weights, learner.biases, learner.masks, strict=True)
-        ]
+    def __init__(
+        self, learner: Learner, terms: Sequence[int], groups: Sequence[range], sharing: str, row_scales: bool
+    ) -> None:
+        self.learner, self.groups = learner, groups
+        self.group_of = [number for number, group in enumerate(groups) for _ in group]
+        self.units: list[NDArray[np.float64]] = []
         self.codes = [np.zeros(mask.shape, np.uint8) for mask in learner.masks]
         self.books = []
-        for gate, (mass, mask) in enumerate(zip(learner.saliency(), learner.masks, strict=True)):
-            of_weights = (mass * self.units[gate][:, None] ** 2)[mask]
-            self.books.append(share_among(self._in_units(gate)[mask], sharing, terms[gate], of_weights)[0])
+        saliency = learner.saliency()
+        for group in groups:
+            self.units += self._units(group, row_scales)
+            masses = [(saliency[gate] * self.units[gate][:, None] ** 2)[learner.masks[gate]] for gate in group]
+            weights = [self._in_units(gate)[learner.masks[gate]] for gate in group]
+            of_gates = np.concatenate(weights), sharing, terms[group.start], np.concatenate(masses)
+            self.books.append(share_among(*of_gates)[0])
+
+    def _units(self, group: range, row_scales: bool) -> list[NDArray[np.float64]]:
+        """Return the units of the rows of gates that share values."""
+        weight, bias = (
+            np.concatenate([of_gates[gate] for gate in group]).astype(np.float64)
+            for of_gates in (self.learner.weights, self.learner.biases)
+        )
+        any_left = any(self.learner.masks[gate].any() for gate in group)
+        return np.split(scales_of_rows(weight, bias) if row_scales and any_left else np.ones(len(weight)), len(group))
 
     def steps(self, steps: int) -> Iterator[list[Compensated]]:
         """Share values among more and more weights, while the others learn to make up for that, and then the values.
@@ -150,18 +167,24 @@ class _Sharing:
                 for gate in gates:
                     self._fix(gate, _SHARED[stages.index(step)])
             if step == steps or (step >= stages[-1] and step % _LOOK == 0):
-                yield [self._chosen(gate) for gate in gates]
+                yield [chosen for group in self.groups for chosen in self._chosen(group)]
             if step == steps:
                 return
             learner.weights = [self._shared(gate) for gate in gates]
             adam.parameters[: len(gates)] = learner.weights
             weights, biases = learner.gradients(learner.weights)
             factor = schedule(step, steps)
-            of_values.step([self._of_values(gate, weights[gate]) for gate in gates], factor)
+            of_values.step(
+                [np.sum([self._of_values(g, weights[g]) for g in group], axis=0) for group in self.groups], factor
+            )
             adam.step(
                 [*(w * (code == 0) for w, code in zip(learner.masked(weights), self.codes, strict=True)), *biases],
                 factor,
             )
+
+    def book(self, gate: int) -> NDArray[np.float64]:
+        """Return a gate's codebooks."""
+        return self.books[self.group_of[gate]]
 
     def _in_units(self, gate: int) -> NDArray[np.float32]:
         return (self.learner.weights[gate] / self.units[gate][:, None]).astype(np.float32)
@@ -173,23 +196,27 @@ class _Sharing:
         count = round(share * np.count_nonzero(mask)) - (np.count_nonzero(mask) - len(free))
         if count > 0:
             chosen = self.learner.random.permutation(free)[:count]
-            codes.ravel()[chosen] = Nearest(values_of(self.books[gate]))(self._in_units(gate).ravel()[chosen])
+            codes.ravel()[chosen] = Nearest(values_of(self.book(gate)))(self._in_units(gate).ravel()[chosen])
 
     def _shared(self, gate: int) -> Floats:
         """Return a gate's weights, those with codes at their shared values."""
         weight, codes = self.learner.weights[gate], self.codes[gate]
-        values = values_of(self.books[gate])[codes] * self.units[gate][:, None]
+        values = values_of(self.book(gate))[codes] * self.units[gate][:, None]
         return np.where(codes > 0, values, weight).astype(weight.dtype)
 
     def _of_values(self, gate: int, gradient: Floats) -> NDArray[np.float64]:
         """Return the gradient of the shared values: the sum of that of the weights which take them."""
         moved = (gradient * self.units[gate][:, None]).ravel()
-        book = self.books[gate]
+        book = self.book(gate)
         parts = codes_of_terms(self.codes[gate].ravel(), len(book))
         return np.stack([np.bincount(part, np.where(part > 0, moved, 0), book.shape[1]) for part in parts])
 
-    def _chosen(self, gate: int) -> Compensated:
-        learner, units = self.learner, self.units[gate]
-        codes, book = ascending(self.codes[gate], self.books[gate])
-        weight, bias = learner.weights[gate].astype(np.float32), learner.biases[gate].astype(np.float32)
-        return Compensated(weight, bias, learner.masks[gate], codes, book, bias, None if (units == 1).all() else units)
+    def _chosen(self, group: range) -> list[Compensated]:
+        learner = self.learner
+        codes, book = ascending(np.concatenate([self.codes[gate] for gate in group]), self.book(group.start))
+        found = []
+        for gate, part in zip(group, np.split(codes, len(group)), strict=True):
+            weight, bias = learner.weights[gate].astype(np.float32), learner.biases[gate].astype(np.float32)
+            units = None if (self.units[gate] == 1).all() else self.units[gate]
+            found.append(Compensated(weight, bias, learner.masks[gate], part, book, bias, units))
+        return found

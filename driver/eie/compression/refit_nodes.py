@@ -9,6 +9,7 @@ from functools import cached_property
 import numpy as np
 
 from eie.compression.compensation import Compensated
+from eie.compression.gates import gates_alike
 from eie.compression.learner import BATCH, Sequences, biases_of
 from eie.compression.recipe import Recipe
 from eie.compression.recurrent import run_as_the_array
@@ -86,6 +87,7 @@ class NodeTask:
                 start[gates],
                 [int(np.count_nonzero(gate.mask)) for gate in start[gates]],
                 terms[gates],
+                gates_alike(cell, terms[gates], recipe.shared_gates),
                 free=recipe.allocation == "loss",
                 sharing=recipe.sharing,
                 row_scales=recipe.row_scales is not False,

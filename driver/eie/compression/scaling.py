@@ -82,6 +82,7 @@ def choose_scales(
     output_peak: float,
     name: str = "",
     largest_shift: int = SHIFT_LIMIT,
+    most_weight_bits: int | None = None,
 ) -> Scales:
     """Choose the fraction bits of a layer's weights and outputs.
 
@@ -100,6 +101,8 @@ def choose_scales(
     name : str, optional
         The layer's name for messages.
     largest_shift : int
+    most_weight_bits : int, optional
+        Of weights that share a codebook with another layer's.
 
     Raises
     ------
@@ -112,6 +115,8 @@ def choose_scales(
     output_bits = activation_fraction_bits(output_peak)
     weight_bits = fraction_bits(weight_peak, WEIGHT_MAX) if weight_peak else output_bits - input_fraction_bits
     weight_bits = min(weight_bits, largest_shift + output_bits - input_fraction_bits)
+    if most_weight_bits is not None:
+        weight_bits = min(weight_bits, most_weight_bits)
     if bias_peak:
         weight_bits = min(weight_bits, fraction_bits(bias_peak, BIAS_MAX) - input_fraction_bits)
     heaviest = _heaviest_row(codebooks, codes, row_indices)
