@@ -64,13 +64,12 @@ def test_anything_but_a_truth_value_is_refused():
 
 
 @pytest.mark.filterwarnings("ignore::eie.errors.AccuracyWarning")
-@pytest.mark.parametrize("make, together", [(eie.LSTM, [4]), (eie.GRU, [2, 1, 1])])
-def test_they_share_their_values_after_a_refit_through_time_too(make, together):
+def test_they_share_their_values_after_a_refit_through_time_too():
     x = np.random.default_rng(1).standard_normal((16, 20, 12)).astype(np.float32)
     found = {}
     for refit in (False, True):
-        model = eie.compress(layer(make), 0.3, x, terms=2, shared_gates=True, refit=refit)
-        assert [len(group.gates) for group in pack_recurrent(model, CONFIG).together] == together
+        model = eie.compress(layer(eie.LSTM), 0.3, x, terms=2, shared_gates=True, refit=refit)
+        assert [len(group.gates) for group in pack_recurrent(model, CONFIG).together] == [4]
         with eie.Accelerator(eie.EmulatedDevice(CONFIG)) as accelerator:
             found[refit] = accelerator.run(x, model=model, verify=True)
-    assert not np.array_equal(found[False], found[True])
+    assert not np.array_equal(found[False], found[True]), "the refit was not taken"
