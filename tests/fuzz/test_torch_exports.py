@@ -36,13 +36,69 @@ class View(nn.Module):
         return x.view(x.size(0), -1)
 
 
+class Indexed(nn.Module):
+    """Takes, puts and sorts elements as people write it."""
+
+    KINDS = ("gather", "scatter", "topk", "tril", "einsum", "masked", "index_put", "attention", "cumsum", "flip")
+
+    def __init__(self, kind, columns):
+        super().__init__()
+        self.kind = kind
+        self.register_buffer("at", torch.randperm(columns))
+        self.weight = nn.Parameter(torch.randn(columns, columns))
+
+    def forward(self, x):  # (batch, channels, rows, columns)
+        if self.kind == "gather":
+            return torch.gather(x, 3, self.at.expand(x.shape[0], x.shape[1], x.shape[2], -1))
+        if self.kind == "scatter":
+            return torch.zeros_like(x).scatter(3, self.at.expand(x.shape[0], x.shape[1], x.shape[2], -1), x)
+        if self.kind == "topk":
+            return x.topk(2, dim=-1).values.sum(-1, keepdim=True) + x
+        if self.kind == "tril":
+            return torch.tril(x, 1) - torch.triu(x)
+        if self.kind == "einsum":
+            return torch.einsum("bchw,wv->bchv", x, self.weight)
+        if self.kind == "masked":
+            return x.masked_fill(x > 0.5, 0.5)
+        if self.kind == "index_put":
+            y = x.clone()
+            y[:, :, :, self.at[:2]] = 2 * x[:, :, :, :2]
+            return y
+        if self.kind == "attention":
+            causal = torch.ones(x.shape[2], x.shape[2], dtype=torch.bool).tril()
+            return nn.functional.scaled_dot_product_attention(x, x @ self.weight, x, attn_mask=causal)
+        return x.cumsum(2) if self.kind == "cumsum" else torch.flip(x, (3,))
+
+
+class Resized(nn.Module):
+    """Resizes to 5 x 4, whatever the size was, and indexes."""
+
+    def __init__(self, kind):
+        super().__init__()
+        self.resize, self.indexed = nn.Upsample(size=(5, 4), mode="bilinear"), Indexed(kind, 4)
+
+    def forward(self, x):
+        return self.indexed(self.resize(x))
+
+
+class Gated(nn.Module):
+    """Multiplies by what a part makes of it, as squeeze and excitation does."""
+
+    def __init__(self, part):
+        super().__init__()
+        self.part = part
+
+    def forward(self, x):
+        return x * self.part(x)
+
+
 @st.composite
 def pictures(draw):
     """Return a module on pictures that ends in fully connected layers, and the shape of its input."""
     channels, size = draw(st.integers(1, 4)), draw(st.sampled_from([7, 8, 10]))
-    shape, parts = (channels, size, size), []
+    shape, parts, kinds = (channels, size, size), [], ["norm", "pool", "residual", "activation", "resize", "transposed"]
     for _ in range(draw(st.integers(1, 4))):
-        kind = draw(st.sampled_from(["conv", "depthwise", "norm", "pool", "residual", "activation"]))
+        kind = draw(st.sampled_from(["conv", "conv", "depthwise", "indexed", "group norm", "attended", *kinds]))
         if kind == "conv":
             outputs, kernel = draw(st.integers(1, 6)), draw(st.sampled_from([1, 3, (3, 1)]))
             parts.append(nn.Conv2d(channels, outputs, kernel, draw(st.integers(1, 2)), 1, bias=draw(st.booleans())))
@@ -58,6 +114,21 @@ def pictures(draw):
             parts.append(norm)
         elif kind == "pool":
             parts.append(draw(st.sampled_from([nn.MaxPool2d, nn.AvgPool2d]))(2, 1))
+        elif kind == "resize":
+            mode = draw(st.sampled_from(["nearest", "bilinear", "bicubic"]))
+            corners = {} if mode == "nearest" else {"align_corners": draw(st.booleans())}
+            parts.append(nn.Upsample(scale_factor=draw(st.sampled_from([2, 1.5])), mode=mode, **corners))
+        elif kind == "transposed":
+            outputs = draw(st.integers(1, 3))
+            parts.append(nn.ConvTranspose2d(channels, outputs, 3, 2, 1, draw(st.integers(0, 1))))
+            channels = outputs
+        elif kind == "indexed":
+            parts.append(Resized(draw(st.sampled_from(Indexed.KINDS))))
+        elif kind == "group norm":
+            parts.append(draw(st.sampled_from([nn.GroupNorm(1, channels), nn.InstanceNorm2d(channels, affine=True)])))
+        elif kind == "attended":
+            gate = (nn.AdaptiveAvgPool2d(1), nn.Conv2d(channels, channels, 1), nn.Hardsigmoid())
+            parts.append(Gated(nn.Sequential(*gate)))
         elif kind == "residual":
             parts.append(Residual(nn.Conv2d(channels, channels, 3, 1, 1)))
         else:
