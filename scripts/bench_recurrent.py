@@ -1,6 +1,6 @@
 """Recurrent layers of the literature on the array of a board: outputs against torch's floats, cycles of a time step.
 
-    python scripts/bench_recurrent.py [NAME ...] [--board pynq-z2] [--steps 50]
+    python scripts/bench_recurrent.py [NAME ...] [--board NAME] [--steps 50] [--density D] [--terms N] [--shared-gates]
 
 Weights are random, as torch begins with; the smallest go to the density, and torch computes with what is left. Inputs
 are standard normal. Every output of the array is compared with the integer reference; cycles are those of the cycle
@@ -10,8 +10,9 @@ model's counters, which are the hardware's, from the first word of a transfer to
 from __future__ import annotations
 
 import argparse
+import itertools
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,8 @@ from eie.boards.board import Board
 from eie.boards.board import board as board_by_name
 from eie.compression.report import sqnr_db
 from eie.cycle_model.timed_device import TimedDevice
+from eie.network.graph_model import GraphModel
+from eie.program.recurrent import pack_recurrent
 
 
 @dataclass(frozen=True)
@@ -56,10 +59,12 @@ def main() -> None:
     arguments = parse_arguments()
     board = board_by_name(arguments.board)
     print(f"{board.title}, {board.config.num_pes} PEs at {board.clock_mhz:g} MHz; {arguments.steps} time steps\n")
-    print("| layers | density | terms | SQNR of the outputs | cycles a time step | us | arithmetic |")
-    print("|---|---|---|---|---|---|---|")
+    print("| layers | density | terms | SQNR of the outputs | cycles a time step | us | arithmetic | bound |")
+    print("|---|---|---|---|---|---|---|---|")
     for name in arguments.names or NETWORKS:
-        print(row(NETWORKS[name], board, arguments.steps), flush=True)
+        given = {what: value for what in ("density", "terms") if (value := getattr(arguments, what)) is not None}
+        network = replace(NETWORKS[name], **given)
+        print(row(network, board, arguments.steps, arguments.shared_gates), flush=True)
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -67,12 +72,15 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(NETWORKS)}; default: all")
     parser.add_argument("--board", default="pynq-z2")
     parser.add_argument("--steps", type=int, default=50)
+    parser.add_argument("--density", type=float, help="in place of the network's own")
+    parser.add_argument("--terms", type=int, help="likewise")
+    parser.add_argument("--shared-gates", action="store_true", help="gates share their values (eie.compress)")
     return parser.parse_args()
 
 
-def row(network: Network, board: Board, steps: int) -> str:
+def row(network: Network, board: Board, steps: int, shared_gates: bool = False) -> str:
     module, x = made(network, steps)
-    model = eie.compress(module, None, x, terms=network.terms, method="magnitude")
+    model = eie.compress(module, None, x, terms=network.terms, method="magnitude", shared_gates=shared_gates)
     wanted = outputs_of(module, x)
     with eie.Accelerator(TimedDevice(board.config)) as accelerator:
         accelerator.run(x[:1], model=model)  # what stays is there from now on
@@ -88,8 +96,21 @@ def row(network: Network, board: Board, steps: int) -> str:
         f"{each:,.0f}",
         f"{each / board.clock_mhz:,.0f}",
         f"{counters.cycles / steps:,.0f}",
+        f"{bound(model, board):,.0f}",
     )
     return f"| {' | '.join(cells)} |"
+
+
+def bound(model: GraphModel, board: Board) -> int:
+    """Return the cycles of a step's products: of each its columns, or the most entries of a PE if they are more."""
+    products = []
+    for layer in itertools.chain.from_iterable(model.sequences.values()):
+        packed = pack_recurrent(layer, board.config)
+        for gates in packed.together:
+            tiles = [tile for row_tile in packed.row_tiles[gates.first] for tile in row_tile.tiles]
+            entries = np.sum([tile.entry_counts for tile in tiles], axis=0)
+            products.append(max(packed.layers[gates.first].columns, int(entries.max())))
+    return sum(products)
 
 
 def made(network: Network, steps: int) -> tuple[Any, Any]:

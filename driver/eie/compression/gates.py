@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from eie.compression.compensation import Compensated
 from eie.compression.layers import fixed_point
 from eie.compression.recurrent import gate_format
-from eie.network.cells import CELLS, Cell
+from eie.network.cells import CELLS, STATE_BITS, Cell
 from eie.network.graph_model import ArrayProduct
 from eie.network.linear_maps import LinearNode
 from eie.network.model import Model
@@ -33,6 +33,16 @@ def gates_alike(cell: Cell, terms: Sequence[int], shared: bool = True) -> list[r
 def groups_of_gates(linear: LinearNode, terms: Mapping[str, int], shared: bool) -> list[range]:
     """Return the gates of a recurrent node, those together that share values."""
     return gates_alike(CELLS[linear.attributes["cell"]], [terms[name] for name in linear.names], shared)
+
+
+def factors_of_columns(linear: LinearNode, number: int) -> NDArray[np.float32]:
+    """Return what the weights of each column of a gate were multiplied by, shape (C,): see `gate_matrices`."""
+    attributes, columns = linear.attributes, linear.matrices[number].weight.shape[1]
+    gates, size = CELLS[attributes["cell"]].gates, attributes["hidden_size"]
+    operands = gates[number % len(gates)].operands
+    sizes = [columns - size * (len(operands) - 1) if name == "x" else size for name in operands]
+    factors = [2.0 ** (STATE_BITS - attributes["input_bits"]) if name == "x" else 1.0 for name in operands]
+    return np.repeat(np.array(factors, np.float32), sizes)
 
 
 def stacked(matrices: Sequence[Matrix]) -> Matrix:

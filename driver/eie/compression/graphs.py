@@ -14,7 +14,7 @@ from eie.compression.allocation import Density, checked, given_counts
 from eie.compression.calibration import graph_calibration
 from eie.compression.compensation import Compensated, compensate
 from eie.compression.exact import exact_product, staged_product
-from eie.compression.gates import groups_of_gates, parts_of, products_of_gates, stacked
+from eie.compression.gates import factors_of_columns, groups_of_gates, parts_of, products_of_gates, stacked
 from eie.compression.graph_losses import GraphLosses
 from eie.compression.graph_products import FastProduct, FusedProduct, Recorder, compact
 from eie.compression.groups import held, is_compensated, spread_out, task_of
@@ -204,7 +204,8 @@ class GraphJob:
         if i == gates.start:
             names = linear.names[gates.start : gates.stop]
             matrix = stacked(linear.matrices[gates.start : gates.stop])
-            chosen = self._choose(matrix, names, given, seen, tell, self.recipe.row_scales)
+            factors = factors_of_columns(linear, i)
+            chosen = self._choose(matrix, names, given, seen, tell, self.recipe.row_scales, factors)
             tell("scale")
             self._gates.update(products_of_gates(linear, gates, parts_of(chosen, len(gates))))
         return self._gates[linear.names[i]]
@@ -260,6 +261,7 @@ class GraphJob:
         seen: Recorder,
         tell: Callable[[str], None],
         row_scales: bool | None,
+        factors: NDArray[np.float32] | None = None,
     ) -> Compensated:
         """Choose the weights, shared values and biases of a matrix, or of several below each other."""
         tell("prune")
@@ -272,7 +274,7 @@ class GraphJob:
         if count is None and terms == 1 and not exact:
             self.shared_anew[name] = distinct_weights(weight)
         if exact or not is_compensated(matrix, effort) or self.recipe.method != "compensated":
-            return by_magnitude(Dense(weight, bias, name=name), count, self.recipe.sharing, tell, terms)
+            return by_magnitude(Dense(weight, bias, name=name), count, self.recipe.sharing, tell, terms, factors)
         before, inputs = given.samples()[0], seen.samples()[0]
         inputs = before if np.array_equal(before, inputs) else inputs
         task = task_of(matrix, before, inputs, np.ones(len(weight)), effort)

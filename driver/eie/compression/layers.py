@@ -74,10 +74,20 @@ def distinct_weights(weight: NDArray[np.float32]) -> int:
 
 
 def by_magnitude(
-    dense: Dense, count: int | None, sharing: str, tell: Callable[[str], None], terms: int = 1
+    dense: Dense,
+    count: int | None,
+    sharing: str,
+    tell: Callable[[str], None],
+    terms: int = 1,
+    factors: NDArray[np.float32] | None = None,
 ) -> Compensated:
-    """Keep the largest weights as they are, and share values among them."""
-    mask = dense.weight != 0 if count is None else keep_count([dense.weight], count)[0]
+    """Keep the largest weights as they are, and share values among them.
+
+    Where `factors` are given, shape (C,), weights of each column are so many times as large as those of the network,
+    whose sizes are compared.
+    """
+    weight = dense.weight if factors is None else dense.weight / factors
+    mask = weight != 0 if count is None else keep_count([weight], count)[0]
     tell("share")
     codes = np.zeros(mask.shape, np.uint8)
     codebooks, codes[mask] = share_among(dense.weight[mask], sharing, terms)

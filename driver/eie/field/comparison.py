@@ -35,16 +35,17 @@ REMARKS = {
     ),
     "images": (
         "Not the same task: the others compute convolutional networks on CIFAR-10, ours is a small network on "
-        "MNIST. With ResNet-8 at a density of 0.25 fpgaConvNet wins by about six times: the array takes some 400 "
-        "pictures a second on the PYNQ-Z2 (`scripts/bench_networks.py resnet-8`, random weights, without "
+        "MNIST. With ResNet-8 at a density of 0.25 fpgaConvNet wins by 2.8 times: the array takes 877 pictures a "
+        "second on the PYNQ-Z2, in batches of 8 (`scripts/bench_networks.py resnet-8`, random weights, without "
         "the host's part)."
     ),
     "recurrent": (
         "Whole cells, a time step an inference, states kept on the array. Where the weights do not fit the board's "
         "memories they are streamed with every step, and the DMA bounds it: Spartus, which keeps them on chip and "
         "skips what has not changed in time, wins by far, and so do ESE, on a larger chip, and EdgeDRNN, which streams "
-        "a larger network from the same kind of memory faster. What fits is fast: the last of our networks. What "
-        "outputs lose against PyTorch's: `scripts/bench_recurrent.py`."
+        "a larger network from the same kind of memory faster. What fits is fast: all of ours on boards with UltraRAM, "
+        "the last one on the PYNQ-Z2. Their gates share values, so that they are multiplied together. What outputs "
+        "lose against PyTorch's: `scripts/bench_recurrent.py`."
     ),
     "paper": (
         "The chip holds 128 K entries a PE and runs at 800 MHz; a board streams layers of this size, and the chip "

@@ -53,7 +53,10 @@ def chain(name: str, sizes: tuple[int, ...], density: float) -> Model:
 
 
 def cell(name: str, kind: str, columns: int, hidden: int, density: float) -> RecurrentModel:
-    """Return a recurrent layer of this kind (`eie.network.cells.CELLS`) whose weights are random."""
+    """Return a recurrent layer of this kind (`eie.network.cells.CELLS`) whose weights are random.
+
+    Its gates share their values, as with ``eie.compress(shared_gates=True)``.
+    """
     rng, sizes = frozen_random(SEED), {"h": hidden, "x": columns}
     layers = [
         _layer(

@@ -73,3 +73,16 @@ def test_they_share_their_values_after_a_refit_through_time_too():
         with eie.Accelerator(eie.EmulatedDevice(CONFIG)) as accelerator:
             found[refit] = accelerator.run(x, model=model, verify=True)
     assert not np.array_equal(found[False], found[True]), "the refit was not taken"
+
+
+@pytest.mark.filterwarnings("ignore::eie.errors.AccuracyWarning")
+@pytest.mark.parametrize("size", [0.01, 1.0, 100.0])
+@pytest.mark.parametrize("make", [eie.LSTM, eie.GRU])
+def test_by_magnitude_weights_of_inputs_and_of_states_are_compared_as_the_network_has_them(make, size):
+    network = layer(make, columns=20, hidden=20)
+    x = np.random.default_rng(1).uniform(-size, size, (4, 10, 20)).astype(np.float32)
+    model = eie.compress(network, 0.25, x, method="magnitude", allocation="uniform")
+    of_gate = network.in_order("ifgo" if make is eie.LSTM else "rzn")
+    given = np.concatenate([of_gate[1][:20], of_gate[0][:20]], axis=1)  # [h, x] of the first gate
+    kept = model.layers[0].dense_codes() > 0
+    assert np.abs(given)[kept].min() >= np.abs(given)[~kept].max()
