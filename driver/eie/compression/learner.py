@@ -20,7 +20,7 @@ _STAGES = 6
 _PRUNING = 0.6
 """Share of the steps in which weights are removed; in the rest, those that stay settle."""
 _PROBES = 8
-_RATE = 0.02
+_RATE = 0.012
 """Adam's, at its peak, in units of the root mean square of what a weight adds to a sum."""
 _FLOOR = 0.05
 """Least size of an input in these, in units of the largest: weights of what hardly ever moves must not run away."""
