@@ -106,8 +106,10 @@ def _kmeans(
     if weighted:
         edges = np.unique(np.searchsorted(masses, np.linspace(0, masses[-1], EXACT_LIMIT + 1)))
         edges = np.unique(np.r_[0, edges, len(ordered)])
-        if len(edges) > SHARED_VALUES:  # fewer have nearly all the mass
-            points = np.diff(sums[edges]) / np.diff(masses[edges])
+        of_points = np.diff(masses[edges])
+        some = of_points > 0  # at the ends, values may have no mass at all
+        if np.count_nonzero(some) >= SHARED_VALUES:  # fewer have nearly all the mass
+            points = np.diff(sums[edges])[some] / of_points[some]
     elif len(ordered) > EXACT_LIMIT:
         edges = np.arange(EXACT_LIMIT + 1) * len(ordered) // EXACT_LIMIT
         points = np.diff(sums[edges]) / np.diff(edges)

@@ -120,6 +120,17 @@ def test_shared_values_lie_among_their_weights_however_wide_the_range(method):
         assert values[codes == code].min() <= centroids[code] <= values[codes == code].max()
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("without", [slice(0, 30), slice(-30, None), slice(0, 0)])
+def test_weights_that_do_not_count_at_either_end_leave_the_shared_values_numbers(without):
+    values = np.linspace(-1, 1, 200, dtype=np.float32)
+    mass = np.ones(200)
+    mass[without] = 0
+    codebook, codes = share(values, "kmeans", mass)
+    assert np.isfinite(codebook).all() and (np.diff(codebook[1:]) > 0).all()
+    assert np.abs(codebook[codes] - values)[mass > 0].max() < 0.08
+
+
 def test_a_layer_without_weights_has_an_empty_codebook():
     centroids, codes = share(np.zeros(0, np.float32))
     assert not centroids.any() and len(codes) == 0
