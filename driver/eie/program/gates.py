@@ -55,15 +55,13 @@ def gates_together(layers: Sequence[Layer], gates: Sequence[Gate], config: Array
     local_rows = -(-layers[0].rows // config.lanes) * config.rows_per_group
     for _, numbers in itertools.groupby(range(len(gates)), lambda i: (gates[i].operands, _codebooks(layers[i]))):
         alike = list(numbers)
-        for start in range(0, len(alike), _MOST):
-            count = min(_MOST, len(alike) - start)
-            parts = 1 << (count - 1).bit_length()
-            if parts == 2 and local_rows <= config.rows // _MOST:
-                parts = _MOST  # closer together, their rows take less padding
-            if config.rows % (parts * config.rows_per_group):
-                found += [GatesTogether(gate, 1, 1) for gate in alike[start : start + count]]
-            else:
-                found.append(GatesTogether(alike[start], count, parts))
+        parts = 1 << (len(alike) - 1).bit_length()
+        if parts == 2 and local_rows <= config.rows // _MOST:
+            parts = _MOST  # closer together, their rows take less padding
+        if parts > _MOST or config.rows % (parts * config.rows_per_group):
+            found += [GatesTogether(gate, 1, 1) for gate in alike]
+        else:
+            found.append(GatesTogether(alike[0], len(alike), parts))
     return tuple(found)
 
 
