@@ -96,7 +96,9 @@ def pictures(draw):
             height, width = int(height * given[0]), int(width * given[1])
             if not 1 <= height * width <= 600:
                 break
-            attributes = draw(st.sampled_from(RESIZES))
+            # Of one element, onnx's evaluator computes another place than its text and ONNX Runtime do.
+            known = [r for r in RESIZES if min(height, width) > 1 or "pytorch" not in str(r)]
+            attributes = draw(st.sampled_from(known))
             value = nodes.add("Resize", value, "", np.array([1, 1, *given], np.float32), **attributes)
         elif kind == "Softmax":
             value = nodes.add("Softmax", value, axis=draw(st.integers(1, 3)))
