@@ -144,12 +144,12 @@ def graph_calibration(graph: Graph, calibration: Any, samples: int = _SYNTHETIC_
         return calibration.inputs
     if calibration is not None:
         return named_inputs(graph, calibration)
-    rng = np.random.default_rng(0)
+    random = frozen_random(0)
     found: dict[str, Array] = {}
     for value in graph.inputs:
         unknown = {size for size in value.shape or () if not isinstance(size, int)}
         if value.shape is None or len(unknown) > 1 or np.dtype(value.dtype).kind != "f":
             raise NetworkError(f"input {value} leaves open what typical inputs are; give calibration inputs")
         shape = [size if isinstance(size, int) else samples for size in value.shape]
-        found[value.name] = rng.standard_normal(shape).astype(value.dtype)
+        found[value.name] = random.standard_normal(shape).astype(value.dtype)
     return found

@@ -48,13 +48,13 @@ class Row:
         if kept.all():
             return 0.0
         stay, go = np.flatnonzero(kept), np.flatnonzero(~kept)
-        removed = self.inverse.take(go, axis=0)
-        across = removed.take(stay, axis=1)
+        removed = np.take(self.inverse, go, axis=0)
+        across = np.take(removed, stay, axis=1)
         right = np.concatenate((self.values[go, None], across), axis=1)
-        solved = np.linalg.solve(removed.take(go, axis=1), right)
+        solved = np.linalg.solve(np.take(removed, go, axis=1), right)
         cost = float(self.values[go] @ solved[:, 0])
         self.values = self.values[stay] - across.T @ solved[:, 0]
-        self.inverse = self.inverse.take(stay, axis=0).take(stay, axis=1)
+        self.inverse = np.take(np.take(self.inverse, stay, axis=0), stay, axis=1)
         self.inverse -= across.T @ solved[:, 1:]
         self.columns = self.columns[stay]
         return max(0.0, cost)
@@ -160,7 +160,7 @@ def _order_and_factor(row: Row, importance: NDArray[np.float64]) -> tuple[NDArra
     order = np.argsort(-importance[row.columns], kind="stable")
     if not len(order):
         return order, row.inverse
-    factor: NDArray[np.floating] = np.linalg.cholesky(row.inverse.take(order, axis=0).take(order, axis=1)).T
+    factor: NDArray[np.floating] = np.linalg.cholesky(np.take(np.take(row.inverse, order, axis=0), order, axis=1)).T
     return order, factor
 
 

@@ -68,4 +68,5 @@ class Dense:
 
 def _float32(value: ArrayLike, what: str) -> NDArray[np.float32]:
     with np.errstate(over="ignore"):  # a float64 beyond float32 becomes infinity, which is refused
-        return real_array(value, what, LayerError).astype(np.float32, copy=False)
+        # In one order of memory: products of a transposed matrix may differ in the last bit, and models with it.
+        return real_array(value, what, LayerError).astype(np.float32, order="C", copy=False)

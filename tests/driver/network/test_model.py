@@ -146,3 +146,10 @@ def test_both_terms_count_towards_the_accumulators_bound():
     single = eie.Layer.from_dense_codes(np.ones((1, columns)), np.r_[0, np.full(15, 32767)])
     with pytest.raises(LayerError, match="beyond 48 bits"):
         dataclasses.replace(single, second=single.terms[0])
+
+
+def test_weights_of_a_dense_layer_lie_in_one_order_of_memory_whatever_they_were_given_in():
+    weight = np.arange(6, dtype=np.float32).reshape(2, 3)
+    for array in (weight, np.asfortranarray(weight), weight.astype(np.float64).T.copy().T):
+        found = eie.Dense(array).weight
+        assert found.flags.c_contiguous and np.array_equal(found, weight)
