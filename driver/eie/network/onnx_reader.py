@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 from eie.errors import MissingExtraError, NetworkError
 from eie.network.graph import ABSENT, CONDITIONAL, DEPTH_LIMIT, Graph, Node, Value, ordered
 from eie.network.onnx_ml import plain_ml
-from eie.network.onnx_values import constant_array, end_of, value_of
+from eie.network.onnx_values import constant_array, end_of, require_text, value_of
 from eie.network.onnx_versions import modernise
 from eie.network.operators import OPERATORS
 
@@ -52,6 +52,7 @@ def read_onnx(
     named = f"{source}" if isinstance(source, (str, Path)) else "the ONNX model"
     try:
         model = onnx.load(str(source)) if isinstance(source, (str, Path)) else source
+        require_text(model)
         versions = {entry.domain: entry.version for entry in model.opset_import}
         model = _checked(model)
         return _Reader(model, versions, inputs or {}).graph(model.graph, outputs)

@@ -47,3 +47,17 @@ def value_of(value: Any) -> Value:
     shape = tuple(d.dim_value if d.HasField("dim_value") else d.dim_param or None for d in tensor.shape.dim)
     check_elements(tuple(size if isinstance(size, int) else 1 for size in shape))
     return Value(value.name, dtype, shape)
+
+
+def require_text(message: Any) -> None:
+    """Refuse a file with a string that is not UTF-8: protobuf hands it on as bytes."""
+    for field, value in message.ListFields():
+        one = isinstance(value, (str, bytes)) or hasattr(value, "ListFields")
+        several = (value,) if one else value
+        if field.type == field.TYPE_MESSAGE:
+            for part in several:
+                require_text(part)
+        elif field.type == field.TYPE_STRING:
+            for text in several:
+                if not isinstance(text, str):
+                    raise NetworkError(f"{field.name} {text!r} is not UTF-8; the file is damaged, export it anew")

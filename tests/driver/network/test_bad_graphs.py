@@ -93,3 +93,13 @@ def test_files_of_the_project_are_held_to_the_same():
         graph(Node("Add", ("x", "nowhere"), ("y",)))
     with pytest.raises(NetworkError, match="operator Warp is not known"):
         graph(Node("Warp", ("x",), ("y",)))
+
+
+@pytest.mark.parametrize("place", ["name", "tensor", "graph"])
+def test_a_string_that_is_not_utf_8_is_named(place, tmp_path):
+    made = model([("MatMul", ["x", "weight"], ["y"], ("name", "product"))], {"weight": W})
+    of_place = {"name": b"product", "tensor": b"weight", "graph": b"\x01g"}[place]
+    path = tmp_path / "x.onnx"
+    path.write_bytes(made.SerializeToString().replace(of_place, b"\xfe".rjust(len(of_place), of_place[:1])))
+    with pytest.raises(NetworkError, match=r"x\.onnx: .* is not UTF-8; the file is damaged, export it anew"):
+        eie.compress(path, 1.0, X)
