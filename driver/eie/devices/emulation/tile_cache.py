@@ -1,8 +1,12 @@
-"""The tiles that COMPUTEs name, decoded once and kept until their bank is written, as far as there is room."""
+"""The tiles that COMPUTEs name, decoded once and kept until their bank is written, as far as there is room.
+
+Weights that do not stay on the array come again for every few inputs, so a tile is also found by what is in its memories.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from hashlib import blake2b
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +17,8 @@ from eie.devices.emulation.tile_matrix import TileMatrix, decode_columns, run_le
 
 _ROOM = 2
 """Entries and columns kept of a bank, at most, in times what the bank holds; more only where tiles overlap."""
+_KNOWN_BYTES = 128 << 20
+"""Decoded tiles kept beyond their bank, at most."""
 _PART_ENTRIES = 1 << 18
 """Entries decoded at a time of a tile whose ranges overlap."""
 
@@ -35,20 +41,35 @@ class TileCache:
     def __init__(self, config: ArrayConfig, pointers: NDArray[np.uint32], entries: NDArray[np.uint8]) -> None:
         self.config, self.pointers, self.entries = config, pointers, entries
         self._kept: list[dict[tuple[int, int], TileMatrix]] = [{} for _ in range(config.banks)]
+        self._known: dict[bytes, TileMatrix] = {}
+        self._known_bytes = 0
         self._work = np.zeros((2, config.num_pes), np.int64)
         self.loads = 0
 
     def tile(self, bank: int, pointers: int, count: int) -> TileMatrix:
         """Return the tile of `count` activation groups whose column 0 has the pointer pair `pointers`."""
-        kept, config = self._kept[bank], self.config
+        kept = self._kept[bank]
         key = pointers, count
         if key not in kept:
-            words = self._words(bank, pointers, count)
-            tile = decode_columns(words[:-1], words[1:], self.entries[bank], config)
+            tile = self._decoded(bank, self._words(bank, pointers, count))
             if not self._fits(tile, kept):
                 self._drop(bank)
             kept[key] = tile
         return kept[key]
+
+    def _decoded(self, bank: int, words: NDArray[np.uint32]) -> TileMatrix:
+        """Return the tile of these pointer words, the oldest others forgotten for it."""
+        content = blake2b(words.tobytes(), digest_size=32)
+        content.update(self.entries[bank].data)
+        key = content.digest()
+        tile = self._known.pop(key, None)
+        if tile is None:
+            tile = decode_columns(words[:-1], words[1:], self.entries[bank], self.config)
+            self._known_bytes += tile.nbytes
+        self._known[key] = tile
+        while self._known_bytes > _KNOWN_BYTES:
+            self._known_bytes -= self._known.pop(next(iter(self._known))).nbytes
+        return tile
 
     def lengths(self, bank: int, pointers: int, count: int) -> NDArray[np.int32]:
         """Return how many entries each PE has of each column of a tile, shape (columns, N)."""
@@ -100,6 +121,8 @@ class TileCache:
     def _drop(self, bank: int) -> None:
         if self._kept[bank]:
             self.work()
+            for tile in self._kept[bank].values():
+                tile.forget_products()
             self._kept[bank].clear()
 
     def work(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -38,6 +38,15 @@ class TileMatrix:
     def __post_init__(self) -> None:
         self.broadcasts = np.zeros(len(self.column_starts) - 1, np.int64)
 
+    @property
+    def nbytes(self) -> int:
+        """Memory it takes, without what its products keep."""
+        return self.column_starts.nbytes + self.entries.nbytes + self.work.nbytes + self.padding.nbytes
+
+    def forget_products(self) -> None:
+        """Let go what only the next product would use again."""
+        self._kept = None
+
     def take_counts(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Return the work and padding entries of each PE, shape (N,), of all broadcasts so far, and forget these."""
         counts = self.broadcasts @ self.work, self.broadcasts @ self.padding

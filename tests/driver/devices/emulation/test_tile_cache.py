@@ -61,3 +61,34 @@ def test_tiles_that_overlap_are_not_all_kept():
             machine.tiles.tile(0, pointers, count)
             kept = machine.tiles._kept[0].values()
             assert len(kept) == 1 or sum(len(tile.entries) for tile in kept) <= 2 * 4 * CONFIG.entries
+
+
+def test_a_tile_that_comes_again_is_not_decoded_again(monkeypatch):
+    machine, rng = filled(4)
+    tiles, first = machine.tiles, machine.entries[0].copy()
+    decoded = []
+    decode = tile_cache.decode_columns
+    monkeypatch.setattr(tile_cache, "decode_columns", lambda *given: decoded.append(given) or decode(*given))
+
+    def load(entries, bank=0):
+        machine.entries[bank] = entries
+        tiles.forget(bank)
+        return tiles.tile(bank, 0, 3)
+
+    tile, other = load(first), load(rng.permutation(first.ravel()).reshape(first.shape))
+    assert load(first) is tile and len(decoded) == 2
+    machine.pointers[1] = machine.pointers[0]
+    assert load(first, bank=1) is tile, "whichever bank it is in"
+    machine.pointers[0, 5] += 1  # of another column, so that other entries are read
+    assert load(first) is not tile and other is not tile and len(decoded) == 3
+
+
+def test_tiles_beyond_their_bank_have_a_limit(monkeypatch):
+    machine, rng = filled(5)
+    monkeypatch.setattr(tile_cache, "_KNOWN_BYTES", 100_000)
+    for _ in range(30):
+        machine.entries[0] = rng.integers(0, 256, machine.entries[0].shape)
+        machine.tiles.forget(0)
+        machine.tiles.tile(0, 0, 3)
+    known = machine.tiles._known.values()
+    assert 1 < len(known) < 30 and sum(tile.nbytes for tile in known) == machine.tiles._known_bytes <= 100_000
