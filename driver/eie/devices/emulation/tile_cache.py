@@ -1,6 +1,7 @@
 """The tiles that COMPUTEs name, decoded once and kept until their bank is written, as far as there is room.
 
-Weights that do not stay on the array come again for every few inputs, so a tile is also found by what is in its memories.
+Weights that do not stay on the array come again for every few inputs, so a tile is also found by what is in its
+memories.
 """
 
 from __future__ import annotations
