@@ -145,9 +145,12 @@ class GraphLosses:
         change = 0.0
         for name, wanted in self.wanted.items():
             found = outputs[name]
-            if found.dtype.kind == "f" and np.isfinite(wanted).all() and np.isfinite(found).all():
-                unit = float(np.sum(np.square(wanted, dtype=np.float64))) or 1.0
-                change += float(np.sum(np.square(found.astype(np.float64) - wanted))) / unit
+            if found.dtype.kind != "f":
+                continue
+            both = np.isfinite(wanted) & np.isfinite(found)
+            given = wanted[both].astype(np.float64)
+            unit = float(np.sum(np.square(given))) or 1.0
+            change += float(np.sum(np.square(found[both] - given))) / unit
         return max(change / power, _LEAST) if power else _LEAST
 
 

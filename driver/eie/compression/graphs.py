@@ -65,7 +65,10 @@ class GraphJob:
         self.graph, self.fused = fuse_relu(graph)
         self.nodes = scaled_nodes(graph, self.graph, self.inputs, recipe.headroom)
         if not self.nodes:
-            raise NetworkError("the network multiplies by no constant weights: nothing of it is for the array")
+            raise NetworkError(
+                "nothing of the network is for the array: it multiplies by no constant weights, or only for a "
+                "logarithm, which the host computes"
+            )
         self.recorded: dict[str, list[Recorder]] = {}
         self.sequences: dict[str, tuple[list[Array | None], Array]] = {}
         self.given = evaluate(self.graph, self.inputs, self.record)

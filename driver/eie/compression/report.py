@@ -130,13 +130,9 @@ class CompressionReport:
         return math.inf if ratio is None else ratio
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the figures for JSON; an infinite ratio is written as the string "inf"."""
-        rows = [{k: "inf" if v == math.inf else v for k, v in asdict(row).items()} for row in self.layers]
-        end = (
-            {}
-            if self.end_sqnr_db is None
-            else {"end_sqnr_db": "inf" if self.end_sqnr_db == math.inf else self.end_sqnr_db}
-        )
+        """Return the figures for JSON; an infinite ratio is written as the string "inf" or "-inf"."""
+        rows = [{name: _for_json(value) for name, value in asdict(row).items()} for row in self.layers]
+        end = {} if self.end_sqnr_db is None else {"end_sqnr_db": _for_json(self.end_sqnr_db)}
         return {"layers": rows, **end}
 
     @classmethod
@@ -144,7 +140,7 @@ class CompressionReport:
         """Return the report of `to_dict`, as stored in ``model.metadata["compression"]``; other keys are ignored."""
         names = {field.name for field in fields(LayerReport)}
         rows: Any = (
-            {k: math.inf if v == "inf" else v for k, v in row.items() if k in names} for row in values["layers"]
+            {k: float(v) if v in _INFINITE else v for k, v in row.items() if k in names} for row in values["layers"]
         )
         return cls(tuple(LayerReport(**row) for row in rows), _ratio(values.get("end_sqnr_db")))
 
@@ -207,9 +203,16 @@ def _known_ratios(model: Model | RecurrentModel) -> list[dict[str, float | None]
     return ratios
 
 
+_INFINITE = ("inf", "-inf")
+
+
+def _for_json(value: Any) -> Any:
+    return str(value) if isinstance(value, float) and math.isinf(value) else value
+
+
 def _ratio(value: Any) -> float | None:
-    if value == "inf":
-        return math.inf
+    if value in _INFINITE:
+        return float(value)
     return value if type(value) in (int, float) else None
 
 
@@ -244,10 +247,16 @@ def layer_report(layer: Layer, config: ArrayConfig, **ratios: Any) -> LayerRepor
 
 
 def sqnr_db(signal: ArrayLike, approximation: ArrayLike) -> float | None:
-    """Return the ratio of a signal's power to its error's in dB: infinite without an error, None without a signal."""
-    signal = np.asarray(signal, np.float64)
-    power = float(np.sum(signal**2))
-    error = float(np.sum((signal - np.asarray(approximation, np.float64)) ** 2))
+    """Return the ratio of a signal's power to its error's in dB: infinite without an error, None without a signal.
+
+    Infinities and NaN of the signal are left out; those of an approximation elsewhere make the ratio minus infinity.
+    """
+    given, found = np.asarray(signal, np.float64), np.asarray(approximation, np.float64)
+    finite = np.isfinite(given)
+    if not finite.all():  # a mask of -inf, say, which has no power that errors could be compared with
+        given, found = given[finite], found[finite]
+    power = float(np.sum(given**2))
+    error = float(np.sum((given - found) ** 2)) if np.isfinite(found).all() else math.inf
     return power_ratio_db(power, error)
 
 
@@ -262,6 +271,8 @@ def power_ratio_db(power: float, error: float) -> float | None:
     """Return a ratio of powers in dB; see `sqnr_db`."""
     if power == 0:
         return None
+    if math.isinf(error):
+        return -math.inf
     return math.inf if error == 0 else 10 * math.log10(power / error)
 
 

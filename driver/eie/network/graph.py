@@ -18,8 +18,6 @@ ABSENT = ""
 CONDITIONAL = "If"
 """The one operator that holds graphs: attributes ``then_branch`` and ``else_branch``, whose nodes may read what is
 outside."""
-_SAME_CLASS = ("Hardmax", "TopK")
-"""Operators that are not known, at the end of classifiers."""
 
 DEPTH_LIMIT = 32
 """Deepest nesting of branches."""
@@ -206,8 +204,6 @@ def _operator(node: Node, constants: Mapping[str, Array]) -> Operator:
         before = [name for name in node.inputs if name not in constants and name != ABSENT]
         if before:
             advice += f": outputs={before!r}, on the command line --outputs {' '.join(before)}"
-        if node.operator in _SAME_CLASS:
-            advice += " (the class, its largest element, is the same there)"
         raise NetworkError(f"{error}; {advice}") from None
 
 

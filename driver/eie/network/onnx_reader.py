@@ -13,13 +13,15 @@ from numpy.typing import ArrayLike
 from eie.errors import MissingExtraError, NetworkError
 from eie.network.graph import ABSENT, CONDITIONAL, DEPTH_LIMIT, Graph, Node, Value, ordered
 from eie.network.onnx_ml import plain_ml
-from eie.network.onnx_values import constant_array, end_of, require_text, value_of
+from eie.network.onnx_values import array_of, constant_array, dense_array, end_of, require_text, value_of
 from eie.network.onnx_versions import modernise
 from eie.network.operators import OPERATORS
 
 OLDEST_VERSION = 7
 """Oldest operator set that is read."""
 QONNX_OPERATORS = ("Quant", "BipolarQuant", "MultiThreshold")
+_UNNAMED = "network"
+"""Name of a graph without one, which onnx's checker wants."""
 _QONNX_DOMAIN = "qonnx.custom_op.general"
 _DOMAINS = ("", "ai.onnx", "ai.onnx.ml", _QONNX_DOMAIN, "onnx.brevitas", "finn.custom_op.general")
 """Domains whose operators are those of the table."""
@@ -72,8 +74,10 @@ def _checked(model: Any) -> Any:
         raise NetworkError(f"operator set {version} is too old; {OLDEST_VERSION} is the oldest, export it anew")
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
+    copy.graph.name = copy.graph.name or _UNNAMED
     _name_qonnx(copy)
     plain_ml(copy)
+    _fill_sparse(copy.graph)
     _open_sizes(copy.graph)
     _check_order(copy.graph)
     onnx.checker.check_model(_with_shapes(copy))
@@ -91,6 +95,16 @@ def _with_shapes(model: Any) -> Any:
         if value.type.HasField("tensor_type"):
             value.type.tensor_type.shape.SetInParent()
     return copy
+
+
+def _fill_sparse(model_graph: Any) -> None:
+    """Make sparse initializers dense: onnx's shape inference has no operator that takes one."""
+    from onnx import numpy_helper
+
+    for graph in _graphs(model_graph):
+        for tensor in graph.sparse_initializer:
+            graph.initializer.append(numpy_helper.from_array(dense_array(tensor), tensor.values.name))
+        graph.ClearField("sparse_initializer")
 
 
 def _open_sizes(graph: Any) -> None:
@@ -131,7 +145,23 @@ def _expanded(model: Any) -> Any:
         if (node.domain, node.op_type) in found:
             _complete(node, defs.get_schema(node.op_type, domain=node.domain))
     if found and "inline_schema_functions" in inspect.signature(inliner.inline_selected_functions).parameters:
+        model = _with_types(model)
         return inliner.inline_selected_functions(model, found, inline_schema_functions=True)
+    return model
+
+
+def _with_types(model: Any) -> Any:
+    """Return a model with the type of every tensor written out: bodies of some functions follow from their inputs'."""
+    from onnx import helper, shape_inference
+
+    model = shape_inference.infer_shapes(model)
+    for graph in _graphs(model.graph):
+        known = {value.name for value in (*graph.input, *graph.output, *graph.value_info)}
+        graph.value_info.extend(
+            helper.make_tensor_value_info(tensor.name, tensor.data_type, tensor.dims)
+            for tensor in graph.initializer
+            if tensor.name not in known
+        )
     return model
 
 
@@ -153,11 +183,17 @@ def _has_body(name: str, domain: str) -> bool:
 
 
 def _nodes(graph: Any) -> Iterable[Any]:
+    for inner in _graphs(graph):
+        yield from inner.node
+
+
+def _graphs(graph: Any) -> Iterable[Any]:
+    """Yield a graph and all that its nodes hold."""
+    yield graph
     for node in graph.node:
-        yield node
         for attribute in node.attribute:
             if attribute.HasField("g"):
-                yield from _nodes(attribute.g)
+                yield from _graphs(attribute.g)
 
 
 _OWN = ("Constant", CONDITIONAL, "Upsample")
@@ -178,11 +214,7 @@ class _Reader:
         """Return a graph, or a branch that may read `outer`."""
         if depth > DEPTH_LIMIT:
             raise NetworkError(f"branches are nested more than {DEPTH_LIMIT} deep")
-        from onnx import numpy_helper
-
-        constants = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
-        if graph.sparse_initializer:
-            raise NetworkError("sparse initializers are not supported; store the weights dense")
+        constants = {tensor.name: array_of(tensor) for tensor in graph.initializer}
         inputs = [value_of(value) for value in graph.input if value.name not in constants]
         if depth == 0:
             inputs = self._bind(inputs, constants)
@@ -208,7 +240,7 @@ class _Reader:
             inputs = [value for value in inputs if outputs is None or value.name in read]
         shapes = {name: value.shape for name, value in known.items() if value.shape is not None}
         shapes.update({value.name: value.shape for value in inputs if value.shape is not None})
-        return Graph(nodes, inputs, wanted, constants, graph.name or "network", outer, shapes)
+        return Graph(nodes, inputs, wanted, constants, graph.name or _UNNAMED, outer, shapes)
 
     def _bind(self, inputs: list[Value], constants: dict[str, Any]) -> list[Value]:
         for name, value in self.bound.items():
@@ -241,13 +273,15 @@ class _Reader:
         return Node(operator, tuple(inputs), tuple(node.output), attributes, node.name)
 
     def _attribute(self, attribute: Any, visible: frozenset[str], depth: int) -> Any:
-        from onnx import AttributeProto, helper, numpy_helper
+        from onnx import AttributeProto, helper
 
         if attribute.type == AttributeProto.GRAPH:
             return self.graph(attribute.g, None, visible, depth + 1)
         value = helper.get_attribute_value(attribute)
         if attribute.type == AttributeProto.TENSOR:
-            return numpy_helper.to_array(value)
+            return array_of(value)
+        if attribute.type == AttributeProto.SPARSE_TENSOR:
+            return dense_array(value)
         if isinstance(value, bytes):
             return value.decode()
         if attribute.type in (AttributeProto.STRINGS, AttributeProto.INTS, AttributeProto.FLOATS):

@@ -12,10 +12,28 @@ from eie.network.operators.elementwise import dtype_of
 from eie.network.operators.table import check_elements
 
 
+def array_of(tensor: Any) -> Any:
+    """Return the array of a constant; bfloat16, which numpy lacks, as the float32 that it is the half of."""
+    from onnx import TensorProto, numpy_helper
+
+    array = numpy_helper.to_array(tensor)
+    return array.astype(np.float32) if tensor.data_type == TensorProto.BFLOAT16 else array
+
+
+def dense_array(tensor: Any) -> Any:
+    """Return the array of a sparse constant: its values at the places that its indices name, 0 elsewhere."""
+    shape, values, indices = tuple(tensor.dims), array_of(tensor.values), array_of(tensor.indices)
+    check_elements(shape)
+    array = np.zeros(shape, values.dtype)
+    places = tuple(indices.T) if indices.ndim == 2 else np.unravel_index(indices, shape)
+    array[places] = values
+    return array
+
+
 def constant_array(attributes: dict[str, Any]) -> Any:
     """Return the array of a Constant node."""
     name, value = next(iter(attributes.items()), ("nothing", None))
-    if name == "value":
+    if name in ("value", "sparse_value"):
         return value
     if name in ("value_float", "value_floats"):
         return np.array(value, np.float32)

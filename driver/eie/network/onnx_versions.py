@@ -16,7 +16,11 @@ _AXES_AS_INPUT = {
     "Unsqueeze": 13,
     "ReduceSum": 13,
     **dict.fromkeys(
-        ("ReduceMean", "ReduceMax", "ReduceMin", "ReduceProd", "ReduceL1", "ReduceL2", "ReduceSumSquare"), 18
+        (
+            *("ReduceMean", "ReduceMax", "ReduceMin", "ReduceProd", "ReduceL1", "ReduceL2", "ReduceSumSquare"),
+            *("ReduceLogSum", "ReduceLogSumExp"),
+        ),
+        18,
     ),
 }
 """Version from which axes are the second input."""
@@ -116,4 +120,5 @@ _REWRITES: dict[str, Callable[..., Any]] = {
     "Resize": _resize,
     "Softmax": _softmax,
     "LogSoftmax": _softmax,
+    "Hardmax": _softmax,
 }

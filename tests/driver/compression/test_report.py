@@ -74,6 +74,12 @@ def test_sqnr_of_a_tenth_is_20_db():
     assert sqnr_db([0, 0], [1, 1]) is None
 
 
+def test_what_the_network_has_no_number_for_has_no_part_in_the_sqnr():
+    assert sqnr_db([1, -np.inf, -2, np.nan], [1.1, -np.inf, -2.2, 5]) == pytest.approx(20)
+    assert sqnr_db([1, -2], [1.1, np.nan]) == -math.inf
+    assert sqnr_db([np.inf], [np.inf]) is None
+
+
 def test_a_report_survives_strict_json():
     layer = layer_of(np.ones((4, 4), np.uint8))
     row = layer_report(layer, ArrayConfig(), weight_sqnr_db=math.inf, output_sqnr_db=31.5, fixed_point_sqnr_db=None)

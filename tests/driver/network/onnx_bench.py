@@ -19,7 +19,7 @@ def array(*shape):
 W = {"w": array(4, 4), "b": array(4)}
 
 
-def write(path, nodes, constants, shape, output="y", inputs=("x",)):
+def write(path, nodes, constants, shape, output="y", inputs=("x",), version=17):
     graph = helper.make_graph(
         nodes,
         "net",
@@ -27,7 +27,7 @@ def write(path, nodes, constants, shape, output="y", inputs=("x",)):
         [helper.make_tensor_value_info(output, TensorProto.FLOAT, None)],
         [numpy_helper.from_array(value, name) for name, value in constants.items()],
     )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", version)], ir_version=8)
     onnx.save(model, str(path))
     return path
 

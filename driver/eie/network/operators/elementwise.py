@@ -57,6 +57,15 @@ _UNARY: dict[str, Callable[[Array], Array]] = {
     "Sign": np.sign,
     "Sin": np.sin,
     "Cos": np.cos,
+    "Tan": np.tan,
+    "Asin": np.arcsin,
+    "Acos": np.arccos,
+    "Atan": np.arctan,
+    "Sinh": np.sinh,
+    "Cosh": np.cosh,
+    "Asinh": np.arcsinh,
+    "Acosh": np.arccosh,
+    "Atanh": np.arctanh,
     "Not": np.logical_not,
     "IsNaN": np.isnan,
     "Identity": lambda x: x,
@@ -73,6 +82,17 @@ def leaky_relu(x: Array, *, alpha: float = 0.01) -> Array:
 @operator("ThresholdedRelu", same)
 def thresholded_relu(x: Array, *, alpha: float = 1.0) -> Array:
     return np.where(x > alpha, x, x.dtype.type(0))
+
+
+@operator("Shrink", same)
+def shrink(x: Array, *, lambd: float = 0.5, bias: float = 0.0) -> Array:
+    limit, shift = x.dtype.type(lambd), x.dtype.type(bias)
+    return np.where(x < -limit, x + shift, np.where(x > limit, x - shift, x.dtype.type(0)))
+
+
+@operator("IsInf", same)
+def is_inf(x: Array, *, detect_negative: int = 1, detect_positive: int = 1) -> Array:
+    return np.isinf(x) & (((x < 0) & bool(detect_negative)) | ((x > 0) & bool(detect_positive)))
 
 
 @operator("Elu", same)

@@ -7,6 +7,7 @@ import math
 import numpy as np
 
 from eie.errors import NetworkError
+from eie.network.operators.elementwise import dtype_of
 from eie.network.operators.table import REQUIRED, Array, Shape, axis_of, operator, same
 
 _REDUCTIONS = {"add": np.add, "mul": np.multiply, "max": np.maximum, "min": np.minimum}
@@ -79,6 +80,52 @@ def trilu(x: Array, k: Array | None = None, *, upper: int = 1) -> Array:
         raise NetworkError(f"a tensor of shape {x.shape} has no triangle")
     offset = 0 if k is None else int(k.ravel()[0])
     return np.triu(x, offset) if upper else np.tril(x, offset)
+
+
+@operator("NonZero", lambda x: (x.ndim, int(np.count_nonzero(x))))
+def non_zero(x: Array) -> Array:
+    return np.array(np.nonzero(np.atleast_1d(x)), np.int64)[: x.ndim]
+
+
+def _one_hot_shape(indices: Array, depth: Array, values: Array, *, axis: int = -1) -> Shape:
+    axis = axis_of(axis, indices.ndim + 1)
+    return (*indices.shape[:axis], int(depth.ravel()[0]), *indices.shape[axis:])
+
+
+@operator("OneHot", _one_hot_shape)
+def one_hot(indices: Array, depth: Array, values: Array, *, axis: int = -1) -> Array:
+    count, axis = int(depth.ravel()[0]), axis_of(axis, indices.ndim + 1)
+    at = np.expand_dims(indices.astype(np.int64), axis)
+    at = np.where(at < 0, at + count, at)  # counted from the end; what is outside is nowhere hot
+    every = np.arange(count).reshape(-1, *(1 for _ in indices.shape[axis:]))
+    return np.where(at == every, values[1], values[0])
+
+
+def _square(x: Array, *, dtype: int | None = None, k: int = 0) -> Shape:
+    if x.ndim != 2:
+        raise NetworkError(f"a diagonal has two dimensions; the input's shape is {x.shape}")
+    return x.shape
+
+
+@operator("EyeLike", _square)
+def eye_like(x: Array, *, dtype: int | None = None, k: int = 0) -> Array:
+    rows, columns = x.shape
+    return np.eye(rows, columns, k, dtype=x.dtype if dtype is None else dtype_of(dtype))
+
+
+@operator("ReverseSequence", same)
+def reverse_sequence(x: Array, lengths: Array, *, batch_axis: int = 1, time_axis: int = 0) -> Array:
+    batch, time = axis_of(batch_axis, x.ndim), axis_of(time_axis, x.ndim)
+    if {batch, time} != {0, 1} or lengths.shape != (x.shape[batch],):
+        raise NetworkError(
+            f"batch_axis {batch} and time_axis {time} with lengths of shape {lengths.shape} do not fit {x.shape}"
+        )
+    if lengths.size and not 0 <= lengths.min() <= lengths.max() <= x.shape[time]:
+        raise NetworkError(f"a length of {lengths.min()} to {lengths.max()} is not one of {x.shape[time]} time steps")
+    at = np.arange(x.shape[time])
+    turned = np.where(at < lengths[:, None], lengths[:, None] - 1 - at, at)
+    first = turned if batch == 0 else turned.T
+    return np.take_along_axis(x, first.reshape(first.shape + (1,) * (x.ndim - 2)), time)
 
 
 def _top(x: Array, k: Array, *, axis: int = -1, largest: int = 1, sorted: int = 1) -> list[Shape]:

@@ -39,6 +39,14 @@ def _most(dtype: np.dtype[Any]) -> Any:
     return True if dtype.kind == "b" else np.inf if dtype.kind == "f" else np.iinfo(dtype).max
 
 
+def _log_sum_exp(x: Array, **how: Any) -> Array:
+    """Return the logarithm of the sum of exponentials, which by themselves may overflow."""
+    top = np.max(x, axis=how["axis"], keepdims=True, initial=_least(x.dtype))
+    top = np.where(np.isfinite(top), top, 0)
+    found = np.log(np.sum(np.exp(x - top), axis=how["axis"], keepdims=True)) + top
+    return found if how["keepdims"] else found.squeeze(how["axis"])
+
+
 _REDUCTIONS: dict[str, Callable[..., Array]] = {
     "ReduceMean": np.mean,
     "ReduceSum": np.sum,
@@ -48,6 +56,8 @@ _REDUCTIONS: dict[str, Callable[..., Array]] = {
     "ReduceL1": lambda x, **how: np.sum(np.abs(x), **how),
     "ReduceL2": lambda x, **how: np.sqrt(np.sum(np.square(x), **how)),
     "ReduceSumSquare": lambda x, **how: np.sum(np.square(x), **how),
+    "ReduceLogSum": lambda x, **how: np.log(np.sum(x, **how)),
+    "ReduceLogSumExp": _log_sum_exp,
 }
 for _name, _function in _REDUCTIONS.items():
     _reduction(_name, _function)
@@ -73,6 +83,15 @@ def arg_max(x: Array, *, axis: int = 0, keepdims: int = 1, select_last_index: in
 @operator("ArgMin", _arg_shape)
 def arg_min(x: Array, *, axis: int = 0, keepdims: int = 1, select_last_index: int = 0) -> Array:
     return _arg(np.argmin, x, axis, keepdims, select_last_index)
+
+
+@operator("Hardmax", same)
+def hardmax(x: Array, *, axis: int = -1, flattened: int = 0) -> Array:
+    flat = x.reshape(*x.shape[: axis_of(axis, x.ndim)], -1) if flattened else x
+    place = -1 if flattened else axis_of(axis, x.ndim)
+    first = np.zeros(flat.shape, x.dtype)
+    np.put_along_axis(first, np.expand_dims(flat.argmax(axis=place), place), x.dtype.type(1), place)
+    return first.reshape(x.shape)
 
 
 def _softmax_axes(x: Array, axis: int, flattened: int) -> tuple[int, ...]:

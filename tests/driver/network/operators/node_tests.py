@@ -27,9 +27,10 @@ START, END = "<!-- node tests -->\n", "<!-- end of node tests -->\n"
 
 MODULES = {
     "activations": "relu leakyrelu clip prelu sigmoid tanh hardsigmoid hardswish gelu erf elu celu selu softplus "
-    "softsign mish swish thresholdedrelu exp log sqrt reciprocal abs neg floor ceil round sign sin cos",
+    "softsign mish swish thresholdedrelu exp log sqrt reciprocal abs neg floor ceil round sign sin cos "
+    "tan asin acos atan sinh cosh asinh acosh atanh shrink hardmax",
     "arithmetic": "add sub mul div pow mod min max sum mean where equal less less_or_equal greater greater_or_equal "
-    "and_ or_ xor not_ isnan identity dropout cast castlike",
+    "and_ or_ xor not_ isnan isinf identity dropout cast castlike",
     "linear maps": "gemm matmul conv convtranspose",
     "recurrent layers": "lstm gru rnn",
     "pooling": "maxpool averagepool globalaveragepool globalmaxpool",
@@ -39,7 +40,7 @@ MODULES = {
     "reduce_log_sum reduce_log_sum_exp",
     "movement": "reshape flatten squeeze unsqueeze transpose concat split slice gather gatherelements pad expand tile "
     "shape size constant constantofshape rangeop depthtospace spacetodepth",
-    "indexing": "gathernd scatterelements scatternd trilu topk einsum",
+    "indexing": "gathernd scatterelements scatternd trilu topk einsum nonzero onehot eyelike reversesequence",
     "resizing": "resize upsample",
     "quantisation": "quantizelinear dequantizelinear",
     "control": "if_",
