@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,8 @@ from numpy.typing import ArrayLike
 
 from eie.errors import MissingExtraError, NetworkError
 from eie.network.graph import ABSENT, CONDITIONAL, DEPTH_LIMIT, Graph, Node, Value, ordered
+from eie.network.onnx_functions import expanded, graphs_of
+from eie.network.onnx_integers import plain_integers
 from eie.network.onnx_ml import plain_ml
 from eie.network.onnx_values import array_of, constant_array, dense_array, end_of, require_text, value_of
 from eie.network.onnx_versions import modernise
@@ -77,11 +78,12 @@ def _checked(model: Any) -> Any:
     copy.graph.name = copy.graph.name or _UNNAMED
     _name_qonnx(copy)
     plain_ml(copy)
+    copy = plain_integers(copy)
     _fill_sparse(copy.graph)
     _open_sizes(copy.graph)
     _check_order(copy.graph)
     onnx.checker.check_model(_with_shapes(copy))
-    copy = _expanded(copy)
+    copy = expanded(copy, (*OPERATORS, *_OWN))
     return onnx.shape_inference.infer_shapes(copy, check_type=True, strict_mode=True, data_prop=True)
 
 
@@ -101,7 +103,7 @@ def _fill_sparse(model_graph: Any) -> None:
     """Make sparse initializers dense: onnx's shape inference has no operator that takes one."""
     from onnx import numpy_helper
 
-    for graph in _graphs(model_graph):
+    for graph in graphs_of(model_graph):
         for tensor in graph.sparse_initializer:
             graph.initializer.append(numpy_helper.from_array(dense_array(tensor), tensor.values.name))
         graph.ClearField("sparse_initializer")
@@ -131,69 +133,6 @@ def _check_order(graph: Any) -> None:
     """Say which nodes form a cycle; onnx's checker says no more than that the order is wrong."""
     known = {value.name for value in graph.input} | {tensor.name for tensor in graph.initializer} | {ABSENT}
     ordered([Node(n.op_type, tuple(n.input), tuple(n.output), name=n.name) for n in graph.node], known)
-
-
-def _expanded(model: Any) -> Any:
-    """Replace functions, the file's own and ONNX's where the table lacks the operator, by their nodes."""
-    from onnx import defs, inliner
-
-    if model.functions:
-        model = inliner.inline_local_functions(model)
-    unknown = {(n.domain, n.op_type) for n in _nodes(model.graph) if n.op_type not in (*OPERATORS, *_OWN)}
-    found = [(domain, name) for domain, name in unknown if defs.has(name, domain) and _has_body(name, domain)]
-    for node in _nodes(model.graph):
-        if (node.domain, node.op_type) in found:
-            _complete(node, defs.get_schema(node.op_type, domain=node.domain))
-    if found and "inline_schema_functions" in inspect.signature(inliner.inline_selected_functions).parameters:
-        model = _with_types(model)
-        return inliner.inline_selected_functions(model, found, inline_schema_functions=True)
-    return model
-
-
-def _with_types(model: Any) -> Any:
-    """Return a model with the type of every tensor written out: bodies of some functions follow from their inputs'."""
-    from onnx import helper, shape_inference
-
-    model = shape_inference.infer_shapes(model)
-    for graph in _graphs(model.graph):
-        known = {value.name for value in (*graph.input, *graph.output, *graph.value_info)}
-        graph.value_info.extend(
-            helper.make_tensor_value_info(tensor.name, tensor.data_type, tensor.dims)
-            for tensor in graph.initializer
-            if tensor.name not in known
-        )
-    return model
-
-
-def _complete(node: Any, schema: Any) -> None:
-    """Write a node's default attributes out: onnx's inliner takes what is not written for not given."""
-    from onnx import AttributeProto
-
-    given = {attribute.name for attribute in node.attribute}
-    for name, attribute in schema.attributes.items():
-        if name not in given and attribute.default_value.type != AttributeProto.UNDEFINED:
-            node.attribute.append(attribute.default_value)
-
-
-def _has_body(name: str, domain: str) -> bool:
-    from onnx import defs
-
-    schema: Any = defs.get_schema(name, domain=domain)
-    return bool(schema.has_function or schema.has_context_dependent_function)
-
-
-def _nodes(graph: Any) -> Iterable[Any]:
-    for inner in _graphs(graph):
-        yield from inner.node
-
-
-def _graphs(graph: Any) -> Iterable[Any]:
-    """Yield a graph and all that its nodes hold."""
-    yield graph
-    for node in graph.node:
-        for attribute in node.attribute:
-            if attribute.HasField("g"):
-                yield from _graphs(attribute.g)
 
 
 _OWN = ("Constant", CONDITIONAL, "Upsample")
@@ -265,7 +204,10 @@ class _Reader:
         operator, inputs = node.op_type, list(node.input)
         try:
             if node.domain not in _DOMAINS:
-                raise NetworkError(f"its domain {node.domain!r} is not known")
+                raise NetworkError(
+                    f"its domain {node.domain!r} is not known; export the network without a runtime's own operators "
+                    "(of ONNX Runtime: not optimised, and quantised in its QDQ format)"
+                )
             if node.domain in ("", "ai.onnx"):
                 operator, inputs, attributes = modernise(operator, self.version, inputs, attributes, constant)
         except NetworkError as error:

@@ -42,7 +42,8 @@ MODULES = {
     "shape size constant constantofshape rangeop depthtospace spacetodepth",
     "indexing": "gathernd scatterelements scatternd trilu topk einsum nonzero onehot eyelike reversesequence",
     "resizing": "resize upsample",
-    "quantisation": "quantizelinear dequantizelinear",
+    "quantisation": "quantizelinear dequantizelinear dynamicquantizelinear matmulinteger convinteger qlinearmatmul "
+    "qlinearconv",
     "control": "if_",
 }
 """The modules of onnx.backend.test.case.node, one for each operator: importing one makes its cases."""

@@ -18,7 +18,7 @@ LEAST = {
     "movement": 100,
     "indexing": 35,
     "resizing": 28,
-    "quantisation": 10,
+    "quantisation": 25,
     "control": 1,
 }
 """How many cases pass at the least: a release of onnx may bring more."""

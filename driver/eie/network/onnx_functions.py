@@ -1,0 +1,70 @@
+"""Functions of an ONNX model, its own and ONNX's, replaced by their nodes."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Collection, Iterable
+from typing import Any
+
+
+def expanded(model: Any, known: Collection[str]) -> Any:
+    """Replace functions, the file's own and ONNX's where `known` lacks the operator, by their nodes."""
+    from onnx import defs, inliner
+
+    if model.functions:
+        model = inliner.inline_local_functions(model)
+    unknown = {(n.domain, n.op_type) for n in _nodes(model.graph) if n.op_type not in known}
+    found = [(domain, name) for domain, name in unknown if defs.has(name, domain) and _has_body(name, domain)]
+    for node in _nodes(model.graph):
+        if (node.domain, node.op_type) in found:
+            _complete(node, defs.get_schema(node.op_type, domain=node.domain))
+    if found and "inline_schema_functions" in inspect.signature(inliner.inline_selected_functions).parameters:
+        model = _with_types(model)
+        return inliner.inline_selected_functions(model, found, inline_schema_functions=True)
+    return model
+
+
+def _with_types(model: Any) -> Any:
+    """Return a model with the type of every tensor written out: bodies of some functions follow from their inputs'."""
+    from onnx import helper, shape_inference
+
+    model = shape_inference.infer_shapes(model)
+    for graph in graphs_of(model.graph):
+        known = {value.name for value in (*graph.input, *graph.output, *graph.value_info)}
+        graph.value_info.extend(
+            helper.make_tensor_value_info(tensor.name, tensor.data_type, tensor.dims)
+            for tensor in graph.initializer
+            if tensor.name not in known
+        )
+    return model
+
+
+def _complete(node: Any, schema: Any) -> None:
+    """Write a node's default attributes out: onnx's inliner takes what is not written for not given."""
+    from onnx import AttributeProto
+
+    given = {attribute.name for attribute in node.attribute}
+    for name, attribute in schema.attributes.items():
+        if name not in given and attribute.default_value.type != AttributeProto.UNDEFINED:
+            node.attribute.append(attribute.default_value)
+
+
+def _has_body(name: str, domain: str) -> bool:
+    from onnx import defs
+
+    schema: Any = defs.get_schema(name, domain=domain)
+    return bool(schema.has_function or schema.has_context_dependent_function)
+
+
+def _nodes(graph: Any) -> Iterable[Any]:
+    for inner in graphs_of(graph):
+        yield from inner.node
+
+
+def graphs_of(graph: Any) -> Iterable[Any]:
+    """Yield a graph and all that its nodes hold."""
+    yield graph
+    for node in graph.node:
+        for attribute in node.attribute:
+            if attribute.HasField("g"):
+                yield from graphs_of(attribute.g)
