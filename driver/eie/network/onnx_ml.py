@@ -78,6 +78,25 @@ def _scaler(node: Any, graph: Any) -> list[Any]:
     ]
 
 
+def _imputer(node: Any, graph: Any) -> list[Any]:
+    from onnx import helper
+
+    given, name = _attributes(node), node.output[0]
+    values = given.get("imputed_value_floats")
+    if not values:
+        raise NetworkError("it has no imputed_value_floats; of floats alone missing values are replaced")
+    missing = float(given.get("replaced_value_float", 0.0))
+    imputed = _constant(graph, f"{name}:imputed", np.array(values, np.float32))
+    cast, floats = _as_floats(node)
+    if np.isnan(missing):
+        test = helper.make_node("IsNaN", [floats], [f"{name}:missing"])
+    else:
+        test = helper.make_node(
+            "Equal", [floats, _constant(graph, f"{name}:replaced", np.float32(missing))], [f"{name}:missing"]
+        )
+    return [cast, test, helper.make_node("Where", [f"{name}:missing", imputed, floats], node.output, node.name)]
+
+
 def _normalizer(node: Any, graph: Any) -> list[Any]:
     from onnx import helper
 
@@ -137,6 +156,7 @@ def _linear_classifier(node: Any, graph: Any) -> list[Any]:
 
 _PARTS: dict[str | None, Callable[[Any, Any], list[Any]]] = {
     "Scaler": _scaler,
+    "Imputer": _imputer,
     "Normalizer": _normalizer,
     "LinearRegressor": _linear_regressor,
     "LinearClassifier": _linear_classifier,

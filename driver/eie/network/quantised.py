@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -68,8 +69,13 @@ def _dequantised(
     node: Node, values: Sequence[Array | None], makers: Mapping[str, Node], constants: Mapping[str, Array]
 ) -> Grid | None:
     scale, zero = (*values, None)[:2]
-    maker = makers.get(node.inputs[0])
-    while maker is not None and maker.operator in _KEEP_VALUES:
+    maker, low, high = makers.get(node.inputs[0]), -math.inf, math.inf
+    while maker is not None and maker.operator in (*_KEEP_VALUES, "Clip"):
+        if maker.operator == "Clip":  # to fewer bits than the type has
+            bounds = [constants.get(name) if name else np.array(end) for name, end in _ends_of(maker, low, high)]
+            if any(bound is None or bound.size != 1 for bound in bounds):
+                return None
+            low, high = max(low, float(bounds[0])), min(high, float(bounds[1]))  # type: ignore[arg-type]
         maker = makers.get(maker.inputs[0])
     if scale is None or scale.size != 1 or maker is None or maker.operator != "QuantizeLinear":
         return None
@@ -78,7 +84,13 @@ def _dequantised(
     if dtype.itemsize > 1 or (zero is not None and zero.size != 1):
         return None
     offset = 0 if zero is None else int(zero.ravel()[0])
-    return Grid(float(scale.ravel()[0]), int(np.iinfo(dtype).min) - offset, int(np.iinfo(dtype).max) - offset)
+    low, high = max(low, np.iinfo(dtype).min), min(high, np.iinfo(dtype).max)
+    return Grid(float(scale.ravel()[0]), int(low) - offset, int(high) - offset) if low <= high else None
+
+
+def _ends_of(clip: Node, low: float, high: float) -> list[tuple[str, float]]:
+    """Return the names of a Clip's bounds, each with what it is where it is absent."""
+    return list(zip((*clip.inputs[1:], "", "")[:2], (low, high), strict=True))
 
 
 _GRIDS = {
@@ -134,17 +146,24 @@ def stage_behind(graph: Graph, makers: Mapping[str, Node], constants: Mapping[st
             slope, shift, mean, variance = (np.asarray(value, np.float64) for value in found)
             gain = slope / np.sqrt(variance + node.attributes["epsilon"])
             offset = shift - mean * gain
-        elif node.operator not in ("Relu", "QuantizeLinear"):
+        elif node.operator not in ("Relu", "QuantizeLinear") and not _narrows(node, makers):
             return None
         relu |= node.operator == "Relu"
     grid = data_grid(name, makers, constants)
     if grid is None or node.attributes.get("rounding_mode", "ROUND") != "ROUND" or not grid.low <= 0 <= grid.high:
         return None
     if node.operator == "DequantizeLinear":
-        first, second = (makers[nodes[-2]], node) if len(nodes) > 1 else (None, node)
-        if first is None or first.operator != "QuantizeLinear" or _of(first, constants) != _of(second, constants):
+        before = [makers[other] for other in nodes[:-1] if not _narrows(makers[other], makers)]
+        first = before[-1] if before else None
+        if first is None or first.operator != "QuantizeLinear" or _of(first, constants) != _of(node, constants):
             return None
     return Stage(gain, offset, grid._replace(low=max(grid.low, 0)) if relu else grid, tuple(nodes))
+
+
+def _narrows(node: Node, makers: Mapping[str, Node]) -> bool:
+    """Say whether a node clips a quantiser's integers."""
+    maker = makers.get(node.inputs[0])
+    return node.operator == "Clip" and maker is not None and maker.operator in ("QuantizeLinear", "Clip")
 
 
 _ENDS = ("DequantizeLinear", "Quant")

@@ -13,7 +13,7 @@ from eie.compression.exact import digits
 from eie.compression.report import sqnr_db
 from eie.network.evaluation import evaluate
 from eie.network.graph import Graph, Node, Value
-from eie.network.quantised import integer_rows
+from eie.network.quantised import Grid, data_grid, integer_rows
 from tests.driver.network.test_anomaly_detection import AD, LAYERS, write_onnx
 
 
@@ -82,6 +82,53 @@ def test_a_qdq_network_is_one_chain_of_its_own_integers(tmp_path):
     steps = np.rint((y - wanted) / np.float32(0.05))
     assert np.abs(steps).max() <= 2 and np.count_nonzero(steps) < 0.02 * steps.size
     assert sqnr_db(wanted, y) > 45
+
+
+@pytest.mark.parametrize("bounds", [("low", "high"), ("", "high"), ("low", "")])
+def test_quantisers_of_fewer_bits_than_their_type_has_clip_the_integers(bounds):
+    """As Brevitas writes them: a convolution's inputs of 2 bits, then a fully connected layer's."""
+    rng = np.random.default_rng(0)
+    limits = [7 if bounds[0] else 0, 13 if bounds[1] else 255]
+    constants = {"zero": np.uint8(10), "s": np.float32(0.25), "low": np.uint8(7), "high": np.uint8(13)}
+    constants["k"] = (rng.integers(-1, 2, (4, 2, 3)) * 0.125).astype(np.float32)
+    constants["w"] = (rng.integers(-3, 4, (5, 4 * 8)) * 0.0625).astype(np.float32)
+    nodes, name = [], "x"
+    for i, layer in enumerate((Node("Conv", ("d0", "k"), ("c",)), Node("Gemm", ("f", "w"), ("g",), {"transB": 1}))):
+        nodes += [
+            Node("QuantizeLinear", (name, "s", "zero"), (f"q{i}",)),
+            Node("Clip", (f"q{i}", *bounds), (f"n{i}",)),
+            Node("DequantizeLinear", (f"n{i}", "s", "zero"), (f"d{i}",)),
+            *([Node("Flatten", (f"d{i}",), ("f",))] if i else []),
+            layer,
+        ]
+        name = layer.outputs[0]
+    graph = Graph(nodes, [Value("x", "float32", ("batch", 2, 10))], [Value("g")], constants)
+    makers = {node.outputs[0]: node for node in graph.nodes}
+    assert data_grid("f", makers, constants) == Grid(0.25, limits[0] - 10, limits[1] - 10)
+    x = rng.normal(0, 0.4, (50, 2, 10)).astype(np.float32)
+    model = eie.compress(graph, None, x)
+    np.testing.assert_allclose(eie.reference(model, x), evaluate(graph, {"x": x})["g"], atol=1e-6)
+
+
+def test_a_layer_before_a_quantiser_of_fewer_bits_gives_its_integers():
+    rng = np.random.default_rng(0)
+    graph, _ = quantised(rng, (24, 20, 12))
+    nodes = []
+    for node in graph.nodes:
+        nodes.append(node)
+        if node.operator == "QuantizeLinear":
+            (name,) = node.outputs
+            nodes[-1] = Node("QuantizeLinear", node.inputs, (f"{name} wide",))
+            nodes.append(Node("Clip", (f"{name} wide", "low", "high"), (name,)))
+    constants = {**graph.constants, "low": np.uint8(4), "high": np.uint8(35)}
+    narrow = Graph(nodes, graph.inputs, graph.outputs, constants)
+    x = rng.normal(0, 1, (200, 24)).astype(np.float32)
+    model = eie.compress(narrow, None, x, terms=2)
+    assert [node.operator for node in model.graph.nodes] == ["QuantizeLinear", "Clip", "DequantizeLinear", "Gemm"]
+    wanted, y = evaluate(narrow, {"x": x})["y"], eie.reference(model, x)
+    levels = np.rint(y / np.float32(0.05))
+    assert levels.min() == 4 - 10 and levels.max() == 35 - 10, "what is clipped is clipped on the array"
+    assert np.abs(levels - np.rint(wanted / np.float32(0.05))).max() <= 2 and sqnr_db(wanted, y) > 40
 
 
 def test_one_term_is_too_few_for_the_integers():

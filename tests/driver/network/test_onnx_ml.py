@@ -56,14 +56,18 @@ def test_linear_classifiers_are_a_layer_of_the_array(transform):
             {"coefficients": COEFFICIENTS, "intercepts": [1.0, 2.0, 3.0], "targets": 3},
         ),
         ("LinearRegressor", {"coefficients": COEFFICIENTS[:6]}),
+        ("Imputer", {"imputed_value_floats": [1.0, 2.0, 3.0, 4.0, 5.0, 6.0], "replaced_value_float": float("nan")}),
+        ("Imputer", {"imputed_value_floats": [7.0], "replaced_value_float": float(X[3, 2])}),
         ("Normalizer", {"norm": "L1"}),
         ("Normalizer", {"norm": "L2"}),
     ],
 )
 def test_regressors_and_norms_are_onnx_runtimes(operator, attributes):
     network = model(operator, ["y"], **attributes)
-    got = evaluate(read_graph(network), {"x": X})["y"]
-    np.testing.assert_allclose(got, by_onnx_runtime(network)[0], atol=1e-5)
+    x = X.copy()
+    x[2, 1] = np.nan if operator == "Imputer" else x[2, 1]
+    (want,) = onnxruntime.InferenceSession(network.SerializeToString()).run(None, {"x": x})
+    np.testing.assert_allclose(evaluate(read_graph(network), {"x": x})["y"], want, atol=1e-5)
 
 
 def test_labels_of_text_are_left_out_by_naming_the_scores():
@@ -79,6 +83,7 @@ def test_labels_of_text_are_left_out_by_naming_the_scores():
     "operator, attributes, words",
     [
         ("Normalizer", {"norm": "MAX"}, "'MAX' is not supported"),
+        ("Imputer", {"imputed_value_int64s": [1]}, "imputed_value_floats"),
         ("LinearRegressor", {"coefficients": [1.0] * 6, "post_transform": "PROBIT"}, "PROBIT"),
         ("LinearRegressor", {"coefficients": [1.0] * 7, "targets": 2}, "do not divide"),
         ("LinearRegressor", {"coefficients": [1.0] * 6, "intercepts": [1.0, 2.0]}, "2 intercepts"),
