@@ -66,8 +66,8 @@ class GraphJob:
         self.nodes = scaled_nodes(graph, self.graph, self.inputs, recipe.headroom)
         if not self.nodes:
             raise NetworkError(
-                "nothing of the network is for the array: it multiplies by no constant weights, or only for a "
-                "logarithm, which the host computes"
+                "the network multiplies by no constant weights, or only for a logarithm, which the host computes: "
+                "nothing of it is for the array"
             )
         self.recorded: dict[str, list[Recorder]] = {}
         self.sequences: dict[str, tuple[list[Array | None], Array]] = {}

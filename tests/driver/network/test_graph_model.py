@@ -233,9 +233,12 @@ def test_inputs_that_do_not_fit_are_refused(network):
 
 
 def test_what_multiplies_by_no_constants_is_refused():
-    graph = Graph([Node("Relu", ("x",), ("y",))], [Value("x", "float32", ("batch", 4))], [Value("y")])
-    with pytest.raises(NetworkError, match="nothing of it is for the array"):
-        eie.compress(graph, 1.0)
+    alone = [Node("Relu", ("x",), ("y",))]
+    of_logarithm = [Node("MatMul", ("x", "w"), ("p",)), Node("Log", ("p",), ("y",))]
+    for nodes in (alone, of_logarithm):
+        graph = Graph(nodes, [Value("x", "float32", ("batch", 4))], [Value("y")], {"w": np.eye(4, dtype=np.float32)})
+        with pytest.raises(NetworkError, match=r"or only for a logarithm.*: nothing of it is for the array"):
+            eie.compress(graph, 1.0)
 
 
 def test_only_the_weights_that_a_convolution_has_count_for_its_density():
