@@ -1,6 +1,6 @@
 """Real recurrent networks on synthesised speech: what compression leaves of a voice detector and of a speaker encoder.
 
-    python scripts/bench_speech.py [NAME ...] [--density 0.3] [--terms 1] [--clips 16] [--no-refit]
+    python scripts/bench_speech.py [NAME ...] [--density 0.3] [--terms 1] [--clips 16] [--refit-whole | --no-refit]
 
 silero-vad is Silero VAD 6.2.3, fed piece by piece; resemblyzer is Resemblyzer 0.1.4, three LSTMs and a fully connected
 layer. Their weights are in wheels of the Python Package Index, which pip fetches. Speech is that of
@@ -55,6 +55,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--clips", type=int, default=16, help="clips of 4 s to calibrate on")
     parser.add_argument("--effort", default="auto")
     parser.add_argument("--refit", action=argparse.BooleanOptionalAction)
+    parser.add_argument("--refit-whole", dest="refit", action="store_const", const="whole")
     return parser.parse_args()
 
 

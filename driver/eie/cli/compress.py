@@ -13,7 +13,7 @@ from eie.cli.graphs import add_graph_options, bound_inputs, read_inputs
 from eie.compression.allocation import ALLOCATIONS
 from eie.compression.compensation import EFFORTS
 from eie.compression.compress import compress
-from eie.compression.recipe import METHODS
+from eie.compression.recipe import METHODS, WHOLE
 from eie.compression.report import CompressionReport
 from eie.contract.array_options import add_array_options, array_config
 from eie.model_file.container import ENDING, describe, save
@@ -29,7 +29,7 @@ _STAGES = {
     "prune": "pruning",
     "share": "sharing weights",
     "scale": "choosing fixed-point scales",
-    "refit": "going through time",
+    "refit": "refitting",
     "measure": "measuring errors",
 }
 _KEEP = "keep"
@@ -146,6 +146,13 @@ def _add_method_options(parser: argparse.ArgumentParser) -> None:
         "--refit",
         action=argparse.BooleanOptionalAction,
         help="refit recurrent layers through time (default: with compensation, but not in search of a target)",
+    )
+    parser.add_argument(
+        "--refit-whole",
+        dest="refit",
+        action="store_const",
+        const=WHOLE,
+        help="refit all layers together, so that the outputs stay; takes PyTorch and many calibration inputs",
     )
     parser.add_argument(
         "--shared-gates",

@@ -19,6 +19,9 @@ from eie.network.linear_maps import LinearNode
 from eie.network.model import Model
 from eie.network.operators.linear import Matrix
 
+_OF_ROWS = ("weight", "bias", "mask", "codes", "shared_bias", "units")
+"""What `Compensated` has of each row."""
+
 
 def gates_alike(cell: Cell, terms: Sequence[int], shared: bool = True) -> list[range]:
     """Return the gates of all directions of a layer, those together that share values.
@@ -58,9 +61,14 @@ def parts_of(chosen: Compensated, count: int) -> list[Compensated]:
     def split(rows: NDArray | None) -> list[Any]:
         return [None] * count if rows is None else np.split(rows, count)
 
-    fields = ("weight", "bias", "mask", "codes", "shared_bias", "units")
-    each = zip(*(split(getattr(chosen, name)) for name in fields), strict=True)
-    return [replace(chosen, **dict(zip(fields, part, strict=True))) for part in each]
+    each = zip(*(split(getattr(chosen, name)) for name in _OF_ROWS), strict=True)
+    return [replace(chosen, **dict(zip(_OF_ROWS, part, strict=True))) for part in each]
+
+
+def joined(parts: Sequence[Compensated]) -> Compensated:
+    """Return what was chosen for matrices that share codebooks as that of one, below each other."""
+    fields = [name for name in _OF_ROWS if getattr(parts[0], name) is not None]
+    return replace(parts[0], **{name: np.concatenate([getattr(part, name) for part in parts]) for name in fields})
 
 
 def products_of_gates(linear: LinearNode, gates: range, chosen: Sequence[Compensated]) -> dict[str, ArrayProduct]:

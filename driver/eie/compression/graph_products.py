@@ -69,6 +69,11 @@ class Recorder(FusedProduct):
             self._outputs.append(np.array(outputs[first :: self._step], np.float32))
 
     @property
+    def vectors(self) -> int:
+        """How many have gone through it."""
+        return self._seen
+
+    @property
     def output_peak(self) -> float:
         """Largest magnitude of all outputs."""
         return float(max(self.highs.max(initial=0), -self.lows.min(initial=0)))

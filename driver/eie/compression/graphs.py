@@ -14,12 +14,12 @@ from eie.compression.allocation import Density, checked, given_counts
 from eie.compression.calibration import graph_calibration
 from eie.compression.compensation import Compensated, compensate
 from eie.compression.exact import exact_product, staged_product
-from eie.compression.gates import factors_of_columns, groups_of_gates, parts_of, products_of_gates, stacked
+from eie.compression.gates import factors_of_columns, groups_of_gates, joined, parts_of, products_of_gates, stacked
 from eie.compression.graph_losses import GraphLosses
 from eie.compression.graph_products import FastProduct, FusedProduct, Recorder, compact
 from eie.compression.groups import held, is_compensated, spread_out, task_of
 from eie.compression.layers import by_magnitude, distinct_weights, fixed_point, is_exact
-from eie.compression.recipe import Recipe
+from eie.compression.recipe import WHOLE, Recipe
 from eie.compression.recurrent import gate_format, scaled_nodes
 from eie.compression.refit_nodes import NodeTask
 from eie.compression.report import CompressionReport, LayerReport, layer_report, outputs_sqnr_db, sqnr_db
@@ -27,6 +27,7 @@ from eie.compression.row_units import has_units, in_units, offsets_of_rows, row_
 from eie.compression.scaling import fraction_bits
 from eie.compression.streamed import Stream
 from eie.compression.terms import given_terms
+from eie.compression.trained import Trained
 from eie.contract.config import ArrayConfig
 from eie.errors import NetworkError
 from eie.network.evaluation import evaluate
@@ -103,8 +104,20 @@ class GraphJob:
         return self._losses
 
     def run(self, counts: list[int | None], name: str, keep_integers: bool) -> tuple[GraphModel, CompressionReport]:
-        """Compress the linear maps, one after another, to so many weights each."""
+        """Compress the linear maps, one after another, to so many weights each; then, if asked to, as a whole."""
+        self._ready: dict[str, Compensated] = {}
+        first = self._run_once(counts, name, keep_integers)
+        if self.recipe.refit != WHOLE or not self._learning:
+            return first
+        self._ready = self._refit_whole()
+        return self._run_once(counts, name, keep_integers) if self._ready else first
+
+    def _run_once(
+        self, counts: list[int | None], name: str, keep_integers: bool
+    ) -> tuple[GraphModel, CompressionReport]:
         self.keep_integers = keep_integers
+        if not self._ready:
+            self._learning: dict[str, Trained] = {}
         self.products: dict[str, tuple[ArrayProduct, ...]] = {}
         self.rows: dict[str, list[LayerReport]] = {}
         self.bits: dict[str, int] = {}
@@ -178,13 +191,14 @@ class GraphJob:
         given.check(name)
         seen.check(name, compressed=True)
         peak = max(given.input_peak, seen.input_peak)
-        units = self._units(linear, matrix, name, peak)
+        units = self._learning[name].units if name in self._ready else self._units(linear, matrix, name, peak)
         if units is not None:
             matrix = in_units(matrix, units)
         row_scales = False if has_units(linear) else self.recipe.row_scales
         if gate_format(linear, i) is not None:
             return self._gate(linear, i, given, seen, tell)
         chosen = self._choose(matrix, [name], given, seen, tell, row_scales)
+        self._learn(matrix, [name], given, chosen, units)
         tell("scale")
         known = self.bits.get(linear.data) if len(linear.matrices) == 1 else None
         lows, highs = np.minimum(given.lows, seen.lows), np.maximum(given.highs, seen.highs)
@@ -209,9 +223,51 @@ class GraphJob:
             matrix = stacked(linear.matrices[gates.start : gates.stop])
             factors = factors_of_columns(linear, i)
             chosen = self._choose(matrix, names, given, seen, tell, self.recipe.row_scales, factors)
+            self._learn(matrix, names, given, chosen)
             tell("scale")
             self._gates.update(products_of_gates(linear, gates, parts_of(chosen, len(gates))))
         return self._gates[linear.names[i]]
+
+    def _learn(
+        self,
+        matrix: Matrix,
+        names: Sequence[str],
+        given: Recorder,
+        chosen: Compensated,
+        units: NDArray[np.float64] | None = None,
+    ) -> None:
+        """Note what a refit as a whole begins with, of a matrix or several below each other, unless nothing is lost."""
+        weight = np.asarray(matrix.weight, np.float32)
+        counts = [self._counts[name] for name in names]
+        count = None if None in counts else sum(count for count in counts if count is not None)
+        if self._ready or self.recipe.refit != WHOLE or is_exact(weight, count, self._terms[names[0]]):
+            return
+        inputs = given.samples()[0]
+        sizes = np.sqrt(np.einsum("nc,nc->c", inputs, inputs, dtype=np.float64) / max(1, len(inputs)))
+        bias = np.zeros(len(weight), np.float32) if matrix.bias is None else np.asarray(matrix.bias, np.float32)
+        parts = zip(names, np.split(weight, len(names)), np.split(bias, len(names)), parts_of(chosen, len(names)), strict=True)
+        for name, of_weights, of_biases, start in parts:
+            about = (self._terms[name], sizes, given.vectors)
+            self._learning[name] = Trained(name, of_weights, of_biases, units, start, *about)
+
+    def _refit_whole(self) -> dict[str, Compensated]:
+        """Return the matrices refitted with the network as a whole; none if that does not help."""
+        from eie.compression.whole import refit_whole
+
+        trained = list(self._learning.values())
+        groups = []
+        for linear in self.nodes.values():
+            alike = groups_of_gates(linear, self._terms, self.recipe.shared_gates) if linear.attributes.get("cell") else None
+            for group in alike or [range(i, i + 1) for i in range(len(linear.names))]:
+                known = [name for name in linear.names[group.start : group.stop] if name in self._learning]
+                start = sum(map(len, groups))
+                if known:
+                    groups.append(range(start, start + len(known)))
+        self.tell(len(self.names) - 1, "refit")
+        found = refit_whole(
+            self.graph, self.nodes, self.fused, self.inputs, self.stream, trained, groups, self.recipe
+        )
+        return {} if found is None else {part.name: chosen for part, chosen in zip(trained, found, strict=True)}
 
     def _run_cell(self, linear: LinearNode, data: list[Array | None]) -> list[Array]:
         """Compute a recurrent node as the array will, its gates refitted through time where they were chosen."""
@@ -219,7 +275,7 @@ class GraphJob:
         given, wanted = self.sequences[key]
         task = NodeTask(linear, given, data, 1 if self.stream is None else self.stream.pieces)
         found = None
-        if self.recipe.refit and all(name in self._chosen for name in names):
+        if self.recipe.refit is True and all(name in self._chosen for name in names):
             self.tell(self.places[names[-1]], "refit")
             found = task.refit(
                 [self._chosen[name] for name in names], [self._terms[name] for name in names], self.recipe
@@ -267,6 +323,8 @@ class GraphJob:
         factors: NDArray[np.float32] | None = None,
     ) -> Compensated:
         """Choose the weights, shared values and biases of a matrix, or of several below each other."""
+        if names[0] in self._ready:
+            return joined([self._ready[name] for name in names])
         tell("prune")
         weight, effort = np.asarray(matrix.weight, np.float32), self.recipe.effort
         bias = None if matrix.bias is None else np.asarray(matrix.bias, np.float32)

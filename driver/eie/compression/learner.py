@@ -1,7 +1,9 @@
-"""The weights of a recurrent layer's gates while they learn to keep its states where the given layer has them."""
+"""Weights while they learn to keep outputs where the given ones have them: those of a recurrent layer's gates, by gradients
+through time, or others."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -19,7 +21,8 @@ BATCH = 32
 _STAGES = 6
 _PRUNING = 0.6
 """Share of the steps in which weights are removed; in the rest, those that stay settle."""
-_PROBES = 8
+PROBES = 8
+"""Random vectors that a saliency comes from."""
 _RATE = 0.012
 """Adam's, at its peak, in units of the root mean square of what a weight adds to a sum."""
 _FLOOR = 0.05
@@ -59,19 +62,37 @@ def biases_of(gates: Sequence[Matrix]) -> list[Floats]:
     ]
 
 
-class Learner:
-    """The weights of a cell while they learn."""
+class Learner(ABC):
+    """Weights and biases of matrices while they learn.
 
-    def __init__(self, cell: Cell, sequences: Sequences, given: Sequence[Matrix], batch: int = BATCH) -> None:
-        dtype = sequences.x.dtype
-        self.cell, self.sequences = cell, sequences
-        self.weights = [np.array(matrix.weight, dtype) for matrix in given]
-        self.biases = [bias.astype(dtype) for bias in biases_of(given)]
+    Parameters
+    ----------
+    weights, biases : list of ndarray
+        They are copied.
+    sizes : list of ndarray, shape (C,)
+        Of every matrix the root mean square of the inputs of its weights.
+    samples : int
+        What there is to learn from.
+    batch : int
+        How many of them a step sees at most.
+    """
+
+    def __init__(
+        self, weights: Sequence[Floats], biases: Sequence[Floats], sizes: list[Floats], samples: int, batch: int
+    ) -> None:
+        self.weights, self.biases = [np.array(w) for w in weights], [np.array(b) for b in biases]
         self.masks = [weight != 0 for weight in self.weights]
-        self.power = float(np.mean(np.square(sequences.wanted, dtype=np.float64))) or 1.0
-        self._sizes = self._measure()
-        self.random, self._size = frozen_random(0), min(batch, len(sequences))
+        self._sizes, self._samples = sizes, samples
+        self.random, self._size = frozen_random(0), min(batch, samples)
         self._order: NDArray[np.intp] = np.empty(0, np.intp)
+
+    @abstractmethod
+    def gradients(self, weights: list[Floats]) -> tuple[list[Floats], list[Floats]]:
+        """Return gradients of other weights and the biases: of some samples' squared error, over its power."""
+
+    @abstractmethod
+    def saliency(self) -> list[Floats]:
+        """Return by how much a change of each weight moves the outputs: the diagonal of J^T J, from random vectors."""
 
     def prune(self, counts: list[int], free: bool, steps: int) -> None:
         """Remove weights stage by stage, those first that move the states least, while the others learn."""
@@ -89,23 +110,6 @@ class Learner:
             self.weights = self.masked(self.weights)
             adam.parameters[: len(self.weights)] = self.weights
 
-    def unrolled(self) -> Unrolled:
-        """Return the layer as it is by now."""
-        return Unrolled(self.cell, self.weights, self.biases)
-
-    def saliency(self) -> list[Floats]:
-        """Return by how much a change of each weight moves the outputs: the diagonal of J^T J, from random vectors."""
-        found = [np.zeros_like(weight) for weight in self.weights]
-        unrolled = self.unrolled()
-        for _ in range(_PROBES):
-            part = self._batch()
-            states = unrolled.forward(part.x, part.states)
-            probe = np.zeros_like(states)
-            probe[:, :, 0] = self.random.standard_normal(part.wanted.shape)
-            for total, gradient in zip(found, unrolled.backward(probe)[0], strict=True):
-                total += gradient * gradient
-        return found
-
     def _keep(self, counts: list[int], free: bool) -> None:
         costs = [w * w * s for w, s in zip(self.weights, self.saliency(), strict=True)]
         groups = [range(len(costs))] if free else [range(i, i + 1) for i in range(len(costs))]
@@ -119,34 +123,15 @@ class Learner:
                 self.masks[i] = part.reshape(costs[i].shape)
         self.weights = self.masked(self.weights)
 
-    def gradients(self, weights: list[Floats]) -> tuple[list[Floats], list[Floats]]:
-        """Return gradients of other weights and the biases: of some sequences' squared error, over their power."""
-        part = self._batch()
-        unrolled = Unrolled(self.cell, weights, self.biases)
-        states = unrolled.forward(part.x, part.states)
-        moved = np.zeros_like(states)
-        moved[:, :, 0] = (states[:, :, 0] - part.wanted) * (2 / (self.power * part.wanted.size))
-        return unrolled.backward(moved)
-
-    def _batch(self) -> Sequences:
+    def batch(self) -> NDArray[np.intp]:
+        """Return which samples the next step sees."""
         if len(self._order) < self._size:
-            self._order = np.concatenate([self._order, self.random.permutation(len(self.sequences))])
+            self._order = np.concatenate([self._order, self.random.permutation(self._samples)])
         chosen, self._order = np.split(self._order, [self._size])
-        return self.sequences.some(np.sort(chosen))
+        return np.sort(chosen)
 
     def masked(self, arrays: list[Floats]) -> list[Floats]:
         return [array * mask for array, mask in zip(arrays, self.masks, strict=True)]
-
-    def _measure(self) -> list[Floats]:
-        """Return of every gate the root mean square of the inputs of its weights, shape (C,)."""
-        unrolled, totals, count = self.unrolled(), None, 0
-        for first in range(0, len(self.sequences), BATCH):
-            part = self.sequences.some(np.arange(first, min(first + BATCH, len(self.sequences))))
-            unrolled.forward(part.x, part.states)
-            squares = unrolled.operand_squares()
-            totals = squares if totals is None else [a + b for a, b in zip(totals, squares, strict=True)]
-            count += part.x.shape[0] * part.x.shape[1]
-        return [np.sqrt(total / count) for total in totals or []]
 
     def rates(self, rate: float) -> list[Floats]:
         """Return the step of every weight, and of every bias."""
@@ -158,3 +143,52 @@ class Learner:
             of_weights.append((rate * unit / np.maximum(size, floor)).astype(weight.dtype))
             of_biases.append(np.full(len(weight), rate * unit, weight.dtype))
         return [*of_weights, *of_biases]
+
+
+class CellLearner(Learner):
+    """The weights of a cell while they learn."""
+
+    def __init__(self, cell: Cell, sequences: Sequences, given: Sequence[Matrix], batch: int = BATCH) -> None:
+        dtype = sequences.x.dtype
+        self.cell, self.sequences = cell, sequences
+        self.power = float(np.mean(np.square(sequences.wanted, dtype=np.float64))) or 1.0
+        weights = [np.array(matrix.weight, dtype) for matrix in given]
+        biases = [bias.astype(dtype) for bias in biases_of(given)]
+        sizes = _sizes(Unrolled(cell, weights, biases), sequences)
+        super().__init__(weights, biases, sizes, len(sequences), batch)
+
+    def unrolled(self) -> Unrolled:
+        """Return the layer as it is by now."""
+        return Unrolled(self.cell, self.weights, self.biases)
+
+    def saliency(self) -> list[Floats]:
+        found = [np.zeros_like(weight) for weight in self.weights]
+        unrolled = self.unrolled()
+        for _ in range(PROBES):
+            part = self.sequences.some(self.batch())
+            states = unrolled.forward(part.x, part.states)
+            probe = np.zeros_like(states)
+            probe[:, :, 0] = self.random.standard_normal(part.wanted.shape)
+            for total, gradient in zip(found, unrolled.backward(probe)[0], strict=True):
+                total += gradient * gradient
+        return found
+
+    def gradients(self, weights: list[Floats]) -> tuple[list[Floats], list[Floats]]:
+        part = self.sequences.some(self.batch())
+        unrolled = Unrolled(self.cell, weights, self.biases)
+        states = unrolled.forward(part.x, part.states)
+        moved = np.zeros_like(states)
+        moved[:, :, 0] = (states[:, :, 0] - part.wanted) * (2 / (self.power * part.wanted.size))
+        return unrolled.backward(moved)
+
+
+def _sizes(unrolled: Unrolled, sequences: Sequences) -> list[Floats]:
+    """Return of every gate the root mean square of the inputs of its weights, shape (C,)."""
+    totals, count = None, 0
+    for first in range(0, len(sequences), BATCH):
+        part = sequences.some(np.arange(first, min(first + BATCH, len(sequences))))
+        unrolled.forward(part.x, part.states)
+        squares = unrolled.operand_squares()
+        totals = squares if totals is None else [a + b for a, b in zip(totals, squares, strict=True)]
+        count += part.x.shape[0] * part.x.shape[1]
+    return [np.sqrt(total / count) for total in totals or []]

@@ -14,6 +14,9 @@ from eie.errors import NetworkError
 
 METHODS = ("compensated", "magnitude")
 
+WHOLE = "whole"
+"""A refit of all linear maps together, see `eie.compression.whole`."""
+
 DEFAULT_DENSITY = 0.09
 
 
@@ -28,7 +31,7 @@ class Recipe:
     terms: Any
     headroom: float
     row_scales: bool | None = None
-    refit: bool = False
+    refit: bool | str = False
     shared_gates: bool = False
 
     @classmethod
@@ -43,7 +46,7 @@ class Recipe:
         terms: Terms,
         headroom: float,
         row_scales: bool | None = None,
-        refit: bool | None = None,
+        refit: bool | str | None = None,
         shared_gates: bool = False,
     ) -> Recipe:
         """Check what a caller asks for, and fill in the defaults."""
@@ -69,10 +72,10 @@ class Recipe:
             raise NetworkError(f"row_scales is {row_scales!r}; it must be True, False or None")
         if row_scales and method != "compensated":
             raise NetworkError('row_scales=True needs method="compensated", and calibration inputs to choose scales on')
-        if refit is not None and not isinstance(refit, bool):
-            raise NetworkError(f"refit is {refit!r}; it must be True, False or None")
+        if refit not in (None, WHOLE) and not isinstance(refit, bool):
+            raise NetworkError(f"refit is {refit!r}; it must be True, False, {WHOLE!r} or None")
         if refit and method != "compensated":
-            raise NetworkError('refit=True needs method="compensated", and calibration sequences to fit to')
+            raise NetworkError(f'refit={refit!r} needs method="compensated", and calibration sequences to fit to')
         refit = method == "compensated" if refit is None else refit
         if not isinstance(shared_gates, bool):
             raise NetworkError(f"shared_gates is {shared_gates!r}; it must be True or False")

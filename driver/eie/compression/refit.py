@@ -7,8 +7,9 @@ the time steps that follow. Gradients through time know that.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 from eie.compression.adam import Adam, schedule
 from eie.compression.codebooks import Nearest, codes_of_terms, share_among, values_of
 from eie.compression.compensation import Compensated, ascending
-from eie.compression.learner import BATCH, Learner, Sequences
+from eie.compression.learner import BATCH, CellLearner, Learner, Sequences
 from eie.compression.row_units import scales_of_rows
 from eie.compression.through_time import Floats, Unrolled
 from eie.network.cells import Cell
@@ -82,15 +83,25 @@ def refit(
     steps : Steps
     """
     held = np.arange(len(sequences)) % _HELD_OUT == min(_HELD_OUT, len(sequences)) - 1
-    learner = Learner(cell, sequences.some(np.flatnonzero(~held)), given, steps.batch)
+    learner = CellLearner(cell, sequences.some(np.flatnonzero(~held)), given, steps.batch)
     kept_back = sequences.some(np.flatnonzero(held))
     learner.prune([int(count) for count in counts], free, steps.pruning)
-    best, least = list(start), error(cell, kept_back, start)
     if not np.isfinite(error_of(learner.unrolled(), kept_back)):
-        return best
+        return list(start)
     alone = [range(gate, gate + 1) for gate in range(len(terms))]
-    for found in _Sharing(learner, terms, groups or alone, sharing, row_scales).steps(steps.sharing):
-        loss = error(cell, kept_back, found)
+    attempts = Sharing(learner, terms, groups or alone, sharing, [row_scales] * len(terms)).steps(steps.sharing)
+    return best_of(start, attempts, partial(error, cell, kept_back))
+
+
+def best_of(
+    start: Sequence[Compensated],
+    attempts: Iterable[list[Compensated]],
+    error_of_matrices: Callable[[Sequence[Compensated]], float],
+) -> list[Compensated]:
+    """Return the attempt of the least error; what there was before if none has less."""
+    best, least = list(start), error_of_matrices(start)
+    for found in attempts:
+        loss = error_of_matrices(found)
         if loss < least:
             best, least = found, loss
     return best
@@ -113,22 +124,28 @@ def error_of(unrolled: Unrolled, sequences: Sequences) -> float:
     return off / (power or 1.0)
 
 
-class _Sharing:
+class Sharing:
     """The same weights while they take shared values (Zhou et al., "Incremental network quantization", 2017).
 
     Parameters
     ----------
     learner : Learner
     terms : sequence of int
-        Codebooks of each gate.
+        Codebooks of each matrix.
     groups : sequence of range
-        Gates that share codebooks.
+        Matrices that share codebooks, as gates may.
     sharing : {"kmeans", "linear"}
-    row_scales : bool
+    row_scales : sequence of bool
+        Of each matrix.
     """
 
     def __init__(
-        self, learner: Learner, terms: Sequence[int], groups: Sequence[range], sharing: str, row_scales: bool
+        self,
+        learner: Learner,
+        terms: Sequence[int],
+        groups: Sequence[range],
+        sharing: str,
+        row_scales: Sequence[bool],
     ) -> None:
         self.learner, self.groups = learner, groups
         self.group_of = [number for number, group in enumerate(groups) for _ in group]
@@ -137,7 +154,7 @@ class _Sharing:
         self.books = []
         saliency = learner.saliency()
         for group in groups:
-            self.units += self._units(group, row_scales)
+            self.units += self._units(group, row_scales[group.start])
             masses = [(saliency[gate] * self.units[gate][:, None] ** 2)[learner.masks[gate]] for gate in group]
             weights = [self._in_units(gate)[learner.masks[gate]] for gate in group]
             of_gates = np.concatenate(weights), sharing, terms[group.start], np.concatenate(masses)

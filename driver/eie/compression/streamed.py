@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from copy import copy
 from functools import partial
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from eie.arguments import require_type
 from eie.errors import NetworkError
@@ -34,6 +36,8 @@ class Stream:
     inputs : dict of str to ndarray
         Those of all pieces, with the states that the graph gives, one behind the other as a batch.
     pieces : int
+    batch : int
+        Sequences.
 
     Raises
     ------
@@ -60,21 +64,31 @@ class Stream:
         lengths = {np.shape(array)[:1] for array in given.values()}
         if len(lengths) != 1 or lengths & {(), (0,)}:
             raise NetworkError(f"the calibration's sequences have the lengths {sorted(lengths)}; they must be one")
-        axes = _batch_axes(values)
-        batch = given[others[0].name].shape[1:][axes[others[0].name]]
-        self._given, self._states = given, dict(states)
-        self._first = {name: _zeros(values[name], batch) for name in states}
-        pieces, _ = self._run(partial(evaluate, graph))
+        self.axes = axes = _batch_axes(values)
+        self.batch = given[others[0].name].shape[1:][axes[others[0].name]]
+        self._given, self.states = given, dict(states)
+        self._first = {name: _zeros(values[name], self.batch) for name in states}
+        pieces, _ = self.run(partial(evaluate, graph))
         self.pieces = len(pieces)
         self.inputs = {name: np.concatenate([piece[name] for piece in pieces], axis=axes[name]) for name in values}
 
+    def some(self, chosen: NDArray[np.intp]) -> Stream:
+        """Return the stream of some of the sequences."""
+        part = copy(self)
+        part.batch = len(chosen)
+        part._given = {name: np.take(array, chosen, self.axes[name] + 1) for name, array in self._given.items()}
+        part._first = {name: np.take(array, chosen, self.axes[name]) for name, array in self._first.items()}
+        of_pieces = (np.arange(self.pieces)[:, None] * self.batch + chosen).ravel()
+        part.inputs = {name: np.take(array, of_pieces, self.axes[name]) for name, array in self.inputs.items()}
+        return part
+
     def outputs(self, compute: Callable[[dict[str, Array]], dict[str, Array]]) -> dict[str, Array]:
         """Run the sequences through anything that computes pieces; return its outputs but the states, (T, ...)."""
-        _, found = self._run(compute)
-        names = [name for name in found[0] if name not in self._states.values()] or list(found[0])
+        _, found = self.run(compute)
+        names = [name for name in found[0] if name not in self.states.values()] or list(found[0])
         return {name: np.stack([outputs[name] for outputs in found]) for name in names}
 
-    def _run(
+    def run(
         self, compute: Callable[[dict[str, Array]], dict[str, Array]]
     ) -> tuple[list[dict[str, Array]], list[dict[str, Array]]]:
         """Return inputs and outputs of every piece."""
@@ -82,7 +96,7 @@ class Stream:
         for time in range(len(next(iter(self._given.values())))):
             pieces.append({**{name: array[time] for name, array in self._given.items()}, **kept})
             found.append(compute(pieces[-1]))
-            kept = {name: found[-1][output] for name, output in self._states.items()}
+            kept = {name: found[-1][output] for name, output in self.states.items()}
         return pieces, found
 
 

@@ -1,0 +1,39 @@
+"""What a refit of a network as a whole begins with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eie.compression.compensation import Compensated
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A matrix that learns: as the network has it, in the units of its rows, and what compensation made of it.
+
+    Parameters
+    ----------
+    name : str
+    weight : ndarray, shape (R, C), float32
+    bias : ndarray, shape (R,), float32
+    units : ndarray, shape (R,), float64, or None
+        What the host multiplies its rows by.
+    start : Compensated
+    terms : int
+    sizes : ndarray, shape (C,)
+        Root mean square of its inputs.
+    vectors : int
+        How many of them the calibration makes.
+    """
+
+    name: str
+    weight: NDArray[np.float32]
+    bias: NDArray[np.float32]
+    units: NDArray[np.float64] | None
+    start: Compensated
+    terms: int
+    sizes: NDArray[np.floating]
+    vectors: int
