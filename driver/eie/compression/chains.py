@@ -14,14 +14,17 @@ from eie.compression.compensation import Compensated, compensate
 from eie.compression.forward import forward_pruned
 from eie.compression.layers import by_magnitude, distinct_weights, fixed_point, is_exact, weight_sqnr
 from eie.compression.least_squares import least_squares
-from eie.compression.recipe import DEFAULT_DENSITY, Recipe
+from eie.compression.recipe import DEFAULT_DENSITY, WHOLE, Recipe
 from eie.compression.report import CompressionReport, LayerReport, layer_report
 from eie.compression.scaling import activation_fraction_bits
 from eie.compression.sensitivity import importances
 from eie.compression.terms import given_terms, terms_by_loss
 from eie.compression.trace import Trace
+from eie.compression.trained import Trained
 from eie.contract.config import ArrayConfig
 from eie.errors import NetworkError
+from eie.network.chain import as_graph
+from eie.network.linear_maps import linear_nodes
 from eie.network.model import Dense, Layer, Model
 
 
@@ -65,17 +68,50 @@ class ChainJob:
     def run(self, counts: list[int | None], name: str, keep_integers: bool) -> tuple[Model, CompressionReport]:
         """Compress the layers, one after another, to so many weights each."""
         self._terms = self._choose_terms(counts)
+        first = self._run(counts, name, {})
+        if self.recipe.refit != WHOLE or not self._learning:
+            return first
+        found = self._refit_whole()
+        return self._run(counts, name, found) if found else first
+
+    def _run(
+        self, counts: list[int | None], name: str, ready: dict[str, Compensated]
+    ) -> tuple[Model, CompressionReport]:
+        """Compress the layers; those that are ready, as they are."""
         self.shared_anew = {}
+        self._learning: list[Trained] = []
         bits = activation_fraction_bits(_peak(self.inputs) * self.recipe.headroom)
         trace = Trace.start(self.inputs, bits, self.measured)
         compressed, rows = [], []
         for i, dense in enumerate(self.layers):
             tell = partial(self.tell, i)
-            chosen = self._choose(i, counts[i], trace, tell)
+            chosen = ready.get(dense.name) or self._choose(i, counts[i], trace, tell)
+            self._learn(i, counts[i], trace, chosen)
             layer, row = self._finish(dense, chosen, trace, tell)
             compressed.append(layer)
             rows.append(row)
         return Model(compressed, name), CompressionReport(tuple(rows))
+
+    def _learn(self, index: int, count: int | None, trace: Trace, chosen: Compensated) -> None:
+        """Note what a refit as a whole begins with, unless nothing is lost."""
+        dense, terms = self.layers[index], self._terms[index]
+        if is_exact(dense.weight, count, terms):
+            return
+        sizes = np.sqrt(np.mean(np.square(trace.given, dtype=np.float64), axis=0))
+        bias = np.zeros(len(dense.weight), np.float32) if dense.bias is None else dense.bias
+        self._learning.append(Trained(dense.name, dense.weight, bias, None, chosen, terms, sizes, len(trace.given)))
+
+    def _refit_whole(self) -> dict[str, Compensated]:
+        """Return the layers refitted with the network as a whole; none if that does not help."""
+        from eie.compression.whole import refit_whole
+
+        graph, fused = as_graph(self.layers)
+        (source,) = graph.inputs
+        inputs = {source.name: self.inputs[self.fitted]}
+        groups = [range(i, i + 1) for i in range(len(self._learning))]
+        self.tell(len(self.layers) - 1, "refit")
+        found = refit_whole(graph, linear_nodes(graph), fused, inputs, None, self._learning, groups, self.recipe)
+        return {} if found is None else {part.name: new for part, new in zip(self._learning, found, strict=True)}
 
     def _choose_terms(self, counts: list[int | None]) -> list[int]:
         if self.recipe.terms != "loss":

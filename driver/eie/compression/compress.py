@@ -37,7 +37,7 @@ from eie.network.sources import read_any
 
 STAGES = ("prune", "share", "scale", "measure")
 """Stages of a layer in the order in which `progress` hears of them; before them all, "allocate" where losses decide;
-"refit" behind them, of the last gate of a recurrent layer for all of its gates."""
+"refit" behind them, of the last gate of a recurrent layer for all of its gates, or of the last layer for all."""
 
 
 @overload
@@ -65,7 +65,7 @@ def compress(
     sharing: str = "kmeans",
     terms: Terms = 1,
     row_scales: bool | None = None,
-    refit: bool | None = None,
+    refit: bool | str | None = None,
     shared_gates: bool = False,
     headroom: float = 2.0,
     hidden_activation: str | None = "relu",
@@ -124,11 +124,14 @@ def compress(
         True: each row multiplies the shared values by a scale of its own, which lets them serve rows of all sizes; a
         layer that 15 values serve has none all the same. It takes compensation, and 4 cycles more a layer, but in a
         batch keeps the next inference's inputs from loading meanwhile. None: in layers of which that saves 1.5 dB.
-    refit : bool, optional
+    refit : bool or "whole", optional
         Of recurrent layers on the array: whether their weights, once chosen, are refitted through time, so that the
         states of whole sequences stay those of the given network; see `eie.compression.refit`. What does not help on
         every eighth sequence, which is kept back, is not taken. It takes a layer some minutes at most, by `effort`.
-        None: with compensation, but not in search of a target.
+        None: with compensation, but not in search of a target. "whole": all layers are refitted together instead, so
+        that the network's outputs stay, by gradients that go back through it (extra "train": PyTorch); see
+        `eie.compression.whole`. It takes many inputs, hundreds at least, some minutes to an hour, and what does not
+        help on those that are kept back is not taken either.
     shared_gates : bool
         Gates of recurrent layers on the array that read the same, all four of an LSTM and two of a GRU, share their
         values. The array multiplies them together then: what is broadcast serves all of them, and they have one

@@ -245,7 +245,9 @@ class GraphJob:
         inputs = given.samples()[0]
         sizes = np.sqrt(np.einsum("nc,nc->c", inputs, inputs, dtype=np.float64) / max(1, len(inputs)))
         bias = np.zeros(len(weight), np.float32) if matrix.bias is None else np.asarray(matrix.bias, np.float32)
-        parts = zip(names, np.split(weight, len(names)), np.split(bias, len(names)), parts_of(chosen, len(names)), strict=True)
+        parts = zip(
+            names, np.split(weight, len(names)), np.split(bias, len(names)), parts_of(chosen, len(names)), strict=True
+        )
         for name, of_weights, of_biases, start in parts:
             about = (self._terms[name], sizes, given.vectors)
             self._learning[name] = Trained(name, of_weights, of_biases, units, start, *about)
@@ -254,19 +256,18 @@ class GraphJob:
         """Return the matrices refitted with the network as a whole; none if that does not help."""
         from eie.compression.whole import refit_whole
 
-        trained = list(self._learning.values())
-        groups = []
+        trained = [self._learning[name] for name in self.names if name in self._learning]
+        groups: list[range] = []
+        start = 0
         for linear in self.nodes.values():
-            alike = groups_of_gates(linear, self._terms, self.recipe.shared_gates) if linear.attributes.get("cell") else None
-            for group in alike or [range(i, i + 1) for i in range(len(linear.names))]:
-                known = [name for name in linear.names[group.start : group.stop] if name in self._learning]
-                start = sum(map(len, groups))
-                if known:
-                    groups.append(range(start, start + len(known)))
+            names = [name for name in linear.names if name in self._learning]
+            alike = [range(i, i + 1) for i in range(len(names))]
+            if linear.attributes.get("cell") and len(names) == len(linear.names):
+                alike = groups_of_gates(linear, self._terms, self.recipe.shared_gates)
+            groups += [range(start + group.start, start + group.stop) for group in alike]
+            start += len(names)
         self.tell(len(self.names) - 1, "refit")
-        found = refit_whole(
-            self.graph, self.nodes, self.fused, self.inputs, self.stream, trained, groups, self.recipe
-        )
+        found = refit_whole(self.graph, self.nodes, self.fused, self.inputs, self.stream, trained, groups, self.recipe)
         return {} if found is None else {part.name: chosen for part, chosen in zip(trained, found, strict=True)}
 
     def _run_cell(self, linear: LinearNode, data: list[Array | None]) -> list[Array]:

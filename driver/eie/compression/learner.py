@@ -1,5 +1,4 @@
-"""Weights while they learn to keep outputs where the given ones have them: those of a recurrent layer's gates, by gradients
-through time, or others."""
+"""Weights while they learn to keep outputs where the given ones have them; those of a recurrent layer, through time."""
 
 from __future__ import annotations
 
@@ -85,6 +84,8 @@ class Learner(ABC):
         self._sizes, self._samples = sizes, samples
         self.random, self._size = frozen_random(0), min(batch, samples)
         self._order: NDArray[np.intp] = np.empty(0, np.intp)
+        self.pace = 1.0
+        """Share of its peak rate that the next step has."""
 
     @abstractmethod
     def gradients(self, weights: list[Floats]) -> tuple[list[Floats], list[Floats]]:
@@ -105,8 +106,9 @@ class Learner(ABC):
             if step in stages:
                 share = (stages.index(step) + 1) / _STAGES
                 self._keep([round(size ** (1 - share) * n**share) for n, size in zip(counts, sizes, strict=True)], free)
+            self.pace = schedule(step, steps)
             weights, biases = self.gradients(self.weights)
-            adam.step([*self.masked(weights), *biases], schedule(step, steps))
+            adam.step([*self.masked(weights), *biases], self.pace)
             self.weights = self.masked(self.weights)
             adam.parameters[: len(self.weights)] = self.weights
 

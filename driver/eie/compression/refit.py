@@ -189,8 +189,8 @@ class Sharing:
                 return
             learner.weights = [self._shared(gate) for gate in gates]
             adam.parameters[: len(gates)] = learner.weights
+            learner.pace = factor = schedule(step, steps)
             weights, biases = learner.gradients(learner.weights)
-            factor = schedule(step, steps)
             of_values.step(
                 [np.sum([self._of_values(g, weights[g]) for g in group], axis=0) for group in self.groups], factor
             )

@@ -16,7 +16,7 @@ from eie.network.cells import CELLS, STATE_BITS, Apply
 from eie.network.evaluation import run_node, walk
 from eie.network.graph import Graph, Node
 from eie.network.linear_maps import LinearNode
-from eie.network.operators.convolution import _conv_geometry, _transposed_geometry
+from eie.network.operators.convolution import conv_geometry, transposed_geometry
 from eie.network.operators.gates import DIRECTIONS
 from eie.network.operators.linear import Matrix
 
@@ -168,7 +168,7 @@ def _gemm(linear: LinearNode, values: list[Any], pairs: Sequence[Pair]) -> list[
 
 
 def _conv(linear: LinearNode, values: list[Any], pairs: Sequence[Pair]) -> list[Tensor]:
-    geometry = _conv_geometry(values[0], linear.attributes)
+    geometry = conv_geometry(values[0], linear.attributes)
     return [_convolved(linear.matrices[0], values[0], geometry, pairs[0], values)]
 
 
@@ -177,7 +177,7 @@ def _conv_transpose(linear: LinearNode, values: list[Any], pairs: Sequence[Pair]
     strides = linear.attributes["strides"] or [1] * (x.ndim - 2)
     spread = x.new_zeros((*x.shape[:2], *((n - 1) * s + 1 for n, s in zip(x.shape[2:], strides, strict=True))))
     spread[(slice(None), slice(None), *(slice(None, None, s) for s in strides))] = x
-    geometry = _transposed_geometry(tuple(x.shape[2:]), linear.attributes)
+    geometry = transposed_geometry(tuple(x.shape[2:]), linear.attributes)
     return [_convolved(linear.matrices[0], spread, geometry, pairs[0], values)]
 
 

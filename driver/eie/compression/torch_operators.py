@@ -35,15 +35,15 @@ _SMALLEST = float(np.finfo(np.float32).tiny)
 def run(node: Node, values: Sequence[Value]) -> list[Value]:
     """Compute a node of whose inputs some are tensors, or raise `NetworkError` if no gradient goes through it."""
     name, attributes = node.operator, node.attributes
-    if name in _FUNCTIONS:
-        found = _FUNCTIONS[name](*(_tensor(x) for x in values), **attributes)
+    if name in FUNCTIONS:
+        found = FUNCTIONS[name](*(_tensor(x) for x in values), **attributes)
         return [found]
-    if name in _READING:
-        found = _READING[name](*values, **attributes)
+    if name in READING:
+        found = READING[name](*values, **attributes)
         return list(found) if isinstance(found, list) else [found]
     if "num_outputs" in attributes and not attributes["num_outputs"]:
         attributes = {**attributes, "num_outputs": len(node.outputs)}
-    if name in _MOVING:
+    if name in MOVING:
         return _moved(name, values, attributes)
     plain = [x.detach().numpy() if isinstance(x, Tensor) else x for x in values]
     outputs = OPERATORS[name].run(plain, attributes)
@@ -76,7 +76,7 @@ def _moved(name: str, values: Sequence[Value], attributes: dict[str, Any]) -> li
     return [whole[torch.as_tensor(np.ascontiguousarray(output))] for output in outputs]
 
 
-_MOVING = (
+MOVING = (
     "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose", "Concat", "Split", "Slice", "Gather", "GatherElements",
     "GatherND", "Pad", "Expand", "Tile", "Trilu", "DepthToSpace", "SpaceToDepth",
 )  # fmt: skip
@@ -165,8 +165,8 @@ def _layer_norm(
     x: Tensor, scale: Tensor, bias: Tensor | None = None, *, axis: int, epsilon: float, stash_type: int
 ) -> list[Tensor]:
     y, mean, inverse = _standardised(x, tuple(range(axis_of(axis, x.ndim), x.ndim)), epsilon)
-    y = y * _tensor(scale)
-    return [y if bias is None else y + _tensor(bias), mean, inverse]
+    y = y * torch.as_tensor(scale)
+    return [y if bias is None else y + torch.as_tensor(bias), mean, inverse]
 
 
 def _rms_norm(x: Tensor, scale: Tensor, *, axis: int, epsilon: float, stash_type: int) -> Tensor:
@@ -174,8 +174,19 @@ def _rms_norm(x: Tensor, scale: Tensor, *, axis: int, epsilon: float, stash_type
     return x * torch.rsqrt(x.square().mean(over, keepdim=True) + epsilon) * scale
 
 
-def _batch_norm(x: Value, *parameters: Array, epsilon: float, momentum: float, training_mode: int) -> Tensor:
-    factor, offset = (torch.as_tensor(part, dtype=torch.float32) for part in batch_norm_affine(*parameters, epsilon))
+def _batch_norm(
+    x: Tensor,
+    scale: Array,
+    bias: Array,
+    mean: Array,
+    variance: Array,
+    *,
+    epsilon: float,
+    momentum: float,
+    training_mode: int,
+) -> Tensor:
+    affine = batch_norm_affine(scale, bias, mean, variance, epsilon)
+    factor, offset = (torch.as_tensor(part, dtype=torch.float32) for part in affine)
     return x * _along_channels(factor, x) + _along_channels(offset, x)
 
 
@@ -223,7 +234,7 @@ def _same_shape(first: Callable[[Tensor, Tensor], Tensor]) -> Callable[..., Tens
     return lambda *x: reduce(first, x)
 
 
-_FUNCTIONS: dict[str, Callable[..., Tensor]] = {
+FUNCTIONS: dict[str, Callable[..., Tensor]] = {
     "Relu": torch.relu,
     "Sigmoid": torch.sigmoid,
     "Tanh": torch.tanh,
@@ -276,7 +287,7 @@ _FUNCTIONS: dict[str, Callable[..., Tensor]] = {
 }
 """Operators that take tensors only."""
 
-_READING: dict[str, Callable[..., Any]] = {
+READING: dict[str, Callable[..., Any]] = {
     "Cast": lambda x, to, **how: _cast(x, dtype_of(to)),
     "CastLike": lambda x, like, **how: _cast(x, like.numpy().dtype if isinstance(like, Tensor) else like.dtype),
     "Dropout": lambda x, *others, **how: [x, np.ones(tuple(x.shape), bool)],

@@ -39,8 +39,9 @@ _OF_STEP = 2e10
 _BATCH = (16, 128)
 _PASSES = 8.0
 """Floating-point operations for each product: forwards in both networks, and back."""
-_INNER = 1.0
-"""What the linear maps' outputs count beside the network's: there are more of them, which tells more of each input."""
+_INNER = 0.3
+"""What the linear maps' outputs count beside the network's, in the beginning; in the end, nothing. There are more of
+them, which tells more of each input, so that few inputs are not learnt by heart."""
 _SMALLEST = 1e-12
 
 
@@ -136,7 +137,7 @@ class NetworkLearner(Learner):
 
     def gradients(self, weights: list[Floats]) -> tuple[list[Floats], list[Floats]]:
         leaves, (outputs, inner) = self._forward(weights)
-        loss = _mean_square(outputs) + (_INNER * _mean_square(inner) if inner else 0)
+        loss = _mean_square(outputs) + (self.pace * _INNER * _mean_square(inner) if inner else 0)
         found = self._back(loss, leaves)
         return found[: len(weights)], found[len(weights) :]
 

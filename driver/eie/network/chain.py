@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-from eie.network.graph import Graph, Node, constant_values, count_uses
+from eie.network.graph import Graph, Node, Value, constant_values, count_uses
 from eie.network.limits import fitting_name
 from eie.network.model import Dense
 from eie.network.operators import LINEAR
@@ -36,6 +37,24 @@ def as_chain(graph: Graph) -> list[Dense] | None:
             return None
         layers.append(layer)
     return layers or None
+
+
+def as_graph(layers: Sequence[Dense]) -> tuple[Graph, set[str]]:
+    """Return a chain as a graph of its linear maps, and those of them, by their output, that have a ReLU behind them.
+
+    The maps have the layers' names.
+    """
+    ends = ["x", *(f"y{i}" for i in range(len(layers)))]
+    nodes: list[Node] = []
+    constants: dict[str, Any] = {}
+    fused: set[str] = set()
+    for i, (layer, data, end) in enumerate(zip(layers, ends, ends[1:])):  # noqa: B905 - one end more
+        of_layer = {f"w{i}": layer.weight} | ({} if layer.bias is None else {f"b{i}": layer.bias})
+        nodes.append(Node("Gemm", (data, *of_layer), (end,), {"transB": 1}, layer.name))
+        constants |= of_layer
+        if layer.activation == "relu":
+            fused.add(end)
+    return Graph(nodes, [Value(ends[0])], [Value(ends[-1])], constants), fused
 
 
 def _path(graph: Graph) -> list[Node] | None:

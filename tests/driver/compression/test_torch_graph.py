@@ -22,8 +22,9 @@ from eie.network.recurrent import GRU, LSTM  # noqa: E402
 I64 = np.int64
 SHAPE = (2, 3, 6, 5)
 CASES = {
-    "PRelu": [{}, np.float32(0.3)], "Clip": [{}, np.float32(-0.5), np.float32(0.4)], "Add": [{}, np.ones(5, np.float32)],
-    "Sub": [{}, np.ones(5, np.float32)], "Mul": [{}, np.full((3, 1, 1), 2, np.float32)],
+    "PRelu": [{}, np.float32(0.3)], "Clip": [{}, np.float32(-0.5), np.float32(0.4)],
+    "Add": [{}, np.ones(5, np.float32)], "Sub": [{}, np.ones(5, np.float32)],
+    "Mul": [{}, np.full((3, 1, 1), 2, np.float32)],
     "Div": [{}, np.full(5, 3, np.float32)], "Pow": [{}, np.float32(2)], "Min": [{}, np.zeros(5, np.float32)],
     "Max": [{}, np.zeros(5, np.float32)], "Sum": [{}, np.ones(5, np.float32), np.ones(5, np.float32)],
     "Mean": [{}, np.ones(5, np.float32)], "MatMul": [{}, np.arange(20, dtype=np.float32).reshape(5, 4)],
@@ -47,7 +48,7 @@ POSITIVE = ("Log", "Sqrt", "Pow")
 
 
 def known():
-    return sorted({*torch_operators._FUNCTIONS, *torch_operators._READING, *torch_operators._MOVING})
+    return sorted({*torch_operators.FUNCTIONS, *torch_operators.READING, *torch_operators.MOVING})
 
 
 @pytest.mark.parametrize("name", [name for name in known() if CASES.get(name, ()) is not None])
@@ -108,7 +109,10 @@ CONVOLUTIONS = [
 @pytest.mark.parametrize("operator, shape, attributes", CONVOLUTIONS)
 def test_convolutions_have_the_weights_of_their_matrices(operator, shape, attributes):
     rng = np.random.default_rng(0)
-    constants = {"w": rng.standard_normal(shape).astype(np.float32), "b": rng.standard_normal(6 if operator != "Conv" else shape[0]).astype(np.float32)}
+    constants = {
+        "w": rng.standard_normal(shape).astype(np.float32),
+        "b": rng.standard_normal(6 if operator != "Conv" else shape[0]).astype(np.float32),
+    }
     graph = Graph([Node(operator, ("x", "w", "b"), ("y",), attributes)], [Value("x")], [Value("y")], constants)
     x = rng.standard_normal((2, 4, 7, 8)).astype(np.float32)
     nodes = linear_nodes(graph)
@@ -123,7 +127,9 @@ def test_gradients_of_recurrent_layers_are_those_that_are_written_by_hand(make, 
     gates = (4 if make is LSTM else 3) * hidden
     weights = [rng.standard_normal((gates, n)).astype(np.float32) / 2 for n in (columns, hidden)]
     options = {} if make is LSTM else {"reset_after": kind == "gru"}
-    graph = one_node(make(*weights, rng.standard_normal(gates).astype(np.float32), np.zeros(gates, np.float32), **options))
+    graph = one_node(
+        make(*weights, rng.standard_normal(gates).astype(np.float32), np.zeros(gates, np.float32), **options)
+    )
     nodes = linear_nodes(graph)
     (linear,) = nodes.values()
     x = rng.standard_normal((4, 6, columns)).astype(np.float32)
@@ -136,6 +142,8 @@ def test_gradients_of_recurrent_layers_are_those_that_are_written_by_hand(make, 
     found = torch.autograd.grad(loss, [pairs[name][0] for name in linear.names])
     states = np.zeros((4, len(CELLS[kind].states), hidden), np.float32)
     matrices = [Matrix(np.asarray(m.weight), m.bias) for m in linear.matrices]
-    expected, _ = CellLearner(CELLS[kind], Sequences(x, states, wanted), matrices).gradients([m.weight for m in matrices])
+    expected, _ = CellLearner(CELLS[kind], Sequences(x, states, wanted), matrices).gradients(
+        [m.weight for m in matrices]
+    )
     for a, b in zip(found, expected, strict=True):
         np.testing.assert_allclose(a.numpy(), b, rtol=1e-3, atol=1e-6)

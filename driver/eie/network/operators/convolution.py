@@ -51,13 +51,13 @@ def _conv_matrices(inputs: list[Any], attributes: dict[str, Any]) -> list[Matrix
     return _blocks(inputs[1], attributes["group"], bias)
 
 
-def _conv_geometry(x: Array, attributes: dict[str, Any]) -> Geometry:
+def conv_geometry(x: Array, attributes: dict[str, Any]) -> Geometry:
     names = ("strides", "dilations", "pads", "auto_pad")
     return window(x.shape[2:], attributes["kernel_shape"], *(attributes[name] for name in names))
 
 
 def _conv_run(inputs: list[Any], attributes: dict[str, Any], products: Sequence[Product]) -> list[Array]:
-    return [_with_bias(convolve(inputs[0], _conv_geometry(inputs[0], attributes), products[0]), inputs)]
+    return [_with_bias(convolve(inputs[0], conv_geometry(inputs[0], attributes), products[0]), inputs)]
 
 
 def _with_bias(y: Array, inputs: list[Any]) -> Array:
@@ -119,7 +119,7 @@ def conv(
 
 def _conv_shape(x: Array, w: Array, b: Array | None = None, **attributes: Any) -> Shape:
     _check_channels(x, w.shape[1] * attributes["group"], w, "Conv")
-    geometry = _conv_geometry(x, _conv_prepare([x, w], attributes))
+    geometry = conv_geometry(x, _conv_prepare([x, w], attributes))
     return (x.shape[0], w.shape[0], *geometry.outputs)
 
 
@@ -140,7 +140,7 @@ def _transposed_matrices(inputs: list[Any], attributes: dict[str, Any]) -> list[
     return _blocks(parts.reshape(groups * w.shape[1], w.shape[0] // groups, *w.shape[2:]), groups, bias)
 
 
-def _transposed_geometry(sizes: Shape, attributes: dict[str, Any]) -> Geometry:
+def transposed_geometry(sizes: Shape, attributes: dict[str, Any]) -> Geometry:
     kernel, rank = attributes["kernel_shape"], len(attributes["kernel_shape"])
     strides, dilations = (attributes[name] or [1] * rank for name in ("strides", "dilations"))
     extra = attributes["output_padding"] or [0] * rank
@@ -165,7 +165,7 @@ def _transposed_geometry(sizes: Shape, attributes: dict[str, Any]) -> Geometry:
 def _transposed_run(inputs: list[Any], attributes: dict[str, Any], products: Sequence[Product]) -> list[Array]:
     x = inputs[0]
     strides = attributes["strides"] or [1] * (x.ndim - 2)
-    geometry = _transposed_geometry(x.shape[2:], attributes)
+    geometry = transposed_geometry(x.shape[2:], attributes)
     spread = np.zeros((*x.shape[:2], *((n - 1) * s + 1 for n, s in zip(x.shape[2:], strides, strict=True))), x.dtype)
     places = (slice(None), slice(None), *(slice(None, None, s) for s in strides))
     spread[places] = x
@@ -192,7 +192,7 @@ def conv_transpose(
 
 def _transposed_shape(x: Array, w: Array, b: Array | None = None, **attributes: Any) -> Shape:
     _check_channels(x, w.shape[0], w, "ConvTranspose")
-    geometry = _transposed_geometry(x.shape[2:], _conv_prepare([x, w], attributes))
+    geometry = transposed_geometry(x.shape[2:], _conv_prepare([x, w], attributes))
     return (x.shape[0], w.shape[1] * attributes["group"], *geometry.outputs)
 
 
