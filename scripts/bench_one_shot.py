@@ -37,6 +37,8 @@ WAYS = {
     "row scales": {"row_scales": True},
     "default": {},
 }
+WHOLE = {"as a whole": {"refit": "whole"}}
+"""Of `lenet` alone: it takes PyTorch, and minutes."""
 TERMS = {"two terms, one scale a layer": {"terms": 2, "row_scales": False}, "two terms": {"terms": 2}}
 """Of `stories` alone: the weights of a whole network are to stay there."""
 Row = dict[str, float | str]
@@ -57,10 +59,11 @@ def sweep(
     densities: list[float],
     figure: Callable[[eie.Model], float],
     unit: str,
+    ways: dict[str, dict] = WAYS,
 ) -> Iterator[Row]:
     """Compress a network in every way to every density, and measure each model."""
     for density in densities:
-        for way, options in WAYS.items():
+        for way, options in ways.items():
             started, processor = time.perf_counter(), time.process_time()
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", AccuracyWarning)
@@ -100,7 +103,8 @@ def lenet(densities: list[float] | None, seed: int, samples: int) -> Iterator[Ro
     x = test.inputs()
     yield {"network": "lenet", "density": 1.0, "way": "float32", "test error %": error(forward(network, x))}
     chosen = densities or [0.5, 0.3, 0.2, 0.1, 0.08, 0.05]
-    yield from sweep("lenet", network, digits.inputs()[:samples], chosen, lambda m: error(run(m, x)), "test error %")
+    given, ways = digits.inputs()[:samples], WAYS | WHOLE
+    yield from sweep("lenet", network, given, chosen, lambda m: error(run(m, x)), "test error %", ways)
 
 
 def inputs(densities: list[float] | None, seed: int, samples: int) -> Iterator[Row]:

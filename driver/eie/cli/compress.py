@@ -152,7 +152,7 @@ def _add_method_options(parser: argparse.ArgumentParser) -> None:
         dest="refit",
         action="store_const",
         const=WHOLE,
-        help="refit all layers together, so that the outputs stay; takes PyTorch and many calibration inputs",
+        help="then refit all layers together, so that the outputs stay; takes PyTorch and many calibration inputs",
     )
     parser.add_argument(
         "--shared-gates",

@@ -98,8 +98,7 @@ class ChainJob:
         if is_exact(dense.weight, count, terms):
             return
         sizes = np.sqrt(np.mean(np.square(trace.given, dtype=np.float64), axis=0))
-        bias = np.zeros(len(dense.weight), np.float32) if dense.bias is None else dense.bias
-        self._learning.append(Trained(dense.name, dense.weight, bias, None, chosen, terms, sizes, len(trace.given)))
+        self._learning.append(Trained(dense.name, None, chosen, terms, sizes, len(trace.given)))
 
     def _refit_whole(self) -> dict[str, Compensated]:
         """Return the layers refitted with the network as a whole; none if that does not help."""

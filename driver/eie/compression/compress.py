@@ -128,7 +128,7 @@ def compress(
         Of recurrent layers on the array: whether their weights, once chosen, are refitted through time, so that the
         states of whole sequences stay those of the given network; see `eie.compression.refit`. What does not help on
         every eighth sequence, which is kept back, is not taken. It takes a layer some minutes at most, by `effort`.
-        None: with compensation, but not in search of a target. "whole": all layers are refitted together instead, so
+        None: with compensation, but not in search of a target. "whole": then all layers are refitted together, so
         that the network's outputs stay, by gradients that go back through it (extra "train": PyTorch); see
         `eie.compression.whole`. It takes many inputs, hundreds at least, some minutes to an hour, and what does not
         help on those that are kept back is not taken either.

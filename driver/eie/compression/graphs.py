@@ -244,13 +244,8 @@ class GraphJob:
             return
         inputs = given.samples()[0]
         sizes = np.sqrt(np.einsum("nc,nc->c", inputs, inputs, dtype=np.float64) / max(1, len(inputs)))
-        bias = np.zeros(len(weight), np.float32) if matrix.bias is None else np.asarray(matrix.bias, np.float32)
-        parts = zip(
-            names, np.split(weight, len(names)), np.split(bias, len(names)), parts_of(chosen, len(names)), strict=True
-        )
-        for name, of_weights, of_biases, start in parts:
-            about = (self._terms[name], sizes, given.vectors)
-            self._learning[name] = Trained(name, of_weights, of_biases, units, start, *about)
+        for name, start in zip(names, parts_of(chosen, len(names)), strict=True):
+            self._learning[name] = Trained(name, units, start, self._terms[name], sizes, given.vectors)
 
     def _refit_whole(self) -> dict[str, Compensated]:
         """Return the matrices refitted with the network as a whole; none if that does not help."""
@@ -276,7 +271,7 @@ class GraphJob:
         given, wanted = self.sequences[key]
         task = NodeTask(linear, given, data, 1 if self.stream is None else self.stream.pieces)
         found = None
-        if self.recipe.refit is True and all(name in self._chosen for name in names):
+        if self.recipe.refit and not self._ready and all(name in self._chosen for name in names):
             self.tell(self.places[names[-1]], "refit")
             found = task.refit(
                 [self._chosen[name] for name in names], [self._terms[name] for name in names], self.recipe
@@ -285,6 +280,8 @@ class GraphJob:
             for gates in groups_of_gates(linear, self._terms, self.recipe.shared_gates):
                 self._gates.update(products_of_gates(linear, gates, found[gates.start : gates.stop]))
             self.products[key] = tuple(self._gates[name] for name in names)
+            known = [(name, chosen) for name, chosen in zip(names, found, strict=True) if name in self._learning]
+            self._learning.update((name, replace(self._learning[name], start=chosen)) for name, chosen in known)
         outputs = task.outputs(self.products[key])
         if found is not None:  # a gate alone need no longer give what it did; the layer must
             ratio = sqnr_db(wanted, outputs[0])

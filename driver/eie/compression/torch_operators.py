@@ -48,7 +48,7 @@ def run(node: Node, values: Sequence[Value]) -> list[Value]:
     plain = [x.detach().numpy() if isinstance(x, Tensor) else x for x in values]
     outputs = OPERATORS[name].run(plain, attributes)
     if any(np.asarray(output).dtype.kind == "f" for output in outputs):
-        raise NetworkError(f"no gradient goes back through {name}")
+        raise NetworkError(f'no gradient goes back through {name}, which refit="whole" needs; compress without')
     return list(outputs)
 
 

@@ -12,16 +12,15 @@ from eie.compression.compensation import Compensated
 
 @dataclass(frozen=True)
 class Trained:
-    """A matrix that learns: as the network has it, in the units of its rows, and what compensation made of it.
+    """A matrix that learns.
 
     Parameters
     ----------
     name : str
-    weight : ndarray, shape (R, C), float32
-    bias : ndarray, shape (R,), float32
     units : ndarray, shape (R,), float64, or None
         What the host multiplies its rows by.
     start : Compensated
+        What was chosen for it, in these units.
     terms : int
     sizes : ndarray, shape (C,)
         Root mean square of its inputs.
@@ -30,8 +29,6 @@ class Trained:
     """
 
     name: str
-    weight: NDArray[np.float32]
-    bias: NDArray[np.float32]
     units: NDArray[np.float64] | None
     start: Compensated
     terms: int

@@ -1,5 +1,5 @@
-"""Refit of a network as a whole: its weights pruned and shared little by little, while they learn to keep its outputs
-where the given network has them (distillation; Hinton, Vinyals and Dean, 2015). Extra "train": PyTorch.
+"""Refit of a network as a whole: the weights that are left learn to keep its outputs where the given network has them,
+while they are shared anew (distillation; Hinton, Vinyals and Dean, 2015). Extra "train": PyTorch.
 
 What compensation and the refit of a layer keep is each layer's outputs; what the layers behind make of an error they do
 not know. Gradients of the network's outputs do.
@@ -30,8 +30,8 @@ _HELD_OUT = 8
 """One in so many inputs, or sequences, is not learnt from; on these, what is best is chosen."""
 _MEASURED = 64
 """Most of those that are kept back."""
-_STEPS = {"fast": (300, 200), "auto": (900, 500), "thorough": (3000, 1500)}
-"""Steps of pruning and of sharing, by effort."""
+_STEPS = {"fast": 200, "auto": 1000, "thorough": 4000}
+"""Steps, by effort."""
 _WORK = {"fast": 1e13, "auto": 3e13, "thorough": 3e14}
 """Most floating-point operations, by effort; "auto" takes a core a quarter of an hour."""
 _OF_STEP = 2e10
@@ -39,7 +39,7 @@ _OF_STEP = 2e10
 _BATCH = (16, 128)
 _PASSES = 8.0
 """Floating-point operations for each product: forwards in both networks, and back."""
-_INNER = 0.3
+_INNER = 0.5
 """What the linear maps' outputs count beside the network's, in the beginning; in the end, nothing. There are more of
 them, which tells more of each input, so that few inputs are not learnt by heart."""
 _SMALLEST = 1e-12
@@ -115,11 +115,15 @@ class NetworkLearner(Learner):
     def __init__(self, lesson: Lesson, trained: Sequence[Trained], chosen: NDArray[np.intp], batch: int) -> None:
         self.lesson, self.trained, self.chosen = lesson, trained, chosen
         self._units = [
-            torch.ones(len(part.weight)) if part.units is None else torch.as_tensor(part.units, dtype=torch.float32)
+            torch.ones(len(part.start.bias)) if part.units is None else torch.as_tensor(part.units, dtype=torch.float32)
             for part in trained
         ]
-        weights, biases = [matrix.weight for matrix in trained], [matrix.bias for matrix in trained]
+        weights, biases = (
+            [part.start.weight * part.start.mask for part in trained],
+            [part.start.bias for part in trained],
+        )
         super().__init__(weights, biases, [matrix.sizes for matrix in trained], len(chosen), batch)
+        self.masks = [part.start.mask for part in trained]
 
     def matrices(self, weights: Sequence[Any], biases: Sequence[Any]) -> dict[str, Any]:
         """Return all matrices and biases by name, as the graph takes them."""
@@ -186,7 +190,7 @@ def refit_whole(
     groups: Sequence[range],
     recipe: Recipe,
 ) -> list[Compensated] | None:
-    """Return matrices that were pruned and shared while the network learnt; None if none is better than before.
+    """Return matrices that were shared while the network learnt; None if they are no better than before.
 
     Parameters
     ----------
@@ -210,16 +214,13 @@ def refit_whole(
         raise NetworkError('refit="whole" has one calibration input; it needs several, for some are kept back')
     held = held_out(lesson.samples)
     learnt, kept_back = np.flatnonzero(~held), np.flatnonzero(held)
-    work = _PASSES * sum(matrix.weight.size * matrix.vectors for matrix in trained) / lesson.samples
+    work = _PASSES * sum(matrix.start.weight.size * matrix.vectors for matrix in trained) / lesson.samples
     batch = min(int(np.clip(_OF_STEP / work, *_BATCH)), len(learnt))
     learner = NetworkLearner(lesson, trained, learnt, batch)
-    share = min(1.0, _WORK[recipe.effort] / (work * batch * sum(_STEPS[recipe.effort])))
-    pruning, sharing = (int(steps * share) for steps in _STEPS[recipe.effort])
+    steps = int(min(_STEPS[recipe.effort], _WORK[recipe.effort] / (work * batch)))
     start = [matrix.start for matrix in trained]
-    counts = [int(np.count_nonzero(gate.mask)) for gate in start]
-    learner.prune(counts, recipe.allocation == "loss", pruning)
     terms, scaled = [matrix.terms for matrix in trained], [matrix.start.units is not None for matrix in trained]
-    attempts = Sharing(learner, terms, groups, recipe.sharing, scaled).steps(sharing)
+    attempts = Sharing(learner, terms, groups, recipe.sharing, scaled).steps(steps)
     found = best_of(start, attempts, lambda gates: learner.error(gates, kept_back))
     return None if found[0] is start[0] else found
 
