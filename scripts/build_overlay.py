@@ -103,7 +103,7 @@ def _plan_lines(plan: Plan) -> list[str]:
         f"array      {described.config.num_pes} PEs at {described.clock_mhz:g} MHz, build hash {hash_text}",
         f"registers  {DMA_CELL} at 0x{described.dma_address:08X}, {ARRAY_CELL} at 0x{described.array_address:08X}",
         f"memory     {described.memory_bytes >> 20} MiB at 0x{described.memory_base:08X}, "
-        f"DMA of {described.dma_data_bits} bits, lengths of {described.dma_length_bits} bits",
+        f"DMA of {described.config.stream_bits} bits, lengths of {described.dma_length_bits} bits",
         f"Vivado     {vivado}; needed: {described.vivado_version} or newer",
         f"directory  {plan.directory}",
         "steps",

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import eie
-from eie.contract.config import STREAM_BITS
+from eie.contract.config import WORD_BITS
 from eie.contract.fixed_point import quantise
 from eie.data.mnist import DATA
 from eie.data.mnist import test_digits as digits
@@ -73,7 +73,7 @@ def stream_use(config, model, activations):
         device.send(words.view(np.uint8))
         device.play_out()
         streaming = device.cycles - before
-        outputs = segment.unpack(device.receive(segment.output_words * STREAM_BITS // 8), 1)
+        outputs = segment.unpack(device.receive(segment.output_words * WORD_BITS // 8), 1)
         assert np.array_equal(outputs, eie.reference(model, activations[:1]))
         return len(words) / streaming, len(words), accelerator.counters
 

@@ -39,8 +39,8 @@ class Board:
         Clock of the array, from the processing system.
     pll_mhz : float
         The PLL that this clock is divided from, as the board's boot loader sets it.
-    dma_data_bits, dma_length_bits : int
-        AXI DMA: width of the streams and of the transfer length.
+    dma_length_bits : int
+        AXI DMA: width of the transfer length.
     dma_address, array_address : int
         AXI4-Lite addresses as the processor sees them.
     memory_base, memory_bytes : int
@@ -62,7 +62,6 @@ class Board:
     processing_system: str
     clock_mhz: float
     pll_mhz: float
-    dma_data_bits: int
     dma_length_bits: int
     dma_address: int
     array_address: int

@@ -74,7 +74,7 @@ def _run(args: argparse.Namespace) -> None:
             described if config == described.config else config,
             inputs,
             clock_mhz=described.clock_mhz if args.clock is None else args.clock,
-            bytes_per_cycle=described.dma_data_bits / 8 if args.dma_bytes is None else args.dma_bytes,
+            bytes_per_cycle=args.dma_bytes,
             density=args.density,
             batch=args.batch,
             seed=args.seed,

@@ -15,7 +15,7 @@ ACTIVATION_BITS = 16
 WEIGHT_BITS = 16
 ACCUMULATOR_BITS = 48
 BIAS_BITS = 32
-STREAM_BITS = 64
+WORD_BITS = 64
 SCALE_BITS = 16
 SCALED_BITS = 25
 """Bits of a sum, two's complement, that a row's scale multiplies: one operand of a DSP slice."""
@@ -24,13 +24,13 @@ PRE_SHIFTS = (0, 8, 16, 24)
 SHIFT_LIMIT = ACCUMULATOR_BITS - 1
 """Largest rounding shift of an output."""
 
-WORD_BYTES = STREAM_BITS // 8
-"""Bytes of a stream word."""
-ACTIVATIONS_PER_WORD = STREAM_BITS // ACTIVATION_BITS
+WORD_BYTES = WORD_BITS // 8
+"""Bytes of a word of the stream."""
+ACTIVATIONS_PER_WORD = WORD_BITS // ACTIVATION_BITS
 LENGTH_BITS = 4
 """Bits of a column's entries in a PE, where a load gives lengths for pointers."""
 LENGTH_MASK = (1 << LENGTH_BITS) - 1
-LENGTHS_PER_WORD = STREAM_BITS // LENGTH_BITS
+LENGTHS_PER_WORD = WORD_BITS // LENGTH_BITS
 
 # The instruction set gives every memory address and count 16 bits, a bias 13, a PE 8 bits and a codebook slot 4.
 _FIELD_LIMIT = 1 << 16
@@ -38,6 +38,9 @@ ROW_LIMIT = 1 << 13
 """Most accumulators of a PE."""
 _MAX_PES = 256
 _MAX_CODEBOOKS = 16
+_STREAM_BITS = (64, 128, 256)
+_PES_PER_STREAM_WORD = 16
+"""A stream of several words at once has one for each group of PEs, and 16 PEs share a memory of row scales."""
 
 
 def range_of_part(part: int, total: int) -> tuple[int, int]:
@@ -87,6 +90,8 @@ class ArrayConfig:
         Carry the first row of a column in its pointer word, so that no padding precedes the first entry.
     skip_empty : bool
         The pointer unit drops a PE's empty columns before they reach its queue.
+    stream_bits : int
+        Width of the stream of instructions: 64, 128 or 256 bits, with at least 16 PEs for each 64 of several.
     ultra_ram : bool
         Keep the entries in UltraRAM, which UltraScale+ devices have, in place of block RAM. No parameter that a host
         can tell: the array does the same in the same cycles.
@@ -112,6 +117,7 @@ class ArrayConfig:
     codebooks: int = 4
     first_row: bool = True
     skip_empty: bool = True
+    stream_bits: int = 64
     ultra_ram: bool = field(default=False, metadata={"hardware": False})
     balance_rows: bool = field(default=True, metadata={"hardware": False})
 
@@ -155,6 +161,13 @@ class ArrayConfig:
         self._require_power("activations", 2 * self.lanes, _FIELD_LIMIT // 2 * self.lanes)
         self._require_range("banks", 1, 2)
         self._require_range("codebooks", 1, _MAX_CODEBOOKS)
+        if self.stream_bits not in _STREAM_BITS:
+            raise ConfigError(f"stream_bits={self.stream_bits} must be one of {', '.join(map(str, _STREAM_BITS))}")
+        if self.stream_words > 1 and self.num_pes < _PES_PER_STREAM_WORD * self.stream_words:
+            least = _PES_PER_STREAM_WORD * self.stream_words
+            raise ConfigError(
+                f"stream_bits={self.stream_bits} needs num_pes >= {least}, here {self.num_pes}: use a narrower stream"
+            )
 
     def _require_range(self, name: str, low: int, high: int) -> None:
         value = getattr(self, name)
@@ -167,6 +180,18 @@ class ArrayConfig:
         if not _is_power_of_two(value):
             above = 1 << value.bit_length()
             raise ConfigError(f"{name}={value} must be a power of two; {above // 2} or {above} would do")
+
+    # The stream: a word is 64 bits, a flit the words that come at once.
+
+    @property
+    def stream_words(self) -> int:
+        """Words of a flit, a power of two; headers and payloads take whole flits."""
+        return self.stream_bits // WORD_BITS
+
+    @property
+    def stream_bytes(self) -> int:
+        """Bytes of a flit."""
+        return self.stream_bits // 8
 
     # Activation groups: what one address of the activation memory holds.
 
@@ -283,7 +308,7 @@ class ArrayConfig:
     @property
     def beat_bytes(self) -> int:
         """Bytes of a payload beat, at least a stream word: one sparse-matrix word, or two PEs' pointer pairs."""
-        bits = max(STREAM_BITS, self.word_bits, 4 * self.pointer_bits)
+        bits = max(WORD_BITS, self.word_bits, 4 * self.pointer_bits)
         return (bits + 7) // 8
 
     def to_dict(self) -> dict[str, int | bool]:

@@ -8,7 +8,7 @@ from enum import IntEnum
 from fractions import Fraction
 from itertools import combinations
 
-from eie.contract.config import STREAM_BITS, ArrayConfig
+from eie.contract.config import WORD_BITS, ArrayConfig
 
 OPCODE_BITS = 8
 OPCODE_MASK = (1 << OPCODE_BITS) - 1
@@ -33,7 +33,7 @@ ERROR_TEXT = {
         "a bank, PE, slot or address range lies outside this array's memories, or two ranges overlap that should not"
     ),
     ErrorCode.TRUNCATED: "the transfer ended inside an instruction",
-    ErrorCode.BAD_KEEP: "a stream word with null bytes (tkeep not all ones)",
+    ErrorCode.BAD_KEEP: "a flit with null bytes (tkeep not all ones)",
 }
 
 
@@ -135,7 +135,7 @@ class Instruction:
     fields : tuple of Field
         All other bits of the header are reserved and must be zero.
     payload_bytes : callable (config, count) -> int
-        Bytes of payload before padding to whole stream words.
+        Bytes of payload before padding to whole flits.
     payload_text : str
         Layout of the payload.
     spans : tuple of Span
@@ -176,7 +176,7 @@ class Instruction:
         used = OPCODE_MASK
         for field in self.fields:
             used |= field.mask
-        return ((1 << STREAM_BITS) - 1) & ~used
+        return ((1 << WORD_BITS) - 1) & ~used
 
     @property
     def rivals(self) -> list[tuple[Span, Span]]:
@@ -184,8 +184,9 @@ class Instruction:
         return [pair for pair in combinations(self.spans, 2) if pair[0].memory == pair[1].memory]
 
     def payload_words(self, config: ArrayConfig, values: dict[str, int]) -> int:
-        """Stream words of payload that follow a header with these fields."""
-        return -(-self.payload_bytes(config, values.get("count", 0)) * 8 // STREAM_BITS)
+        """Words of payload that follow the flit of a header with these fields: whole flits."""
+        flits = -(-self.payload_bytes(config, values.get("count", 0)) // config.stream_bytes)
+        return flits * config.stream_words
 
     def check(self, config: ArrayConfig, word: int) -> ErrorCode:
         """Return what is wrong with a header of this opcode, in the order in which hardware decides."""

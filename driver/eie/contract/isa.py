@@ -1,7 +1,8 @@
 """The instruction set: the one description that packing, emulation, hardware and docs derive from.
 
 A program is a sequence of instructions in 64-bit little-endian words: a header, then for the loads a payload
-whose length follows from the header. A transfer (one AXI4-Stream packet) holds whole instructions. Instructions
+whose length follows from the header. Where the stream brings 2 or 4 words at once, a *flit*, headers and payloads begin
+with a flit each; what follows the header in its own is not looked at. A transfer (one AXI4-Stream packet) holds whole instructions. Instructions
 take effect as if executed one after another; hardware overlaps them where no memory is shared.
 """
 
@@ -37,7 +38,7 @@ from eie.contract.instruction import (
 
 __all__ = ["OPCODE_BITS", "OPCODE_MASK", "ErrorCode", "Field", "Instruction", "Span"]
 
-VERSION = 6
+VERSION = 7
 """Version of the instruction set; part of the build hash."""
 
 
@@ -116,17 +117,24 @@ LENGTHS = Instruction(
 ENTRIES = Instruction(
     "ENTRIES",
     0x03,
-    "Load sparse-matrix words of one PE.",
+    "Load sparse-matrix words of one PE, or of as many as a flit has words.",
     (
         _bank("bank"),
-        Field("pe", 16, 8, "processing element", limit=lambda config: config.num_pes),
+        Field(
+            "pe",
+            16,
+            8,
+            "the first of as many processing elements as a flit has words; a multiple of that number",
+            multiple=lambda config: config.stream_words,
+            limit=lambda config: config.num_pes,
+        ),
         _address("first word"),
         _count("words"),
     ),
     spans=(Span("address", "count", "entries", lambda config: config.entry_words),),
-    payload_bytes=lambda config, count: count * config.beat_bytes,
+    payload_bytes=lambda config, count: count * config.stream_words * config.beat_bytes,
     payload_text=(
-        "one beat a word: `entries_per_word` entries from the low bits up, each `entry_bits` wide: 4-bit code in "
+        "for each word, for each of the PEs, one beat: `entries_per_word` entries from the low bits up, each `entry_bits` wide: 4-bit code in "
         "the low bits, relative index (zero rows skipped since the previous entry) above it"
     ),
 )
@@ -138,7 +146,10 @@ BIAS = Instruction(
     _local_rows(),
     spans=(Span("address", "count", "biases", lambda config: config.rows),),
     payload_bytes=lambda config, count: count * config.pe_pairs * 8,
-    payload_text="for each local row, for each pair of PEs, one word of two int32: PE 2i low, PE 2i+1 high",
+    payload_text=(
+        "for each local row, for each j from 0 to 1 (0 alone for fewer than 4 PEs), for each 4 PEs from PE 4i on, one "
+        "word of two int32: PE 4i+2j low, PE 4i+2j+1 high"
+    ),
 )
 
 SCALE = Instruction(
@@ -149,7 +160,7 @@ SCALE = Instruction(
     spans=(Span("address", "count", "biases", lambda config: config.rows),),
     payload_bytes=lambda config, count: count * config.scale_words * 8,
     payload_text=(
-        "for each local row, for each 16 PEs from PE 16i on, for each j from 0 to 3 (to N - 1 of fewer than 4 PEs), "
+        "for each local row, for each j from 0 to 3 (to N - 1 of fewer than 4 PEs), for each 16 PEs from PE 16i on, "
         f"one word of four int{SCALE_BITS}: from the low bits up PE 16i+j, 16i+j+4, 16i+j+8 and 16i+j+12; those of PEs "
         "that are not there are ignored. A row's scale has the address of its bias"
     ),

@@ -11,7 +11,7 @@ from eie.contract import isa
 from eie.contract.config import WORD_BYTES
 from eie.contract.starvation import Starvation
 from eie.cycle_model.estimate import LayerEstimate
-from eie.cycle_model.program import ProgramTiming, Step, word_cycles
+from eie.cycle_model.program import ProgramTiming, Step, flit_cycles
 from eie.cycle_model.timed_device import TimedDevice
 from eie.program.segment import Segment
 
@@ -19,14 +19,14 @@ from eie.program.segment import Segment
 class Part:
     """What the instructions of a layer, or of the element-wise part of a recurrent one, add up to, in cycles."""
 
-    def __init__(self, word_cycles: float) -> None:
-        self.word_cycles = word_cycles
+    def __init__(self, flit_cycles: float) -> None:
+        self.flit_cycles = flit_cycles
         self.dma = 0.0
         self.cycles = self.broadcast = self.arithmetic = self.output = self.compute = 0
 
     def add(self, step: Step) -> None:
         """Count an instruction."""
-        self.dma += step.words * self.word_cycles + 1  # a header takes a cycle more
+        self.dma += step.flits * self.flit_cycles + 1  # a header takes a cycle more
         self.broadcast += step.broadcasts
         self.arithmetic += step.busiest
         self.output += step.length
@@ -45,7 +45,7 @@ class TimedRun:
 
     def __init__(self, device: TimedDevice, parts: int) -> None:
         self.device = device
-        self.parts = [Part(word_cycles(device.bytes_per_cycle)) for _ in range(parts)]
+        self.parts = [Part(flit_cycles(device.config, device.bytes_per_cycle)) for _ in range(parts)]
         self.cycles = self.transfers = self.flushed_bytes = self.invalidated_bytes = 0
         self.compute = self.start = self.drain = 0
         self.entries = np.zeros(device.config.num_pes, np.int64)

@@ -1,6 +1,6 @@
 """The cycle model of a program: what the stream brings, beside the instructions that compute.
 
-As in the control unit (`hw/eie_hw/shell/control_unit.py`), the stream carries a word a cycle at most, and its
+As in the control unit (`hw/eie_hw/shell/control_unit.py`), the stream carries a flit a cycle at most, and its
 instructions are taken in order. A load is carried out as its payload arrives; all others go to the execute queue
 (`eie.cycle_model.execution`). A load waits while a queued instruction still uses what it would overwrite.
 All times are cycles from the first word of a transfer.
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from math import ceil
 
 from eie.contract import isa, pipeline
-from eie.contract.config import ACTIVATIONS_PER_WORD, WORD_BYTES, ArrayConfig
+from eie.contract.config import ACTIVATIONS_PER_WORD, ArrayConfig
 from eie.contract.isa import Instruction
 from eie.cycle_model.compute import ComputeTiming, Work
 from eie.cycle_model.execution import Executed, ExecutionTiming, segments_of
@@ -25,8 +25,8 @@ class Step:
     Parameters
     ----------
     instruction : Instruction
-    words : int
-        Words in the stream, header included.
+    flits : int
+        Flits in the stream, header included.
     taken : int
         Cycle in which its header is accepted, after waiting.
     waited : int
@@ -42,7 +42,7 @@ class Step:
     """
 
     instruction: Instruction
-    words: int
+    flits: int
     taken: int
     waited: int
     busiest: int = 0
@@ -61,13 +61,13 @@ class ProgramTiming:
     ----------
     config : ArrayConfig
     bytes_per_cycle : float
-        What the DMA brings, at most the 8 bytes of a stream word.
+        What the DMA brings, by default and at most the bytes of a flit.
     """
 
-    def __init__(self, config: ArrayConfig, bytes_per_cycle: float = WORD_BYTES) -> None:
+    def __init__(self, config: ArrayConfig, bytes_per_cycle: float | None = None) -> None:
         self.config = config
         self.steps: list[Step] = []
-        self._word_cycles = word_cycles(bytes_per_cycle)
+        self._flit_cycles = flit_cycles(config, bytes_per_cycle)
         # When the control unit is ready for the next word, and when the DMA offers it.
         self._time = 0
         self._offered = 0.0
@@ -79,19 +79,20 @@ class ProgramTiming:
         self._holders: dict[tuple[str, int], int] = {}
 
     def load(self, instruction: Instruction, values: dict[str, int], payload_words: int) -> Step:
-        """Add an instruction that brings data."""
+        """Add an instruction that brings data: so many words of 64 bits, which make whole flits."""
+        flits = payload_words // self.config.stream_words
         decide = self._fetch() + pipeline.DECIDE_DELAY
         holders = [self._holders[r] for r in _resources(instruction, values, self.config) if r in self._holders]
         begin = max([decide, *(self._retired(holder) + 1 for holder in holders)])
         first = max(begin + 1.0, self._offered)
-        last = ceil(first + (payload_words - 1) * self._word_cycles)
-        self._offered = last + self._word_cycles
+        last = ceil(first + (flits - 1) * self._flit_cycles)
+        self._offered = last + self._flit_cycles
         if instruction is isa.ACTIVATIONS:
-            words = self.config.words_per_group
-            ends = range(words - 1, payload_words, words)
-            self.execution.held += [ceil(first + word * self._word_cycles) + 1 for word in ends]
+            in_group = self.config.words_per_group // self.config.stream_words
+            ends = range(in_group - 1, flits, in_group)
+            self.execution.held += [ceil(first + flit * self._flit_cycles) + 1 for flit in ends]
         self._time = last + 1
-        step = Step(instruction, 1 + payload_words, begin, begin - decide, start=begin + 1, end=last)
+        step = Step(instruction, 1 + flits, begin, begin - decide, start=begin + 1, end=last)
         self.steps.append(step)
         return step
 
@@ -132,8 +133,8 @@ class ProgramTiming:
     def _fetch(self) -> int:
         """Return the cycle in which the next header is taken."""
         time = max(self._time, ceil(self._offered))
-        # The DMA does not work ahead by more than a word.
-        self._offered = max(self._offered, time - 1.0) + self._word_cycles
+        # The DMA does not work ahead by more than a flit.
+        self._offered = max(self._offered, time - 1.0) + self._flit_cycles
         return time
 
     # The execute queue.
@@ -162,6 +163,6 @@ def _resources(instruction: Instruction, values: dict[str, int], config: ArrayCo
     return names
 
 
-def word_cycles(bytes_per_cycle: float) -> float:
-    """Return the cycles between two stream words."""
-    return max(1.0, WORD_BYTES / bytes_per_cycle)
+def flit_cycles(config: ArrayConfig, bytes_per_cycle: float | None = None) -> float:
+    """Return the cycles between two flits."""
+    return max(1.0, config.stream_bytes / (bytes_per_cycle or config.stream_bytes))

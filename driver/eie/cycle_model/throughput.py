@@ -16,7 +16,7 @@ from eie.arguments import real_array, require_type, whole_number
 from eie.boards.board import Board
 from eie.boards.board import board as board_by_name
 from eie.contract import isa
-from eie.contract.config import WORD_BYTES, ArrayConfig
+from eie.contract.config import ArrayConfig
 from eie.contract.fixed_point import as_activations, quantise
 from eie.cycle_model.estimate import Estimate
 from eie.cycle_model.parts import TimedRun, layer_estimate
@@ -62,7 +62,8 @@ def estimate(
     clock_mhz : float, optional
         Default: the board's; for an array, 100.
     bytes_per_cycle : float, optional
-        What the DMA brings per cycle of that clock. Default: its width, which it reaches while memory keeps up.
+        What the DMA brings per cycle of that clock. Default: the stream's width, which it reaches while memory keeps
+        up.
     density : float
         Non-zeros among random inputs, above 0 to 1. Later layers get what the network makes of them.
     batch : int, optional
@@ -94,9 +95,9 @@ def estimate(
     if clock_mhz is None:
         clock_mhz = 100 if isinstance(board, ArrayConfig) else board.clock_mhz
     if bytes_per_cycle is None:
-        bytes_per_cycle = WORD_BYTES if isinstance(board, ArrayConfig) else board.dma_data_bits / 8
+        bytes_per_cycle = config.stream_bytes
     _require("clock_mhz", clock_mhz, 0, 10_000)
-    _require("bytes_per_cycle", bytes_per_cycle, 0, WORD_BYTES)
+    _require("bytes_per_cycle", bytes_per_cycle, 0, config.stream_bytes)
     _require("density", density, 0, 1)
     if batch is not None and whole_number(batch, "batch", ConfigError) < 1:
         raise ConfigError(f"batch is {batch}; it must be 1 or more")

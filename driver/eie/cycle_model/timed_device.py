@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eie.contract import isa
-from eie.contract.config import WORD_BYTES, ArrayConfig
+from eie.contract.config import ArrayConfig
 from eie.cycle_model.compute import Work
 from eie.cycle_model.program import ProgramTiming
 from eie.devices.emulation.device import EmulatedDevice
@@ -24,7 +24,7 @@ class TimedDevice(EmulatedDevice):
     Parameters
     ----------
     config : ArrayConfig, optional
-    bytes_per_cycle : float
+    bytes_per_cycle : float, optional
         See `ProgramTiming`.
 
     Attributes
@@ -33,7 +33,7 @@ class TimedDevice(EmulatedDevice):
         Of each transfer since the counters were cleared.
     """
 
-    def __init__(self, config: ArrayConfig | None = None, bytes_per_cycle: float = WORD_BYTES) -> None:
+    def __init__(self, config: ArrayConfig | None = None, bytes_per_cycle: float | None = None) -> None:
         self.bytes_per_cycle = bytes_per_cycle
         self.programs: list[ProgramTiming] = []
         super().__init__(config)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eie.contract import isa
-from eie.contract.config import ACTIVATIONS_PER_WORD, PRE_SHIFTS, WORD_BYTES, ArrayConfig
+from eie.contract.config import ACTIVATIONS_PER_WORD, PRE_SHIFTS, ArrayConfig
 from eie.network.model import Layer
 from eie.network.scaling import Scaling
 from eie.program.memory import Place
@@ -16,19 +16,22 @@ from eie.program.tiling import RowTile, Tile
 
 
 class Program:
-    """Instructions in the making."""
+    """Instructions in the making, for an array's stream."""
 
-    def __init__(self) -> None:
+    def __init__(self, config: ArrayConfig) -> None:
+        self.config = config
         self.parts: list[NDArray[np.uint64]] = []
         self.length = 0
 
     def emit(self, instruction: isa.Instruction, payload: NDArray[Any] | None = None, **fields: int) -> int:
-        """Append an instruction; return the offset of its header."""
+        """Append an instruction; return the offset of its header, which is a flit's first word."""
         at = self.length
-        self.append(np.array([instruction.encode(**fields)], np.uint64))
+        header = np.zeros(self.config.stream_words, np.uint64)
+        header[0] = instruction.encode(**fields)
+        self.append(header)
         if payload is not None:
             data = np.ascontiguousarray(payload).view(np.uint8).ravel()
-            padded = np.zeros(-(-len(data) // WORD_BYTES) * WORD_BYTES, np.uint8)
+            padded = np.zeros(-(-len(data) // self.config.stream_bytes) * self.config.stream_bytes, np.uint8)
             padded[: len(data)] = data
             self.append(padded.view(np.uint64))
         return at
@@ -48,23 +51,26 @@ class Program:
             self.emit(isa.LENGTHS, tile.length_words(), **pointers)
         else:
             self.emit(isa.POINTERS, tile.pointer_beats(place.words), **pointers)
+        together = self.config.stream_words
         beats = tile.entry_beats()
         end = 0
-        for pe, count in enumerate(tile.word_counts.tolist()):
+        for group, count in enumerate(tile.word_counts[::together].tolist()):
             if count:
-                first, end = end, end + count
+                first, end = end, end + together * count
+                pe = together * group
                 address = int(place.words[pe])
                 self.emit(isa.ENTRIES, beats[first:end], bank=place.bank, pe=pe, address=address, count=count)
 
-    def load_biases(self, layer: Layer, row_tile: RowTile, address: int, config: ArrayConfig) -> None:
+    def load_biases(self, layer: Layer, row_tile: RowTile, address: int) -> None:
         """Load the biases of a row tile and, at the same address, its row scales if it has any."""
-        count = row_tile.local_rows
+        count, config = row_tile.local_rows, self.config
         biases = _by_pe(layer.bias, row_tile, config, np.int32, 2 * config.pe_pairs)
-        self.emit(isa.BIAS, biases, address=address, count=count)
+        by_pair = biases.reshape(count, config.words_per_group, -1, 2)
+        self.emit(isa.BIAS, by_pair.swapaxes(1, 2), address=address, count=count)
         if layer.scaling is not None:
             scales = _by_pe(layer.scaling.scale, row_tile, config, np.int16, config.scale_words * ACTIVATIONS_PER_WORD)
             by_cluster = scales.reshape(count, config.scale_memories, ACTIVATIONS_PER_WORD, -1)
-            self.emit(isa.SCALE, by_cluster.swapaxes(2, 3), address=address, count=count)
+            self.emit(isa.SCALE, by_cluster.transpose(0, 3, 1, 2), address=address, count=count)
 
 
 def _by_pe(values: NDArray[Any], row_tile: RowTile, config: ArrayConfig, dtype: Any, width: int) -> NDArray[Any]:

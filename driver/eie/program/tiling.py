@@ -59,8 +59,10 @@ class Tile:
 
     @property
     def word_counts(self) -> NDArray[np.intp]:
-        """Sparse-matrix words of each PE, shape (N,)."""
-        return -(-self.entry_counts // self.config.entries_per_word)
+        """Sparse-matrix words of each PE, shape (N,): as many for all PEs that are loaded together."""
+        words = -(-self.entry_counts // self.config.entries_per_word)
+        together = self.config.stream_words
+        return words.reshape(-1, together).max(axis=1).repeat(together)
 
     @property
     def lengths(self) -> NDArray[np.int32]:
@@ -105,14 +107,25 @@ class Tile:
         return np.pad(both, ((0, 0), (0, config.length_words * WORD_BYTES - config.num_pes)))
 
     def entry_beats(self) -> NDArray[np.uint8]:
-        """Return all PEs' sparse-matrix words, PE by PE; shape (sum of word_counts, beat_bytes)."""
+        """Return all PEs' sparse-matrix words, shape (sum of word_counts, beat_bytes): those of PEs that are loaded
+        together by turns, and one such group of PEs after another."""
         config = self.config
         starts, counts, words = self.starts, self.entry_counts, self.word_counts
         entries = np.concatenate([self.encoded.entries[s:e] for s, e in zip(starts[:, 0], starts[:, -1], strict=True)])
         slots = np.zeros(int(words.sum()) * config.entries_per_word, np.uint16)
-        first_slot = (np.cumsum(words) - words) * config.entries_per_word
+        first_word = np.cumsum(words) - words
+        first_slot = first_word * config.entries_per_word
         slots[np.arange(len(entries)) + np.repeat(first_slot - (np.cumsum(counts) - counts), counts)] = entries
-        return pack_fields(slots.reshape(-1, config.entries_per_word), config.entry_bits, config.beat_bytes)
+        beats = pack_fields(slots.reshape(-1, config.entries_per_word), config.entry_bits, config.beat_bytes)
+        if (together := config.stream_words) > 1:
+            # Word w of the r-th PE of a group is the group's beat w * together + r.
+            number = np.arange(len(beats)) - first_word.repeat(words)
+            pe = np.arange(config.num_pes)
+            first_beat = first_word[pe - pe % together] + pe % together
+            by_turns = np.empty_like(beats)
+            by_turns[first_beat.repeat(words) + number * together] = beats
+            return by_turns
+        return beats
 
 
 @dataclass(frozen=True, eq=False)

@@ -37,7 +37,7 @@ class Resident:
 
     def bias(self, program: Program, layer: Layer, row_tile: RowTile) -> int:
         if not self.biases_loaded:
-            program.load_biases(layer, row_tile, self.biases[row_tile], self.memory.config)
+            program.load_biases(layer, row_tile, self.biases[row_tile])
         return self.biases[row_tile]
 
     def slot(self, number: int) -> int:
@@ -77,14 +77,14 @@ def make_resident(
     resident = place_weights(layers, row_tiles, memory)
     if resident is None:
         return None
-    program = Program()
+    program = Program(config)
     for tile, place in resident.places.items():
         program.load_tile(tile, place)
     for number, codebook in enumerate(Codebooks(layers).all[: resident.staying]):
         program.emit(isa.CODEBOOK, codebook, slot=resident.slot(number))
     for layer, tiles in zip(layers, row_tiles, strict=True):
         for row_tile in tiles if resident.biases_loaded else ():
-            program.load_biases(layer, row_tile, resident.biases[row_tile], config)
+            program.load_biases(layer, row_tile, resident.biases[row_tile])
     resident.loads = program.parts
     return resident
 
@@ -126,7 +126,7 @@ class Streamed:
         return place
 
     def bias(self, program: Program, layer: Layer, row_tile: RowTile) -> int:
-        program.load_biases(layer, row_tile, 0, self.config)
+        program.load_biases(layer, row_tile, 0)
         return 0
 
     def slot(self, number: int) -> int:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from myhdl import always, always_comb, block, concat
+from myhdl import ConcatSignal, always, always_comb, block, concat
 
-from eie.contract.config import ACTIVATION_BITS, ACTIVATIONS_PER_WORD, STREAM_BITS, ArrayConfig
+from eie.contract.config import ACTIVATION_BITS, ACTIVATIONS_PER_WORD, ArrayConfig
 from eie.contract.pipeline import STORE_WRITE
 from eie_hw.parts.array_interfaces import ActivationWrite, GroupSummary, OutputStep
 from eie_hw.parts.delay_line import delay_line
@@ -24,20 +24,22 @@ def activation_write(
     **Ports**
 
     ======= === ==============================================================================
-    load    in  loads of activations, four at a time; the words of a group come in order
+    load    in  loads of activations, four for each word of the stream; the words of a group come in order
     step    in  see `store_control`
     nonzero in  a bit for each word, one cycle after `write`: a non-zero was written
-    write   out for all words
+    write   out for all words; of what is kept, as many words as the stream brings at once, over and over
     summary out for `nonzero_groups`
     ======= === ==============================================================================
 
     **Timing**: a group whose last word comes in cycle t is written in t + STORE_WRITE + 1 and `summary.write` comes two
     cycles later.
     """
-    words = config.words_per_group
+    words, together = config.words_per_group, config.stream_words
+    data_bits, lanes = len(write.data), len(write.nonzero)
     group_bits = len(write.group)
-    word_bits = max(1, (words - 1).bit_length())
-    request_bits = 1 + group_bits + word_bits + STREAM_BITS
+    last_part = words // together - 1
+    part_bits = max(1, last_part.bit_length())
+    request_bits = 1 + group_bits + part_bits + data_bits
     top = request_bits - 1
     bits = ACTIVATION_BITS
 
@@ -45,15 +47,17 @@ def activation_write(
     due_load, due_last, store_first = bit(), bit(), bit()
     last_kept = bit()
     kept_group = vector(group_bits)
-    last_word = words - 1
-    due_word = vector(word_bits)
+    due_part = vector(part_bits)
     about, about_in_time = vector(3 + group_bits), vector(3 + group_bits)
     found, store_found = bit(), bit()
+    nonzeros = [bit() for _ in range(lanes)]
+    due_nonzero = ConcatSignal(*reversed(nonzeros))
+    looks = [look_at(due((i + 1) * bits, i * bits), nonzeros[i]) for i in range(lanes)]
 
     @always_comb
     def gather():
         request.next = concat(
-            load.activation_write, load.address[group_bits:], load.pe[word_bits:], load.data[STREAM_BITS:]
+            load.activation_write, load.address[group_bits:], load.pe[part_bits:], load.data[data_bits:]
         )
 
     delay_load = delay_line(clk, request, due, STORE_WRITE - 1)
@@ -61,23 +65,20 @@ def activation_write(
     @always_comb
     def split():
         due_load.next = due[top]
-        due_word.next = due[STREAM_BITS + word_bits : STREAM_BITS]
-        due_last.next = due[top] and due[STREAM_BITS + word_bits : STREAM_BITS] == last_word
+        due_part.next = due[data_bits + part_bits : data_bits]
+        due_last.next = due[top] and due[data_bits + part_bits : data_bits] == last_part
         store_first.next = step.lane == 0
 
     @always(clk.posedge)
     def to_memory():
         for i in range(words):
-            write.keep.next[i] = due_load and due_word == i
+            write.keep.next[i] = due_load and due_part == i // together
         for i in range(ACTIVATIONS_PER_WORD):
             write.store.next[i] = step.write and step.lane == i
-        write.data.next = due[STREAM_BITS:]
-        write.nonzero.next[0] = due[bits:] != 0
-        write.nonzero.next[1] = due[2 * bits : bits] != 0
-        write.nonzero.next[2] = due[3 * bits : 2 * bits] != 0
-        write.nonzero.next[3] = due[4 * bits : 3 * bits] != 0
+        write.data.next = due[data_bits:]
+        write.nonzero.next = due_nonzero
         last_kept.next = due_last
-        kept_group.next = due[top : STREAM_BITS + word_bits]
+        kept_group.next = due[top : data_bits + part_bits]
         write.load.next = last_kept
         if last_kept:
             write.group.next = kept_group
@@ -106,4 +107,15 @@ def activation_write(
         if about_in_time[group_bits + 1]:
             store_found.next = summary.nonzero
 
-    return gather, delay_load, split, to_memory, delay_about, collect, summarise, remember
+    return gather, looks, delay_load, split, to_memory, delay_about, collect, summarise, remember
+
+
+@block
+def look_at(activation, nonzero):
+    """Tell whether an activation is not zero."""
+
+    @always_comb
+    def compare():
+        nonzero.next = activation != 0
+
+    return compare

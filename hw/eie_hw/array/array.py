@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from myhdl import ConcatSignal, always, always_comb, block
+from myhdl._Signal import _Signal
 
-from eie.contract.config import ACTIVATIONS_PER_WORD, SCALE_BITS, STREAM_BITS, ArrayConfig
+from eie.contract.config import ACTIVATIONS_PER_WORD, LENGTHS_PER_WORD, SCALE_BITS, WORD_BITS, ArrayConfig
 from eie_hw.array.accumulator_parts import accumulator_parts
 from eie_hw.array.activation_write import activation_write
 from eie_hw.array.broadcast import broadcast
@@ -40,7 +41,7 @@ from eie_hw.parts.array_interfaces import (
 )
 from eie_hw.parts.entity import entity
 from eie_hw.parts.interfaces import bit, vector
-from eie_hw.parts.load_interfaces import ClusterLoads, PointerData, ScaleLoad
+from eie_hw.parts.load_interfaces import ClusterLoads, ScaleLoad
 
 
 @block
@@ -55,17 +56,18 @@ def array(clk, reset, load, compute, store, form, element, read, counters, statu
     `status.clearing`. What they read and write of activations and accumulators is apart. Loads may come at any time;
     what was loaded in a cycle is seen by an instruction that starts in a later one.
     """
-    clusters = config.words_per_group
+    clusters, together = config.words_per_group, config.stream_words
     group_bits = group_address_bits(config)
     counter_bits = 3 * count_bits(config)
 
     loads = ClusterLoads(config, clusters)
-    scale_loads = share(ScaleLoad(config, config.scale_memories), data=loads.data)
+    arriving = loads.data(together * WORD_BITS, 0)
+    scale_loads = share(ScaleLoad(config, config.scale_memories), data=arriving)
 
     # Activation memory
     write = ActivationWrite(config, clusters)
     read_group = vector(group_bits)
-    words = [vector(STREAM_BITS) for _ in range(clusters)]
+    words = [vector(WORD_BITS) for _ in range(clusters)]
     masks = [vector(ACTIVATIONS_PER_WORD) for _ in range(clusters)]
     nonzeros = [bit() for _ in range(clusters)]
     summary = GroupSummary(config)
@@ -75,7 +77,7 @@ def array(clk, reset, load, compute, store, form, element, read, counters, statu
     found_valid, found_ready, found = bit(), bit(), vector(1 + group_bits)
     pick = Pick(config)
     mask, found_group = vector(config.lanes), vector(group_bits)
-    group_loaded, last_word = bit(), clusters - 1
+    group_loaded, last_part = bit(), clusters // together - 1
     column, weights, parts = ColumnBus(config), CodebookCopy(), AccumulatorParts()
     fulls, busys = [bit() for _ in range(clusters)], [bit() for _ in range(clusters)]
     busy = bit()
@@ -92,13 +94,18 @@ def array(clk, reset, load, compute, store, form, element, read, counters, statu
     all_counts = [vector(counter_bits) for _ in range(clusters)]
     counts = vector(counter_bits * clusters)
 
+    def part(vector: _Signal, number: int, bits: int):
+        """Return a part of a vector; after the last one they begin anew."""
+        number %= len(vector) // bits
+        return vector((number + 1) * bits, number * bits)
+
     def gather(signals: list):
         return ConcatSignal(*reversed(signals)) if len(signals) > 1 else signals[0]
 
     all_words, all_masks, all_nonzeros = gather(words), gather(masks), gather(nonzeros)
     all_fulls, all_busys, counts_together = gather(fulls), gather(busys), gather(all_counts)
     all_lost, lost_vector = gather(lost), vector(clusters)
-    full_vector, nonzero_vector, word_vector = vector(clusters), vector(clusters), vector(STREAM_BITS * clusters)
+    full_vector, nonzero_vector, word_vector = vector(clusters), vector(clusters), vector(WORD_BITS * clusters)
 
     decode = entity(
         load_decode(
@@ -107,7 +114,8 @@ def array(clk, reset, load, compute, store, form, element, read, counters, statu
         )
     )  # fmt: skip
 
-    pointers = PointerData(config)
+    pointers = vector(together * LENGTHS_PER_WORD * config.pointer_bits)
+    pointers_of_cluster = 2 * ACTIVATIONS_PER_WORD * config.pointer_bits
     pointing = entity(pointer_loads(clk, load, pointers, config))
 
     control = entity(
@@ -133,7 +141,7 @@ def array(clk, reset, load, compute, store, form, element, read, counters, statu
     def pad():
         mask.next = all_masks
         found_group.next = found[group_bits:]
-        group_loaded.next = load.activation_write and load.pe == last_word
+        group_loaded.next = load.activation_write and load.pe == last_part
 
     lanes = entity(
         leading_nonzero(
@@ -172,7 +180,8 @@ def array(clk, reset, load, compute, store, form, element, read, counters, statu
             loads,
             pointer_write=loads.pointer_write(2 * i + 2, 2 * i),
             entry_write=loads.entry_write(ACTIVATIONS_PER_WORD * (i + 1), ACTIVATIONS_PER_WORD * i),
-            pointer_data=pointers.of_odd if i % 2 else pointers.of_even,
+            pointer_data=part(pointers, i, pointers_of_cluster),
+            word=part(arriving, i, WORD_BITS),
             bias_write=loads.bias_write(i),
         )
         for i in range(clusters)
@@ -185,17 +194,31 @@ def array(clk, reset, load, compute, store, form, element, read, counters, statu
         for i in range(clusters)
     ]  # fmt: skip
     scaling = [
-        entity(row_scales(clk, share(scale_loads, write=scale_loads.write(i)), select, memory, config))
+        entity(
+            row_scales(
+                clk, share(scale_loads, write=scale_loads.write(i), data=part(arriving, i, WORD_BITS)), select, memory,
+                config,
+            )
+        )
         for i, memory in enumerate(scales)
-    ]
+    ]  # fmt: skip
     cluster_scales = [
         memory(SCALE_BITS * (i + 1), SCALE_BITS * i) for memory in scales for i in range(config.scale_clusters)
+    ]
+    cluster_writes = [
+        share(
+            write,
+            keep=write.keep(i),
+            data=part(write.data, i, WORD_BITS),
+            nonzero=part(write.nonzero, i, ACTIVATIONS_PER_WORD),
+        )
+        for i in range(clusters)
     ]
     members = [
         entity(
             cluster(
                 clk, reset, cluster_loads[i], weights, column, parts, steps, select, cluster_scales[i], output,
-                share(write, keep=write.keep(i)), ports[i], events, visit, fulls[i], busys[i], lost[i],
+                cluster_writes[i], ports[i], events, visit, fulls[i], busys[i], lost[i],
                 all_counts[i], config,
             )
         )

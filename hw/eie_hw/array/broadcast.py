@@ -5,7 +5,7 @@ from __future__ import annotations
 from myhdl import Signal, always, always_comb, block, concat, intbv, modbv
 
 from eie.contract import pipeline
-from eie.contract.config import ACTIVATION_BITS, ACTIVATIONS_PER_WORD, STREAM_BITS, ArrayConfig
+from eie.contract.config import ACTIVATION_BITS, ACTIVATIONS_PER_WORD, WORD_BITS, ArrayConfig
 from eie_hw.parts.array_interfaces import ColumnBus, OperandRead, Pick
 from eie_hw.parts.delay_line import delay_line
 from eie_hw.parts.interfaces import ADDRESS_BITS, ActivationRead, ComputeCommand, bit, vector
@@ -81,7 +81,7 @@ def broadcast(
     kept = vector(len(words))
     wanted = vector(1 + wanted_bits)
     wants = [vector(1 + wanted_bits) for _ in range(word_latency + 1)]
-    word = vector(STREAM_BITS)
+    word = vector(WORD_BITS)
     value = vector(ACTIVATION_BITS)
     last_lane = vector(WORD_LANE_BITS)
 
@@ -170,11 +170,11 @@ def broadcast(
     levels = []
     remaining = words
     for level in range(word_levels):
-        narrowed = vector(len(remaining) // 4) if len(remaining) >= 4 * STREAM_BITS else vector(STREAM_BITS)
+        narrowed = vector(len(remaining) // 4) if len(remaining) >= 4 * WORD_BITS else vector(WORD_BITS)
         levels.append(word_level(clk, lanes[level + 1], WORD_LANE_BITS + 2 * level, remaining, narrowed))
         remaining = narrowed
     if word_latency > word_levels:
-        only_word = vector(STREAM_BITS)
+        only_word = vector(WORD_BITS)
         levels.append(delay_line(clk, remaining, only_word, word_latency - word_levels))
         remaining = only_word
     lane_in_time = lanes[word_latency + 1]
@@ -202,11 +202,11 @@ def broadcast(
     read_levels = []
     leaving = kept
     for level in range(word_levels):
-        narrowed = vector(len(leaving) // 4) if len(leaving) >= 4 * STREAM_BITS else vector(STREAM_BITS)
+        narrowed = vector(len(leaving) // 4) if len(leaving) >= 4 * WORD_BITS else vector(WORD_BITS)
         read_levels.append(word_level(clk, wants[level], 2 * level, leaving, narrowed))
         leaving = narrowed
     if word_latency > word_levels:
-        left = vector(STREAM_BITS)
+        left = vector(WORD_BITS)
         read_levels.append(delay_line(clk, leaving, left, word_latency - word_levels))
         leaving = left
     want_in_time = wants[word_latency]

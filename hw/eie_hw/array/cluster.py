@@ -95,12 +95,8 @@ def cluster(
     own_reset, own_oldest = bit(), bit()
     own_parts = AccumulatorParts()
     own_column = share(column, oldest=own_oldest)
-    entry_data = vector(entry_bits)
+    beat_bits, beats = 8 * config.beat_bytes, config.stream_words
     own_form = OutputFormat()
-
-    @always_comb
-    def split():
-        entry_data.next = loads.data[entry_bits:]
 
     element_loads = [
         share(
@@ -110,7 +106,7 @@ def cluster(
             pointer_data=loads.pointer_data((i + 1) * pointer_bits, i * pointer_bits),
             entry_write=loads.entry_write(i),
             entry_address=loads.entry_address,
-            entry_data=entry_data,
+            entry_data=loads.data(beat_bits * (i % beats) + entry_bits, beat_bits * (i % beats)),
         )
         for i in range(count)
     ]
@@ -142,7 +138,7 @@ def cluster(
         write=loads.bias_write,
         pair=loads.bias_pair,
         row=loads.bias_row,
-        data=loads.data,
+        data=loads.word,
     )
     operands = entity(
         operand_unit(
@@ -192,4 +188,4 @@ def cluster(
 
         choice = (only,)
 
-    return split, keep_form, elements, operands, outputs, activations, collect, choice
+    return keep_form, elements, operands, outputs, activations, collect, choice

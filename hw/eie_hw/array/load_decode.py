@@ -47,30 +47,36 @@ def load_decode(
     memories = len(scales.write)
     row_bits = len(bias_row)
     banked = config.banks > 1
-    pairs_of_word = LENGTHS_PER_WORD // 4
+    # Of what is loaded together, `pe` counts the groups.
+    together = config.stream_words
+    pairs_together = LENGTHS_PER_WORD // 4 * together
+    cluster_bits = (clusters // together - 1).bit_length()
+    memory_bits = (memories // together - 1).bit_length()
+    cluster_mask, memory_mask = (1 << cluster_bits) - 1, (1 << memory_bits) - 1
+    element_end = memory_bits + len(scales.element)
 
     @always(clk.posedge)
     def decode():
         beat.next = load.data
         for i in range(pairs):
-            pointer_write.next[i] = (load.pointer_write and load.pe == i) or (
-                load.length_write and load.pe == i // pairs_of_word
+            pointer_write.next[i] = (load.pointer_write and load.pe == i // together) or (
+                load.length_write and load.pe == i // pairs_together
             )
         for i in range(elements):
-            entry_write.next[i] = load.entry_write and load.pe == i
+            entry_write.next[i] = load.entry_write and load.pe == i // together * together
 
     @always_comb
     def biases():
         for i in range(clusters):
-            bias_write.next[i] = load.bias_write and load.pe[8:1] == i
-        bias_pair.next = load.pe[0]
+            bias_write.next[i] = load.bias_write and (load.pe & cluster_mask) == i // together
+        bias_pair.next = load.pe[cluster_bits]
         bias_row.next = load.address[row_bits:]
 
     @always_comb
     def row_scales():
         for i in range(memories):
-            scales.write.next[i] = load.scale_write and load.pe[8:2] == i
-        scales.element.next = load.pe[2:]
+            scales.write.next[i] = load.scale_write and (load.pe & memory_mask) == i // together
+        scales.element.next = load.pe[element_end:memory_bits]
         scales.row.next = load.address[row_bits:]
 
     if banked:

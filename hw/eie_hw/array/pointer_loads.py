@@ -2,46 +2,45 @@
 
 from __future__ import annotations
 
-from myhdl import ConcatSignal, Signal, always, always_comb, block, concat, intbv, modbv
+from myhdl import ConcatSignal, Signal, always, always_comb, block, intbv, modbv
 
 from eie.contract.config import LENGTH_BITS, LENGTHS_PER_WORD, ArrayConfig
 from eie_hw.parts.interfaces import LoadBus, vector
-from eie_hw.parts.load_interfaces import PointerData
 from eie_hw.parts.memories import single_port_ram
 
 
 @block
-def pointer_loads(clk: Signal, load: LoadBus, data: PointerData, config: ArrayConfig):
+def pointer_loads(clk: Signal, load: LoadBus, data: Signal, config: ArrayConfig):
     """Turn a beat of POINTERS or LENGTHS into the pointers that are written.
 
     **Ports**
 
     ==== === ===============================================================================================
     load in
-    data out of a beat of POINTERS, which is a pair's, the same for all pairs; of a word of LENGTHS, which is
-             eight PEs', to each cluster its own
+    data out even and odd pointer of each of the PEs that LENGTHS come for at once, eight for a word of the stream;
+             of POINTERS, which come for a pair for a word, these again and again
     ==== === ===============================================================================================
 
     **Timing**: one cycle.
     """
-    place_bits = (config.length_words - 1).bit_length()
+    together = config.stream_words
+    place_bits = (config.length_words // together - 1).bit_length()
     place = load.pe(max(1, place_bits), 0)
     beat_bits = 4 * config.pointer_bits
     row_bits = config.pointer_bits - config.start_bits
     no_row = [intbv(0)[row_bits:]] if row_bits else []
 
     sums, pointers = [], []
-    for i in range(LENGTHS_PER_WORD // 2):
+    for i in range(together * LENGTHS_PER_WORD // 2):
         even, odd = (Signal(modbv(0)[config.start_bits :]) for _ in range(2))
         low = 2 * i * LENGTH_BITS
         lengths = load.data(low + LENGTH_BITS, low), load.data(low + 2 * LENGTH_BITS, low + LENGTH_BITS)
         sums.append(running_sum(clk, load.length_write, load.first, place, *lengths, even, odd, place_bits))
         pointers += [even, odd]
-    selectors = []
-    for number, chosen in enumerate((data.of_even, data.of_odd)):
-        fields = [part for pointer in pointers[8 * number :][:8] for part in (pointer, *no_row)]
-        selectors.append(select_pointers(clk, load, ConcatSignal(*reversed(fields)), chosen, beat_bits))
-    return sums, selectors
+    fields = [part for pointer in pointers for part in (pointer, *no_row)]
+    beats = [load.data(8 * config.beat_bytes * i + beat_bits, 8 * config.beat_bytes * i) for i in range(together)]
+    given = ConcatSignal(*reversed(beats * (len(data) // (together * beat_bits))))
+    return sums, select_pointers(clk, load.length_write, ConcatSignal(*reversed(fields)), given, data)
 
 
 @block
@@ -94,14 +93,14 @@ def running_sum(clk, write, first, place, even_length, odd_length, even, odd, pl
 
 
 @block
-def select_pointers(clk, load, sums, chosen, beat_bits: int):
-    """Register sums of lengths, or the beat for either pair of PEs."""
+def select_pointers(clk, by_lengths, sums, given, chosen):
+    """Register the sums of lengths, or what is given."""
 
     @always(clk.posedge)
     def choose():
-        if load.length_write:
+        if by_lengths:
             chosen.next = sums
         else:
-            chosen.next = concat(load.data[beat_bits:], load.data[beat_bits:])
+            chosen.next = given
 
     return choose

@@ -141,9 +141,9 @@ def _cells(board: Board, system: ProcessingSystem, packaged: bool, analyser: boo
         "c_include_s2mm": 1,
         "c_include_mm2s_dre": 0,
         "c_include_s2mm_dre": 0,
-        "c_m_axi_mm2s_data_width": board.dma_data_bits,
-        "c_m_axis_mm2s_tdata_width": board.dma_data_bits,
-        "c_m_axi_s2mm_data_width": board.dma_data_bits,
+        "c_m_axi_mm2s_data_width": board.config.stream_bits,
+        "c_m_axis_mm2s_tdata_width": board.config.stream_bits,
+        "c_m_axi_s2mm_data_width": WORD_BITS,
         "c_mm2s_burst_size": system.burst_words,
         "c_s2mm_burst_size": system.burst_words,
     }

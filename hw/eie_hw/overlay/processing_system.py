@@ -97,7 +97,7 @@ def _zynq_7000(board: Board) -> dict[str, object]:
         "PCW_EN_RST0_PORT": 1,
         "PCW_USE_M_AXI_GP0": 1,
         "PCW_USE_S_AXI_HP0": 1,
-        "PCW_S_AXI_HP0_DATA_WIDTH": board.dma_data_bits,
+        "PCW_S_AXI_HP0_DATA_WIDTH": 64,
         "PCW_USE_FABRIC_INTERRUPT": 1,
         "PCW_IRQ_F2P_INTR": 1,
     }

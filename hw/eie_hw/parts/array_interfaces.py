@@ -15,7 +15,7 @@ from eie.contract.config import (
     ACTIVATION_BITS,
     ACTIVATIONS_PER_WORD,
     CODE_BITS,
-    STREAM_BITS,
+    WORD_BITS,
     WEIGHT_BITS,
     ArrayConfig,
 )
@@ -231,7 +231,7 @@ class ActivationWrite:
 
     =========== ==========================================================================
     keep        a bit for each word of a group: keep `data`, until the group's last word is there
-    data, nonzero  four activations, and which of them are not zero
+    data, nonzero  four activations, for all clusters a word of the stream each, and which of them are not zero
     load        write what all words of the group have kept
     store       a bit for each lane of a word: write the output unit's result; 0 while `load`
     group       with `load` and `store`
@@ -241,8 +241,9 @@ class ActivationWrite:
     def __init__(self, config: ArrayConfig, clusters: int | None = None) -> None:
         self.keep = vector(clusters) if clusters else bit()
         self.load = bit()
-        self.data = vector(STREAM_BITS)
-        self.nonzero = vector(ACTIVATIONS_PER_WORD)
+        together = config.stream_words if clusters else 1
+        self.data = vector(together * WORD_BITS)
+        self.nonzero = vector(together * ACTIVATIONS_PER_WORD)
         self.store = vector(ACTIVATIONS_PER_WORD)
         self.group = vector(group_address_bits(config))
 
@@ -261,7 +262,7 @@ class ActivationPort:
 
     def __init__(self, config: ArrayConfig) -> None:
         self.read_group = vector(group_address_bits(config))
-        self.word = vector(STREAM_BITS)
+        self.word = vector(WORD_BITS)
         self.mask_group = vector(group_address_bits(config))
         self.mask = vector(ACTIVATIONS_PER_WORD)
         self.nonzero = bit()

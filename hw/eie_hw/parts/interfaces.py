@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from myhdl import Signal, intbv, modbv
 
-from eie.contract.config import ACTIVATION_BITS, STREAM_BITS, ArrayConfig
+from eie.contract.config import ACTIVATION_BITS, WORD_BITS, ArrayConfig
 from eie.contract.isa import CODEBOOK, COMPUTE, ELEMENTWISE, ENTRIES, FORMAT, READ, STORE, Instruction
 from eie.contract.registers import ADDRESS_BITS as REGISTER_ADDRESS_BITS
 from eie.contract.registers import WIDE_COUNTERS
@@ -32,11 +32,11 @@ def counter(bits: int) -> Signal:
 
 
 class Stream:
-    """AXI4-Stream of 64-bit words: `valid` and `data` hold until `ready`."""
+    """AXI4-Stream, of 64-bit words unless told otherwise: `valid` and `data` hold until `ready`."""
 
-    def __init__(self) -> None:
-        self.data = vector(STREAM_BITS)
-        self.keep = vector(STREAM_BITS // 8)
+    def __init__(self, bits: int = WORD_BITS) -> None:
+        self.data = vector(bits)
+        self.keep = vector(bits // 8)
         self.last = bit()
         self.valid = bit()
         self.ready = bit()
@@ -48,21 +48,23 @@ class LoadBus:
     Exactly one of the write strobes is high in a cycle, or none.
 
     =================== ====== =======================================================================
-    scale_write         out    `address`: local row; `pe`: 16 PEs, and in the low 2 bits a PE of each of their four
-                               clusters; `data`: 4 row scales
+    scale_write         out    `address`: local row; `pe`: a PE of a cluster, and 16 PEs; `data`: 4 row scales
     pointer_write       out    `address`: pointer pair; `pe`: pair of PEs; `data`: their two pairs
     length_write        out    `address`: pointer pair; `pe`: eight PEs; `data`: lengths of their even and odd columns;
                                `first`: those are the first columns of the load
     entry_write         out    `address`: word; `pe`: PE; `data`: one sparse-matrix word
     codebook_write      out    `address`: word 0 to 3 of the codebook; `slot`; `data`: 4 weights
-    bias_write          out    `address`: local row; `pe`: pair of PEs; `data`: 2 biases
+    bias_write          out    `address`: local row; `pe`: a pair of PEs of a cluster, and a cluster; `data`: 2 biases
     activation_write    out    `address`: group; `pe`: word of the group (4 lanes); `data`: 4 activations
     bank, slot          out    of the instruction
     =================== ====== =======================================================================
+
+    With a stream of k words at once, `data` are k of these, which `pe` (of a codebook `address`) counts together; of
+    entries it is the first PE. The words are side by side, and so are the beats of entries and pointers.
     """
 
     def __init__(self, config: ArrayConfig) -> None:
-        self.data = vector(8 * config.beat_bytes)
+        self.data = vector(8 * config.beat_bytes * config.stream_words)
         self.address = vector(ADDRESS_BITS)
         self.pe = vector(ENTRIES.field("pe").width)
         self.bank = bit()

@@ -5,7 +5,7 @@ All signals are registered by their driver unless the docstring says otherwise.
 
 from __future__ import annotations
 
-from eie.contract.config import ACTIVATIONS_PER_WORD, ArrayConfig
+from eie.contract.config import ACTIVATIONS_PER_WORD, WORD_BITS, ArrayConfig
 from eie_hw.parts.array_interfaces import pair_address_bits
 from eie_hw.parts.interfaces import bit, vector
 
@@ -23,10 +23,11 @@ class ClusterLoads:
     pointer_address bank and pair
     entry_write     a bit for each PE: store `data`
     entry_address   bank and word
-    bias_write      a bit for each cluster, one cycle before `data`; combinational
+    bias_write      a bit for each cluster, one cycle before the data; combinational
     bias_pair, bias_row  pair of PEs in the cluster, local row; with `bias_write`
     pointer_data    of two pairs of PEs: even and odd pointer of each PE
-    data            one beat
+    data            one beat, or as many as the stream has words
+    word            of a cluster: its word of them, two biases
     =============== ==========================================================
     """
 
@@ -39,14 +40,8 @@ class ClusterLoads:
         self.bias_pair = bit()
         self.bias_row = vector(config.row_bits)
         self.pointer_data = vector(8 * config.pointer_bits)
-        self.data = vector(8 * config.beat_bytes)
-
-
-class PointerData:
-    """Pointers to write: even and odd one of each of four PEs, for clusters of an even number and of an odd one."""
-
-    def __init__(self, config: ArrayConfig) -> None:
-        self.of_even, self.of_odd = vector(8 * config.pointer_bits), vector(8 * config.pointer_bits)
+        self.data = vector(8 * config.beat_bytes * config.stream_words)
+        self.word = vector(WORD_BITS)
 
 
 class ElementLoads:
@@ -70,16 +65,16 @@ class BiasLoad:
         self.write = bit()
         self.pair = bit()
         self.row = vector(config.row_bits)
-        self.data = vector(8 * config.beat_bytes)
+        self.data = vector(WORD_BITS)
 
 
 class ScaleLoad:
     """Row scales to store, for all memories a bit of `write` each: those of PE `element` of their clusters, for `row`.
-    `data` come one cycle after the others; a scale for each cluster, from the low bits up.
+    `data` come one cycle after the others; a scale for each cluster, from the low bits up, for each memory its word.
     """
 
     def __init__(self, config: ArrayConfig, memories: int | None = None) -> None:
         self.write = vector(memories) if memories else bit()
         self.element = vector((ACTIVATIONS_PER_WORD - 1).bit_length())
         self.row = vector(config.row_bits)
-        self.data = vector(8 * config.beat_bytes)
+        self.data = vector(WORD_BITS)

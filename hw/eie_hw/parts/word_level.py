@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from myhdl import ConcatSignal, always, always_comb, block
 
-from eie.contract.config import STREAM_BITS
+from eie.contract.config import WORD_BITS
 from eie_hw.parts.interfaces import vector
 from eie_hw.parts.multiplexer import multiplexer
 
@@ -15,9 +15,9 @@ def word_level(clk, lane, position: int, words, narrowed):
     ways = len(words) // len(narrowed)
     select_bits = ways.bit_length() - 1
     way = vector(select_bits)
-    parts = len(narrowed) // STREAM_BITS
-    step = ways * STREAM_BITS
-    chosen = [vector(STREAM_BITS) for _ in range(parts)]
+    parts = len(narrowed) // WORD_BITS
+    step = ways * WORD_BITS
+    chosen = [vector(WORD_BITS) for _ in range(parts)]
     together = ConcatSignal(*reversed(chosen)) if parts > 1 else chosen[0]
 
     @always_comb

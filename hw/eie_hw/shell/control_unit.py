@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from myhdl import ConcatSignal, Signal, always, always_comb, block, enum
 
-from eie.contract.config import STREAM_BITS, ArrayConfig
+from eie.contract.config import WORD_BITS, ArrayConfig
 from eie.contract.isa import INSTRUCTIONS, ErrorCode
 from eie.contract.pipeline import activation_segments
 from eie_hw.parts.interfaces import (
@@ -50,7 +50,7 @@ def control_unit(
 
     ======== === =========================================================================================
     clk      in
-    reset    in  synchronous, active high; the next word is a header
+    reset    in  synchronous, active high; the next flit is a header
     stream   in  instructions (`ready` is driven here)
     hold     in  start nothing of the execute queue
     load     out writes into the memories
@@ -62,12 +62,12 @@ def control_unit(
     machine  out what the registers tell
     ======== === =========================================================================================
 
-    **Timing**: a header takes three cycles (fetch, judge, decide: `pipeline.DECIDE_DELAY`), a payload word one. A load
+    **Timing**: a header takes three cycles (fetch, judge, decide: `pipeline.DECIDE_DELAY`), a payload flit one. A load
     waits in the decide cycle while a queued or running instruction uses one of its resources; the others wait there
-    while the queue is full. After an error every word is taken and dropped until reset; queued instructions complete.
+    while the queue is full. After an error every flit is taken and dropped until reset; queued instructions complete.
     """
     state = Signal(fetch_state.FETCH)
-    header = vector(STREAM_BITS)
+    header = vector(WORD_BITS)
     header_last = bit()
     header_keep = bit()
     uses = vector(resource_count(config))
@@ -98,13 +98,14 @@ def control_unit(
     matched_load = any_of([match for match, i in zip(opcode_matches, INSTRUCTIONS, strict=True) if i in LOADS])
     bad_field = any_of(bad_fields)
     out_of_range = any_of(ranges)
-    all_bytes = (1 << STREAM_BITS // 8) - 1
+    all_bytes = (1 << config.stream_bytes) - 1
+    first_word = stream.data(WORD_BITS, 0)
 
     checks = [
-        header_check(clk, fetching, stream.data, match, bad, beyond, instruction, config)
+        header_check(clk, fetching, first_word, match, bad, beyond, instruction, config)
         for match, bad, beyond, instruction in zip(opcode_matches, bad_fields, ranges, INSTRUCTIONS, strict=True)
     ]
-    user = resource_use(clk, fetching, stream.data, uses, segments, config)
+    user = resource_use(clk, fetching, first_word, uses, segments, config)
     guards = [resource_lock(clk, reset, take, ticket, retire, retired, lock) for take, lock in zip(takes, locks)]  # noqa: B905
     takers = [take_resource(push, uses, take, number) for number, take in enumerate(takes)]
     loader = load_unit(clk, header, begin_load, word_valid, stream.data, ends_load, load, config)
@@ -175,7 +176,7 @@ def control_unit(
             machine.error.next = 0
         elif state == fetch_state.FETCH:
             if stream.valid:
-                header.next = stream.data
+                header.next = stream.data[WORD_BITS:]
                 header_last.next = stream.last
                 header_keep.next = keep_good
                 state.next = fetch_state.AWAIT

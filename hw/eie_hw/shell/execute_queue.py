@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from myhdl import Signal, always, always_comb, block, concat
 
-from eie.contract.config import STREAM_BITS
+from eie.contract.config import WORD_BITS
 from eie.contract.isa import COMPUTE, ELEMENTWISE, FORMAT, OPCODE_BITS, READ, STORE
 from eie.contract.pipeline import EXECUTE_QUEUE
 from eie_hw.parts.interfaces import (
@@ -81,10 +81,10 @@ def execute_queue(
     written, taken = counter(TICKET_BITS + 1), counter(TICKET_BITS + 1)
     segment_bits = len(segments)
     head_slot = vector(TICKET_BITS)
-    entry, head = vector(STREAM_BITS + segment_bits), vector(STREAM_BITS + segment_bits)
+    entry, head = vector(WORD_BITS + segment_bits), vector(WORD_BITS + segment_bits)
     opcode = vector(OPCODE_BITS)
-    compute_command, store_command = vector(STREAM_BITS), vector(STREAM_BITS)
-    read_command, form_command, element_command = (vector(STREAM_BITS) for _ in range(3))
+    compute_command, store_command = vector(WORD_BITS), vector(WORD_BITS)
+    read_command, form_command, element_command = (vector(WORD_BITS) for _ in range(3))
     store_segments, read_segments = vector(segment_bits), vector(segment_bits)
     computes, computes_done, store_target, read_target = counter(2), counter(2), counter(2), counter(2)
     in_progress = counter(2)
@@ -98,7 +98,7 @@ def execute_queue(
     compute_code, store_code, read_code, format_code = COMPUTE.opcode, STORE.opcode, READ.opcode, FORMAT.opcode
     element_code = ELEMENTWISE.opcode
     compute_part, stored_part = COMPUTE.field("part").offset, STORE.field("part").offset
-    word_end, entry_end = STREAM_BITS, STREAM_BITS + segment_bits
+    word_end, entry_end = WORD_BITS, WORD_BITS + segment_bits
 
     slots = lut_ram(clk, push, ticket, entry, head_slot, head)
     retiring = retirement(
@@ -159,7 +159,7 @@ def execute_queue(
     def run_computes():
         compute.start.next = take_compute and not reset
         if take_compute:
-            compute_command.next = head[STREAM_BITS:]
+            compute_command.next = head[WORD_BITS:]
         if reset:
             computes.next = 0
             computes_done.next = 0
@@ -173,7 +173,7 @@ def execute_queue(
     def run_stores():
         store.start.next = False
         if take_store:
-            store_command.next = head[STREAM_BITS:]
+            store_command.next = head[WORD_BITS:]
             store_segments.next = head[entry_end:word_end]
             store_target.next = computes
         if reset or store.released:
@@ -199,7 +199,7 @@ def execute_queue(
     def run_reads():
         read.start.next = False
         if take_read:
-            read_command.next = head[STREAM_BITS:]
+            read_command.next = head[WORD_BITS:]
             read_segments.next = head[entry_end:word_end]
             read_target.next = computes
         if reset:
@@ -226,7 +226,7 @@ def execute_queue(
     def run_formats():
         form.start.next = take_form and not reset
         if take_form:
-            form_command.next = head[STREAM_BITS:]
+            form_command.next = head[WORD_BITS:]
         if reset or form.done:
             form_busy.next = False
         elif take_form:
@@ -236,7 +236,7 @@ def execute_queue(
     def run_elements():
         element.start.next = take_element and not reset
         if take_element:
-            element_command.next = head[STREAM_BITS:]
+            element_command.next = head[WORD_BITS:]
         if reset or element.done:
             element_busy.next = False
         elif take_element:

@@ -1,4 +1,4 @@
-"""Payload words of 64 bits become beats as wide as the memories they are written to."""
+"""Payload flits become beats as wide as the memories they are written to."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from math import gcd
 
 from myhdl import Signal, always, always_comb, block, concat
 
-from eie.contract.config import STREAM_BITS, WORD_BYTES
 from eie_hw.parts.interfaces import vector
 
 
@@ -22,7 +21,7 @@ def gearbox(
     beat: Signal,
     beat_bytes: int,
 ):
-    """Cut a payload of 64-bit words into beats of `beat_bytes` bytes that follow one another without gaps.
+    """Cut a payload of words, which are flits, into beats of `beat_bytes` bytes that follow one another without gaps.
 
     **Ports**
 
@@ -31,34 +30,37 @@ def gearbox(
     restart     in  the next word is the first of a payload; not together with `word_valid`
     narrow      in  the payload's beats are single words (held throughout the payload)
     word_valid  in  a word is there; it is always taken
-    word        in  64 bits
+    word        in  a power of two of bytes
     completes   out the next word completes a beat (known before it arrives)
     beat_valid  out one cycle for each beat
-    beat        out 8 * beat_bytes bits; a narrow beat fills the low 64
+    beat        out 8 * beat_bytes bits; a narrow beat fills the low ones
     =========== === =============================================================================
 
-    **Parameters**: `beat_bytes`, at least 8.
+    **Parameters**: `beat_bytes`, at least those of a word.
 
     **Timing**: a beat leaves one cycle after the word that completes it; a beat a cycle at most, since no beat is
     shorter than a word.
 
     A beat ends in the word that completes it. `ahead` counts the bytes between the last byte received so far and
-    that end, less a constant, such that `ahead` < 8 means "in the next word" and is the distance to shift by.
+    that end, less a constant, such that `ahead` below a word's bytes means "in the next word" and is the distance to shift by.
     """
-    grain = gcd(beat_bytes, WORD_BYTES)
-    history_words = -(-(beat_bytes + WORD_BYTES - grain) // WORD_BYTES) - 1
+    word_bits = len(word)
+    word_bytes = word_bits // 8
+    powers = word_bytes.bit_length() - 1
+    grain = gcd(beat_bytes, word_bytes)
+    history_words = -(-(beat_bytes + word_bytes - grain) // word_bytes) - 1
     wide_start = beat_bytes - grain
-    narrow_start = WORD_BYTES - grain
-    wide_step = beat_bytes - WORD_BYTES
+    narrow_start = word_bytes - grain
+    wide_step = beat_bytes - word_bytes
     bits = 8 * beat_bytes
 
-    ahead = vector(max(4, wide_start.bit_length()))
-    window = vector(STREAM_BITS * (history_words + 1))
-    lowest = 8 * (WORD_BYTES * (history_words + 1) - beat_bytes - (WORD_BYTES - grain))
+    ahead = vector(max(powers + 1, wide_start.bit_length()))
+    window = vector(word_bits * (history_words + 1))
+    lowest = 8 * (word_bytes * (history_words + 1) - beat_bytes - (word_bytes - grain))
     unshifted = vector(len(window) - lowest)
 
     if history_words:
-        history = vector(STREAM_BITS * history_words)
+        history = vector(word_bits * history_words)
         kept = len(history)
 
         @always_comb
@@ -68,7 +70,7 @@ def gearbox(
         @always(clk.posedge)
         def remember():
             if word_valid:
-                history.next = window[kept + STREAM_BITS : STREAM_BITS]
+                history.next = window[kept + word_bits : word_bits]
 
         memory = (look, remember)
     else:
@@ -83,11 +85,11 @@ def gearbox(
     def trim():
         unshifted.next = window[:lowest]
 
-    # A barrel shifter of whole grains: 4, 2 and 1 bytes where the grain asks for them.
+    # A barrel shifter of whole grains: half a word, a quarter and so on, where the grain asks for them.
     stages = []
     aligned = unshifted
-    for power in (2, 1, 0):
-        if 1 << power >= grain and grain < WORD_BYTES:
+    for power in reversed(range(powers)):
+        if 1 << power >= grain:
             stage_bits = bits + 8 * ((1 << power) - grain)
             shifted = vector(stage_bits)
             stages.append(shift_stage(aligned, ahead(power), shifted, 8 << power))
@@ -95,7 +97,7 @@ def gearbox(
 
     @always_comb
     def announce():
-        completes.next = ahead < WORD_BYTES
+        completes.next = ahead < word_bytes
 
     @always(clk.posedge)
     def count():
@@ -105,8 +107,8 @@ def gearbox(
             else:
                 ahead.next = wide_start
         elif word_valid:
-            if ahead >= WORD_BYTES:
-                ahead.next = ahead - WORD_BYTES
+            if ahead >= word_bytes:
+                ahead.next = ahead - word_bytes
             elif not narrow:
                 ahead.next = ahead + wide_step
 

@@ -1,10 +1,10 @@
-"""Carries out a load: turns its payload words into writes on the load bus."""
+"""Carries out a load: turns its payload into writes on the load bus."""
 
 from __future__ import annotations
 
 from myhdl import Signal, always, always_comb, block
 
-from eie.contract.config import CODEBOOK_SIZE, STREAM_BITS, WEIGHT_BITS, ArrayConfig
+from eie.contract.config import CODEBOOK_SIZE, WORD_BITS, WEIGHT_BITS, ArrayConfig
 from eie.contract.isa import (
     ACTIVATIONS,
     BIAS,
@@ -21,7 +21,7 @@ from eie_hw.shell.gearbox import gearbox
 from eie_hw.shell.header_check import field, field_signal
 
 LOADS = (CODEBOOK, POINTERS, LENGTHS, ENTRIES, BIAS, SCALE, ACTIVATIONS)
-CODEBOOK_WORDS = CODEBOOK_SIZE * WEIGHT_BITS // STREAM_BITS
+CODEBOOK_WORDS = CODEBOOK_SIZE * WEIGHT_BITS // WORD_BITS
 
 
 @block
@@ -43,16 +43,17 @@ def load_unit(
     clk         in
     header      in  the checked 64-bit header; holds until the payload is complete
     begin_load       in  one cycle; the payload starts in a later one
-    word_valid  in  a payload word is there; always taken
-    word        in  64 bits
-    ends_load   out the next word is the payload's last (known before it arrives)
+    word_valid  in  a payload flit is there; always taken
+    word        in  a flit
+    ends_load   out the next flit is the payload's last (known before it arrives)
     load        out load bus
     =========== === ===================================================================================
 
-    **Timing**: a write one cycle after the word that completes its beat.
+    **Timing**: a write one cycle after the flit that completes its beat.
 
-    Beats come in two nested loops: over addresses, and in each over `pe` (pairs or eights of PEs, words of scales or of
-    a group). An ENTRIES stays at its PE, a CODEBOOK counts its words as addresses.
+    Beats, as many side by side as a flit has words, come in two nested loops: over addresses, and in each over `pe`
+    (pairs or eights of PEs, words of biases, of scales or of a group). An ENTRIES stays at its PEs, a CODEBOOK counts
+    its words as addresses.
     """
     beat_valid = bit()
     beat = vector(len(load.data))
@@ -73,13 +74,15 @@ def load_unit(
     codebook_code, pointers_code, entries_code = CODEBOOK.opcode, POINTERS.opcode, ENTRIES.opcode
     lengths_code = LENGTHS.opcode
     bias_code, scale_code, activations_code = BIAS.opcode, SCALE.opcode, ACTIVATIONS.opcode
-    last_pair = config.pe_pairs - 1
-    last_word = config.words_per_group - 1
-    last_lengths = config.length_words - 1
-    last_scales = config.scale_words - 1
-    codebook_words = CODEBOOK_WORDS
+    together = config.stream_words
+    last_pair = config.pe_pairs // together - 1
+    last_word = config.words_per_group // together - 1
+    last_lengths = config.length_words // together - 1
+    last_scales = config.scale_words // together - 1
+    codebook_words = CODEBOOK_WORDS // together
+    beat_bytes = together * config.beat_bytes
 
-    cutter = gearbox(clk, begin_load, narrow, word_valid, word, completes, beat_valid, beat, config.beat_bytes)
+    cutter = gearbox(clk, begin_load, narrow, word_valid, word, completes, beat_valid, beat, beat_bytes)
 
     @always_comb
     def decode():

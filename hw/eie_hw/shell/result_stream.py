@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from myhdl import Signal, always, always_comb, block
 
-from eie.contract.config import STREAM_BITS, ArrayConfig
+from eie.contract.config import WORD_BITS, ArrayConfig
 from eie.contract.pipeline import RESULT_QUEUE
 from eie_hw.parts.interfaces import ADDRESS_BITS, ActivationRead, ReadCommand, Stream, bit, counter, vector
 from eie_hw.parts.memories import lut_ram
@@ -51,13 +51,13 @@ def result_stream(
     fetched = counter(_POINTER_BITS + 1)
     write_slot = vector(_POINTER_BITS)
     fetch_slot = vector(_POINTER_BITS)
-    entry = vector(STREAM_BITS + 1)
-    stored = vector(STREAM_BITS + 1)
+    entry = vector(WORD_BITS + 1)
+    stored = vector(WORD_BITS + 1)
     fetch = bit()
     busy = bit()
 
     all_words = config.words_per_group - 1
-    all_bytes = (1 << STREAM_BITS // 8) - 1
+    all_bytes = (1 << WORD_BITS // 8) - 1
 
     queue = lut_ram(clk, memory.valid, write_slot, entry, fetch_slot, stored)
 
@@ -72,8 +72,8 @@ def result_stream(
 
     @always_comb
     def tag():
-        entry.next[STREAM_BITS:] = memory.data
-        entry.next[STREAM_BITS] = on_last_word and command.last
+        entry.next[WORD_BITS:] = memory.data
+        entry.next[WORD_BITS] = on_last_word and command.last
 
     @always(clk.posedge)
     def limit_words():
@@ -141,8 +141,8 @@ def result_stream(
         elif fetch:
             fetched.next = fetched + 1
             busy.next = True
-            sink.data.next = stored[STREAM_BITS:]
-            sink.last.next = stored[STREAM_BITS]
+            sink.data.next = stored[WORD_BITS:]
+            sink.last.next = stored[WORD_BITS]
         elif sink.ready:
             busy.next = False
 

@@ -38,7 +38,7 @@ RESET_CYCLES = 16
 
 def new_top(config: ArrayConfig, array: Callable) -> _Block:
     """Return a top level with signals of its own, to be converted."""
-    s_axis, m_axis, s_axi = Stream(), Stream(), AxiLite()
+    s_axis, m_axis, s_axi = Stream(config.stream_bits), Stream(), AxiLite()
     return eie_top(
         bit(), bit(), *stream_ports(s_axis), *stream_ports(m_axis), *vars(s_axi).values(), bit(), config, array
     )
@@ -88,10 +88,10 @@ def eie_top(
 ):
     """The accelerator.
 
-    s_axis takes packets of whole instructions, m_axis returns the activations of READs, s_axi is the register map,
+    s_axis, of `stream_bits`, takes packets of whole instructions, m_axis, of 64 bits, returns the activations of READs, s_axi is the register map,
     interrupt is a level. All run on aclk; aresetn is synchronous and active low. Nothing has to be started:
     instructions run as they arrive. The host resets its DMA before a soft reset: what is under way is dropped on
-    both streams, and the first word after the reset is a header.
+    both streams, and the first flit after the reset begins with a header.
     """
     reset = ResetSignal(0, active=1, isasync=False)
     array_reset = ResetSignal(0, active=1, isasync=False)
@@ -101,7 +101,8 @@ def eie_top(
     all_idle = bit()
     results_empty = bit()
     packet_sent = bit()
-    incoming, instructions, results, outgoing = Stream(), Stream(), Stream(), Stream()
+    incoming, instructions = Stream(config.stream_bits), Stream(config.stream_bits)
+    results, outgoing = Stream(), Stream()
     load = LoadBus(config)
     compute, store, read, form = ComputeCommand(), StoreCommand(), ReadCommand(), FormatCommand()
     element = ElementwiseCommand()

@@ -4,7 +4,7 @@ import random
 
 from unit_bench import run_unit
 
-from eie.contract.config import ACTIVATIONS_PER_WORD, STREAM_BITS, ArrayConfig
+from eie.contract.config import ACTIVATIONS_PER_WORD, WORD_BITS, ArrayConfig
 from eie.contract.pipeline import STORE_WRITE
 from eie_hw.array.activation_write import activation_write
 from eie_hw.parts.array_interfaces import ActivationWrite, GroupSummary, OutputStep, share
@@ -31,7 +31,7 @@ def test_loads_and_outputs_are_written_in_their_places_and_summed_up():
     load, store, summary_write, summary_nonzero = (bit() for _ in range(4))
     load_group, store_group, write_group, summary_group = (vector(group_bits) for _ in range(4))
     load_word, store_lane = vector(2), vector(2)
-    load_data, write_data = vector(STREAM_BITS), vector(STREAM_BITS)
+    load_data, write_data = vector(WORD_BITS), vector(WORD_BITS)
     nonzero, load_keep, load_write = vector(WORDS), vector(WORDS), bit()
     write_nonzero, store_write = vector(ACTIVATIONS_PER_WORD), vector(ACTIVATIONS_PER_WORD)
     kept, written, summed = {}, {}, {}  # what is due in which cycle

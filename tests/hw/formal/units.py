@@ -40,7 +40,7 @@ def narrow_stream() -> Stream:
 
 def narrow_result_stream():
     results.RESULT_QUEUE, results._POINTER_BITS = RESULT_PLACES, (RESULT_PLACES - 1).bit_length()
-    results.STREAM_BITS, results.ADDRESS_BITS = 2, FIELD_BITS
+    results.WORD_BITS, results.ADDRESS_BITS = 2, FIELD_BITS
     command, memory = ReadCommand(), ActivationRead()
     command.words, command.address, command.count = (vector(FIELD_BITS) for _ in range(3))
     memory.group, memory.word, memory.data = counter(FIELD_BITS), vector(FIELD_BITS), vector(2)

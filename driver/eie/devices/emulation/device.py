@@ -70,8 +70,8 @@ class EmulatedDevice:
         """Execute one packet of instructions."""
         self._require_open()
         data = np.ascontiguousarray(buffer).view(np.uint8).ravel()
-        if len(data) % WORD_BYTES:
-            raise DeviceError(f"a transfer of {len(data)} bytes is not a multiple of {WORD_BYTES}")
+        if len(data) % self.config.stream_bytes:
+            raise DeviceError(f"a transfer of {len(data)} bytes is not a multiple of {self.config.stream_bytes}")
         if self._error is ErrorCode.NONE:
             self._execute(data.view("<u8"))
 
@@ -215,13 +215,14 @@ class EmulatedDevice:
 
     def _decode(self, words: NDArray[np.uint64], position: int) -> Decoded | None:
         instruction, values, length, error = self._header(int(words[position]))
-        if error is ErrorCode.NONE and instruction is not None and position + 1 + length > len(words):
+        first = position + self.config.stream_words
+        if error is ErrorCode.NONE and instruction is not None and first + length > len(words):
             error = ErrorCode.TRUNCATED
-            self.machine.load_part(instruction, values, words[position + 1 :], length)
+            self.machine.load_part(instruction, values, words[first:], length)
         if error is not ErrorCode.NONE or instruction is None:
             self._fail(error)
             return None
-        return Decoded(instruction, values, slice(position + 1, position + 1 + length))
+        return Decoded(instruction, values, slice(first, first + length))
 
     def _decode_header(self, header: int) -> tuple[isa.Instruction | None, dict[str, int], int, ErrorCode]:
         instruction = isa.BY_OPCODE.get(header & isa.OPCODE_MASK)

@@ -113,12 +113,13 @@ class Machine:
         if instruction is isa.LENGTHS:  # a pointer that is 0 has come, too
             self._lengths(words[None], self.state, **values)
             return
+        together = config.stream_words
         memories: dict[str, tuple[NDArray[Any], int]] = {
-            isa.CODEBOOK.name: (self.codebooks, WORD_BYTES),
-            isa.POINTERS.name: (self.pointers, config.beat_bytes),
-            isa.ENTRIES.name: (self.entries, config.beat_bytes),
-            isa.BIAS.name: (self.biases, WORD_BYTES),
-            isa.SCALE.name: (self.scales, WORD_BYTES),
+            isa.CODEBOOK.name: (self.codebooks, config.stream_bytes),
+            isa.POINTERS.name: (self.pointers, together * config.beat_bytes),
+            isa.ENTRIES.name: (self.entries, together * config.beat_bytes),
+            isa.BIAS.name: (self.biases, config.stream_bytes),
+            isa.SCALE.name: (self.scales, config.stream_bytes),
             isa.ACTIVATIONS.name: (self.state.activations, config.words_per_group * WORD_BYTES),
         }
         memory, beat = memories[instruction.name]
@@ -166,7 +167,9 @@ class Machine:
         self.tiles.forget(bank)
 
     def _entries(self, payload: NDArray[np.uint64], state: State, bank: int, pe: int, address: int, count: int) -> None:
-        self.entries[bank, pe, address : address + count] = self._beats(payload[0], count)
+        together = self.config.stream_words
+        beats = self._beats(payload[0], count * together).reshape(count, together, -1)
+        self.entries[bank, pe : pe + together, address : address + count] = beats.swapaxes(0, 1)
         self.tiles.forget(bank)
 
     def _beats(self, words: NDArray[np.uint64], beats: int) -> NDArray[np.uint8]:
@@ -174,12 +177,13 @@ class Machine:
         return data.reshape(beats, self.config.beat_bytes)
 
     def _bias(self, payload: NDArray[np.uint64], state: State, address: int, count: int) -> None:
-        self.biases[address : address + count] = payload[0].view("<i4").reshape(count, -1)
+        words = payload[0].view("<i4").reshape(count, -1, self.config.words_per_group, 2)
+        self.biases[address : address + count] = words.swapaxes(1, 2).reshape(count, -1)
 
     def _scale(self, payload: NDArray[np.uint64], state: State, address: int, count: int) -> None:
         # A word has the scales of PEs of as many clusters.
-        words = payload[0].view("<i2").reshape(count, self.config.scale_memories, -1, ACTIVATIONS_PER_WORD)
-        self.scales[address : address + count] = words.swapaxes(2, 3).reshape(count, -1)
+        words = payload[0].view("<i2").reshape(count, -1, self.config.scale_memories, ACTIVATIONS_PER_WORD)
+        self.scales[address : address + count] = words.transpose(0, 2, 3, 1).reshape(count, -1)
 
     def _format(self, payload: NDArray[np.uint64], state: State, pre_shift: int, low: int, high: int) -> None:
         signed = np.array([low, high], np.uint16).view(np.int16)

@@ -13,7 +13,7 @@ from pynq.lib.dma import DMA
 from eie.boards.board import ARRAY_VLNV, MODULE_VLNV
 from eie.boards.overlay_files import hwh_design
 from eie.contract import isa, registers
-from eie.contract.config import STREAM_BITS, ArrayConfig
+from eie.contract.config import WORD_BITS, ArrayConfig
 from eie.errors import ConfigError, DeviceError
 
 _CLOCK_TOLERANCE = 0.01
@@ -84,7 +84,7 @@ def find_dma(overlay: pynq.Overlay, wanted: str | None) -> str:
         ("c_include_sg", 0, "direct register mode"),
         ("c_include_mm2s", 1, "a send channel"),
         ("c_include_s2mm", 1, "a receive channel"),
-        ("c_m_axi_mm2s_data_width", STREAM_BITS, "the array's width"),
+        ("c_m_axi_mm2s_data_width", WORD_BITS, "the array's width"),
     ):
         if int(parameters.get(parameter, value)) != value:
             raise DeviceError(

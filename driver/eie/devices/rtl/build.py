@@ -115,7 +115,7 @@ def _compile(config: ArrayConfig, scratch: Path) -> None:
         *("--top-module", TOP, "--prefix", "Veie_top", "--Mdir", "object", "-o", _LIBRARY),
         *("--x-assign", "fast", "--x-initial", "fast", "--no-assert"),
         *verilator_hints.OPTIONS,
-        *("-CFLAGS", "-fPIC", "-LDFLAGS", "-shared", "-j", str(os.cpu_count() or 1)),
+        *("-CFLAGS", f"-fPIC -DSTREAM_WORDS={config.stream_words}", "-LDFLAGS", "-shared", "-j", str(os.cpu_count() or 1)),
         *("-MAKEFLAGS", "OPT_FAST=-O2", "-MAKEFLAGS", "OPT_SLOW=-O1", "-MAKEFLAGS", "OPT_GLOBAL=-O2"),
         *("-MAKEFLAGS", "CFG_CXXFLAGS_PCH_I=-include", "-MAKEFLAGS", "CFG_GCH_IF_CLANG="),
         "hints.vlt",

@@ -8,6 +8,11 @@
 #include "Veie_top.h"
 #include "verilated.h"
 
+// Words of 64 bits that the stream brings at once: a flit.
+#ifndef STREAM_WORDS
+#define STREAM_WORDS 1
+#endif
+
 namespace {
 
 struct Word {
@@ -25,7 +30,7 @@ struct Device {
     uint64_t cycles = 0;
     uint64_t random;
     uint32_t source_pause, sink_pause;           // of 2^32
-    bool offering = false;                       // tvalid must hold until tready
+    size_t offering = 0;                         // words offered: tvalid must hold until tready
     bool receiving = true;                       // a receiver that is not armed keeps tready low
 
     explicit Device(uint64_t seed, uint32_t source, uint32_t sink)
@@ -39,15 +44,35 @@ struct Device {
         return uint32_t(random >> 32) < probability;
     }
 
-    void clock() {
-        if (!offering && !input.empty() && !pause(source_pause)) {
-            offering = true;
-            const Word& word = input.front();
+    // Words of the next flit that are there; all of it, unless the packet ends before.
+    size_t next_flit() const {
+        size_t count = 0;
+        while (count < STREAM_WORDS && count < input.size())
+            if (input[count++].last) return count;
+        return count == STREAM_WORDS ? count : 0;
+    }
+
+    void offer(size_t count) {
+        uint32_t keep = 0;
+        for (size_t i = 0; i < STREAM_WORDS; ++i) {
+            const Word word = i < count ? input[i] : Word{0, 0, false};
+#if STREAM_WORDS == 1
             top.s_axis_tdata = word.data;
-            top.s_axis_tkeep = word.keep;
-            top.s_axis_tlast = word.last;
+#else
+            top.s_axis_tdata[2 * i] = uint32_t(word.data);
+            top.s_axis_tdata[2 * i + 1] = uint32_t(word.data >> 32);
+#endif
+            keep |= uint32_t(word.keep) << 8 * i;
         }
-        top.s_axis_tvalid = offering;
+        top.s_axis_tkeep = keep;
+        top.s_axis_tlast = input[count - 1].last;
+        offering = count;
+    }
+
+    void clock() {
+        if (!offering)
+            if (const size_t count = next_flit(); count && !pause(source_pause)) offer(count);
+        top.s_axis_tvalid = offering != 0;
         top.m_axis_tready = receiving && !pause(sink_pause);
         top.aclk = 0;
         top.eval();
@@ -62,15 +87,15 @@ struct Device {
         top.aclk = 1;
         top.eval();
         if (sent) {
-            input.pop_front();
-            offering = false;
+            input.erase(input.begin(), input.begin() + offering);
+            offering = 0;
         }
         ++cycles;
     }
 
     void drop_streams() {
         input.clear();
-        offering = false;
+        offering = 0;
         output.clear();
         packets.clear();
     }

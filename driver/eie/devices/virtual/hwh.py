@@ -89,7 +89,6 @@ def _processing_system(modules: Element, board: Board, system: dict[str, Any]) -
 
 def _dma(modules: Element, board: Board, system: dict[str, Any]) -> None:
     module = _module(modules, "axi_dma", DMA_CELL, DMA_VLNV, "PERIPHERAL")
-    width = str(board.dma_data_bits)
     parameters = {
         "c_include_mm2s": "1",
         "c_include_s2mm": "1",
@@ -98,10 +97,10 @@ def _dma(modules: Element, board: Board, system: dict[str, Any]) -> None:
         "c_include_mm2s_dre": "0",
         "c_include_s2mm_dre": "0",
         "c_sg_length_width": str(board.dma_length_bits),
-        "c_m_axi_mm2s_data_width": width,
-        "c_m_axis_mm2s_tdata_width": width,
-        "c_m_axi_s2mm_data_width": width,
-        "c_s_axis_s2mm_tdata_width": width,
+        "c_m_axi_mm2s_data_width": str(board.config.stream_bits),
+        "c_m_axis_mm2s_tdata_width": str(board.config.stream_bits),
+        "c_m_axi_s2mm_data_width": str(WORD_BITS),
+        "c_s_axis_s2mm_tdata_width": str(WORD_BITS),
     }
     _parameters(module, parameters)
     _interfaces(
