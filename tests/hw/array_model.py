@@ -61,17 +61,22 @@ def array_model(seed: int = 0, slowest: int = 60, log: list | None = None):
         def write_load():
             data, address, pe = int(load.data), int(load.address), int(load.pe)
             bank = int(load.bank)
-            words = np.array([data & (1 << 64) - 1], np.uint64)
-            beat = np.frombuffer(data.to_bytes(config.beat_bytes, "little"), np.uint8)[None]
+            together = config.stream_words
+            flit = np.frombuffer(data.to_bytes(len(load.data) // 8, "little"), np.uint8)
+            words = flit[: config.stream_bytes].view("<u8")
+            beats = flit.reshape(together, config.beat_bytes)
             if load.pointer_write:
                 guard("bank", bank)
-                fields = unpack_fields(beat, config.pointer_bits, 4)[0].reshape(2, 2).T
-                machine.pointers[bank, 2 * address : 2 * address + 2, 2 * pe : 2 * pe + 2] = fields
+                fields = unpack_fields(beats, config.pointer_bits, 4).reshape(2 * together, 2).T
+                pes = slice(2 * together * pe, 2 * together * (pe + 1))
+                machine.pointers[bank, 2 * address : 2 * address + 2, pes] = fields
                 machine.tiles.forget(bank)
             if load.length_write:
                 guard("bank", bank)
-                lengths = np.array([data >> 4 * i & 15 for i in range(16)]).reshape(8, 2)[: config.num_pes - 8 * pe]
-                pes = slice(8 * pe, 8 * pe + len(lengths))
+                lengths = np.array([data >> 4 * i & 15 for i in range(16 * together)]).reshape(-1, 2)
+                first = 8 * together * pe
+                lengths = lengths[: config.num_pes - first]
+                pes = slice(first, first + len(lengths))
                 before = 0 if load.first else state["sums"][pes]
                 pointers = np.stack([before + 0 * lengths[:, 0], before + lengths[:, 0]])
                 machine.pointers[bank, 2 * address : 2 * address + 2, pes] = pointers % config.entries
@@ -79,23 +84,27 @@ def array_model(seed: int = 0, slowest: int = 60, log: list | None = None):
                 machine.tiles.forget(bank)
             if load.entry_write:
                 guard("bank", bank)
-                machine.entries[bank, pe, address] = beat[0]
+                machine.entries[bank, pe : pe + together, address] = beats
                 machine.tiles.forget(bank)
             if load.codebook_write:
                 guard("slot", int(load.slot))
-                machine.codebooks[int(load.slot), 4 * address : 4 * address + 4] = words.view("<i2")
+                lanes = slice(4 * together * address, 4 * together * (address + 1))
+                machine.codebooks[int(load.slot), lanes] = words.view("<i2")
                 machine.codebooks[:, 0] = 0
             if load.bias_write:
                 guard("bias", 0)
-                machine.biases[address, 2 * pe : 2 * pe + 2] = words.view("<i4")
+                by_cluster = machine.biases[address].reshape(config.words_per_group, -1, 2)
+                pair, group = divmod(pe, config.words_per_group // together)
+                by_cluster[together * group : together * (group + 1), pair] = words.view("<i4").reshape(-1, 2)
             if load.scale_write:
                 guard("bias", 0)
                 by_cluster = machine.scales[address].reshape(config.scale_memories, 4, -1)
-                memory, element = divmod(pe, by_cluster.shape[2])
-                by_cluster[memory, :, element] = words.view("<i2")
+                element, group = divmod(pe, config.scale_memories // together)
+                by_cluster[together * group : together * (group + 1), :, element] = words.view("<i2").reshape(-1, 4)
             if load.activation_write:
                 guard("group", address)
-                machine.state.activations[0, address, 4 * pe : 4 * pe + 4] = words.view("<i2")
+                lanes = slice(4 * together * pe, 4 * together * (pe + 1))
+                machine.state.activations[0, address, lanes] = words.view("<i2")
 
         def fields(bundle, extra=()):
             others = ("start", "released", "done", "ready", *extra)

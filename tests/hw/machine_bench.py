@@ -25,7 +25,7 @@ class Machine:
 
 
 def words_of(packet: np.ndarray, keep_of_last: int = 0xFF) -> list[tuple[int, int, bool]]:
-    """Return a packet's stream words."""
+    """Return a packet's words of 64 bits."""
     words = [[int(w), 0xFF, False] for w in np.ascontiguousarray(packet).view("<u8")]
     words[-1][1:] = keep_of_last, True
     return [tuple(word) for word in words]
@@ -43,6 +43,21 @@ def play(config: ArrayConfig, array, script, pause=0.0, seed=0, limit=200_000) -
     return bench
 
 
+def flits(words: list[tuple[int, int, bool]], together: int) -> list[tuple[int, int, bool]]:
+    """Return words of 64 bits as the stream brings them: so many at once, or fewer at the end of a packet."""
+    made: list[tuple[int, int, bool]] = []
+    data = keep = count = 0
+    for word, own_keep, last in words:
+        data |= word << 64 * count
+        keep |= own_keep << 8 * count
+        count += 1
+        if last or count == together:
+            made.append((data, keep, last))
+            data = keep = count = 0
+    assert not count, "a flit is not full, and no packet ends in it"
+    return made
+
+
 def collect_packets(received: list[tuple[int, int, bool]]) -> list[np.ndarray]:
     packets, words = [], []
     for data, keep, last in received:
@@ -57,7 +72,7 @@ def collect_packets(received: list[tuple[int, int, bool]]) -> list[np.ndarray]:
 @block
 def _machine(config, array, script, bench, received, pause, seed, limit):
     aclk, aresetn, interrupt = bit(), bit(), bit()
-    s_axis, m_axis, s_axi = Stream(), Stream(), AxiLite()
+    s_axis, m_axis, s_axi = Stream(config.stream_bits), Stream(), AxiLite()
     top = eie_top(
         aclk,
         aresetn,
@@ -111,7 +126,7 @@ def _machine(config, array, script, bench, received, pause, seed, limit):
             yield aclk.negedge
             match step:
                 case ("send", words):
-                    outbox.extend(words)
+                    outbox.extend(flits(words, config.stream_words))
                 case ("drop",):
                     outbox.clear()
                     yield aclk.negedge

@@ -27,11 +27,17 @@ def header(config: ArrayConfig, instruction: Instruction, generator: random.Rand
                 high = config.words_per_group
             elif f.name == "pe":
                 high = config.num_pes - 1
-            values[f.name] = given.get(f.name, generator.randint(0, high))
+            drawn = generator.randint(0, high)
+            values[f.name] = given.get(f.name, drawn - drawn % f.multiple(config))
         word = instruction.encode(**values)
         if instruction.check(config, word) is ErrorCode.NONE:
             return word
     raise AssertionError(f"no valid {instruction.name} found")
+
+
+def flit(config: ArrayConfig, word: int, generator: random.Random) -> list[int]:
+    """Return a header and, in its flit, words that nobody looks at."""
+    return [word, *(generator.getrandbits(64) for _ in range(config.stream_words - 1))]
 
 
 def payload(config: ArrayConfig, instruction: Instruction, word: int, generator: random.Random) -> list[int]:
@@ -44,6 +50,11 @@ def payload(config: ArrayConfig, instruction: Instruction, word: int, generator:
     return words
 
 
+def read_everything(config: ArrayConfig, generator: random.Random) -> list[int]:
+    """Return a READ of all activations that ends the packet to the host."""
+    return flit(config, isa.READ.encode(last=1, words=0, address=0, count=config.activation_groups), generator)
+
+
 def random_program(config: ArrayConfig, generator: random.Random, length: int, read_all: bool = True) -> np.ndarray:
     """Return one packet of `length` random instructions, ended by a READ of all activations if `read_all`."""
     words: list[int] = []
@@ -51,9 +62,9 @@ def random_program(config: ArrayConfig, generator: random.Random, length: int, r
         instruction = generator.choice(isa.INSTRUCTIONS)
         given = {"last": 0} if instruction is isa.READ else {}
         word = header(config, instruction, generator, **given)
-        words += [word, *payload(config, instruction, word, generator)]
+        words += [*flit(config, word, generator), *payload(config, instruction, word, generator)]
     if read_all:
-        words.append(isa.READ.encode(last=1, words=0, address=0, count=config.activation_groups))
+        words += read_everything(config, generator)
     return np.array(words, "<u8").view(np.uint8)
 
 
@@ -68,9 +79,10 @@ def repeated_program(config: ArrayConfig, generator: random.Random) -> np.ndarra
     if generator.randrange(2):
         given[isa.ACTIVATIONS.name] = {"address": 0, "count": config.activation_groups}
     unit = [(kind, header(config, kind, generator, **given.get(kind.name, {}))) for kind in kinds]
+    flits = [flit(config, word, generator) for _, word in unit]
     words: list[int] = []
     for _ in range(generator.randrange(2, 6)):
-        for kind, word in unit:
-            words += [word, *payload(config, kind, word, generator)]
-    words.append(isa.READ.encode(last=1, words=0, address=0, count=config.activation_groups))
+        for (kind, word), own_flit in zip(unit, flits, strict=True):
+            words += [*own_flit, *payload(config, kind, word, generator)]
+    words += read_everything(config, generator)
     return np.array(words, "<u8").view(np.uint8)

@@ -2,7 +2,7 @@
 
 A script is a list of steps, plain data that can be played in MyHDL's simulator, in the compiled Verilog and in GHDL:
 
-- ("send", [(data, keep, last), ...]): queue stream words
+- ("send", [(data, keep, last), ...]): queue words of 64 bits, which the players make flits of
 - ("sent",): wait until all words are taken
 - ("take", n): wait for n packets and keep them
 - ("read", offset) and ("write", offset, value)
@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from machine_bench import words_of
-from programs import header, payload, random_program, repeated_program
+from programs import flit, header, payload, random_program, repeated_program
 
 from eie.contract import isa, registers
 from eie.contract.config import ArrayConfig
@@ -78,7 +78,7 @@ def fill(config: ArrayConfig, generator: random.Random) -> np.ndarray:
         isa.ENTRIES: [
             {"bank": b, "pe": p, "address": 0, "count": config.entry_words}
             for b in range(config.banks)
-            for p in range(config.num_pes)
+            for p in range(0, config.num_pes, config.stream_words)
         ],
         isa.BIAS: [{"address": 0, "count": config.rows}],
         isa.SCALE: [{"address": 0, "count": config.rows}],
@@ -88,7 +88,7 @@ def fill(config: ArrayConfig, generator: random.Random) -> np.ndarray:
     for instruction, all_values in cases.items():
         for values in all_values:
             word = instruction.encode(**values)
-            words += [word, *payload(config, instruction, word, generator)]
+            words += [*flit(config, word, generator), *payload(config, instruction, word, generator)]
     return np.array(words, "<u8").view(np.uint8)
 
 
@@ -161,7 +161,8 @@ def cut_script(config: ArrayConfig, seed: int, cuts: int) -> Script:
         instruction = generator.choice([i for i in isa.INSTRUCTIONS if i.payload_text != "none"])
         word = header(config, instruction, generator)
         content = payload(config, instruction, word, generator)
-        cut = np.array([word, *content[: generator.randrange(len(content))]], "<u8").view(np.uint8)
+        came = generator.randrange(0, len(content), config.stream_words)
+        cut = np.array([*flit(config, word, generator), *content[:came]], "<u8").view(np.uint8)
         device.send(cut)
         script.add(("send", words_of(cut)), ("sent",), ("cycles", 20))
         script.read(STATUS, ErrorCode.TRUNCATED << registers.STATUS_ERROR_SHIFT | registers.STATUS_IDLE)
@@ -196,28 +197,34 @@ def _recover(script: Script, generator: random.Random) -> int:
 
 def words_with_error(config: ArrayConfig, code: ErrorCode, generator: random.Random) -> list[tuple[int, int, bool]]:
     """Return the words of a packet whose third instruction has the error, with more instructions behind."""
-    words = [(word, 0xFF, False) for word, _, _ in words_of(_two_loads(config, generator))]
+    def full(words: list[int]) -> list[tuple[int, int, bool]]:
+        return [(word, 0xFF, False) for word in words]
+
+    words = full(_two_loads(config, generator))
     load = header(config, isa.ACTIVATIONS, generator, count=2)
     content = payload(config, isa.ACTIVATIONS, load, generator)
     if code is ErrorCode.BAD_OPCODE:
-        words += [(0x7F, 0xFF, False)]
+        words += full(flit(config, 0x7F, generator))
     elif code is ErrorCode.BAD_FIELD:
-        words += [(isa.READ.encode(last=0, words=0, address=0, count=0), 0xFF, False)]
+        words += full(flit(config, isa.READ.encode(last=0, words=0, address=0, count=0), generator))
     elif code is ErrorCode.OUT_OF_RANGE:
-        words += [(isa.READ.encode(last=0, words=0, address=config.activation_groups, count=1), 0xFF, False)]
+        beyond = isa.READ.encode(last=0, words=0, address=config.activation_groups, count=1)
+        words += full(flit(config, beyond, generator))
     elif code is ErrorCode.TRUNCATED:
-        return [*words, (load, 0xFF, False), (content[0], 0xFF, True)]
+        words += full([*flit(config, load, generator), *content[: config.stream_words]])
+        return [*words[:-1], (words[-1][0], 0xFF, True)]
     elif code is ErrorCode.BAD_KEEP:
-        words += [(load, 0xFF, False), (content[0], 0x0F, False), *((w, 0xFF, False) for w in content[1:])]
+        words += full(flit(config, load, generator))
+        words += [(content[0], 0x0F, False), *full(content[1:])]
     return words + words_of(random_program(config, generator, 3))
 
 
-def _two_loads(config: ArrayConfig, generator: random.Random) -> np.ndarray:
+def _two_loads(config: ArrayConfig, generator: random.Random) -> list[int]:
     words = []
     for instruction in (isa.ACTIVATIONS, isa.BIAS):
         word = header(config, instruction, generator)
-        words += [word, *payload(config, instruction, word, generator)]
-    return np.array(words, "<u8")
+        words += [*flit(config, word, generator), *payload(config, instruction, word, generator)]
+    return words
 
 
 def timing_script(config: ArrayConfig, seed: int) -> Script:

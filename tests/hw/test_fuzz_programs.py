@@ -13,6 +13,9 @@ CONFIGS = {
     "4 PEs": ArrayConfig(num_pes=4, entries=128, pointers=32, rows=8, activations=64, queue_depth=4),
     "1 PE": ArrayConfig(num_pes=1, entries=64, pointers=16, rows=8, activations=64, banks=1, codebooks=2),
     "32 PEs": ArrayConfig(num_pes=32, entries=32, pointers=64, rows=4, activations=256, queue_depth=2),
+    "32 PEs, 128 bits": ArrayConfig(
+        num_pes=32, entries=32, pointers=64, rows=4, activations=256, queue_depth=2, stream_bits=128
+    ),
 }
 
 

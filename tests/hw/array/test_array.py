@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from machine_bench import play, words_of
-from programs import header, random_program
+from programs import flit, header, random_program
 
 from eie import ArrayConfig
 from eie.contract import isa, registers
@@ -23,6 +23,9 @@ CONFIGS = {
     "four PEs, queue 1": replace(BASE, queue_depth=1),
     "one row": replace(BASE, rows=1, entries=16, pointers=16, entries_per_word=4),
     "one entry a word": replace(BASE, entries=32, rows=4, entries_per_word=1, index_bits=12),
+    "32 PEs, 128 bits": replace(
+        BASE, num_pes=32, entries=32, rows=4, pointers=64, activations=256, queue_depth=2, stream_bits=128
+    ),
     "sixteen PEs": replace(BASE, num_pes=16, entries=32, rows=4, pointers=64, activations=128, queue_depth=2),
 }
 QUICK = ("two PEs, as in the paper", "four PEs, queue 1", "one row")
@@ -37,7 +40,7 @@ def _filled(config, generator):
         loads.append((isa.POINTERS, {"bank": bank, "address": 0, "count": config.pointer_pairs}))
         loads += [
             (isa.ENTRIES, {"bank": bank, "pe": pe, "address": 0, "count": config.entry_words})
-            for pe in range(config.num_pes)
+            for pe in range(0, config.num_pes, config.stream_words)
         ]
     loads += [
         (isa.BIAS, {"address": 0, "count": config.rows}),
@@ -47,7 +50,7 @@ def _filled(config, generator):
     for instruction, values in loads:
         word = instruction.encode(**values)
         count = instruction.payload_words(config, values)
-        words += [word, *(generator.getrandbits(64) for _ in range(count))]
+        words += [*flit(config, word, generator), *(generator.getrandbits(64) for _ in range(count))]
     return np.array(words, "<u8").view(np.uint8)
 
 
@@ -90,7 +93,8 @@ def test_random_programs_give_what_the_emulation_gives(name):
     config = CONFIGS[name]
     generator = random.Random(name)
     work = [header(config, instruction, generator) for instruction in (isa.COMPUTE, isa.STORE, isa.COMPUTE, isa.STORE)]
-    parts = [_filled(config, generator), np.array(work, "<u8").view(np.uint8), random_program(config, generator, 6)]
+    working = np.array([flit(config, word, generator) for word in work], "<u8").ravel()
+    parts = [_filled(config, generator), working.view(np.uint8), random_program(config, generator, 6)]
     programs = [np.concatenate(parts), random_program(config, generator, 10)]
     cycles, counters = _run(config, programs, pause=0.1)
     assert cycles > 0

@@ -15,6 +15,9 @@ CONFIGS = {
     "16 PEs": ArrayConfig(num_pes=16, entries=256, pointers=64, rows=16, activations=64),
     "64 PEs": ArrayConfig(num_pes=64, entries=512, pointers=256, rows=16, activations=256),
     "one bank": ArrayConfig(num_pes=4, entries=64, pointers=16, rows=8, activations=32, banks=1),
+    "32 PEs, 128 bits": ArrayConfig(num_pes=32, entries=256, pointers=64, rows=8, activations=128, stream_bits=128),
+    "64 PEs, 256 bits": ArrayConfig(num_pes=64, entries=512, pointers=256, rows=16, activations=256, stream_bits=256),
+    "128 PEs, 128 bits": ArrayConfig(num_pes=128, entries=1024, pointers=256, rows=4, activations=512, stream_bits=128),
     "one word": ArrayConfig(num_pes=4, entries=16, pointers=16, rows=8, activations=32, entries_per_word=16),
 }
 KINDS = ("pointer", "length", "entry", "bias", "scale", "codebook", "activation", None)
@@ -25,7 +28,9 @@ def test_one_strobe_for_the_memory_of_one_pe_pair_or_cluster(name):
     config = CONFIGS[name]
     generator = random.Random(name)
     load = LoadBus(config)
-    pes, clusters = config.num_pes, config.words_per_group
+    pes, clusters, together = config.num_pes, config.words_per_group, config.stream_words
+    cluster_groups, memory_groups = clusters // together, config.scale_memories // together
+    ones = (1 << together) - 1
     pair_bits = (config.pointer_pairs - 1).bit_length()
     word_bits = (config.entry_words - 1).bit_length()
     bank_bits = config.banks - 1
@@ -43,7 +48,9 @@ def test_one_strobe_for_the_memory_of_one_pe_pair_or_cluster(name):
         for each in KINDS[:-1]:
             getattr(load, f"{each}_write").next = each == kind
         places = {"entry": pes, "length": config.length_words, "scale": config.scale_words}
-        now = {"kind": kind, "pe": generator.randrange(places.get(kind, pes // 2))}
+        now = {"kind": kind, "pe": generator.randrange(places.get(kind, pes // 2) // together)}
+        if kind == "entry":
+            now["pe"] *= together
         now["address"] = generator.randrange(
             {
                 "pointer": config.pointer_pairs,
@@ -63,17 +70,23 @@ def test_one_strobe_for_the_memory_of_one_pe_pair_or_cluster(name):
     def look(cycle):
         now, last = before["now"], before.get("last")
         # Biases and scales at once, all others and the data a cycle later.
-        assert bias_write == ((now["kind"] == "bias") << now["pe"] // 2)
-        assert scales.write == ((now["kind"] == "scale") << now["pe"] // 4)
+        pair, cluster_group = divmod(now["pe"], cluster_groups)
+        element, memory_group = divmod(now["pe"], memory_groups)
+        assert bias_write == (now["kind"] == "bias") * ones << cluster_group * together
+        assert scales.write == (now["kind"] == "scale") * ones << memory_group * together
         if now["kind"] == "bias":
-            assert (bias_pair, bias_row) == (now["pe"] % 2, now["address"])
+            assert (bias_pair, bias_row) == (pair, now["address"])
         if now["kind"] == "scale":
-            assert (scales.element, scales.row) == (now["pe"] % 4, now["address"])
+            assert (scales.element, scales.row) == (element, now["address"])
         if last:
             assert beat == last["data"]
-            pairs = {"pointer": 1 << last["pe"], "length": (1 << pes // 2) - 1 & 15 << 4 * last["pe"]}
+            of_lengths = (1 << 4 * together) - 1
+            pairs = {
+                "pointer": ones << last["pe"] * together,
+                "length": (1 << pes // 2) - 1 & of_lengths << 4 * last["pe"] * together,
+            }
             assert pointer_write == pairs.get(last["kind"], 0)
-            assert entry_write == ((last["kind"] == "entry") << last["pe"])
+            assert entry_write == (last["kind"] == "entry") * ones << last["pe"]
             if last["kind"] in pairs:
                 assert pointer_address == last["bank"] << pair_bits | last["address"]
             if last["kind"] == "entry":

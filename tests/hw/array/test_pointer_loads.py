@@ -8,14 +8,15 @@ from unit_bench import run_unit
 
 from eie import ArrayConfig
 from eie_hw.array.pointer_loads import pointer_loads
-from eie_hw.parts.interfaces import LoadBus
-from eie_hw.parts.load_interfaces import PointerData
+from eie_hw.parts.interfaces import LoadBus, vector
 
 CONFIGS = {
     "1 PE": ArrayConfig(num_pes=1, entries=64, pointers=16, rows=8, activations=64),
     "4 PEs": ArrayConfig(num_pes=4, entries=64, pointers=16, rows=8, activations=32),
     "8 PEs, rows not carried": ArrayConfig(num_pes=8, entries=128, pointers=32, activations=64, first_row=False),
     "32 PEs": ArrayConfig(num_pes=32, entries=256, pointers=128, rows=8, activations=128),
+    "64 PEs, 128 bits": ArrayConfig(num_pes=64, entries=512, pointers=256, activations=256, stream_bits=128),
+    "64 PEs, 256 bits": ArrayConfig(num_pes=64, entries=512, pointers=256, activations=256, stream_bits=256),
 }
 
 
@@ -24,18 +25,20 @@ def test_each_pe_gets_its_own_pointers(name):
     config = CONFIGS[name]
     generator = random.Random(name)
     load = LoadBus(config)
-    pes, words = config.num_pes, config.length_words
-    data = PointerData(config)
-    clusters = data.of_even, data.of_odd
+    together = config.stream_words
+    pes, places = config.num_pes, config.length_words // together
+    at_once = 8 * together
+    bits = config.pointer_bits
+    data = vector(2 * at_once * bits)
     todo: list = []
-    before: dict = {"sums": np.zeros(8 * words, int)}
+    before: dict = {"sums": np.zeros(at_once * places, int)}
     seen = []
 
     def drive(cycle):
         load.pointer_write.next = load.length_write.next = False
         if not todo:
             pairs = generator.randrange(1, 6)
-            todo.extend((i == 0, place) for i in range(pairs) for place in range(words))
+            todo.extend((i == 0, place) for i in range(pairs) for place in range(places))
         kind = generator.choice(("pointer", "length", "length", None))
         now = {"kind": kind, "data": generator.getrandbits(len(load.data))}
         if kind == "length":
@@ -43,7 +46,7 @@ def test_each_pe_gets_its_own_pointers(name):
             load.first.next, load.pe.next, load.length_write.next = now["first"], now["place"], True
         elif kind == "pointer":
             load.pointer_write.next = True
-            load.pe.next = generator.randrange(max(1, pes // 2))
+            load.pe.next = generator.randrange(max(1, pes // 2 // together))
         load.data.next = now["data"]
         before["last"], before["now"] = before.get("now"), now
 
@@ -53,18 +56,19 @@ def test_each_pe_gets_its_own_pointers(name):
             return
         seen.append(last["kind"])
         if last["kind"] == "pointer":
-            beat = last["data"] & (1 << 4 * config.pointer_bits) - 1
-            assert all(data == beat << 4 * config.pointer_bits | beat for data in clusters)
+            # Pair i takes beat i, modulo the beats that come together.
+            for pair in range(at_once // 2):
+                beat = last["data"] >> 8 * config.beat_bytes * (pair % together)
+                assert data[4 * bits * (pair + 1) : 4 * bits * pair] == beat & (1 << 4 * bits) - 1
             return
-        own = before["sums"][8 * last["place"] :][:8]
+        own = before["sums"][at_once * last["place"] :][:at_once]
         if last["first"]:
             own[:] = 0
-        for i in range(4 * len(clusters)):
+        for i in range(at_once):
             even, odd = last["data"] >> 8 * i & 15, last["data"] >> 8 * i + 4 & 15
-            low = 2 * config.pointer_bits * (i % 4)
-            mask = (1 << config.pointer_bits) - 1
-            assert clusters[i // 4] >> low & mask == own[i] % config.entries
-            assert clusters[i // 4] >> low + config.pointer_bits & mask == (own[i] + even) % config.entries
+            low = 2 * bits * i
+            assert data[low + bits : low] == own[i] % config.entries
+            assert data[low + 2 * bits : low + bits] == (own[i] + even) % config.entries
             own[i] += even + odd
 
     run_unit(lambda clk: pointer_loads(clk, load, data, config), drive, look, 1500)

@@ -19,6 +19,8 @@ CONFIGS = {
     "one PE": ArrayConfig(num_pes=1, entries=64, pointers=16, rows=8, activations=64, banks=1, codebooks=1),
     "two PEs": ArrayConfig(num_pes=2, entries=64, pointers=16, rows=16, activations=32, index_bits=4, queue_depth=4),
     "four PEs": SMALL,
+    "128 bits": ArrayConfig(num_pes=32, entries=64, pointers=64, rows=4, activations=128, stream_bits=128),
+    "256 bits": ArrayConfig(num_pes=64, entries=128, pointers=128, rows=4, activations=256, stream_bits=256),
     "wide beats": ArrayConfig(num_pes=8, entries=256, pointers=64, rows=8, activations=128, entries_per_word=16),
 }
 STATUS = registers.offset("status")

@@ -1,4 +1,4 @@
-"""The gearbox cuts a payload into beats of any width from 8 bytes up."""
+"""The gearbox cuts a payload into beats of any width from that of a word up."""
 
 import random
 
@@ -10,10 +10,10 @@ from eie_hw.parts.interfaces import vector
 from eie_hw.shell.gearbox import gearbox
 
 
-def _cut(payloads, beat_bytes, pause, seed=0):
+def _cut(payloads, beat_bytes, pause, seed=0, word_bytes=8):
     """Return the beats of each payload; payloads are (bytes, narrow)."""
     clk, restart, narrow, word_valid, completes, beat_valid = (bit() for _ in range(6))
-    word, beat = vector(64), vector(8 * beat_bytes)
+    word, beat = vector(8 * word_bytes), vector(8 * beat_bytes)
     generator = random.Random(seed)
     announced, beats = [], []
     unit = gearbox(clk, restart, narrow, word_valid, word, completes, beat_valid, beat, beat_bytes)
@@ -25,11 +25,11 @@ def _cut(payloads, beat_bytes, pause, seed=0):
             restart.next, narrow.next = True, is_narrow
             yield clk.negedge
             restart.next = False
-            for at in range(0, len(payload), 8):
+            for at in range(0, len(payload), word_bytes):
                 while generator.random() < pause:
                     yield clk.negedge
                 word_valid.next = True
-                word.next = int.from_bytes(payload[at : at + 8], "little")
+                word.next = int.from_bytes(payload[at : at + word_bytes], "little")
                 yield clk.posedge
                 announced.append(bool(completes))
                 yield clk.negedge
@@ -48,18 +48,25 @@ def _cut(payloads, beat_bytes, pause, seed=0):
     return beats, announced
 
 
-@pytest.mark.parametrize("beat_bytes", [8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 20, 24, 27, 128])
+WIDTHS = [
+    *((8, beat_bytes) for beat_bytes in (8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 20, 24, 27, 128)),
+    *((16, beat_bytes) for beat_bytes in (16, 18, 20, 22, 24, 34)),
+    *((32, beat_bytes) for beat_bytes in (32, 36, 40, 44, 68)),
+]
+
+
+@pytest.mark.parametrize(("word_bytes", "beat_bytes"), WIDTHS)
 @pytest.mark.parametrize("pause", [0, 0.4])
-def test_beats_are_the_payload_cut_in_order(beat_bytes, pause):
+def test_beats_are_the_payload_cut_in_order(word_bytes, beat_bytes, pause):
     generator = random.Random(beat_bytes)
     payloads, expected = [], []
     for count in (1, 2, 7, 8, 9):
         data = generator.randbytes(count * beat_bytes)
-        payloads.append((data + bytes(-len(data) % 8), False))
+        payloads.append((data + bytes(-len(data) % word_bytes), False))
         expected += [int.from_bytes(data[i : i + beat_bytes], "little") for i in range(0, len(data), beat_bytes)]
-        words = generator.randbytes(8 * 3)
+        words = generator.randbytes(word_bytes * 3)
         payloads.append((words, True))
-        expected += [int.from_bytes(words[i : i + 8], "little") for i in range(0, 24, 8)]
-    beats, announced = _cut(payloads, beat_bytes, pause)
+        expected += [int.from_bytes(words[i : i + word_bytes], "little") for i in range(0, len(words), word_bytes)]
+    beats, announced = _cut(payloads, beat_bytes, pause, word_bytes=word_bytes)
     assert beats == expected
     assert sum(announced) == len(expected)

@@ -17,6 +17,12 @@ CONFIGS = {
     "beats of 9 bytes and two words of lengths": ArrayConfig(
         num_pes=16, entries=256, pointers=64, rows=16, activations=64
     ),
+    "beats of 9 bytes, 2 at once": ArrayConfig(
+        num_pes=32, entries=512, pointers=128, rows=8, activations=128, stream_bits=128
+    ),
+    "beats of 9 bytes, 4 at once": ArrayConfig(
+        num_pes=128, entries=1024, pointers=256, rows=8, activations=2048, stream_bits=256
+    ),
     "one PE, beats of 18": ArrayConfig(num_pes=1, entries=64, pointers=16, rows=8, activations=64, entries_per_word=16),
 }
 STROBES = {
@@ -32,10 +38,10 @@ STROBES = {
 
 def _writes(config, instruction, values, payload):
     """Return (strobe, address, pe, data) of each write."""
-    wide = instruction in (isa.POINTERS, isa.ENTRIES)
-    size = config.beat_bytes if wide else 8
+    wide, together = instruction in (isa.POINTERS, isa.ENTRIES), config.stream_words
+    size = (config.beat_bytes if wide else 8) * together
     if instruction is isa.CODEBOOK:
-        places = [(word, 0) for word in range(4)]
+        places = [(word, 0) for word in range(4 // together)]
     elif instruction is isa.ENTRIES:
         places = [(values["address"] + i, values["pe"]) for i in range(values["count"])]
     else:
@@ -44,7 +50,7 @@ def _writes(config, instruction, values, payload):
             isa.LENGTHS: config.length_words,
             isa.SCALE: config.scale_words,
         }
-        across = across.get(instruction, config.pe_pairs)
+        across = across.get(instruction, config.pe_pairs) // together
         places = [(values["address"] + i, pe) for i in range(values["count"]) for pe in range(across)]
     beats = [int.from_bytes(payload[size * i : size * (i + 1)], "little") for i in range(len(places))]
     return [(STROBES[instruction], *place, beat) for place, beat in zip(places, beats, strict=True)]
@@ -55,9 +61,10 @@ def _writes(config, instruction, values, payload):
 def test_every_load_makes_its_writes_and_knows_its_last_word(name, pause):
     config = CONFIGS[name]
     assert name.split(" ")[-1 if "PE" in name else 2] == str(config.beat_bytes)
+    flit = config.stream_bytes
     generator = random.Random(f"{name} {pause}")
     begin, word_valid, ends = (bit() for _ in range(3))
-    header, word = vector(64), vector(64)
+    header, word = vector(64), vector(8 * flit)
     load = LoadBus(config)
     todo = [instruction for instruction in LOADS for _ in range(3)]
     generator.shuffle(todo)
@@ -82,7 +89,7 @@ def test_every_load_makes_its_writes_and_knows_its_last_word(name, pause):
             payload = generator.randbytes(size)
             expected.extend((*write, values) for write in _writes(config, instruction, values, payload))
             header.next, begin.next = head, True
-            state["words"] = [int.from_bytes(payload[i : i + 8], "little") for i in range(0, size, 8)]
+            state["words"] = [int.from_bytes(payload[i : i + flit], "little") for i in range(0, size, flit)]
             state["wait"] = 3
 
     def look(cycle):
@@ -92,7 +99,8 @@ def test_every_load_makes_its_writes_and_knows_its_last_word(name, pause):
         assert len(strobes) <= 1
         for strobe in strobes:
             *write, values = expected[len(seen)]
-            mask = (1 << 64) - 1 if strobe not in ("pointer_write", "entry_write") else (1 << 8 * config.beat_bytes) - 1
+            wide = strobe in ("pointer_write", "entry_write")
+            mask = (1 << 8 * (config.beat_bytes if wide else 8) * config.stream_words) - 1
             assert [strobe, int(load.address), int(load.pe), int(load.data) & mask] == write
             if strobe == STROBES[isa.LENGTHS]:
                 assert load.first == (load.address == values["address"])
