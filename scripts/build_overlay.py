@@ -40,6 +40,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--vivado", metavar="PATH", help="Vivado's executable or directory; default: the one on PATH")
     parser.add_argument("--jobs", type=int, default=4, metavar="N", help="processes that Vivado may start; default 4")
     parser.add_argument("--pes", type=int, metavar="N", help="fewer or more PEs than the board's array")
+    parser.add_argument("--stream-bits", type=int, metavar="B", help="another width of the array's stream: 64 or 128")
     parser.add_argument("--clock-mhz", type=float, metavar="F", help="another clock than the board's")
     parser.add_argument(
         "--slower", action="store_true", help="if the timing is missed, publish for the highest clock that meets it"
@@ -61,6 +62,8 @@ def _run(options: argparse.Namespace, say) -> dict[str, object]:
         described = replace(described, clock_mhz=options.clock_mhz)
     if options.pes is not None:
         described = replace(described, config=replace(described.config, num_pes=options.pes))
+    if options.stream_bits is not None:
+        described = replace(described, config=replace(described.config, stream_bits=options.stream_bits))
     block_design(described, analyser=options.ila)  # refuses a clock that there is not, an analyser without room
     vivado = find_vivado(options.vivado)
     directory = options.output or Path("out") / f"overlay-{described.name}"

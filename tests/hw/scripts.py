@@ -197,6 +197,7 @@ def _recover(script: Script, generator: random.Random) -> int:
 
 def words_with_error(config: ArrayConfig, code: ErrorCode, generator: random.Random) -> list[tuple[int, int, bool]]:
     """Return the words of a packet whose third instruction has the error, with more instructions behind."""
+
     def full(words: list[int]) -> list[tuple[int, int, bool]]:
         return [(word, 0xFF, False) for word in words]
 

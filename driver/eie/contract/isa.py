@@ -1,9 +1,10 @@
 """The instruction set: the one description that packing, emulation, hardware and docs derive from.
 
 A program is a sequence of instructions in 64-bit little-endian words: a header, then for the loads a payload
-whose length follows from the header. Where the stream brings 2 or 4 words at once, a *flit*, headers and payloads begin
-with a flit each; what follows the header in its own is not looked at. A transfer (one AXI4-Stream packet) holds whole instructions. Instructions
-take effect as if executed one after another; hardware overlaps them where no memory is shared.
+whose length follows from the header. A *flit* is the 1, 2 or 4 words that the stream brings at once: headers and
+payloads begin with one each, and what follows the header in its own is not looked at. A transfer (one AXI4-Stream
+packet) holds whole instructions. Instructions take effect as if executed one after another; hardware overlaps them
+where no memory is shared.
 """
 
 from __future__ import annotations
@@ -134,8 +135,9 @@ ENTRIES = Instruction(
     spans=(Span("address", "count", "entries", lambda config: config.entry_words),),
     payload_bytes=lambda config, count: count * config.stream_words * config.beat_bytes,
     payload_text=(
-        "for each word, for each of the PEs, one beat: `entries_per_word` entries from the low bits up, each `entry_bits` wide: 4-bit code in "
-        "the low bits, relative index (zero rows skipped since the previous entry) above it"
+        "for each word, for each of the PEs, one beat: `entries_per_word` entries from the low bits up, each "
+        "`entry_bits` wide: 4-bit code in the low bits, relative index (zero rows skipped since the previous entry) "
+        "above it"
     ),
 )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from myhdl import Signal, always, always_comb, block, concat, modbv
 
-from eie.contract.config import CODEBOOK_SIZE, WORD_BITS, WEIGHT_BITS, ArrayConfig
+from eie.contract.config import CODEBOOK_SIZE, WEIGHT_BITS, WORD_BITS, ArrayConfig
 from eie_hw.parts.interfaces import bit, vector
 from eie_hw.parts.memories import lut_ram
 from eie_hw.parts.multiplexer import multiplexer

@@ -10,6 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from eie.boards.board import ARRAY_CELL, ARRAY_VLNV, DMA_CELL, DMA_VLNV, REGISTER_BYTES, Board
+from eie.contract.config import WORD_BITS
+from eie.errors import ConfigError
 from eie_hw.overlay.analyser import ANALYSER_CELL, ANALYSER_VLNV, ANALYSER_WORDS, check_room
 from eie_hw.overlay.interfaces import CLOCK, INTERFACES, RESET
 from eie_hw.overlay.processing_system import ProcessingSystem, processing_system
@@ -98,9 +100,15 @@ def block_design(board: Board, packaged: bool = True, analyser: bool = False) ->
     Raises
     ------
     ConfigError
-        If the board's PLL does not give its clock, or its device has no room for the analyser.
+        If the board's PLL does not give its clock, its device has no room for the analyser, or the array's stream is
+        wider than the port to the memory.
     """
     system = processing_system(board)
+    if board.config.stream_bits > system.memory_bits:
+        raise ConfigError(
+            f"{board.name}: a stream of {board.config.stream_bits} bits does not fit the port to the memory, "
+            f"{system.memory[0]}, which has {system.memory_bits}: use --stream-bits {system.memory_bits}"
+        )
     if analyser:
         check_room(board)
     dma_spaces = [f"{DMA_CELL}/Data_MM2S", f"{DMA_CELL}/Data_S2MM"]

@@ -21,6 +21,8 @@ class ProcessingSystem:
         Pins: clock to the fabric, its reset, interrupt from the fabric.
     control, memory : (interface, clock pin)
         AXI master towards the registers, AXI slave towards the memory.
+    memory_bits : int
+        Data width of that slave.
     memory_segment : str
         Address segment of the memory behind the slave.
     other_segments : tuple of (segment, base, size)
@@ -46,6 +48,7 @@ class ProcessingSystem:
     interrupt: str
     control: tuple[str, str]
     memory: tuple[str, str]
+    memory_bits: int
     memory_segment: str
     other_segments: tuple[tuple[str, int, int], ...]
     clock_property: str
@@ -132,6 +135,7 @@ _SYSTEMS = {
         interrupt="IRQ_F2P",
         control=("M_AXI_GP0", "M_AXI_GP0_ACLK"),
         memory=("S_AXI_HP0", "S_AXI_HP0_ACLK"),
+        memory_bits=64,
         memory_segment="S_AXI_HP0/HP0_DDR_LOWOCM",
         other_segments=(),
         clock_property="PCW_FPGA0_PERIPHERAL_FREQMHZ",
@@ -156,6 +160,7 @@ _SYSTEMS = {
         interrupt="pl_ps_irq0",
         control=("M_AXI_HPM0_FPD", "maxihpm0_fpd_aclk"),
         memory=("S_AXI_HP0_FPD", "saxihp0_fpd_aclk"),
+        memory_bits=128,
         memory_segment="SAXIGP2/HP0_DDR_LOW",
         # AMD UG1085, system address map.
         other_segments=(

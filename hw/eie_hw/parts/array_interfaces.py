@@ -15,8 +15,8 @@ from eie.contract.config import (
     ACTIVATION_BITS,
     ACTIVATIONS_PER_WORD,
     CODE_BITS,
-    WORD_BITS,
     WEIGHT_BITS,
+    WORD_BITS,
     ArrayConfig,
 )
 from eie.contract.isa import ELEMENTWISE, FORMAT, STORE

@@ -42,7 +42,8 @@ def gearbox(
     shorter than a word.
 
     A beat ends in the word that completes it. `ahead` counts the bytes between the last byte received so far and
-    that end, less a constant, such that `ahead` below a word's bytes means "in the next word" and is the distance to shift by.
+    that end, less a constant, such that `ahead` below a word's bytes means "in the next word" and is the distance to
+    shift by.
     """
     word_bits = len(word)
     word_bytes = word_bits // 8

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from myhdl import Signal, always, always_comb, block
 
-from eie.contract.config import CODEBOOK_SIZE, WORD_BITS, WEIGHT_BITS, ArrayConfig
+from eie.contract.config import CODEBOOK_SIZE, WEIGHT_BITS, WORD_BITS, ArrayConfig
 from eie.contract.isa import (
     ACTIVATIONS,
     BIAS,

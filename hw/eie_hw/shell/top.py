@@ -88,10 +88,10 @@ def eie_top(
 ):
     """The accelerator.
 
-    s_axis, of `stream_bits`, takes packets of whole instructions, m_axis, of 64 bits, returns the activations of READs, s_axi is the register map,
-    interrupt is a level. All run on aclk; aresetn is synchronous and active low. Nothing has to be started:
-    instructions run as they arrive. The host resets its DMA before a soft reset: what is under way is dropped on
-    both streams, and the first flit after the reset begins with a header.
+    s_axis, of `stream_bits`, takes packets of whole instructions, m_axis, of 64 bits, returns the activations of READs,
+    s_axi is the register map, interrupt is a level. All run on aclk; aresetn is synchronous and active low. Nothing has
+    to be started: instructions run as they arrive. The host resets its DMA before a soft reset: what is under way is
+    dropped on both streams, and the first flit after the reset begins with a header.
     """
     reset = ResetSignal(0, active=1, isasync=False)
     array_reset = ResetSignal(0, active=1, isasync=False)

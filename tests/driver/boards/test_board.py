@@ -26,7 +26,7 @@ def test_a_board_has_room_for_its_registers_and_an_array_that_can_be_built(name)
     described = board(name)
     assert described.config.num_pes in (64, 128)
     assert abs(described.dma_address - described.array_address) >= 0x10000
-    assert described.dma_data_bits == 64
+    assert described.config.stream_bits == 64
     assert described.memory_bytes >= 512 << 20
 
 

@@ -10,6 +10,7 @@ from eie.contract.pipeline import COPY_CYCLES
 from eie_hw.array.codebook import codebook
 from eie_hw.parts.interfaces import bit, vector
 
+
 @pytest.mark.parametrize("stream_bits", [64, 128, 256])
 def test_each_slot_is_copied_as_loaded(stream_bits):
     config = ArrayConfig(num_pes=64, codebooks=3, stream_bits=stream_bits)

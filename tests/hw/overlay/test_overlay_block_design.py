@@ -65,8 +65,8 @@ def test_the_dma_is_simple_mode_with_the_boards_widths_and_no_realignment(built)
     dma = {call[2]: call[3] for call in recorded if call[:2] == ["parameter", DMA_CELL]}
     assert dma["c_include_sg"] == dma["c_include_mm2s_dre"] == dma["c_include_s2mm_dre"] == "0"
     assert dma["c_sg_length_width"] == str(described.dma_length_bits)
-    widths = {value for name, value in dma.items() if name.endswith("data_width")}
-    assert widths == {str(described.dma_data_bits)}
+    assert dma["c_m_axi_mm2s_data_width"] == dma["c_m_axis_mm2s_tdata_width"] == str(described.config.stream_bits)
+    assert dma["c_m_axi_s2mm_data_width"] == "64"
 
 
 def test_part_and_clock_are_the_boards(built):

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from eie.arguments import require_type
 from eie.contract import isa, registers
-from eie.contract.config import WORD_BYTES, ArrayConfig
+from eie.contract.config import ArrayConfig
 from eie.contract.isa import ErrorCode
 from eie.devices.emulation.machine import Machine
 from eie.devices.emulation.repetitions import Decoded, Unit

@@ -30,6 +30,7 @@ from eie.devices.pynq_board.channel import Channel, flushed
 from eie.devices.pynq_board.memory import allocate_within
 from eie.devices.pynq_board.overlay import (
     EieArray,
+    check_width,
     driver_of,
     find_array,
     find_dma,
@@ -86,6 +87,7 @@ class PynqDevice:
         self.clock_mhz = run_clock(hwh_clock(files.with_suffix(".hwh")))
         self.array: EieArray = driver_of(self.overlay, array)
         self.config = read_config(self.array, files, described)
+        check_width(self.overlay, engine, self.config)
         self.dma: DMA = driver_of(self.overlay, engine)
         self._sending = Channel(self.dma.sendchannel, self.dma.mmio, SEND)
         self._receiving = Channel(self.dma.recvchannel, self.dma.mmio, RECEIVE)
@@ -127,8 +129,9 @@ class PynqDevice:
         self._require_open()
         if not isinstance(buffer, PynqBuffer):
             raise DeviceError(f"send takes a buffer of allocate, not {type(buffer).__name__}: the DMA reads it")
-        if buffer.nbytes % WORD_BYTES or reply_bytes % WORD_BYTES:
-            raise DeviceError(f"a transfer of {buffer.nbytes} bytes is not a multiple of {WORD_BYTES}")
+        for nbytes, whole in ((buffer.nbytes, self.config.stream_bytes), (reply_bytes, WORD_BYTES)):
+            if nbytes % whole:
+                raise DeviceError(f"a transfer of {nbytes} bytes is not a multiple of {whole}")
         if self._under_way:
             raise DeviceError("a transfer is under way; receive its reply first, or soft-reset if it failed")
         if reply_bytes > self.dma.buffer_max_size:

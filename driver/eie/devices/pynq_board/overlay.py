@@ -13,7 +13,7 @@ from pynq.lib.dma import DMA
 from eie.boards.board import ARRAY_VLNV, MODULE_VLNV
 from eie.boards.overlay_files import hwh_design
 from eie.contract import isa, registers
-from eie.contract.config import WORD_BITS, ArrayConfig
+from eie.contract.config import ArrayConfig
 from eie.errors import ConfigError, DeviceError
 
 _CLOCK_TOLERANCE = 0.01
@@ -84,7 +84,6 @@ def find_dma(overlay: pynq.Overlay, wanted: str | None) -> str:
         ("c_include_sg", 0, "direct register mode"),
         ("c_include_mm2s", 1, "a send channel"),
         ("c_include_s2mm", 1, "a receive channel"),
-        ("c_m_axi_mm2s_data_width", WORD_BITS, "the array's width"),
     ):
         if int(parameters.get(parameter, value)) != value:
             raise DeviceError(
@@ -92,6 +91,17 @@ def find_dma(overlay: pynq.Overlay, wanted: str | None) -> str:
                 "build the overlay with scripts/build_overlay.py"
             )
     return names[0]
+
+
+def check_width(overlay: pynq.Overlay, dma: str, config: ArrayConfig) -> None:
+    """Refuse a DMA that does not bring what the array takes at once."""
+    for parameter in ("c_m_axi_mm2s_data_width", "c_m_axis_mm2s_tdata_width"):
+        width = int(overlay.ip_dict[dma]["parameters"].get(parameter, config.stream_bits))
+        if width != config.stream_bits:
+            raise DeviceError(
+                f"{dma} has {parameter}={width}; the driver needs the array's width, {parameter}={config.stream_bits}: "
+                "build the overlay with scripts/build_overlay.py"
+            )
 
 
 def driver_of(overlay: pynq.Overlay, name: str) -> Any:
