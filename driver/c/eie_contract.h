@@ -15,7 +15,7 @@
 
 /* Registers of the array (docs/registers.md). */
 #define EIE_IDENTITY 0x31454945u
-#define EIE_ARRAY_VERSION 0x603u
+#define EIE_ARRAY_VERSION 0x703u
 #define EIE_REGISTER_IDENTITY 0x0u
 #define EIE_REGISTER_VERSION 0x4u
 #define EIE_REGISTER_HASH 0x8u
@@ -51,6 +51,7 @@
 #define EIE_REGISTER_CODEBOOKS 0xa4u
 #define EIE_REGISTER_FIRST_ROW 0xa8u
 #define EIE_REGISTER_SKIP_EMPTY 0xacu
+#define EIE_REGISTER_STREAM_BITS 0xb0u
 #define EIE_COUNTERS_BASE 0x1000u
 #define EIE_COUNTERS_STRIDE 16u
 #define EIE_COUNTER_WORK 0u
@@ -73,7 +74,7 @@
     X(BAD_FIELD, 2, "a reserved bit of a header is set, a count is 0, or a field has a value that no array allows") \
     X(OUT_OF_RANGE, 3, "a bank, PE, slot or address range lies outside this array's memories, or two ranges overlap that should not") \
     X(TRUNCATED, 4, "the transfer ended inside an instruction") \
-    X(BAD_KEEP, 5, "a stream word with null bytes (tkeep not all ones)")
+    X(BAD_KEEP, 5, "a flit with null bytes (tkeep not all ones)")
 
 /* Registers of the AXI DMA in direct register mode (AMD PG021). */
 #define EIE_DMA_SEND 0x0u
