@@ -1,6 +1,6 @@
 """A layer whose weights are streamed: cycles an inference by the size of the batch, which shares them.
 
-    python scripts/bench_streamed.py [--benchmark Alex-6] [--board pynq-z2]
+    python scripts/bench_streamed.py [--benchmark Alex-6] [--board pynq-z2] [--stream-bits 64]
 
 Cycles are those of `eie.estimate`, which are the hardware's. The layer is one of the paper's, at its densities.
 """
@@ -8,11 +8,12 @@ Cycles are those of `eie.estimate`, which are the hardware's. The layer is one o
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 
 import numpy as np
 
 import eie
-from eie.boards.board import board_names
+from eie.boards.board import board, board_names
 from eie.paper.benchmarks import BENCHMARKS
 
 BATCHES = (1, 2, 4, 16)
@@ -22,14 +23,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--benchmark", choices=[benchmark.name for benchmark in BENCHMARKS], default="Alex-6")
     parser.add_argument("--board", choices=board_names(), default="pynq-z2")
+    parser.add_argument("--stream-bits", type=int, help="another width of the stream than the board's array has")
     args = parser.parse_args()
+    config = board(args.board).config
+    if args.stream_bits is not None:
+        config = replace(config, stream_bits=args.stream_bits)
     [benchmark] = (one for one in BENCHMARKS if one.name == args.benchmark)
     layer, vector = benchmark.random_layer()
     rng = np.random.default_rng(0)
     inputs = np.stack([rng.permutation(vector) for _ in range(max(BATCHES))])
     print("| batch | share a tile | cycles an inference | DMA | busiest PE |\n|---|---|---|---|---|")
     for batch in BATCHES:
-        found = eie.estimate(eie.Model([layer], name=benchmark.name), args.board, inputs[:batch])
+        found = eie.estimate(eie.Model([layer], name=benchmark.name), config, inputs[:batch])
         [part] = found.layers
         print(f"| {batch} | {found.shared} | {found.cycles:,.0f} | {part.dma:,.0f} | {part.arithmetic:,.0f} |")
 

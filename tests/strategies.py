@@ -35,6 +35,7 @@ def configs(draw, pes=PES):
         codebooks=draw(st.integers(1, 4)),
         first_row=draw(st.booleans()),
         skip_empty=draw(st.booleans()),
+        stream_bits=draw(st.sampled_from([bits for bits in (64, 128, 256) if bits == 64 or num_pes >= bits // 4])),
         ultra_ram=draw(st.booleans()),
         balance_rows=draw(st.booleans()),
     )

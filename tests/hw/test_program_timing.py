@@ -16,9 +16,13 @@ CONFIGS = {
     "4 PEs, one bank": eie.ArrayConfig(num_pes=4, entries=256, pointers=128, rows=16, activations=256, banks=1),
     "1 PE": eie.ArrayConfig(num_pes=1, entries=1024, pointers=256, rows=64, activations=512),
     "16 PEs": eie.ArrayConfig(num_pes=16, queue_depth=4),
+    "32 PEs, 128 bits": eie.ArrayConfig(
+        num_pes=32, entries=256, pointers=128, rows=16, activations=1024, stream_bits=128
+    ),
     "64 PEs": eie.ArrayConfig(),
+    "64 PEs, 256 bits": eie.ArrayConfig(stream_bits=256),
 }
-_QUICK = ("4 PEs",)
+_QUICK = ("4 PEs", "32 PEs, 128 bits")
 
 
 @st.composite

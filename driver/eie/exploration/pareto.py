@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from eie.boards.board import Board
 from eie.boards.fpga import device_of
+from eie.contract.config import WORD_BITS
 
 LIMITS = {
     "luts": "LUTs",
@@ -23,9 +24,10 @@ LIMITS = {
 
 
 def cycles_per_inference(row: dict[str, Any], loading: bool = False) -> float:
-    """Return the clock cycles of an inference's COMPUTEs; with `loading`, those in which what travels with it does, a
-    word of the stream in each, if they are more."""
-    return max(row["cycles"], row["stream_words"] if loading else 0) / row["inferences"]
+    """Return the clock cycles of an inference's COMPUTEs; with `loading`, those in which what travels with it does, at
+    the width of the stream, if they are more."""
+    loads = row["stream_words"] * WORD_BITS / row["stream_bits"] if loading else 0
+    return max(row["cycles"], loads) / row["inferences"]
 
 
 def time_us(row: dict[str, Any], board: Board, loading: bool = False) -> float:

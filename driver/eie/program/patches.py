@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from eie.contract.config import WORD_BYTES, ArrayConfig
+from eie.contract.config import ArrayConfig
 from eie.network.model import Layer
 from eie.network.operators.windows import Geometry, Ints
 from eie.network.term import Term
@@ -96,7 +96,7 @@ def choose_patch(layer: Layer, geometry: Geometry, config: ArrayConfig) -> Ints:
         entries = layer.nonzeros * pixels / config.num_pes * _IMBALANCE
         vector = max(window, entries) * TYPICAL_ACTIVATIONS + _PATCH_CYCLES
         bits = window * config.pointer_bits + entries * config.entry_bits
-        load = bits * config.num_pes / (8 * WORD_BYTES)
+        load = bits * config.num_pes / config.stream_bits
         stays = entries <= config.entries and window <= config.tile_columns * config.banks
         vectors = math.prod(geometry.patches(patch))
         return load + vectors * vector if stays else vectors * max(load, vector), pixels
