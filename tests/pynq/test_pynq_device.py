@@ -38,6 +38,17 @@ def test_every_inference_equals_the_first(accelerator, network):
         assert np.array_equal(accelerator.run_raw(a), expected)
 
 
+@pytest.mark.parametrize("network", [model(), streamed_model()], ids=["resident", "streamed"])
+def test_an_array_of_a_wider_stream_is_driven_at_its_width(board_name, network):
+    config = eie.ArrayConfig(num_pes=32, entries=64, pointers=64, rows=4, activations=256, stream_bits=128)
+    wide = dataclasses.replace(board(board_name), config=config)
+    with VirtualBoard(wide) as virtual, eie.Accelerator(virtual.bitfile) as accelerator:
+        assert accelerator.config == config, "read from the registers"
+        accelerator.load(network)
+        a = inputs(network, 5)
+        assert np.array_equal(accelerator.run_raw(a), eie.reference(network, a))
+
+
 @pytest.mark.parametrize("network", [eie.LSTM, eie.GRU])
 def test_sequences_are_the_references_and_states_stay_from_one_to_the_next(accelerator, network):
     recurrent, x = recurrent_model(network)

@@ -82,3 +82,16 @@ def test_a_config_is_frozen_and_hashable():
     with pytest.raises(dataclasses.FrozenInstanceError):
         config.num_pes = 2
     assert len({config, eie.ArrayConfig(), eie.ArrayConfig(num_pes=2)}) == 2
+
+
+@pytest.mark.parametrize(
+    ("pes", "bits", "message"),
+    [
+        (64, 96, "stream_bits=96 must be one of 64, 128, 256"),
+        (16, 128, "stream_bits=128 needs num_pes >= 32, here 16: use a narrower stream"),
+        (32, 256, "stream_bits=256 needs num_pes >= 64, here 32: use a narrower stream"),
+    ],
+)
+def test_a_stream_that_no_array_has_is_refused(pes, bits, message):
+    with pytest.raises(ConfigError, match=message):
+        eie.ArrayConfig(num_pes=pes, stream_bits=bits)

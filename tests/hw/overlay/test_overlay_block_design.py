@@ -257,3 +257,24 @@ def test_ghdl_accepts_the_converted_sources_that_the_script_lists_and_the_design
     assert [tmp_path / source for source in sources] == files
     assert len(sources) > 20
     assert_ghdl_accepts(tmp_path, sources)
+
+
+def with_stream(name, bits):
+    described = board(name)
+    return dataclasses.replace(described, config=dataclasses.replace(described.config, stream_bits=bits))
+
+
+def test_an_array_of_a_wider_stream_gets_a_dma_of_its_width(tmp_path):
+    prepare(Plan(with_stream("kv260", 128), tmp_path), stub_converter)
+    run, recorded = run_in_stub(tmp_path)
+    assert run.returncode == 0, run.stdout + run.stderr
+    dma = {call[2]: call[3] for call in recorded if call[:2] == ["parameter", DMA_CELL]}
+    assert dma["c_m_axi_mm2s_data_width"] == dma["c_m_axis_mm2s_tdata_width"] == "128"
+    assert dma["c_m_axi_s2mm_data_width"] == "64"
+
+
+@pytest.mark.parametrize(("name", "bits", "port"), [("pynq-z2", 128, "S_AXI_HP0"), ("kv260", 256, "S_AXI_HP0_FPD")])
+def test_a_stream_wider_than_the_port_to_the_memory_is_refused(name, bits, port):
+    message = rf"{name}: a stream of {bits} bits does not fit the port to the memory, {port}, which has {bits // 2}"
+    with pytest.raises(ConfigError, match=message):
+        block_design(with_stream(name, bits))
