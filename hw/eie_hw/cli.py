@@ -53,6 +53,7 @@ def _add_resources(commands: argparse._SubParsersAction) -> None:
     array = parser.add_mutually_exclusive_group(required=True)
     array.add_argument("--board", metavar="NAME", help="the array of a board, against its device and the budget")
     array.add_argument("--pes", type=int, metavar="N", help="the default array with N PEs, against no limit")
+    _add_stream(parser)
     parser.add_argument(
         "--hdl", choices=("VHDL", "Verilog"), default="VHDL", help="what to synthesise; VHDL needs ghdl"
     )
@@ -60,6 +61,20 @@ def _add_resources(commands: argparse._SubParsersAction) -> None:
     form.add_argument("--json", action="store_true", help="print JSON")
     form.add_argument("--markdown", type=Path, metavar="FILE", help="write the page to a file")
     parser.set_defaults(run=_resources)
+
+
+def _add_stream(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--stream-bits", type=int, metavar="B", help="another width of the stream: 64, 128 or 256")
+
+
+def _with_stream(
+    options: argparse.Namespace, config: ArrayConfig, title: str, choice: str
+) -> tuple[ArrayConfig, str, str]:
+    """Return an array, its title and the options that chose it, with the width of stream that is asked for."""
+    if options.stream_bits is None:
+        return config, title, choice
+    bits = options.stream_bits
+    return replace(config, stream_bits=bits), f"{title}, stream of {bits} bits", f"{choice} --stream-bits {bits}"
 
 
 def _resources(options: argparse.Namespace) -> int:
@@ -82,6 +97,7 @@ def _resources(options: argparse.Namespace) -> int:
     else:
         config, device = ArrayConfig(num_pes=options.pes), None
         title, choice = f"{options.pes} PEs", f"--pes {options.pes}"
+    config, title, choice = _with_stream(options, config, title, choice)
     has_budget = config == board(budget["board"]).config
     with tempfile.TemporaryDirectory(prefix="eie-resources-") as scratch:
         units = utilisation(config, scratch, hdl=options.hdl, family=device.family if device else "xc7")
@@ -104,6 +120,7 @@ def _add_timing(commands: argparse._SubParsersAction) -> None:
     array = parser.add_mutually_exclusive_group(required=True)
     array.add_argument("--board", metavar="NAME", help="the array of a board")
     array.add_argument("--pes", type=int, metavar="N", help="the default array with N PEs")
+    _add_stream(parser)
     parser.add_argument("--paths", type=int, default=10, metavar="N", help="longest paths to show, default 10")
     parser.add_argument("--limit", type=float, metavar="NS", help="exit code 1 if a path with medium wires is longer")
     form = parser.add_mutually_exclusive_group()
@@ -123,6 +140,7 @@ def _timing(options: argparse.Namespace) -> int:
         config, title, choice = board(options.board).config, board(options.board).title, f"--board {options.board}"
     else:
         config, title, choice = ArrayConfig(num_pes=options.pes), f"{options.pes} PEs", f"--pes {options.pes}"
+    config, title, choice = _with_stream(options, config, title, choice)
     with tempfile.TemporaryDirectory(prefix="eie-timing-") as scratch:
         # On 7-series, which have no UltraRAM.
         netlist = flat_netlist(convert(replace(config, ultra_ram=False), scratch, target="xc7"), TOP)
