@@ -20,7 +20,9 @@ CONFIGS = {
         num_pes=32, entries=256, pointers=128, rows=16, activations=1024, stream_bits=128
     ),
     "64 PEs": eie.ArrayConfig(),
-    "64 PEs, 256 bits": eie.ArrayConfig(stream_bits=256),
+    "64 PEs, 256 bits": eie.ArrayConfig(
+        num_pes=64, entries=64, pointers=128, rows=16, activations=1024, stream_bits=256
+    ),
 }
 _QUICK = ("4 PEs", "32 PEs, 128 bits")
 
