@@ -61,9 +61,9 @@ def array_model(seed: int = 0, slowest: int = 60, log: list | None = None):
         def write_load():
             data, address, pe = int(load.data), int(load.address), int(load.pe)
             bank = int(load.bank)
-            together = config.stream_words
+            together = config.flit_words
             flit = np.frombuffer(data.to_bytes(len(load.data) // 8, "little"), np.uint8)
-            words = flit[: config.stream_bytes].view("<u8")
+            words = flit[: config.flit_bytes].view("<u8")
             beats = flit.reshape(together, config.beat_bytes)
             if load.pointer_write:
                 guard("bank", bank)

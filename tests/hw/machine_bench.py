@@ -126,7 +126,7 @@ def _machine(config, array, script, bench, received, pause, seed, limit):
             yield aclk.negedge
             match step:
                 case ("send", words):
-                    outbox.extend(flits(words, config.stream_words))
+                    outbox.extend(flits(words, config.flit_words))
                 case ("drop",):
                     outbox.clear()
                     yield aclk.negedge

@@ -37,7 +37,7 @@ def header(config: ArrayConfig, instruction: Instruction, generator: random.Rand
 
 def flit(config: ArrayConfig, word: int, generator: random.Random) -> list[int]:
     """Return a header and, in its flit, words that nobody looks at."""
-    return [word, *(generator.getrandbits(64) for _ in range(config.stream_words - 1))]
+    return [word, *(generator.getrandbits(64) for _ in range(config.flit_words - 1))]
 
 
 def payload(config: ArrayConfig, instruction: Instruction, word: int, generator: random.Random) -> list[int]:

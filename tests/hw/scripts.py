@@ -78,7 +78,7 @@ def fill(config: ArrayConfig, generator: random.Random) -> np.ndarray:
         isa.ENTRIES: [
             {"bank": b, "pe": p, "address": 0, "count": config.entry_words}
             for b in range(config.banks)
-            for p in range(0, config.num_pes, config.stream_words)
+            for p in range(0, config.num_pes, config.flit_words)
         ],
         isa.BIAS: [{"address": 0, "count": config.rows}],
         isa.SCALE: [{"address": 0, "count": config.rows}],
@@ -161,7 +161,7 @@ def cut_script(config: ArrayConfig, seed: int, cuts: int) -> Script:
         instruction = generator.choice([i for i in isa.INSTRUCTIONS if i.payload_text != "none"])
         word = header(config, instruction, generator)
         content = payload(config, instruction, word, generator)
-        came = generator.randrange(0, len(content), config.stream_words)
+        came = generator.randrange(0, len(content), config.flit_words)
         cut = np.array([*flit(config, word, generator), *content[:came]], "<u8").view(np.uint8)
         device.send(cut)
         script.add(("send", words_of(cut)), ("sent",), ("cycles", 20))
@@ -212,7 +212,7 @@ def words_with_error(config: ArrayConfig, code: ErrorCode, generator: random.Ran
         beyond = isa.READ.encode(last=0, words=0, address=config.activation_groups, count=1)
         words += full(flit(config, beyond, generator))
     elif code is ErrorCode.TRUNCATED:
-        words += full([*flit(config, load, generator), *content[: config.stream_words]])
+        words += full([*flit(config, load, generator), *content[: config.flit_words]])
         return [*words[:-1], (words[-1][0], 0xFF, True)]
     elif code is ErrorCode.BAD_KEEP:
         words += full(flit(config, load, generator))

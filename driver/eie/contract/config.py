@@ -163,8 +163,8 @@ class ArrayConfig:
         self._require_range("codebooks", 1, _MAX_CODEBOOKS)
         if self.stream_bits not in _STREAM_BITS:
             raise ConfigError(f"stream_bits={self.stream_bits} must be one of {', '.join(map(str, _STREAM_BITS))}")
-        if self.stream_words > 1 and self.num_pes < _PES_PER_STREAM_WORD * self.stream_words:
-            least = _PES_PER_STREAM_WORD * self.stream_words
+        if self.flit_words > 1 and self.num_pes < _PES_PER_STREAM_WORD * self.flit_words:
+            least = _PES_PER_STREAM_WORD * self.flit_words
             raise ConfigError(
                 f"stream_bits={self.stream_bits} needs num_pes >= {least}, here {self.num_pes}: use a narrower stream"
             )
@@ -184,12 +184,12 @@ class ArrayConfig:
     # The stream: a word is 64 bits, a flit the words that come at once.
 
     @property
-    def stream_words(self) -> int:
+    def flit_words(self) -> int:
         """Words of a flit, a power of two; headers and payloads take whole flits."""
         return self.stream_bits // WORD_BITS
 
     @property
-    def stream_bytes(self) -> int:
+    def flit_bytes(self) -> int:
         """Bytes of a flit."""
         return self.stream_bits // 8
 

@@ -185,8 +185,8 @@ class Instruction:
 
     def payload_words(self, config: ArrayConfig, values: dict[str, int]) -> int:
         """Words of payload that follow the flit of a header with these fields: whole flits."""
-        flits = -(-self.payload_bytes(config, values.get("count", 0)) // config.stream_bytes)
-        return flits * config.stream_words
+        flits = -(-self.payload_bytes(config, values.get("count", 0)) // config.flit_bytes)
+        return flits * config.flit_words
 
     def check(self, config: ArrayConfig, word: int) -> ErrorCode:
         """Return what is wrong with a header of this opcode, in the order in which hardware decides."""

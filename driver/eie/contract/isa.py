@@ -126,14 +126,14 @@ ENTRIES = Instruction(
             16,
             8,
             "the first of as many processing elements as a flit has words; a multiple of that number",
-            multiple=lambda config: config.stream_words,
+            multiple=lambda config: config.flit_words,
             limit=lambda config: config.num_pes,
         ),
         _address("first word"),
         _count("words"),
     ),
     spans=(Span("address", "count", "entries", lambda config: config.entry_words),),
-    payload_bytes=lambda config, count: count * config.stream_words * config.beat_bytes,
+    payload_bytes=lambda config, count: count * config.flit_words * config.beat_bytes,
     payload_text=(
         "for each word, for each of the PEs, one beat: `entries_per_word` entries from the low bits up, each "
         "`entry_bits` wide: 4-bit code in the low bits, relative index (zero rows skipped since the previous entry) "

@@ -80,7 +80,7 @@ class ProgramTiming:
 
     def load(self, instruction: Instruction, values: dict[str, int], payload_words: int) -> Step:
         """Add an instruction that brings data: so many words of 64 bits, which make whole flits."""
-        flits = payload_words // self.config.stream_words
+        flits = payload_words // self.config.flit_words
         decide = self._fetch() + pipeline.DECIDE_DELAY
         holders = [self._holders[r] for r in _resources(instruction, values, self.config) if r in self._holders]
         begin = max([decide, *(self._retired(holder) + 1 for holder in holders)])
@@ -88,7 +88,7 @@ class ProgramTiming:
         last = ceil(first + (flits - 1) * self._flit_cycles)
         self._offered = last + self._flit_cycles
         if instruction is isa.ACTIVATIONS:
-            in_group = self.config.words_per_group // self.config.stream_words
+            in_group = self.config.words_per_group // self.config.flit_words
             ends = range(in_group - 1, flits, in_group)
             self.execution.held += [ceil(first + flit * self._flit_cycles) + 1 for flit in ends]
         self._time = last + 1
@@ -165,4 +165,4 @@ def _resources(instruction: Instruction, values: dict[str, int], config: ArrayCo
 
 def flit_cycles(config: ArrayConfig, bytes_per_cycle: float | None = None) -> float:
     """Return the cycles between two flits."""
-    return max(1.0, config.stream_bytes / (bytes_per_cycle or config.stream_bytes))
+    return max(1.0, config.flit_bytes / (bytes_per_cycle or config.flit_bytes))

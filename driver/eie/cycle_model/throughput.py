@@ -95,9 +95,9 @@ def estimate(
     if clock_mhz is None:
         clock_mhz = 100 if isinstance(board, ArrayConfig) else board.clock_mhz
     if bytes_per_cycle is None:
-        bytes_per_cycle = config.stream_bytes
+        bytes_per_cycle = config.flit_bytes
     _require("clock_mhz", clock_mhz, 0, 10_000)
-    _require("bytes_per_cycle", bytes_per_cycle, 0, config.stream_bytes)
+    _require("bytes_per_cycle", bytes_per_cycle, 0, config.flit_bytes)
     _require("density", density, 0, 1)
     if batch is not None and whole_number(batch, "batch", ConfigError) < 1:
         raise ConfigError(f"batch is {batch}; it must be 1 or more")

@@ -26,12 +26,12 @@ class Program:
     def emit(self, instruction: isa.Instruction, payload: NDArray[Any] | None = None, **fields: int) -> int:
         """Append an instruction; return the offset of its header, which is a flit's first word."""
         at = self.length
-        header = np.zeros(self.config.stream_words, np.uint64)
+        header = np.zeros(self.config.flit_words, np.uint64)
         header[0] = instruction.encode(**fields)
         self.append(header)
         if payload is not None:
             data = np.ascontiguousarray(payload).view(np.uint8).ravel()
-            padded = np.zeros(-(-len(data) // self.config.stream_bytes) * self.config.stream_bytes, np.uint8)
+            padded = np.zeros(-(-len(data) // self.config.flit_bytes) * self.config.flit_bytes, np.uint8)
             padded[: len(data)] = data
             self.append(padded.view(np.uint64))
         return at
@@ -51,7 +51,7 @@ class Program:
             self.emit(isa.LENGTHS, tile.length_words(), **pointers)
         else:
             self.emit(isa.POINTERS, tile.pointer_beats(place.words), **pointers)
-        together = self.config.stream_words
+        together = self.config.flit_words
         beats = tile.entry_beats()
         end = 0
         for group, count in enumerate(tile.word_counts[::together].tolist()):

@@ -49,11 +49,11 @@ def instructions(
     while position < len(words):
         instruction, values, payload_words = _instruction(words, position, config)
         yield instruction, values, payload_words
-        position += config.stream_words + payload_words
+        position += config.flit_words + payload_words
 
 
 def _instruction_end(words: NDArray[np.uint64], position: int, config: ArrayConfig) -> int:
-    return position + config.stream_words + _instruction(words, position, config)[2]
+    return position + config.flit_words + _instruction(words, position, config)[2]
 
 
 def _instruction(

@@ -257,7 +257,7 @@ class _Writer:
     def load(self, vector: str, first: int) -> None:
         words = np.zeros(self.groups[vector] * self.config.words_per_group, np.uint64)
         at = self.program.emit(isa.ACTIVATIONS, words, address=self.address[vector], count=self.groups[vector])
-        self.inputs.append(Input(at + self.config.stream_words, 0, first, self.model.size(vector)))
+        self.inputs.append(Input(at + self.config.flit_words, 0, first, self.model.size(vector)))
 
     def read(self, vector: str) -> int:
         return self.program.emit(isa.READ, last=0, words=0, address=self.address[vector], count=self.groups[vector])

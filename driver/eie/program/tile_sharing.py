@@ -41,4 +41,4 @@ def _cycles(layer: Layer, config: ArrayConfig, shared: int) -> float:
     entries = layer.nonzeros / config.entries_per_word * beat
     activations = row_tiles * layer.columns / ACTIVATIONS_PER_WORD
     computing = TYPICAL_ACTIVATIONS * max(row_tiles * layer.columns, layer.nonzeros / pes)
-    return max(((pointers + entries) / shared + activations) / config.stream_words, computing)
+    return max(((pointers + entries) / shared + activations) / config.flit_words, computing)

@@ -61,7 +61,7 @@ class Tile:
     def word_counts(self) -> NDArray[np.intp]:
         """Sparse-matrix words of each PE, shape (N,): as many for all PEs that are loaded together."""
         words = -(-self.entry_counts // self.config.entries_per_word)
-        together = self.config.stream_words
+        together = self.config.flit_words
         return words.reshape(-1, together).max(axis=1).repeat(together)
 
     @property
@@ -117,7 +117,7 @@ class Tile:
         first_slot = first_word * config.entries_per_word
         slots[np.arange(len(entries)) + np.repeat(first_slot - (np.cumsum(counts) - counts), counts)] = entries
         beats = pack_fields(slots.reshape(-1, config.entries_per_word), config.entry_bits, config.beat_bytes)
-        if (together := config.stream_words) > 1:
+        if (together := config.flit_words) > 1:
             # Word w of the r-th PE of a group is the group's beat w * together + r.
             number = np.arange(len(beats)) - first_word.repeat(words)
             pe = np.arange(config.num_pes)

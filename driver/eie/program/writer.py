@@ -143,7 +143,7 @@ class Writer:
         at = self.program.emit(isa.ACTIVATIONS, np.zeros(words, np.uint64), address=address, count=groups)
         first = first_group * config.lanes
         count = min(groups * config.lanes, self.columns - first)
-        self.inputs.append(Input(at + config.stream_words, inference, first, count))
+        self.inputs.append(Input(at + config.flit_words, inference, first, count))
 
     def input(self, inference: int, tile: Tile, sources: tuple[int, ...]) -> int:
         """Return where a tile's part of the input lies; of an input that comes in chunks, after loading it."""

@@ -34,7 +34,7 @@ def activation_write(
     **Timing**: a group whose last word comes in cycle t is written in t + STORE_WRITE + 1 and `summary.write` comes two
     cycles later.
     """
-    words, together = config.words_per_group, config.stream_words
+    words, together = config.words_per_group, config.flit_words
     data_bits, lanes = len(write.data), len(write.nonzero)
     group_bits = len(write.group)
     last_part = words // together - 1

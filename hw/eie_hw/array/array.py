@@ -56,7 +56,7 @@ def array(clk, reset, load, compute, store, form, element, read, counters, statu
     `status.clearing`. What they read and write of activations and accumulators is apart. Loads may come at any time;
     what was loaded in a cycle is seen by an instruction that starts in a later one.
     """
-    clusters, together = config.words_per_group, config.stream_words
+    clusters, together = config.words_per_group, config.flit_words
     group_bits = group_address_bits(config)
     counter_bits = 3 * count_bits(config)
 

@@ -95,7 +95,7 @@ def cluster(
     own_reset, own_oldest = bit(), bit()
     own_parts = AccumulatorParts()
     own_column = share(column, oldest=own_oldest)
-    beat_bits, beats = 8 * config.beat_bytes, config.stream_words
+    beat_bits, beats = 8 * config.beat_bytes, config.flit_words
     own_form = OutputFormat()
 
     element_loads = [

@@ -25,7 +25,7 @@ def codebook(clk, reset, write, write_slot, write_part, data, start, slot, copy,
     **Timing**: `start` in cycle t: `copy` in cycles t + 2 to t + `pipeline.COPY_CYCLES`, one code after another.
     """
     slot_bits = max(1, (config.codebooks - 1).bit_length())
-    width = WORD_BITS * config.stream_words
+    width = WORD_BITS * config.flit_words
     part_bits = (CODEBOOK_SIZE * WEIGHT_BITS // width - 1).bit_length()
     index_bits = (CODEBOOK_SIZE - 1).bit_length()
     lane_bits = index_bits - part_bits

@@ -48,7 +48,7 @@ def load_decode(
     row_bits = len(bias_row)
     banked = config.banks > 1
     # Of what is loaded together, `pe` counts the groups.
-    together = config.stream_words
+    together = config.flit_words
     pairs_together = LENGTHS_PER_WORD // 4 * together
     cluster_bits = (clusters // together - 1).bit_length()
     memory_bits = (memories // together - 1).bit_length()

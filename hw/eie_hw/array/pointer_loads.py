@@ -23,7 +23,7 @@ def pointer_loads(clk: Signal, load: LoadBus, data: Signal, config: ArrayConfig)
 
     **Timing**: one cycle.
     """
-    together = config.stream_words
+    together = config.flit_words
     place_bits = (config.length_words // together - 1).bit_length()
     place = load.pe(max(1, place_bits), 0)
     beat_bits = 4 * config.pointer_bits

@@ -241,7 +241,7 @@ class ActivationWrite:
     def __init__(self, config: ArrayConfig, clusters: int | None = None) -> None:
         self.keep = vector(clusters) if clusters else bit()
         self.load = bit()
-        together = config.stream_words if clusters else 1
+        together = config.flit_words if clusters else 1
         self.data = vector(together * WORD_BITS)
         self.nonzero = vector(together * ACTIVATIONS_PER_WORD)
         self.store = vector(ACTIVATIONS_PER_WORD)

@@ -64,7 +64,7 @@ class LoadBus:
     """
 
     def __init__(self, config: ArrayConfig) -> None:
-        self.data = vector(8 * config.beat_bytes * config.stream_words)
+        self.data = vector(8 * config.beat_bytes * config.flit_words)
         self.address = vector(ADDRESS_BITS)
         self.pe = vector(ENTRIES.field("pe").width)
         self.bank = bit()

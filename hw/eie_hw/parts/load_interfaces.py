@@ -40,7 +40,7 @@ class ClusterLoads:
         self.bias_pair = bit()
         self.bias_row = vector(config.row_bits)
         self.pointer_data = vector(8 * config.pointer_bits)
-        self.data = vector(8 * config.beat_bytes * config.stream_words)
+        self.data = vector(8 * config.beat_bytes * config.flit_words)
         self.word = vector(WORD_BITS)
 
 

@@ -98,7 +98,7 @@ def control_unit(
     matched_load = any_of([match for match, i in zip(opcode_matches, INSTRUCTIONS, strict=True) if i in LOADS])
     bad_field = any_of(bad_fields)
     out_of_range = any_of(ranges)
-    all_bytes = (1 << config.stream_bytes) - 1
+    all_bytes = (1 << config.flit_bytes) - 1
     first_word = stream.data(WORD_BITS, 0)
 
     checks = [

@@ -74,7 +74,7 @@ def load_unit(
     codebook_code, pointers_code, entries_code = CODEBOOK.opcode, POINTERS.opcode, ENTRIES.opcode
     lengths_code = LENGTHS.opcode
     bias_code, scale_code, activations_code = BIAS.opcode, SCALE.opcode, ACTIVATIONS.opcode
-    together = config.stream_words
+    together = config.flit_words
     last_pair = config.pe_pairs // together - 1
     last_word = config.words_per_group // together - 1
     last_lengths = config.length_words // together - 1

@@ -30,7 +30,7 @@ def sequence(generator, groups, length):
 @pytest.mark.parametrize("stream_bits", CONFIGS)
 def test_loads_and_outputs_are_written_in_their_places_and_summed_up(stream_bits):
     config = CONFIGS[stream_bits]
-    words, together, groups = config.words_per_group, config.stream_words, config.activation_groups
+    words, together, groups = config.words_per_group, config.flit_words, config.activation_groups
     parts, lanes = words // together, together * ACTIVATIONS_PER_WORD
     generator = random.Random(5)
     loads, steps = sequence(generator, groups, parts), sequence(generator, groups, ACTIVATIONS_PER_WORD)

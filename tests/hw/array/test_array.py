@@ -40,7 +40,7 @@ def _filled(config, generator):
         loads.append((isa.POINTERS, {"bank": bank, "address": 0, "count": config.pointer_pairs}))
         loads += [
             (isa.ENTRIES, {"bank": bank, "pe": pe, "address": 0, "count": config.entry_words})
-            for pe in range(0, config.num_pes, config.stream_words)
+            for pe in range(0, config.num_pes, config.flit_words)
         ]
     loads += [
         (isa.BIAS, {"address": 0, "count": config.rows}),

@@ -21,7 +21,7 @@ def test_each_slot_is_copied_as_loaded(stream_bits):
     order = [2, 0, 1, 1, 2]
     reset, write, start, copy = (bit() for _ in range(4))
     write_slot, slot, write_part, index = vector(4), vector(4), vector(16), vector(4)
-    data, weight = vector(72 * config.stream_words), vector(16)
+    data, weight = vector(72 * config.flit_words), vector(16)
     copies: list[dict] = []
     started = [0]
 

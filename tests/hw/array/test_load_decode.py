@@ -28,7 +28,7 @@ def test_one_strobe_for_the_memory_of_one_pe_pair_or_cluster(name):
     config = CONFIGS[name]
     generator = random.Random(name)
     load = LoadBus(config)
-    pes, clusters, together = config.num_pes, config.words_per_group, config.stream_words
+    pes, clusters, together = config.num_pes, config.words_per_group, config.flit_words
     cluster_groups, memory_groups = clusters // together, config.scale_memories // together
     ones = (1 << together) - 1
     pair_bits = (config.pointer_pairs - 1).bit_length()

@@ -25,7 +25,7 @@ def test_each_pe_gets_its_own_pointers(name):
     config = CONFIGS[name]
     generator = random.Random(name)
     load = LoadBus(config)
-    together = config.stream_words
+    together = config.flit_words
     pes, places = config.num_pes, config.length_words // together
     at_once = 8 * together
     bits = config.pointer_bits

@@ -38,7 +38,7 @@ STROBES = {
 
 def _writes(config, instruction, values, payload):
     """Return (strobe, address, pe, data) of each write."""
-    wide, together = instruction in (isa.POINTERS, isa.ENTRIES), config.stream_words
+    wide, together = instruction in (isa.POINTERS, isa.ENTRIES), config.flit_words
     size = (config.beat_bytes if wide else 8) * together
     if instruction is isa.CODEBOOK:
         places = [(word, 0) for word in range(4 // together)]
@@ -61,7 +61,7 @@ def _writes(config, instruction, values, payload):
 def test_every_load_makes_its_writes_and_knows_its_last_word(name, pause):
     config = CONFIGS[name]
     assert name.split(" ")[-1 if "PE" in name else 2] == str(config.beat_bytes)
-    flit = config.stream_bytes
+    flit = config.flit_bytes
     generator = random.Random(f"{name} {pause}")
     begin, word_valid, ends = (bit() for _ in range(3))
     header, word = vector(64), vector(8 * flit)
@@ -100,7 +100,7 @@ def test_every_load_makes_its_writes_and_knows_its_last_word(name, pause):
         for strobe in strobes:
             *write, values = expected[len(seen)]
             wide = strobe in ("pointer_write", "entry_write")
-            mask = (1 << 8 * (config.beat_bytes if wide else 8) * config.stream_words) - 1
+            mask = (1 << 8 * (config.beat_bytes if wide else 8) * config.flit_words) - 1
             assert [strobe, int(load.address), int(load.pe), int(load.data) & mask] == write
             if strobe == STROBES[isa.LENGTHS]:
                 assert load.first == (load.address == values["address"])

@@ -70,8 +70,8 @@ class EmulatedDevice:
         """Execute one packet of instructions."""
         self._require_open()
         data = np.ascontiguousarray(buffer).view(np.uint8).ravel()
-        if len(data) % self.config.stream_bytes:
-            raise DeviceError(f"a transfer of {len(data)} bytes is not a multiple of {self.config.stream_bytes}")
+        if len(data) % self.config.flit_bytes:
+            raise DeviceError(f"a transfer of {len(data)} bytes is not a multiple of {self.config.flit_bytes}")
         if self._error is ErrorCode.NONE:
             self._execute(data.view("<u8"))
 
@@ -215,7 +215,7 @@ class EmulatedDevice:
 
     def _decode(self, words: NDArray[np.uint64], position: int) -> Decoded | None:
         instruction, values, length, error = self._header(int(words[position]))
-        first = position + self.config.stream_words
+        first = position + self.config.flit_words
         if error is ErrorCode.NONE and instruction is not None and first + length > len(words):
             error = ErrorCode.TRUNCATED
             self.machine.load_part(instruction, values, words[first:], length)

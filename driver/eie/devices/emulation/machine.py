@@ -113,13 +113,13 @@ class Machine:
         if instruction is isa.LENGTHS:  # a pointer that is 0 has come, too
             self._lengths(words[None], self.state, **values)
             return
-        together = config.stream_words
+        together = config.flit_words
         memories: dict[str, tuple[NDArray[Any], int]] = {
-            isa.CODEBOOK.name: (self.codebooks, config.stream_bytes),
+            isa.CODEBOOK.name: (self.codebooks, config.flit_bytes),
             isa.POINTERS.name: (self.pointers, together * config.beat_bytes),
             isa.ENTRIES.name: (self.entries, together * config.beat_bytes),
-            isa.BIAS.name: (self.biases, config.stream_bytes),
-            isa.SCALE.name: (self.scales, config.stream_bytes),
+            isa.BIAS.name: (self.biases, config.flit_bytes),
+            isa.SCALE.name: (self.scales, config.flit_bytes),
             isa.ACTIVATIONS.name: (self.state.activations, config.words_per_group * WORD_BYTES),
         }
         memory, beat = memories[instruction.name]
@@ -167,7 +167,7 @@ class Machine:
         self.tiles.forget(bank)
 
     def _entries(self, payload: NDArray[np.uint64], state: State, bank: int, pe: int, address: int, count: int) -> None:
-        together = self.config.stream_words
+        together = self.config.flit_words
         beats = self._beats(payload[0], count * together).reshape(count, together, -1)
         self.entries[bank, pe : pe + together, address : address + count] = beats.swapaxes(0, 1)
         self.tiles.forget(bank)

@@ -129,7 +129,7 @@ class PynqDevice:
         self._require_open()
         if not isinstance(buffer, PynqBuffer):
             raise DeviceError(f"send takes a buffer of allocate, not {type(buffer).__name__}: the DMA reads it")
-        for nbytes, whole in ((buffer.nbytes, self.config.stream_bytes), (reply_bytes, WORD_BYTES)):
+        for nbytes, whole in ((buffer.nbytes, self.config.flit_bytes), (reply_bytes, WORD_BYTES)):
             if nbytes % whole:
                 raise DeviceError(f"a transfer of {nbytes} bytes is not a multiple of {whole}")
         if self._under_way:

@@ -117,7 +117,7 @@ def _compile(config: ArrayConfig, scratch: Path) -> None:
         *verilator_hints.OPTIONS,
         *(
             "-CFLAGS",
-            f"-fPIC -DSTREAM_WORDS={config.stream_words}",
+            f"-fPIC -DSTREAM_WORDS={config.flit_words}",
             "-LDFLAGS",
             "-shared",
             "-j",

@@ -76,8 +76,8 @@ class RtlDevice:
     def send(self, buffer: NDArray[np.uint8], reply_bytes: int = 0, changed: Sequence[slice] | None = None) -> None:
         """Queue one packet of instructions; it is played while anything is received or read."""
         data = np.ascontiguousarray(buffer).view(np.uint8).ravel()
-        if len(data) % self.config.stream_bytes:
-            raise DeviceError(f"a transfer of {len(data)} bytes is not a multiple of {self.config.stream_bytes}")
+        if len(data) % self.config.flit_bytes:
+            raise DeviceError(f"a transfer of {len(data)} bytes is not a multiple of {self.config.flit_bytes}")
         self._library.eie_receiving(self._handle, True)
         self._queue(data.view("<u8"), _FULL_KEEP, True)
 
