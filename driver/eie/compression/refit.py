@@ -82,7 +82,7 @@ def refit(
         Whether rows have scales.
     steps : Steps
     """
-    held = np.arange(len(sequences)) % _HELD_OUT == min(_HELD_OUT, len(sequences)) - 1
+    held = held_out(len(sequences))
     learner = CellLearner(cell, sequences.some(np.flatnonzero(~held)), given, steps.batch)
     kept_back = sequences.some(np.flatnonzero(held))
     learner.prune([int(count) for count in counts], free, steps.pruning)
@@ -91,6 +91,12 @@ def refit(
     alone = [range(gate, gate + 1) for gate in range(len(terms))]
     attempts = Sharing(learner, terms, groups or alone, sharing, [row_scales] * len(terms)).steps(steps.sharing)
     return best_of(start, attempts, partial(error, cell, kept_back))
+
+
+def held_out(samples: int, most: int | None = None) -> NDArray[np.bool_]:
+    """Return which samples are kept back: every eighth, so many at most, one at least."""
+    apart = _HELD_OUT if most is None else max(_HELD_OUT, -(-samples // most))
+    return np.arange(samples) % apart == min(apart, samples) - 1
 
 
 def best_of(

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from eie.compression.compensation import Compensated
 from eie.compression.learner import PROBES, Learner
 from eie.compression.recipe import Recipe
-from eie.compression.refit import Sharing, best_of
+from eie.compression.refit import Sharing, best_of, held_out
 from eie.compression.streamed import Stream
 from eie.compression.student import torch
 from eie.compression.through_time import Floats
@@ -26,10 +26,8 @@ from eie.errors import NetworkError
 from eie.network.graph import Array, Graph
 from eie.network.linear_maps import LinearNode
 
-_HELD_OUT = 8
-"""One in so many inputs, or sequences, is not learnt from; on these, what is best is chosen."""
 _MEASURED = 64
-"""Most of those that are kept back."""
+"""Most inputs, or sequences, that are not learnt from; on these, what is best is chosen."""
 _STEPS = {"fast": 200, "auto": 1000, "thorough": 4000}
 """Steps, by effort."""
 _WORK = {"fast": 1e13, "auto": 3e13, "thorough": 3e14}
@@ -174,12 +172,6 @@ class NetworkLearner(Learner):
         ]
 
 
-def held_out(samples: int) -> NDArray[np.bool_]:
-    """Return which inputs are kept back: every eighth, 64 at most, one at least."""
-    apart = max(_HELD_OUT, -(-samples // _MEASURED))
-    return np.arange(samples) % apart == min(apart, samples) - 1
-
-
 def refit_whole(
     graph: Graph,
     nodes: Mapping[str, LinearNode],
@@ -212,7 +204,7 @@ def refit_whole(
     lesson = Lesson(TorchGraph(graph, nodes, fused), _given(nodes), inputs, stream)
     if lesson.samples < 2:
         raise NetworkError('refit="whole" has one calibration input; it needs several, for some are kept back')
-    held = held_out(lesson.samples)
+    held = held_out(lesson.samples, _MEASURED)
     learnt, kept_back = np.flatnonzero(~held), np.flatnonzero(held)
     work = _PASSES * sum(matrix.start.weight.size * matrix.vectors for matrix in trained) / lesson.samples
     batch = min(int(np.clip(_OF_STEP / work, *_BATCH)), len(learnt))
