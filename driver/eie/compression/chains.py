@@ -20,7 +20,7 @@ from eie.compression.scaling import activation_fraction_bits
 from eie.compression.sensitivity import importances
 from eie.compression.terms import given_terms, terms_by_loss
 from eie.compression.trace import Trace
-from eie.compression.trained import Trained
+from eie.compression.trained import Trained, root_mean_squares
 from eie.contract.config import ArrayConfig
 from eie.errors import NetworkError
 from eie.network.chain import as_graph
@@ -97,7 +97,7 @@ class ChainJob:
         dense, terms = self.layers[index], self._terms[index]
         if is_exact(dense.weight, count, terms):
             return
-        sizes = np.sqrt(np.mean(np.square(trace.given, dtype=np.float64), axis=0))
+        sizes = root_mean_squares(trace.given)
         self._learning.append(Trained(dense.name, None, chosen, terms, sizes, len(trace.given)))
 
     def _refit_whole(self) -> dict[str, Compensated]:

@@ -27,7 +27,7 @@ from eie.compression.row_units import has_units, in_units, offsets_of_rows, row_
 from eie.compression.scaling import fraction_bits
 from eie.compression.streamed import Stream
 from eie.compression.terms import given_terms
-from eie.compression.trained import Trained
+from eie.compression.trained import Trained, root_mean_squares
 from eie.contract.config import ArrayConfig
 from eie.errors import NetworkError
 from eie.network.evaluation import evaluate
@@ -242,8 +242,7 @@ class GraphJob:
         count = None if None in counts else sum(count for count in counts if count is not None)
         if self._ready or self.recipe.refit != WHOLE or is_exact(weight, count, self._terms[names[0]]):
             return
-        inputs = given.samples()[0]
-        sizes = np.sqrt(np.einsum("nc,nc->c", inputs, inputs, dtype=np.float64) / max(1, len(inputs)))
+        sizes = root_mean_squares(given.samples()[0])
         for name, start in zip(names, parts_of(chosen, len(names)), strict=True):
             self._learning[name] = Trained(name, units, start, self._terms[name], sizes, given.vectors)
 

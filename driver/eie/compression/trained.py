@@ -34,3 +34,10 @@ class Trained:
     terms: int
     sizes: NDArray[np.floating]
     vectors: int
+
+
+def root_mean_squares(inputs: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Return those of vectors, shape (N, C) -> (C,)."""
+    squares = np.einsum("nc,nc->c", inputs, inputs, dtype=np.float64)
+    found: NDArray[np.float64] = np.sqrt(squares / max(1, len(inputs)))
+    return found
