@@ -52,7 +52,7 @@ def activation_write(
     found, store_found = bit(), bit()
     nonzeros = [bit() for _ in range(lanes)]
     due_nonzero = ConcatSignal(*reversed(nonzeros))
-    looks = [look_at(due((i + 1) * bits, i * bits), nonzeros[i]) for i in range(lanes)]
+    tests = [is_nonzero(due((i + 1) * bits, i * bits), nonzeros[i]) for i in range(lanes)]
 
     @always_comb
     def gather():
@@ -107,11 +107,11 @@ def activation_write(
         if about_in_time[group_bits + 1]:
             store_found.next = summary.nonzero
 
-    return gather, looks, delay_load, split, to_memory, delay_about, collect, summarise, remember
+    return gather, tests, delay_load, split, to_memory, delay_about, collect, summarise, remember
 
 
 @block
-def look_at(activation, nonzero):
+def is_nonzero(activation, nonzero):
     """Tell whether an activation is not zero."""
 
     @always_comb

@@ -94,10 +94,10 @@ def array(clk, reset, load, compute, store, form, element, read, counters, statu
     all_counts = [vector(counter_bits) for _ in range(clusters)]
     counts = vector(counter_bits * clusters)
 
-    def part(vector: _Signal, number: int, bits: int):
+    def part(whole: _Signal, number: int, bits: int):
         """Return a part of a vector; after the last one they begin anew."""
-        number %= len(vector) // bits
-        return vector((number + 1) * bits, number * bits)
+        number %= len(whole) // bits
+        return whole((number + 1) * bits, number * bits)
 
     def gather(signals: list):
         return ConcatSignal(*reversed(signals)) if len(signals) > 1 else signals[0]

@@ -7,7 +7,7 @@ import pytest
 import scripts
 from array_model import array_model
 from machine_bench import play, words_of
-from programs import header, payload, random_program
+from programs import flit, header, payload, random_program
 
 from eie import ArrayConfig
 from eie.contract import isa, registers
@@ -63,39 +63,44 @@ def test_random_programs_give_what_the_emulation_gives(name, pause):
     assert bench.reads == [registers.STATUS_IDLE, device.read_register(INSTRUCTIONS)]
 
 
-def _mutate(generator):
+def _mutate(config, generator):
     """Return a header word near the valid ones: random bits set in a random instruction's header."""
     instruction = generator.choice(isa.INSTRUCTIONS)
-    word = header(SMALL, instruction, generator)
+    word = header(config, instruction, generator)
     for _ in range(generator.choice((0, 1, 1, 2))):
         word ^= 1 << generator.randrange(64)
     return word
 
 
-@pytest.mark.parametrize("seed", range(4))
-def test_headers_are_judged_as_the_instruction_set_says(seed):
+@pytest.mark.parametrize(("name", "seed"), [*(("four PEs", seed) for seed in range(4)), ("128 bits", 4)])
+def test_headers_are_judged_as_the_instruction_set_says(name, seed):
     """Each header is sent alone, with its payload if it is good, and a soft reset follows."""
+    config = CONFIGS[name]
     generator = random.Random(seed)
-    words = [_mutate(generator) for _ in range(60)]
+    words = [_mutate(config, generator) for _ in range(60)]
+    if config.flit_words > 1:  # what only a flit of several words refuses: PEs that are not loaded together
+        words += [isa.ENTRIES.encode(bank=0, pe=pe, address=0, count=1) for pe in range(4)]
     verdicts = []
 
     def script(bench):
         for word in words:
             instruction = isa.BY_OPCODE.get(word & isa.OPCODE_MASK)
-            error = instruction.check(SMALL, word) if instruction else ErrorCode.BAD_OPCODE
+            error = instruction.check(config, word) if instruction else ErrorCode.BAD_OPCODE
             verdicts.append(error)
-            content = [word]
+            content = flit(config, word, generator)
             if error is ErrorCode.NONE:
-                content += payload(SMALL, instruction, word, generator)
+                content += payload(config, instruction, word, generator)
             yield ("send", words_of(np.array(content, "<u8")))
             yield ("wait", lambda: not bench.outbox)
             yield ("cycles", 4)
             yield ("read", STATUS)
             yield ("write", CONTROL, registers.CONTROL_SOFT_RESET)
 
-    bench = play(SMALL, array_model(), script)
+    bench = play(config, array_model(), script)
     assert [status >> registers.STATUS_ERROR_SHIFT for status in bench.reads] == verdicts
     assert len(set(verdicts)) >= 3
+    if config.flit_words > 1:
+        assert verdicts[-4:] == [ErrorCode.NONE, ErrorCode.BAD_FIELD] * 2
 
 
 @pytest.mark.parametrize("pause", [0, 0.4])
