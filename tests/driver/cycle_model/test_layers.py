@@ -24,7 +24,7 @@ def balanced(columns, local_rows, num_pes=16):
 
 
 @settings(max_examples=25, deadline=None)
-@given(models(max_size=60), configs(pes=(1, 4, 16)), st.integers(0, 2**32))
+@given(models(max_size=60), configs(pes=(1, 4, 16, 64)), st.integers(0, 2**32))
 def test_every_pe_works_pads_or_starves_in_every_cycle_of_an_inference_alone(model, config, seed):
     for layer in cycles(model, activations(model, 1, seed), config):
         assert np.array_equal(layer.work + layer.padding + layer.starved, np.full(config.num_pes, layer.cycles))
@@ -91,7 +91,7 @@ def test_the_counters_of_a_timed_emulation_are_those_of_the_cycle_model():
 
 
 @settings(max_examples=25, deadline=None)
-@given(models(max_size=60), configs(pes=(1, 4, 16)), st.integers(1, 3), st.integers(0, 2**32))
+@given(models(max_size=60), configs(pes=(1, 4, 16, 64)), st.integers(1, 3), st.integers(0, 2**32))
 def test_the_layers_add_up_to_the_counters_of_the_whole_model(model, config, batch, seed):
     """Two ways to the same counts: from the encoded tiles, and from the instructions that a device executes."""
     a = activations(model, batch, seed)

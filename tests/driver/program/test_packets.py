@@ -14,7 +14,7 @@ from tests.strategies import activations, configs, models
 @settings(max_examples=40, deadline=None)
 @given(st.data())
 def test_a_program_cut_anywhere_gives_the_same_answers(data):
-    config = data.draw(configs(pes=(1, 4, 16)))
+    config = data.draw(configs(pes=(1, 4, 16, 64)))
     model = data.draw(models())
     packed = eie.pack(model, config)
     device = eie.EmulatedDevice(config)

@@ -11,20 +11,8 @@ import eie
 from eie.contract import isa, pipeline
 from eie.program.memory import Memory
 from eie.program.packing import pack
+from tests.instructions import instructions_of
 from tests.strategies import activations, configs, models
-
-
-def instructions(words, config):
-    """Yield (instruction, fields) of a program, by the description alone."""
-    position = 0
-    while position < len(words):
-        header = int(words[position])
-        instruction = isa.BY_OPCODE[header & 0xFF]
-        assert instruction.check(config, header) is isa.ErrorCode.NONE
-        values = instruction.decode(header)
-        yield instruction, values
-        position += 1 + instruction.payload_words(config, values)
-    assert position == len(words)
 
 
 @settings(max_examples=60, deadline=None)
@@ -46,18 +34,18 @@ def test_a_resident_model_equals_the_reference_run_after_run(model, num_pes, see
 
 
 @settings(max_examples=40, deadline=None)
-@given(models(), configs(pes=(1, 4, 16)), st.integers(1, 5))
+@given(models(), configs(pes=(1, 4, 16, 64)), st.integers(1, 5))
 def test_every_instruction_of_a_packed_model_is_valid(model, config, batch):
     packed = pack(model, config)
     assert packed.resident == (len(packed.weights) > 0)
-    kinds = {i.name for i, _ in instructions(packed.weights, config)}
+    kinds = {i.name for i, _, _ in instructions_of(packed.weights, config)}
     for segment in packed.segments:
         words = np.zeros(segment.words(batch), np.uint64)
         segment.fill(np.zeros((batch, segment.columns), np.int16), words)
-        program = list(instructions(words, config))
-        last = [values["last"] for i, values in program if i is isa.READ]
+        program = list(instructions_of(words, config))
+        last = [values["last"] for i, values, _ in program if i is isa.READ]
         assert last == [0] * (len(last) - 1) + [1], "the packet to the host ends once, at the end"
-        kinds |= {i.name for i, _ in program}
+        kinds |= {i.name for i, _, _ in program}
     scaled = {"SCALE", "FORMAT"} if any(layer.scaling for layer in model.layers) else set()
     always = {"POINTERS", "BIAS", "ACTIVATIONS", "COMPUTE", "STORE", "READ"}
     assert kinds - {"ENTRIES", "CODEBOOK"} == always | scaled
@@ -141,13 +129,13 @@ def test_an_inference_alone_loads_each_piece_of_its_input_into_segments_that_no_
     packed = pack(eie.Model([layer(300, 784), layer(10, 300)]), config)
     part = config.activation_groups // pipeline.ACTIVATION_SEGMENTS
     alone, two, *_ = packed.segments[0].units
-    loads = [values for i, values in instructions(alone.words, config) if i is isa.ACTIVATIONS]
+    loads = [values for i, values, _ in instructions_of(alone.words, config) if i is isa.ACTIVATIONS]
     segments = [{group // part for group in range(v["address"], v["address"] + v["count"])} for v in loads]
     assert [values["count"] for values in loads] == [2, 4, 3, 4]
     assert len(set.union(*segments)) == sum(map(len, segments))
-    order = [i.name for i, _ in instructions(alone.words, config)][:8]
+    order = [i.name for i, _, _ in instructions_of(alone.words, config)][:8]
     assert order == ["ACTIVATIONS", "COMPUTE"] * 4
-    assert len([i for i, _ in instructions(two.words, config) if i is isa.ACTIVATIONS]) == 2
+    assert len([i for i, _, _ in instructions_of(two.words, config) if i is isa.ACTIVATIONS]) == 2
 
 
 def test_inputs_before_the_first_weight_and_behind_the_last_are_not_sent():
@@ -176,7 +164,7 @@ def test_a_second_model_is_placed_behind_the_first():
     second = pack(eie.Model([layer(40, 40, seed=1)]), config, first.memory)
     assert first.resident and second.resident
     places = [
-        {(v["bank"], v["address"]) for i, v in instructions(p.weights, config) if i is isa.POINTERS}
+        {(v["bank"], v["address"]) for i, v, _ in instructions_of(p.weights, config) if i is isa.POINTERS}
         for p in (first, second)
     ]
     assert not places[0] & places[1]

@@ -9,7 +9,8 @@ import eie
 from eie.contract import isa
 from eie.program.packing import pack
 from eie.program.tile_sharing import choose_shared
-from tests.driver.program.test_packing import instructions, layer
+from tests.driver.program.test_packing import layer
+from tests.instructions import instructions_of
 from tests.strategies import activations, configs, models
 
 SMALL = eie.ArrayConfig(num_pes=16, entries=512, pointers=128, rows=16, activations=1024)
@@ -40,7 +41,7 @@ def test_shared_tiles_give_what_the_reference_gives(model, config, shared, batch
 def test_each_tile_is_loaded_once_for_all_that_share_it(rows, columns):
     model = eie.Model([layer(rows, columns)])
     kinds = [
-        [i.name for i, _ in instructions(pack(model, SMALL, shared=4).segments[0].units[n - 1].words, SMALL)]
+        [i.name for i, _, _ in instructions_of(pack(model, SMALL, shared=4).segments[0].units[n - 1].words, SMALL)]
         for n in (1, 4)
     ]
     one, four = ({name: names.count(name) for name in set(names)} for names in kinds)
@@ -52,7 +53,7 @@ def test_each_tile_is_loaded_once_for_all_that_share_it(rows, columns):
 
 def test_columns_too_long_for_lengths_take_pointers():
     packed = pack(eie.Model([layer(64 * 16, 40, density=1)]), eie.ArrayConfig(num_pes=16), shared=2)
-    kinds = {i.name for i, _ in instructions(packed.segments[0].unit, packed.config)}
+    kinds = {i.name for i, _, _ in instructions_of(packed.segments[0].unit, packed.config)}
     assert "POINTERS" in kinds and "LENGTHS" not in kinds
 
 
@@ -69,7 +70,7 @@ def test_a_batch_brings_fewer_words_and_one_inference_no_more():
     assert packed.for_batch(1) is packed
     words = [sum(s.words(batch) for s in packed.for_batch(batch).segments) / batch for batch in (1, 2, 4, 16)]
     assert words[1] < 0.6 * words[0] and words[2] < 0.32 * words[0] and words[3] == words[2]
-    assert isa.LENGTHS in {i for i, _ in instructions(packed.for_batch(4).segments[0].unit, packed.config)}
+    assert isa.LENGTHS in {i for i, _, _ in instructions_of(packed.for_batch(4).segments[0].unit, packed.config)}
 
 
 def test_a_resident_model_has_one_form():

@@ -8,20 +8,15 @@ import eie
 from eie.contract import isa, registers
 from eie.devices.emulation.repetitions import Decoded, Unit
 from eie.program.packing import pack
+from tests.instructions import instructions_of
 from tests.strategies import activations, configs, models
 
 PES = (1, 4, 16, 64)
 
 
 def split(program, config):
-    """Return the instructions of a program."""
-    position = 0
-    while position < len(program):
-        header = int(program[position])
-        instruction = isa.BY_OPCODE[header & isa.OPCODE_MASK]
-        length = 1 + instruction.payload_words(config, instruction.decode(header))
-        yield instruction, program[position : position + length]
-        position += length
+    """Return the instructions of a program, each with its words."""
+    return ((instruction, program[part]) for instruction, _, part in instructions_of(program, config))
 
 
 @st.composite
