@@ -2,18 +2,19 @@
 
     python scripts/bench_streamed.py [--benchmark Alex-6] [--board pynq-z2] [--stream-bits 64]
 
-Cycles are those of `eie.estimate`, which are the hardware's. The layer is one of the paper's, at its densities.
+Cycles are those of `eie.estimate`, which are the hardware's; the DMA gets what the board's memory brings. The layer is
+one of the paper's, at its densities.
 """
 
 from __future__ import annotations
 
 import argparse
-from dataclasses import replace
 
 import numpy as np
 
 import eie
 from eie.boards.board import board, board_names
+from eie.boards.memory_port import supply, with_stream
 from eie.paper.benchmarks import BENCHMARKS
 
 BATCHES = (1, 2, 4, 16)
@@ -25,16 +26,18 @@ def main() -> None:
     parser.add_argument("--board", choices=board_names(), default="pynq-z2")
     parser.add_argument("--stream-bits", type=int, help="another width of the stream than the board's array has")
     args = parser.parse_args()
-    config = board(args.board).config
+    described = board(args.board)
     if args.stream_bits is not None:
-        config = replace(config, stream_bits=args.stream_bits)
+        described = with_stream(described, args.stream_bits)
+    brought = supply(described)
+    print(f"{described.title}: {brought.bytes_per_cycle:g} bytes a cycle, limited by the {brought.limit}")
     [benchmark] = (one for one in BENCHMARKS if one.name == args.benchmark)
     layer, vector = benchmark.random_layer()
     rng = np.random.default_rng(0)
     inputs = np.stack([rng.permutation(vector) for _ in range(max(BATCHES))])
     print("| batch | share a tile | cycles an inference | DMA | busiest PE |\n|---|---|---|---|---|")
     for batch in BATCHES:
-        found = eie.estimate(eie.Model([layer], name=benchmark.name), config, inputs[:batch])
+        found = eie.estimate(eie.Model([layer], name=benchmark.name), described, inputs[:batch])
         [part] = found.layers
         print(f"| {batch} | {found.shared} | {found.cycles:,.0f} | {part.dma:,.0f} | {part.arithmetic:,.0f} |")
 

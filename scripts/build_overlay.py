@@ -9,7 +9,8 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from eie.boards.board import ARRAY_CELL, DMA_CELL, board, board_names
+from eie.boards.board import ARRAY_CELL, DMA_CELL, Board, board, board_names
+from eie.boards.memory_port import memory_port, port_clock_mhz, port_has_own_clock, with_stream
 from eie.contract.registers import build_hash
 from eie.errors import EieError
 from eie_hw.overlay.block_design import block_design
@@ -40,7 +41,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--vivado", metavar="PATH", help="Vivado's executable or directory; default: the one on PATH")
     parser.add_argument("--jobs", type=int, default=4, metavar="N", help="processes that Vivado may start; default 4")
     parser.add_argument("--pes", type=int, metavar="N", help="fewer or more PEs than the board's array")
-    parser.add_argument("--stream-bits", type=int, metavar="B", help="another width of the array's stream: 64 or 128")
+    parser.add_argument(
+        "--stream-bits", type=int, metavar="B", help="another width of the array's stream: 64, 128, 256"
+    )
     parser.add_argument("--clock-mhz", type=float, metavar="F", help="another clock than the board's")
     parser.add_argument(
         "--slower", action="store_true", help="if the timing is missed, publish for the highest clock that meets it"
@@ -63,7 +66,7 @@ def _run(options: argparse.Namespace, say) -> dict[str, object]:
     if options.pes is not None:
         described = replace(described, config=replace(described.config, num_pes=options.pes))
     if options.stream_bits is not None:
-        described = replace(described, config=replace(described.config, stream_bits=options.stream_bits))
+        described = with_stream(described, options.stream_bits)
     block_design(described, analyser=options.ila)  # refuses a clock that there is not, an analyser without room
     vivado = find_vivado(options.vivado)
     directory = options.output or Path("out") / f"overlay-{described.name}"
@@ -106,7 +109,7 @@ def _plan_lines(plan: Plan) -> list[str]:
         f"array      {described.config.num_pes} PEs at {described.clock_mhz:g} MHz, build hash {hash_text}",
         f"registers  {DMA_CELL} at 0x{described.dma_address:08X}, {ARRAY_CELL} at 0x{described.array_address:08X}",
         f"memory     {described.memory_bytes >> 20} MiB at 0x{described.memory_base:08X}, "
-        f"DMA of {described.config.stream_bits} bits, lengths of {described.dma_length_bits} bits",
+        f"DMA of {described.config.stream_bits} bits, lengths of {described.dma_length_bits} bits{_port(described)}",
         f"Vivado     {vivado}; needed: {described.vivado_version} or newer",
         f"directory  {plan.directory}",
         "steps",
@@ -115,6 +118,14 @@ def _plan_lines(plan: Plan) -> list[str]:
         f"  3  {run}",
         f"results    {', '.join(path.name for path in plan.results)}, reports/",
     ]
+
+
+def _port(described: Board) -> str:
+    """Return what a plan says of a port to the memory that has a clock of its own."""
+    if not port_has_own_clock(described):
+        return ""
+    port = memory_port(described)
+    return f", {port.name} of {port.bits} bits at {port_clock_mhz(described):g} MHz"
 
 
 if __name__ == "__main__":

@@ -15,9 +15,10 @@ set mhz {\d+(\.\d+)?}
 stub::define xilinx.com:ip:processing_system7:5.5 {
     DDR {master ddr {}} FIXED_IO {master fixed {}} M_AXI_GP0 {master axi M_AXI_GP0_ACLK}
     S_AXI_HP0 {slave axi S_AXI_HP0_ACLK}
-} {FCLK_CLK0 c FCLK_RESET0_N o M_AXI_GP0_ACLK i S_AXI_HP0_ACLK i IRQ_F2P i} [list \
+} {FCLK_CLK0 c FCLK_CLK1 c FCLK_RESET0_N o M_AXI_GP0_ACLK i S_AXI_HP0_ACLK i IRQ_F2P i} [list \
     PCW_CRYSTAL_PERIPHERAL_FREQMHZ $mhz PCW_UIPARAM_DDR_PARTNO {[\w -]+} \
     PCW_UIPARAM_DDR_BUS_WIDTH {(16|32) Bit} PCW_FPGA0_PERIPHERAL_FREQMHZ $mhz PCW_FPGA_FCLK0_ENABLE $bool \
+    PCW_FPGA1_PERIPHERAL_FREQMHZ $mhz PCW_FPGA_FCLK1_ENABLE $bool PCW_EN_CLK1_PORT $bool \
     PCW_EN_CLK0_PORT $bool PCW_EN_RST0_PORT $bool PCW_USE_M_AXI_GP0 $bool PCW_USE_S_AXI_HP0 $bool \
     PCW_S_AXI_HP0_DATA_WIDTH {32|64} PCW_USE_FABRIC_INTERRUPT $bool PCW_IRQ_F2P_INTR $bool \
 ] {Data M_AXI_GP0} {S_AXI_HP0/HP0_DDR_LOWOCM {0x00000000 0x40000000}}
@@ -25,10 +26,11 @@ stub::define xilinx.com:ip:processing_system7:5.5 {
 # AMD PG201, UG1085 (address map), and kv260/base/base.tcl of github.com/Xilinx/Kria-PYNQ.
 stub::define xilinx.com:ip:zynq_ultra_ps_e:3.4 {
     M_AXI_HPM0_FPD {master axi maxihpm0_fpd_aclk} S_AXI_HP0_FPD {slave axi saxihp0_fpd_aclk}
-} {pl_clk0 c pl_resetn0 o maxihpm0_fpd_aclk i saxihp0_fpd_aclk i pl_ps_irq0 i} [list \
+} {pl_clk0 c pl_clk1 c pl_resetn0 o maxihpm0_fpd_aclk i saxihp0_fpd_aclk i pl_ps_irq0 i} [list \
     PSU__PSS_REF_CLK__FREQMHZ $mhz PSU__CRL_APB__IOPLL_CTRL__FBDIV {\d+} PSU__FPGA_PL0_ENABLE $bool \
     PSU__CRL_APB__PL0_REF_CTRL__SRCSEL {IOPLL|RPLL|DPLL} PSU__CRL_APB__PL0_REF_CTRL__FREQMHZ $mhz \
-    PSU__NUM_FABRIC_RESETS {[0-4]} PSU__USE__M_AXI_GP0 $bool PSU__USE__M_AXI_GP1 $bool PSU__USE__M_AXI_GP2 $bool \
+    PSU__FPGA_PL1_ENABLE $bool PSU__CRL_APB__PL1_REF_CTRL__SRCSEL {IOPLL|RPLL|DPLL} \
+    PSU__CRL_APB__PL1_REF_CTRL__FREQMHZ $mhz PSU__NUM_FABRIC_RESETS {[0-4]} PSU__USE__M_AXI_GP0 $bool PSU__USE__M_AXI_GP1 $bool PSU__USE__M_AXI_GP2 $bool \
     PSU__USE__S_AXI_GP2 $bool PSU__MAXIGP0__DATA_WIDTH {32|64|128} PSU__SAXIGP2__DATA_WIDTH {32|64|128} \
     PSU__USE__IRQ0 $bool \
 ] {Data M_AXI_HPM0_FPD} {
@@ -58,9 +60,9 @@ stub::define xilinx.com:ip:proc_sys_reset:5.0 {} {
     peripheral_reset o interconnect_aresetn o peripheral_aresetn o
 } {C_EXT_RST_WIDTH {\d+} C_NUM_PERP_ARESETN {\d+}}
 
-# AMD PG247 and PG059: up to 16 ports on either side. The ports are added by number, see stub::of_cell.
+# AMD PG247 and PG059: up to 16 ports on either side. Ports and further clocks are added by number, see stub::of_cell.
 set ports {[1-9]|1[0-6]}
-stub::define xilinx.com:ip:smartconnect:1.0 {} {aclk i aresetn i} [list NUM_SI $ports NUM_MI $ports NUM_CLKS {[1-9]}]
+stub::define xilinx.com:ip:smartconnect:1.0 {} {aclk i aresetn i} [list NUM_SI $ports NUM_MI $ports NUM_CLKS {[1-9]|[12]\d|3[0-3]}]
 stub::define xilinx.com:ip:axi_interconnect:2.1 {} {ACLK i ARESETN i} [list NUM_SI $ports NUM_MI $ports]
 
 # AMD UG994 (xlconcat and the inline HDL that takes its place).

@@ -96,6 +96,14 @@ proc stub::of_cell {cell what} {
             }
         }
     }
+    if {$what eq "pins" && [string match *smartconnect* $vlnv] && [dict exists $count NUM_CLKS]} {
+        for {set i 1} {$i < [dict get $count NUM_CLKS]} {incr i} {dict set found aclk$i i}
+    }
+    if {$what eq "pins"} {
+        foreach {enable pin} {PCW_EN_CLK1_PORT FCLK_CLK1 PSU__FPGA_PL1_ENABLE pl_clk1} {
+            if {![dict exists $count $enable] || ![dict get $count $enable]} {dict unset found $pin}
+        }
+    }
     if {[string match *concat* $vlnv] && $what eq "pins"} {
         for {set i 0} {$i < [dict get $count NUM_PORTS]} {incr i} {dict set found In$i i}
     }
@@ -407,17 +415,20 @@ proc validate_bd_design {} {
 # The frequency of a clock pin: what drives it, in the end a clock of the processing system.
 proc stub::pin_frequency {pin} {
     lassign [split $pin /] cell inner
-    if {[dict get [stub::of_cell $cell pins] $inner] eq "c"} {return [lindex [stub::fabric_clock $cell] 0]}
+    if {[dict get [stub::of_cell $cell pins] $inner] eq "c"} {
+        return [lindex [stub::fabric_clock $cell [string index $inner end]] 0]
+    }
     if {![dict exists $stub::pin_drivers $pin]} {return {}}
     return [stub::pin_frequency [dict get $stub::pin_drivers $pin]]
 }
 
 # Hz, MHz and the two divisors of a processing system's clock, by what Vivado supposes its PLL to be.
-proc stub::fabric_clock {cell} {
+proc stub::fabric_clock {cell number} {
     set given [dict get $stub::parameters $cell]
     if {[string match *processing_system7* [dict get [dict get $stub::cells $cell] vlnv]]} {
         set pll 1000.0
-        set wanted [dict get $given PCW_FPGA0_PERIPHERAL_FREQMHZ]
+        if {![dict get $given PCW_FPGA_FCLK${number}_ENABLE]} {error "FCLK_CLK$number of $cell is off"}
+        set wanted [dict get $given PCW_FPGA${number}_PERIPHERAL_FREQMHZ]
     } else {
         set reference 33.333
         set factor 90
@@ -426,7 +437,7 @@ proc stub::fabric_clock {cell} {
             set factor [dict get $given PSU__CRL_APB__IOPLL_CTRL__FBDIV]
         }
         set pll [stub::environment PLL [expr {$reference * $factor / 2}]]
-        set wanted [dict get $given PSU__CRL_APB__PL0_REF_CTRL__FREQMHZ]
+        set wanted [dict get $given PSU__CRL_APB__PL${number}_REF_CTRL__FREQMHZ]
     }
     set divisor [expr {max(1, round($pll / $wanted))}]
     set mhz [expr {double($pll) / $divisor}]
@@ -434,7 +445,17 @@ proc stub::fabric_clock {cell} {
 }
 
 # The clock pin that an interface is associated to, by its IP's document or by what is known of the array; or nothing.
+# A SmartConnect takes for each interface that of its pins which has the clock of the interface's peer (AMD PG247).
 proc stub::clock_of {cell interface} {
+    if {[string match *smartconnect* [dict get [dict get $stub::cells $cell] vlnv]]} {
+        set clock [stub::clock_of {*}[split [dict get $stub::interface_peers $cell/$interface] /]]
+        if {$clock eq ""} {return $cell/aclk}
+        set source [dict get $stub::pin_drivers $clock]
+        foreach pin [dict keys [dict filter [stub::of_cell $cell pins] key aclk*]] {
+            if {[dict get $stub::pin_drivers $cell/$pin] eq $source} {return $cell/$pin}
+        }
+        error "\[BD 41-237\] no clock pin of $cell has the clock of $clock, $source"
+    }
     dict for {pin list} $stub::associations {
         if {[lindex [split $pin /] 0] eq $cell && $interface in [split $list :]} {return $pin}
     }
@@ -580,7 +601,7 @@ proc stub::configured {name object} {
         return {}
     }
     foreach pattern {ACT_*FREQMHZ* DIVISOR0 DIVISOR1} index {1 2 3} {
-        if {[string match *$pattern $name]} {return [lindex [stub::fabric_clock $object] $index]}
+        if {[string match *$pattern $name]} {return [lindex [stub::fabric_clock $object 0] $index]}
     }
     return [dict get [dict get $stub::parameters $object] $name]
 }

@@ -10,6 +10,7 @@ import pytest
 
 import eie
 from eie.boards.board import board
+from eie.boards.memory_port import port_clock_mhz, port_has_own_clock
 from eie.contract import registers
 from eie.data import mnist
 from eie.devices.virtual import VirtualBoard
@@ -39,11 +40,16 @@ def test_every_inference_equals_the_first(accelerator, network):
 
 
 @pytest.mark.parametrize("network", [model(), streamed_model()], ids=["resident", "streamed"])
-def test_an_array_of_a_wider_stream_is_driven_at_its_width(board_name, network):
+def test_an_array_of_a_wider_stream_is_driven_at_its_width_with_the_clocks_it_is_built_for(board_name, network):
+    import pynq
+
     config = eie.ArrayConfig(num_pes=32, entries=64, pointers=64, rows=4, activations=256, stream_bits=128)
     wide = dataclasses.replace(board(board_name), config=config)
     with VirtualBoard(wide) as virtual, eie.Accelerator(virtual.bitfile) as accelerator:
         assert accelerator.config == config, "read from the registers"
+        assert accelerator.device.clock_mhz == pytest.approx(wide.clock_mhz, rel=0.01)
+        if port_has_own_clock(wide):
+            assert pynq.Clocks.fclk1_mhz == pytest.approx(port_clock_mhz(wide), rel=0.01)
         accelerator.load(network)
         a = inputs(network, 5)
         assert np.array_equal(accelerator.run_raw(a), eie.reference(network, a))

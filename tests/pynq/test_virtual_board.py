@@ -94,11 +94,17 @@ def test_a_clock_that_stays_too_fast_is_refused(virtual, monkeypatch):
 
     pynq.Overlay(virtual.bitfile)
     monkeypatch.setattr(
-        overlay.pynq, "Clocks", type("Clocks", (), {"fclk0_mhz": property(lambda _: 150.0, lambda *_: None)})()
+        overlay.pynq,
+        "Clocks",
+        type(
+            "Clocks", (), {f"fclk{i}_mhz": property(lambda _, i=i: 150.0 + 50 * i, lambda *_: None) for i in (0, 1)}
+        )(),
     )
-    with pytest.raises(DeviceError, match="runs at 150 MHz, the overlay is built for 100"):
-        overlay.run_clock(100)
-    assert overlay.run_clock(150.2) == 150
+    with pytest.raises(DeviceError, match="the array's clock runs at 150 MHz, the overlay is built for 100"):
+        overlay.run_clocks({0: 100})
+    with pytest.raises(DeviceError, match="the memory port's clock runs at 200 MHz, the overlay is built for 180"):
+        overlay.run_clocks({0: 150, 1: 180})
+    assert overlay.run_clocks({0: 150.2, 1: 200}) == overlay.run_clocks({}) == 150
 
 
 def test_registers_are_read_by_name_through_the_ip_driver(virtual):

@@ -45,6 +45,8 @@ class Board:
         AXI4-Lite addresses as the processor sees them.
     memory_base, memory_bytes : int
         DDR that the DMA reaches.
+    memory_mb_per_second : float
+        Peak of the DDR: the width of its bus times its transfers a second.
     pynq_versions : tuple of str
         Board images that the overlay is meant for.
     vivado_version : str
@@ -67,6 +69,7 @@ class Board:
     array_address: int
     memory_base: int
     memory_bytes: int
+    memory_mb_per_second: float
     pynq_versions: tuple[str, ...]
     vivado_version: str
     config: ArrayConfig

@@ -57,16 +57,24 @@ def hwh_design(path: Path) -> Design:
     return Design(system.get("NAME", ""), _plain_part(system.get("DEVICE", "") + system.get("PACKAGE", "")))
 
 
-_CLOCKS = ("PCW_ACT_FPGA0_PERIPHERAL_FREQMHZ", "PSU__CRL_APB__PL0_REF_CTRL__ACT_FREQMHZ")
-"""Parameters of the processing systems that tell the clock of the fabric, in MHz."""
+_CLOCKS = (
+    ("PCW_ACT_FPGA{}_PERIPHERAL_FREQMHZ", "PCW_FPGA_FCLK{}_ENABLE"),
+    ("PSU__CRL_APB__PL{}_REF_CTRL__ACT_FREQMHZ", "PSU__FPGA_PL{}_ENABLE"),
+)
+"""Parameters of the processing systems that tell a clock of the fabric, in MHz, and whether it is used."""
 
 
-def hwh_clock(path: Path) -> float | None:
-    """Return the clock in MHz that a .hwh says the array is built for, or None if it does not tell."""
-    for parameter in ElementTree.parse(path).getroot().iter("PARAMETER"):
-        if parameter.get("NAME") in _CLOCKS:
-            return float(parameter.get("VALUE", "0")) or None
-    return None
+def hwh_clocks(path: Path) -> dict[int, float]:
+    """Return the clocks in MHz that a .hwh says its overlay is built for, by number, as far as it tells: 0 is the
+    array's, 1 that of the port to the memory if it has one of its own."""
+    found = {p.get("NAME"): p.get("VALUE") or "0" for p in ElementTree.parse(path).getroot().iter("PARAMETER")}
+    clocks = {}
+    for number in range(2):
+        for frequency, used in _CLOCKS:
+            mhz = float(found.get(frequency.format(number), "0"))
+            if mhz and (number == 0 or found.get(used.format(number)) == "1"):
+                clocks[number] = mhz
+    return clocks
 
 
 def hwh_memory(path: Path, dma: str) -> tuple[range, ...]:

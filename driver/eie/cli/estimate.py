@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -47,7 +48,10 @@ def add_parser(commands: Commands) -> None:
     parser.add_argument("--batch", type=int, metavar="N", help="inputs in a batch (default: few)")
     parser.add_argument("--clock", type=float, metavar="MHZ", help="of the array (default: the board's)")
     parser.add_argument(
-        "--dma-bytes", type=float, metavar="N", help="that the DMA brings per cycle, 8 at most (default: its width)"
+        "--dma-bytes",
+        type=float,
+        metavar="N",
+        help="that the DMA brings per cycle (default: the stream's width, or what port and memory bring of it)",
     )
     parser.add_argument("--seed", type=int, default=0, help="of the random inputs (default: 0)")
     add_json_option(parser)
@@ -71,7 +75,7 @@ def _run(args: argparse.Namespace) -> None:
         progress(f"timing {model.name} on {config.num_pes} PEs")
         result = estimate(
             model,
-            described if config == described.config else config,
+            replace(described, config=config),
             inputs,
             clock_mhz=described.clock_mhz if args.clock is None else args.clock,
             bytes_per_cycle=args.dma_bytes,

@@ -13,6 +13,8 @@ BOUNDS = ("DMA", "broadcast", "arithmetic", "output", "start-up")
 """What can bound a layer: words of the stream; one non-zero activation a cycle; the entries of the PE that has most;
 outputs through STORE and READ; the latencies of its instructions."""
 
+_SUPPLY = {"stream": "", "port": ", all that the port to the memory brings", "memory": ", all that the memory brings"}
+
 PYTHON_TRANSFER_MICROSECONDS = 120
 """What a Python driver takes for a transfer on a PYNQ-Z2 (120 to 130: KastnerRG/Read_the_docs, issue 25). Of this
 driver it was not measured."""
@@ -87,6 +89,8 @@ class Estimate:
     layers : tuple of LayerEstimate
     starved : dict of str to float
         Of the batch: `eie.contract.starvation.Starvation.shares`.
+    supply_limit : {"stream", "port", "memory"}
+        What allows the DMA no more bytes a cycle: `eie.boards.memory_port.Supply`.
     unit : str
         What an inference is: of a recurrent layer a time step, the batch a sequence.
     """
@@ -106,6 +110,7 @@ class Estimate:
     batch_cycles: int
     layers: tuple[LayerEstimate, ...]
     starved: dict[str, float]
+    supply_limit: str = "stream"
     unit: str = "inference"
     shared: int = 1
     choices: dict[int, float] = field(default_factory=dict)
@@ -161,7 +166,7 @@ class Estimate:
         return "\n".join(
             [
                 f"{self.model!r} on {where}{self.config.num_pes} PEs at {self.clock_mhz:g} MHz, DMA of "
-                f"{self.bytes_per_cycle:g} bytes a cycle; weights {stay}{loading}",
+                f"{self.bytes_per_cycle:g} bytes a cycle{_SUPPLY[self.supply_limit]}; weights {stay}{loading}",
                 "",
                 *columns([head, *rows, self._times("total", self.latency_cycles, self.cycles)]),
                 "",

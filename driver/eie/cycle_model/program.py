@@ -85,8 +85,9 @@ class ProgramTiming:
         holders = [self._holders[r] for r in _resources(instruction, values, self.config) if r in self._holders]
         begin = max([decide, *(self._retired(holder) + 1 for holder in holders)])
         first = max(begin + 1.0, self._offered)
-        last = ceil(first + (flits - 1) * self._flit_cycles)
-        self._offered = last + self._flit_cycles
+        offered = first + (flits - 1) * self._flit_cycles
+        last = ceil(offered)
+        self._offered = offered + self._flit_cycles
         if instruction is isa.ACTIVATIONS:
             in_group = self.config.words_per_group // self.config.flit_words
             ends = range(in_group - 1, flits, in_group)

@@ -7,6 +7,7 @@ The packed program runs on `TimedDevice`, whose cycles are those of the hardware
 from __future__ import annotations
 
 import numbers
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from eie.arguments import real_array, require_type, whole_number
 from eie.boards.board import Board
 from eie.boards.board import board as board_by_name
+from eie.boards.memory_port import supply
 from eie.contract import isa
 from eie.contract.config import ArrayConfig
 from eie.contract.fixed_point import as_activations, quantise
@@ -62,8 +64,8 @@ def estimate(
     clock_mhz : float, optional
         Default: the board's; for an array, 100.
     bytes_per_cycle : float, optional
-        What the DMA brings per cycle of that clock. Default: the stream's width, which it reaches while memory keeps
-        up.
+        What the DMA brings per cycle of that clock. Default: the stream's width, or what the board's port and memory
+        bring of it (`eie.boards.memory_port`); of an array, its stream's width.
     density : float
         Non-zeros among random inputs, above 0 to 1. Later layers get what the network makes of them.
     batch : int, optional
@@ -94,9 +96,13 @@ def estimate(
     config = board if isinstance(board, ArrayConfig) else board.config
     if clock_mhz is None:
         clock_mhz = 100 if isinstance(board, ArrayConfig) else board.clock_mhz
+    _require("clock_mhz", clock_mhz, 0, 10_000)
+    limit = "stream"
     if bytes_per_cycle is None:
         bytes_per_cycle = config.flit_bytes
-    _require("clock_mhz", clock_mhz, 0, 10_000)
+        if isinstance(board, Board):
+            brought = supply(replace(board, clock_mhz=clock_mhz))
+            bytes_per_cycle, limit = brought.bytes_per_cycle, brought.limit
     _require("bytes_per_cycle", bytes_per_cycle, 0, config.flit_bytes)
     _require("density", density, 0, 1)
     if batch is not None and whole_number(batch, "batch", ConfigError) < 1:
@@ -113,6 +119,7 @@ def estimate(
         config=config,
         clock_mhz=clock_mhz,
         bytes_per_cycle=bytes_per_cycle,
+        supply_limit=limit,
         resident=packed.resident,
         load_cycles=device.load(packed.weights),
         batch=len(a),

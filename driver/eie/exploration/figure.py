@@ -51,7 +51,7 @@ def pareto_figure(
         Parameters that tell the arrays apart.
     title : str
     loading : bool
-        See `eie.exploration.pareto.cycles_per_inference`.
+        See `eie.exploration.pareto.time_us`.
     """
     require_plots()
     from matplotlib.figure import Figure

@@ -10,7 +10,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from eie.boards.board import Board
 from eie.boards.fpga import device_of
-from eie.contract.config import WORD_BITS
+from eie.boards.memory_port import supply, with_stream
+from eie.contract.config import WORD_BYTES
 
 LIMITS = {
     "luts": "LUTs",
@@ -23,16 +24,14 @@ LIMITS = {
 """Resources that a board limits, and what they are called."""
 
 
-def cycles_per_inference(row: dict[str, Any], loading: bool = False) -> float:
-    """Return the clock cycles of an inference's COMPUTEs; with `loading`, those in which what travels with it does, at
-    the width of the stream, if they are more."""
-    loads = row["stream_words"] * WORD_BITS / row["stream_bits"] if loading else 0
-    return max(row["cycles"], loads) / row["inferences"]
-
-
 def time_us(row: dict[str, Any], board: Board, loading: bool = False) -> float:
-    """Return the microseconds of `cycles_per_inference` at the clock of a board."""
-    return cycles_per_inference(row, loading) / board.clock_mhz
+    """Return the microseconds of an inference's COMPUTEs at the clock of a board; with `loading`, those in which its
+    memory brings what travels with an inference (`eie.boards.memory_port`), if they are more."""
+    cycles = row["cycles"]
+    if loading:
+        brought = supply(with_stream(board, row["stream_bits"]))
+        cycles = max(cycles, row["stream_words"] * WORD_BYTES / brought.bytes_per_cycle)
+    return cycles / row["inferences"] / board.clock_mhz
 
 
 def limit_of(row: dict[str, Any], board: Board) -> tuple[str, float]:

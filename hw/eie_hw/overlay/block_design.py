@@ -3,6 +3,9 @@
 memory <- S_AXI -- interconnect <- DMA -> s_axis -> eie_top -> m_axis -> DMA
 CPU -> M_AXI -- interconnect -> registers of DMA and eie_top; their interrupts -> CPU
 with a logic analyser, if asked for, on both streams and on the array's registers
+
+One clock drives all of it, but for the port to the memory where the array's stream is wider than that: the port is then
+faster, and a SmartConnect between it and the DMA has both clocks.
 """
 
 from __future__ import annotations
@@ -10,8 +13,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from eie.boards.board import ARRAY_CELL, ARRAY_VLNV, DMA_CELL, DMA_VLNV, REGISTER_BYTES, Board
+from eie.boards.memory_port import check_stream, memory_port, port_clock_mhz, port_has_own_clock
 from eie.contract.config import WORD_BITS
-from eie.errors import ConfigError
 from eie_hw.overlay.analyser import ANALYSER_CELL, ANALYSER_VLNV, ANALYSER_WORDS, check_room
 from eie_hw.overlay.interfaces import CLOCK, INTERFACES, RESET
 from eie_hw.overlay.processing_system import ProcessingSystem, processing_system
@@ -19,6 +22,10 @@ from eie_hw.overlay.processing_system import ProcessingSystem, processing_system
 CONTROL_CELL, MEMORY_CELL, RESET_CELL, INTERRUPT_CELL = "axi_control", "axi_memory", "reset_0", "interrupts_0"
 TOP = ARRAY_VLNV.split(":")[2]
 """The array's entity."""
+
+SMART_CONNECT_VLNV = "xilinx.com:ip:smartconnect"
+"""The interconnect that converts widths and clocks, and resynchronises its reset, by itself (AMD PG247). Its switch has
+the clock of `aclk`, which is the port's: at the array's, a switch as wide as the port would pass half as much."""
 
 CONCATENATION, INTERCONNECT = "concatenation", "interconnect"
 """Kinds of the cells that join bits, and that connect AXI ports: their IP depends on the Vivado version."""
@@ -60,10 +67,12 @@ class BlockDesign:
         Interface pins that become ports of the design.
     interfaces : tuple of (master pin, slave pin)
     nets : tuple of (driving pin, driven pins)
-    clocked : tuple of (interconnect, its ports)
+    clocked : tuple of (interconnect, its ports, the pin of its clock)
         Interconnects that take clock and reset, whatever pins their IP has for them.
     clock, reset : str
-        The pins that drive those.
+        The pins of the array's clock, and of the reset of array and interconnects.
+    clocks : tuple of (pin, pin that it drives, MHz)
+        Other clocks.
     associated : tuple of str
         Interfaces of the array that its clock must be known to belong to.
     watched : tuple of (interface pin, pin of the logic analyser)
@@ -77,9 +86,10 @@ class BlockDesign:
     external: tuple[tuple[str, str], ...]
     interfaces: tuple[tuple[str, str], ...]
     nets: tuple[tuple[str, tuple[str, ...]], ...]
-    clocked: tuple[tuple[str, tuple[str, ...]], ...]
+    clocked: tuple[tuple[str, tuple[str, ...], str], ...]
     clock: str
     reset: str
+    clocks: tuple[tuple[str, str, float], ...]
     associated: tuple[str, ...]
     watched: tuple[tuple[str, str], ...]
     mappings: tuple[Mapping, ...]
@@ -100,27 +110,26 @@ def block_design(board: Board, packaged: bool = True, analyser: bool = False) ->
     Raises
     ------
     ConfigError
-        If the board's PLL does not give its clock, its device has no room for the analyser, or the array's stream is
-        wider than the port to the memory.
+        If the board's PLL does not give its clock, its device has no room for the analyser, or the memory brings no
+        more to the array's stream than to one of half its width.
     """
     system = processing_system(board)
-    if board.config.stream_bits > system.memory_bits:
-        raise ConfigError(
-            f"{board.name}: a stream of {board.config.stream_bits} bits does not fit the port to the memory, "
-            f"{system.memory[0]}, which has {system.memory_bits}: use --stream-bits {system.memory_bits}"
-        )
+    check_stream(board)
     if analyser:
         check_room(board)
+    clock = f"{system.cell}/{system.clock}"
+    port_clock = f"{system.cell}/{system.port_clock}" if port_has_own_clock(board) else clock
     dma_spaces = [f"{DMA_CELL}/Data_MM2S", f"{DMA_CELL}/Data_S2MM"]
     return BlockDesign(
         name=board.design_name,
         cells=_cells(board, system, packaged, analyser),
         external=tuple((f"{system.cell}/{name}", vlnv) for name, vlnv in system.external),
-        interfaces=_interfaces(system),
-        nets=_nets(system, analyser),
-        clocked=((CONTROL_CELL, ("S00", "M00", "M01")), (MEMORY_CELL, ("S00", "S01", "M00"))),
-        clock=f"{system.cell}/{system.clock}",
+        interfaces=_interfaces(board, system),
+        nets=_nets(system, clock, port_clock, analyser),
+        clocked=((CONTROL_CELL, ("S00", "M00", "M01"), clock), (MEMORY_CELL, ("S00", "S01", "M00"), port_clock)),
+        clock=clock,
         reset=f"{RESET_CELL}/peripheral_aresetn",
+        clocks=() if port_clock == clock else ((port_clock, system.memory_clock, port_clock_mhz(board)),),
         associated=INTERFACES,
         watched=_watched() if analyser else (),
         mappings=(
@@ -155,13 +164,16 @@ def _cells(board: Board, system: ProcessingSystem, packaged: bool, analyser: boo
         "c_mm2s_burst_size": system.burst_words,
         "c_s2mm_burst_size": system.burst_words,
     }
+    memory = Cell(MEMORY_CELL, INTERCONNECT, system.interconnect, (("NUM_SI", 2), ("NUM_MI", 1)))
+    if port_has_own_clock(board):
+        memory = Cell(MEMORY_CELL, "ip", SMART_CONNECT_VLNV, (*memory.parameters, ("NUM_CLKS", 2)))
     cells = (
         Cell(system.cell, "ip", system.vlnv, tuple(system.settings(board).items())),
         Cell(RESET_CELL, "ip", "xilinx.com:ip:proc_sys_reset"),
         Cell(DMA_CELL, "ip", DMA_VLNV, tuple(dma.items())),
         Cell(ARRAY_CELL, "ip", ARRAY_VLNV) if packaged else Cell(ARRAY_CELL, "module", TOP),
         Cell(CONTROL_CELL, INTERCONNECT, system.interconnect, (("NUM_SI", 1), ("NUM_MI", 2))),
-        Cell(MEMORY_CELL, INTERCONNECT, system.interconnect, (("NUM_SI", 2), ("NUM_MI", 1))),
+        memory,
         Cell(INTERRUPT_CELL, CONCATENATION, "", (("NUM_PORTS", 3),)),
     )
     if not analyser:
@@ -184,24 +196,27 @@ def _watched() -> tuple[tuple[str, str], ...]:
     )
 
 
-def _interfaces(system: ProcessingSystem) -> tuple[tuple[str, str], ...]:
+def _interfaces(board: Board, system: ProcessingSystem) -> tuple[tuple[str, str], ...]:
     return (
         (f"{system.cell}/{system.control[0]}", f"{CONTROL_CELL}/S00_AXI"),
         (f"{CONTROL_CELL}/M00_AXI", f"{DMA_CELL}/S_AXI_LITE"),
         (f"{CONTROL_CELL}/M01_AXI", f"{ARRAY_CELL}/s_axi"),
         (f"{DMA_CELL}/M_AXI_MM2S", f"{MEMORY_CELL}/S00_AXI"),
         (f"{DMA_CELL}/M_AXI_S2MM", f"{MEMORY_CELL}/S01_AXI"),
-        (f"{MEMORY_CELL}/M00_AXI", f"{system.cell}/{system.memory[0]}"),
+        (f"{MEMORY_CELL}/M00_AXI", f"{system.cell}/{memory_port(board).name}"),
         (f"{DMA_CELL}/M_AXIS_MM2S", f"{ARRAY_CELL}/s_axis"),
         (f"{ARRAY_CELL}/m_axis", f"{DMA_CELL}/S_AXIS_S2MM"),
     )
 
 
-def _nets(system: ProcessingSystem, analyser: bool) -> tuple[tuple[str, tuple[str, ...]], ...]:
+def _nets(
+    system: ProcessingSystem, clock: str, port_clock: str, analyser: bool
+) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    memory = f"{system.cell}/{system.memory_clock}"
     clocks = [
         f"{RESET_CELL}/slowest_sync_clk",
         f"{system.cell}/{system.control[1]}",
-        f"{system.cell}/{system.memory[1]}",
+        memory if port_clock == clock else f"{MEMORY_CELL}/aclk1",
         *(f"{DMA_CELL}/{name}" for name in ("s_axi_lite_aclk", "m_axi_mm2s_aclk", "m_axi_s2mm_aclk")),
         f"{ARRAY_CELL}/{CLOCK}",
     ]
@@ -210,7 +225,8 @@ def _nets(system: ProcessingSystem, analyser: bool) -> tuple[tuple[str, tuple[st
         clocks.append(f"{ANALYSER_CELL}/clk")
         resets.append(f"{ANALYSER_CELL}/resetn")
     return (
-        (f"{system.cell}/{system.clock}", tuple(clocks)),
+        (clock, tuple(clocks)),
+        *(() if port_clock == clock else ((port_clock, (memory,)),)),
         (f"{system.cell}/{system.reset}", (f"{RESET_CELL}/ext_reset_in",)),
         (f"{RESET_CELL}/peripheral_aresetn", tuple(resets)),
         (f"{DMA_CELL}/mm2s_introut", (f"{INTERRUPT_CELL}/In0",)),

@@ -12,6 +12,8 @@
 #   jobs            processes that Vivado may start
 #   clock_mhz       clock of the array; clocks: all that the board's PLL can be divided to, highest first
 #   clock_cell, clock_property   what states the clock in the processing system
+#   port_clock_mhz, port_clock_property   the same of the port to the memory, where it has a clock of its own; else the
+#                   array's clock, and nothing
 #   slower          1: publish at the highest clock that meets the timing, if the wanted one does not
 #   strategies      of implementation, tried one after another until the timing is met
 #   analyser_words  samples that a logic analyser inside the array keeps; 0: there is none
@@ -217,19 +219,26 @@ proc eie::slacks {name} {
     return [list $slack(WNS) $slack(WHS)]
 }
 
+# The clock of the array with which the timing is met. The slack may be that of either clock: both are made slower by
+# as much as the faster one would need.
 proc eie::reachable {setup} {
     variable clock_mhz
-    return [format %.1f [expr {1000.0 / (1000.0 / $clock_mhz - $setup)}]]
+    variable port_clock_mhz
+    set fastest [expr {max($clock_mhz, $port_clock_mhz)}]
+    return [format %.1f [expr {1000.0 / (1000.0 / $clock_mhz - $setup * $fastest / $clock_mhz)}]]
 }
 
-# The timing is missed. One clock drives everything, so the same bitstream is right at the clock that is reached; the
-# processing system must only be told, for it is its description in the .hwh that sets the clock on the board.
+# The timing is missed. One clock drives everything, or two in proportion, so the same bitstream is right at the clock
+# that is reached; the processing system must only be told, for it is its description in the .hwh that sets the clock
+# on the board.
 proc eie::take_slower {name setup hold} {
     variable slower
     variable clocks
     variable clock_mhz
     variable clock_cell
     variable clock_property
+    variable port_clock_mhz
+    variable port_clock_property
     variable description
     variable design
     set reachable [eie::reachable $setup]
@@ -247,11 +256,16 @@ proc eie::take_slower {name setup hold} {
         error "$miss; build for it with --clock-mhz $lower, or publish it with --slower; see reports/$name/timing.rpt"
     }
     puts "WARNING: $miss; the overlay is published for $lower MHz"
-    set setup [format %.3f [expr {$setup + 1000.0 / $lower - 1000.0 / $clock_mhz}]]
+    set fastest [expr {max($clock_mhz, $port_clock_mhz)}]
+    set setup [format %.3f [expr {$setup + (1000.0 / $lower - 1000.0 / $clock_mhz) * $clock_mhz / $fastest}]]
+    set port_clock_mhz [expr {double($port_clock_mhz) * $lower / $clock_mhz}]
     regsub {"clock_mhz": [0-9.]+} $description "\"clock_mhz\": $lower" description
     set clock_mhz $lower
     open_bd_design [get_files $design.bd]
     set_property CONFIG.$clock_property $lower [eie::one get_bd_cells $clock_cell]
+    if {$port_clock_property ne ""} {
+        set_property CONFIG.$port_clock_property $port_clock_mhz [eie::one get_bd_cells $clock_cell]
+    }
     validate_bd_design
     save_bd_design
     generate_target all [get_files $design.bd]

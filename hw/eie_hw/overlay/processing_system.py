@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from eie.boards.board import Board
+from eie.boards.memory_port import memory_port, port_clock_mhz, port_has_own_clock, reachable_clocks
 from eie.errors import ConfigError
 
 
@@ -17,18 +18,19 @@ class ProcessingSystem:
     ----------
     cell, vlnv : str
         Name in the block design; what it is.
-    clock, reset, interrupt : str
-        Pins: clock to the fabric, its reset, interrupt from the fabric.
-    control, memory : (interface, clock pin)
-        AXI master towards the registers, AXI slave towards the memory.
-    memory_bits : int
-        Data width of that slave.
+    clock, port_clock, reset, interrupt : str
+        Pins: clock to the fabric; another for the port to the memory, where it has one of its own; the fabric's reset;
+        interrupt from the fabric.
+    control : (interface, clock pin)
+        AXI master towards the registers.
+    memory_clock : str
+        Clock pin of the AXI slave towards the memory (`eie.boards.memory_port`).
     memory_segment : str
         Address segment of the memory behind the slave.
     other_segments : tuple of (segment, base, size)
         What else lies behind the slave; kept out of the DMA's reach.
-    clock_property : str
-        Its parameter that is the clock in MHz.
+    clock_property, port_clock_property : str
+        Its parameters that are those clocks in MHz.
     pll_properties : tuple of three str
         Its parameters that tell the clock it makes, and the two divisors from the PLL to it.
     external : tuple of (interface, VLNV)
@@ -44,14 +46,15 @@ class ProcessingSystem:
     cell: str
     vlnv: str
     clock: str
+    port_clock: str
     reset: str
     interrupt: str
     control: tuple[str, str]
-    memory: tuple[str, str]
-    memory_bits: int
+    memory_clock: str
     memory_segment: str
     other_segments: tuple[tuple[str, int, int], ...]
     clock_property: str
+    port_clock_property: str
     pll_properties: tuple[str, ...]
     external: tuple[tuple[str, str], ...]
     interconnect: str
@@ -67,9 +70,7 @@ def processing_system(board: Board) -> ProcessingSystem:
     ConfigError
         If it has one that is not known, or a clock that its PLL cannot be divided to.
     """
-    if board.processing_system not in _SYSTEMS:
-        known = " or ".join(_SYSTEMS)
-        raise ConfigError(f"{board.name}: processing_system is {board.processing_system!r}; it must be {known}")
+    memory_port(board)  # which refuses one that is not known
     clocks = reachable_clocks(board)
     if all(abs(clock - board.clock_mhz) > _CLOCK_TOLERANCE * board.clock_mhz for clock in clocks):
         above = min((clock for clock in clocks if clock > board.clock_mhz), default=clocks[0])
@@ -81,13 +82,6 @@ def processing_system(board: Board) -> ProcessingSystem:
     return _SYSTEMS[board.processing_system]
 
 
-def reachable_clocks(board: Board) -> list[float]:
-    """Return the clocks in MHz that a board's PLL can be divided to by two 6-bit divisors, highest first."""
-    products = sorted({a * b for a in range(1, 64) for b in range(1, 64)})
-    return [round(board.pll_mhz / product, 3) for product in products if board.pll_mhz / product >= _LOWEST_MHZ]
-
-
-_LOWEST_MHZ = 10
 _CLOCK_TOLERANCE = 0.001
 
 
@@ -98,11 +92,20 @@ def _zynq_7000(board: Board) -> dict[str, object]:
         "PCW_FPGA_FCLK0_ENABLE": 1,
         "PCW_EN_CLK0_PORT": 1,
         "PCW_EN_RST0_PORT": 1,
+        **(_zynq_7000_port_clock(board) if port_has_own_clock(board) else {}),
         "PCW_USE_M_AXI_GP0": 1,
         "PCW_USE_S_AXI_HP0": 1,
-        "PCW_S_AXI_HP0_DATA_WIDTH": 64,
+        "PCW_S_AXI_HP0_DATA_WIDTH": memory_port(board).bits,
         "PCW_USE_FABRIC_INTERRUPT": 1,
         "PCW_IRQ_F2P_INTR": 1,
+    }
+
+
+def _zynq_7000_port_clock(board: Board) -> dict[str, object]:
+    return {
+        "PCW_FPGA1_PERIPHERAL_FREQMHZ": port_clock_mhz(board),
+        "PCW_FPGA_FCLK1_ENABLE": 1,
+        "PCW_EN_CLK1_PORT": 1,
     }
 
 
@@ -115,14 +118,23 @@ def _zynq_ultrascale(board: Board) -> dict[str, object]:
         "PSU__FPGA_PL0_ENABLE": 1,
         "PSU__CRL_APB__PL0_REF_CTRL__SRCSEL": "IOPLL",
         "PSU__CRL_APB__PL0_REF_CTRL__FREQMHZ": board.clock_mhz,
+        **(_zynq_ultrascale_port_clock(board) if port_has_own_clock(board) else {}),
         "PSU__NUM_FABRIC_RESETS": 1,
         "PSU__USE__M_AXI_GP0": 1,
         "PSU__USE__M_AXI_GP1": 0,
         "PSU__USE__M_AXI_GP2": 0,
         "PSU__USE__S_AXI_GP2": 1,
         "PSU__MAXIGP0__DATA_WIDTH": 128,
-        "PSU__SAXIGP2__DATA_WIDTH": 128,
+        "PSU__SAXIGP2__DATA_WIDTH": memory_port(board).bits,
         "PSU__USE__IRQ0": 1,
+    }
+
+
+def _zynq_ultrascale_port_clock(board: Board) -> dict[str, object]:
+    return {
+        "PSU__FPGA_PL1_ENABLE": 1,
+        "PSU__CRL_APB__PL1_REF_CTRL__SRCSEL": "IOPLL",
+        "PSU__CRL_APB__PL1_REF_CTRL__FREQMHZ": port_clock_mhz(board),
     }
 
 
@@ -131,14 +143,15 @@ _SYSTEMS = {
         cell="processing_system7_0",
         vlnv="xilinx.com:ip:processing_system7",
         clock="FCLK_CLK0",
+        port_clock="FCLK_CLK1",
         reset="FCLK_RESET0_N",
         interrupt="IRQ_F2P",
         control=("M_AXI_GP0", "M_AXI_GP0_ACLK"),
-        memory=("S_AXI_HP0", "S_AXI_HP0_ACLK"),
-        memory_bits=64,
+        memory_clock="S_AXI_HP0_ACLK",
         memory_segment="S_AXI_HP0/HP0_DDR_LOWOCM",
         other_segments=(),
         clock_property="PCW_FPGA0_PERIPHERAL_FREQMHZ",
+        port_clock_property="PCW_FPGA1_PERIPHERAL_FREQMHZ",
         pll_properties=(
             "PCW_ACT_FPGA0_PERIPHERAL_FREQMHZ",
             "PCW_FCLK0_PERIPHERAL_DIVISOR0",
@@ -156,11 +169,11 @@ _SYSTEMS = {
         cell="zynq_ultra_ps_e_0",
         vlnv="xilinx.com:ip:zynq_ultra_ps_e",
         clock="pl_clk0",
+        port_clock="pl_clk1",
         reset="pl_resetn0",
         interrupt="pl_ps_irq0",
         control=("M_AXI_HPM0_FPD", "maxihpm0_fpd_aclk"),
-        memory=("S_AXI_HP0_FPD", "saxihp0_fpd_aclk"),
-        memory_bits=128,
+        memory_clock="saxihp0_fpd_aclk",
         memory_segment="SAXIGP2/HP0_DDR_LOW",
         # AMD UG1085, system address map.
         other_segments=(
@@ -169,6 +182,7 @@ _SYSTEMS = {
             ("SAXIGP2/HP0_QSPI", 0xC000_0000, 0x2000_0000),
         ),
         clock_property="PSU__CRL_APB__PL0_REF_CTRL__FREQMHZ",
+        port_clock_property="PSU__CRL_APB__PL1_REF_CTRL__FREQMHZ",
         pll_properties=(
             "PSU__CRL_APB__PL0_REF_CTRL__ACT_FREQMHZ",
             "PSU__CRL_APB__PL0_REF_CTRL__DIVISOR0",

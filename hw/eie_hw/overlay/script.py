@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from eie.boards.board import ARRAY_CELL, ARRAY_VLNV, Board
+from eie.boards.memory_port import port_clock_mhz, port_has_own_clock, reachable_clocks
 from eie.contract import isa, registers
 from eie_hw.overlay.analyser import ANALYSER_WORDS
 from eie_hw.overlay.block_design import CONCATENATION, TOP, Cell, Mapping, block_design
 from eie_hw.overlay.interfaces import CLOCK, INTERFACES, RESET
-from eie_hw.overlay.processing_system import processing_system, reachable_clocks
+from eie_hw.overlay.processing_system import processing_system
 from eie_hw.overlay.tcl import command, quote, quoted_list
 from eie_hw.overlay.vivado import release
 
@@ -75,6 +76,8 @@ def build_script(board: Board, sources: Sequence[str], options: BuildOptions | N
         "clock_mhz": board.clock_mhz,
         "clock_cell": system.cell,
         "clock_property": system.clock_property,
+        "port_clock_mhz": port_clock_mhz(board),
+        "port_clock_property": system.port_clock_property if port_has_own_clock(board) else "",
         "slower": int(options.slower),
         "analyser_words": ANALYSER_WORDS if options.analyser else 0,
         "memory_limit": MEMORY_LIMIT,
@@ -84,7 +87,7 @@ def build_script(board: Board, sources: Sequence[str], options: BuildOptions | N
         "vivado": release(board.vivado_version),
         "sources": sources,
         "interfaces": INTERFACES,
-        "clocks": [f"{clock:g}" for clock in reachable_clocks(board) if board.clock_mhz / 4 < clock < board.clock_mhz],
+        "clocks": [f"{clock:g}" for clock in _slower_clocks(board)],
         "strategies": STRATEGIES,
     }
     lines = [f"# Builds the overlay {board.overlay_name}: vivado -mode batch -source build.tcl"]
@@ -114,6 +117,14 @@ def description(board: Board) -> dict[str, object]:
     }
 
 
+def _slower_clocks(board: Board) -> list[float]:
+    """Return the clocks below a board's, highest first, for which its PLL gives the port one in proportion."""
+    clocks = reachable_clocks(board)
+    ratio = port_clock_mhz(board) / board.clock_mhz
+    slower = [clock for clock in clocks if board.clock_mhz / 4 < clock < board.clock_mhz]
+    return [clock for clock in slower if any(abs(other / clock / ratio - 1) < 1e-4 for other in clocks)]
+
+
 def _open_object(values: dict[str, object]) -> str:
     return json.dumps(values, indent=2).rstrip("}").rstrip()
 
@@ -128,13 +139,17 @@ def _design_procedures(board: Board, options: BuildOptions) -> list[str]:
     build += [command("eie::watch", interface, probe) for interface, probe in design.watched]
     build += [f"{command('eie::net', driver)} {quoted_list(driven)}" for driver, driven in design.nets]
     build += [
-        f"{command('eie::clock_interconnect', name)} {quoted_list(ports)} {command(design.clock, design.reset)}"
-        for name, ports in design.clocked
+        f"{command('eie::clock_interconnect', name)} {quoted_list(ports)} {command(clock, design.reset)}"
+        for name, ports, clock in design.clocked
     ]
     build += [f"{command('eie::associate', ARRAY_CELL, CLOCK, RESET)} {interfaces}"]
     build += [_mapping("eie::map_memory" if mapping.memory else "eie::map", mapping) for mapping in design.mappings]
     build += [_mapping("eie::hide", mapping) for mapping in design.unreachable]
     check = [f"{command('eie::check_clock', design.clock, ARRAY_CELL, CLOCK)} {interfaces} {quote(board.clock_mhz)}"]
+    check += [
+        f"{command('eie::check_clock', pin, system.cell, driven)} {quoted_list(())} {quote(mhz)}"
+        for pin, driven, mhz in design.clocks
+    ]
     check += [f"{command('eie::check_pll', system.cell)} {quoted_list(system.pll_properties)} {quote(board.pll_mhz)}"]
     return [_procedure("build", build), "", _procedure("check", check)]
 

@@ -35,11 +35,12 @@ def test_estimate_takes_clock_dma_density_batch_and_array(capsys):
     result = estimate_json(
         capsys, "--clock", 125, "--dma-bytes", 4, "--density", 0.1, "--batch", 4, "--seed", 3, "--pes", 32, "--rows", 32
     )
-    config = replace(board("pynq-z2").config, num_pes=32, rows=32)
+    described = board("pynq-z2")
+    described = replace(described, config=replace(described.config, num_pes=32, rows=32))
     expected = eie.estimate(
-        eie.load(LENET), config, clock_mhz=125, bytes_per_cycle=4, density=0.1, batch=4, seed=3
+        eie.load(LENET), described, clock_mhz=125, bytes_per_cycle=4, density=0.1, batch=4, seed=3
     ).to_dict()
-    assert result["config"]["num_pes"] == 32 and result["board"] == ""
+    assert result["config"]["num_pes"] == 32 and result["board"] == "PYNQ-Z2"
     for name in ("clock_mhz", "bytes_per_cycle", "batch", "batch_cycles", "frames_per_second"):
         assert result[name] == expected[name], name
 

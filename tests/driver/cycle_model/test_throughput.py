@@ -1,5 +1,6 @@
 """The throughput model: what its parts add up to, what bounds what, and what it refuses."""
 
+import dataclasses
 import itertools
 import json
 
@@ -8,6 +9,7 @@ import pytest
 
 import eie
 from eie.boards.board import board, board_names
+from eie.boards.memory_port import with_stream
 from eie.contract import isa, pipeline
 from eie.contract.fixed_point import quantise
 from eie.cycle_model.compute import Work
@@ -132,6 +134,19 @@ def test_half_the_dma_doubles_the_time_of_what_it_bounds_and_half_the_clock_of_e
     slow_clock = eie.estimate(model, SMALL, a, clock_mhz=50)
     assert slow_clock.frames_per_second == whole.frames_per_second / 2
     assert slow_clock.latency_microseconds == whole.latency_microseconds * 2
+
+
+def test_on_a_board_the_dma_brings_what_its_memory_does_and_the_estimate_says_so():
+    model = network(512, 512, density=0.5)
+    described = with_stream(dataclasses.replace(board("pynq-z2"), config=eie.ArrayConfig(entries=512)), 128)
+    found = eie.estimate(model, described)
+    assert (found.bytes_per_cycle, found.supply_limit) == (15.75, "memory")
+    assert "DMA of 15.75 bytes a cycle, all that the memory brings;" in found.table()
+    same = eie.estimate(model, described.config, bytes_per_cycle=15.75)
+    assert found.layers == same.layers
+    given = eie.estimate(model, described, bytes_per_cycle=16)
+    assert given.supply_limit == "stream" and given.layers[0].bound == "DMA"
+    assert found.cycles / given.cycles == pytest.approx(16 / 15.75, rel=0.01)
 
 
 @pytest.mark.parametrize("name", board_names())

@@ -8,12 +8,12 @@ import pytest
 from tests.hw.overlay_bench import assert_ghdl_accepts, needs_tclsh, ports, run_in_stub, stub_converter
 
 from eie.boards.board import ARRAY_CELL, ARRAY_VLNV, DMA_CELL, DMA_VLNV, MODULE_VLNV, REGISTER_BYTES, board, board_names
+from eie.boards.memory_port import memory_port, reachable_clocks, with_stream
 from eie.contract.registers import ADDRESS_BITS, COUNTERS_BASE, COUNTERS_STRIDE
 from eie.errors import ConfigError, EieError
 from eie_hw.overlay.block_design import block_design
 from eie_hw.overlay.build import Plan, prepare
 from eie_hw.overlay.interfaces import declare_interfaces
-from eie_hw.overlay.processing_system import reachable_clocks
 from eie_hw.overlay.script import BuildOptions
 
 pytestmark = needs_tclsh
@@ -259,22 +259,97 @@ def test_ghdl_accepts_the_converted_sources_that_the_script_lists_and_the_design
     assert_ghdl_accepts(tmp_path, sources)
 
 
-def with_stream(name, bits):
-    described = board(name)
-    return dataclasses.replace(described, config=dataclasses.replace(described.config, stream_bits=bits))
-
-
-def test_an_array_of_a_wider_stream_gets_a_dma_of_its_width(tmp_path):
-    prepare(Plan(with_stream("kv260", 128), tmp_path), stub_converter)
-    run, recorded = run_in_stub(tmp_path)
+def built_with_stream(name, bits, directory, **changes):
+    described = with_stream(dataclasses.replace(board(name), **changes), bits)
+    prepare(Plan(described, directory), stub_converter)
+    run, recorded = run_in_stub(directory)
     assert run.returncode == 0, run.stdout + run.stderr
     dma = {call[2]: call[3] for call in recorded if call[:2] == ["parameter", DMA_CELL]}
-    assert dma["c_m_axi_mm2s_data_width"] == dma["c_m_axis_mm2s_tdata_width"] == "128"
+    assert dma["c_m_axi_mm2s_data_width"] == dma["c_m_axis_mm2s_tdata_width"] == str(bits)
     assert dma["c_m_axi_s2mm_data_width"] == "64"
+    return described, recorded
 
 
-@pytest.mark.parametrize(("name", "bits", "port"), [("pynq-z2", 128, "S_AXI_HP0"), ("kv260", 256, "S_AXI_HP0_FPD")])
-def test_a_stream_wider_than_the_port_to_the_memory_is_refused(name, bits, port):
-    message = rf"{name}: a stream of {bits} bits does not fit the port to the memory, {port}, which has {bits // 2}"
+@pytest.mark.parametrize("name", ["kv260", "zcu104"])
+def test_a_stream_as_wide_as_the_port_to_the_memory_has_one_clock(name, tmp_path):
+    _, recorded = built_with_stream(name, 128, tmp_path)
+    assert len({call[1] for call in recorded if call[0] == "connect_bd_net" and "clk" in call[1].lower()}) == 1
+
+
+# The second clock: the port's data a cycle times its clock are the stream's, as far as the port goes.
+@pytest.mark.parametrize(
+    ("name", "bits", "clock", "port_clock"),
+    [
+        ("pynq-z1", 128, 100, "200"),
+        ("pynq-z2", 128, 100, "200"),
+        ("pynq-z2", 128, 62.5, "125"),
+        ("pynq-z2", 128, 142.857, "250"),
+        ("kv260", 256, 125, "250"),
+        ("zcu104", 256, 150, "300"),
+    ],
+)
+def test_a_wider_stream_gets_a_faster_port_behind_a_smartconnect(name, bits, clock, port_clock, tmp_path):
+    described, recorded = built_with_stream(name, bits, tmp_path, clock_mhz=clock)
+    port = memory_port(described)
+    settings = {call[2]: call[3] for call in recorded if call[0] == "parameter" and call[2].startswith(("PCW", "PSU"))}
+    clocks = [settings[key] for key in settings if re.search(r"(FPGA|PL)[01]_.*FREQMHZ", key)]
+    assert sorted(map(float, clocks)) == [clock, float(port_clock)]
+    assert settings.get("PCW_S_AXI_HP0_DATA_WIDTH", settings.get("PSU__SAXIGP2__DATA_WIDTH")) == str(port.bits)
+    memory = {call[2]: call[3] for call in recorded if call[:2] == ["parameter", "axi_memory"]}
+    assert memory == {"NUM_SI": "2", "NUM_MI": "1", "NUM_CLKS": "2"}
+    driven = {call[2]: call[1].split("/")[1] for call in recorded if call[0] == "connect_bd_net"}
+    slow, fast = ("FCLK_CLK0", "FCLK_CLK1") if port.bits == 64 else ("pl_clk0", "pl_clk1")
+    assert driven["axi_memory/aclk"] == fast
+    assert {pin for pin, driver in driven.items() if driver == fast} == {
+        "axi_memory/aclk",
+        next(pin for pin in driven if re.fullmatch(r"\w+/(S_AXI_HP0_ACLK|saxihp0_fpd_aclk)", pin)),
+    }
+    assert {driven[pin] for pin in ("axi_memory/aclk1", "axi_dma_0/m_axi_mm2s_aclk", "eie_top_0/aclk")} == {slow}
+
+
+@pytest.mark.parametrize(
+    ("text", "damaged", "message"),
+    [
+        ("PCW_EN_CLK1_PORT 1", "PCW_EN_CLK1_PORT 0", "processing_system7_0/FCLK_CLK1 finds 0"),
+        ("NUM_CLKS 2", "NUM_CLKS 1", "axi_memory/aclk1 finds 0"),
+        ("axi_memory/aclk1", "axi_memory/aclken", "axi_memory/aclken finds 0"),
+        (
+            "processing_system7_0/FCLK_CLK1 [list processing_system7_0/S_AXI_HP0_ACLK]",
+            "processing_system7_0/FCLK_CLK1 [list axi_memory/aclk]",
+            "axi_memory/aclk is driven already",
+        ),
+        ("PCW_FPGA1_PERIPHERAL_FREQMHZ 200.0", "PCW_FPGA1_PERIPHERAL_FREQMHZ 180", "FCLK_CLK1 has 166.66"),
+    ],
+)
+def test_a_damaged_second_clock_is_refused(tmp_path, text, damaged, message):
+    prepare(Plan(with_stream(board("pynq-z2"), 128), tmp_path), stub_converter)
+    script = tmp_path / "build.tcl"
+    assert text in script.read_text()
+    script.write_text(script.read_text().replace(text, damaged))
+    run, _ = run_in_stub(tmp_path)
+    assert run.returncode == 1
+    assert message in run.stderr
+
+
+@pytest.mark.parametrize("name", ["pynq-z1", "pynq-z2"])
+def test_a_stream_that_the_memory_cannot_fill_is_refused(name):
+    message = (
+        f"{name}: a stream of 256 bits at 100 MHz takes 3,200 MB/s, but the memory brings no more than 1,575, as to "
+        "one of 128 bits: use --stream-bits 128"
+    )
     with pytest.raises(ConfigError, match=message):
-        block_design(with_stream(name, bits))
+        block_design(with_stream(board(name), 256))
+
+
+def test_a_slower_overlay_slows_both_clocks_by_what_the_faster_one_needs(tmp_path):
+    described = with_stream(board("pynq-z2"), 128)
+    prepare(Plan(described, tmp_path, options=BuildOptions(slower=True)), stub_converter)
+    run, recorded = run_in_stub(tmp_path, STUB_WNS="-0.3")
+    assert run.returncode == 0, run.stderr
+    # 0.3 ns beside 5 ns are 6 %: 94.3 MHz and twice as much. The PLL gives 90.909, but not twice as much.
+    assert "the reachable clock 94.3 MHz" in run.stdout
+    told = json.loads((tmp_path / "eie-pynq-z2.json").read_text())
+    assert told["clock_mhz"] == 83.333
+    assert told["setup_slack_ns"] == pytest.approx(-0.3 + 6 - 5, abs=1e-3)
+    settings = [call[3] for call in recorded if call[0] == "parameter" and "FREQMHZ" in call[2] and "FPGA" in call[2]]
+    assert [float(mhz) for mhz in settings] == pytest.approx([100, 200, 83.333, 166.667], rel=1e-4)

@@ -21,7 +21,7 @@ except ImportError as error:
     ) from error
 
 from eie.boards.board import design_build_hash
-from eie.boards.overlay_files import hwh_clock, hwh_memory, overlay_design
+from eie.boards.overlay_files import hwh_clocks, hwh_memory, overlay_design
 from eie.contract import registers
 from eie.contract.config import WORD_BYTES
 from eie.contract.dma_registers import RECEIVE, SEND
@@ -36,7 +36,7 @@ from eie.devices.pynq_board.overlay import (
     find_dma,
     open_overlay,
     read_config,
-    run_clock,
+    run_clocks,
 )
 from eie.devices.pynq_board.reply import ReplyBuffer
 from eie.program.packets import split_program
@@ -84,7 +84,7 @@ class PynqDevice:
         array, engine = find_array(self.overlay, files), find_dma(self.overlay, dma)
         if download:
             self.overlay.download()
-        self.clock_mhz = run_clock(hwh_clock(files.with_suffix(".hwh")))
+        self.clock_mhz = run_clocks(hwh_clocks(files.with_suffix(".hwh")))
         self.array: EieArray = driver_of(self.overlay, array)
         self.config = read_config(self.array, files, described)
         check_width(self.overlay, engine, self.config)

@@ -37,8 +37,8 @@ def open_overlay(bitfile: str) -> pynq.Overlay:
         raise DeviceError(f"pynq cannot open the overlay {bitfile}: {error!r}") from error
 
 
-def run_clock(wanted_mhz: float | None) -> float:
-    """Let the fabric's clock run at what the overlay is built for; return its frequency in MHz.
+def run_clocks(wanted_mhz: dict[int, float]) -> float:
+    """Let the fabric's clocks run at what the overlay is built for; return the frequency of the array's in MHz.
 
     pynq writes the divisors that the .hwh states. They are right for the PLL that Vivado supposed; the board's own may
     be another (docs/overlay.md, KV260), which pynq's Clocks reads from its registers.
@@ -46,19 +46,21 @@ def run_clock(wanted_mhz: float | None) -> float:
     Raises
     ------
     DeviceError
-        If the clock stays faster than that: the array may then compute anything.
+        If a clock stays faster than that: the array may then compute anything.
     """
-    if wanted_mhz is None:
-        return float(pynq.Clocks.fclk0_mhz)
-    if abs(pynq.Clocks.fclk0_mhz - wanted_mhz) > _CLOCK_TOLERANCE * wanted_mhz:
-        pynq.Clocks.fclk0_mhz = wanted_mhz
-    found = float(pynq.Clocks.fclk0_mhz)
-    if found > (1 + _CLOCK_TOLERANCE) * wanted_mhz:
-        raise DeviceError(
-            f"the array's clock runs at {found:g} MHz, the overlay is built for {wanted_mhz:g}: set it with "
-            f"pynq.Clocks.fclk0_mhz, or build the overlay for this clock (--clock-mhz {found:g})"
-        )
-    return found
+    for number, wanted in wanted_mhz.items():
+        name = f"fclk{number}_mhz"
+        if abs(getattr(pynq.Clocks, name) - wanted) > _CLOCK_TOLERANCE * wanted:
+            setattr(pynq.Clocks, name, wanted)
+        found = float(getattr(pynq.Clocks, name))
+        if found > (1 + _CLOCK_TOLERANCE) * wanted:
+            whose = "memory port's" if number else "array's"
+            rebuild = "" if number else f", or build the overlay for this clock (--clock-mhz {found:g})"
+            raise DeviceError(
+                f"the {whose} clock runs at {found:g} MHz, the overlay is built for {wanted:g}: set it with "
+                f"pynq.Clocks.{name}{rebuild}"
+            )
+    return float(pynq.Clocks.fclk0_mhz)
 
 
 def find_array(overlay: pynq.Overlay, bitfile: Path) -> str:

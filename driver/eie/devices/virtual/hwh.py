@@ -8,6 +8,7 @@ from xml.etree import ElementTree
 from xml.etree.ElementTree import Element, SubElement
 
 from eie.boards.board import ARRAY_CELL, ARRAY_VLNV, DMA_CELL, DMA_VLNV, REGISTER_BYTES, Board
+from eie.boards.memory_port import memory_port, port_clock_mhz, port_has_own_clock
 from eie.contract.config import WORD_BITS
 
 _CLOCKS = 4
@@ -15,14 +16,12 @@ _DIVISOR_LIMIT = 64
 _AXI = "xilinx.com:interface:aximm:1.0"
 _STREAM = "xilinx.com:interface:axis:1.0"
 
-# Per processing system: type, general-purpose master and high-performance slave ports, the clocks' source and the
-# names of their parameters.
+# Per processing system: type, general-purpose master, the clocks' source and the names of their parameters.
 _SYSTEMS: dict[str, dict[str, Any]] = {
     "processing_system7": {
         "vlnv": "xilinx.com:ip:processing_system7:5.5",
         "arch": "zynq",
         "master": "M_AXI_GP0",
-        "slave": "S_AXI_HP0",
         "memory_block": "HP0_DDR_LOWOCM",
         "enable": "PCW_FPGA_FCLK{i}_ENABLE",
         "source": "PCW_FCLK{i}_PERIPHERAL_CLKSRC",
@@ -34,7 +33,6 @@ _SYSTEMS: dict[str, dict[str, Any]] = {
         "vlnv": "xilinx.com:ip:zynq_ultra_ps_e:3.4",
         "arch": "zynquplus",
         "master": "M_AXI_HPM0_FPD",
-        "slave": "S_AXI_HP0_FPD",
         "memory_block": "HP0_DDR_LOW",
         "enable": "PSU__FPGA_PL{i}_ENABLE",
         "source": "PSU__CRL_APB__PL{i}_REF_CTRL__SRCSEL",
@@ -70,16 +68,18 @@ def hwh_text(board: Board, *, vlnv: str = ARRAY_VLNV) -> str:
 
 def _processing_system(modules: Element, board: Board, system: dict[str, Any]) -> None:
     module = _module(modules, board.processing_system, f"{board.processing_system}_0", system["vlnv"], "PROCESSOR")
-    divisors = _divisors(board.pll_mhz / board.clock_mhz)
+    clocks = [board.clock_mhz, *([port_clock_mhz(board)] if port_has_own_clock(board) else [])]
     parameters = {}
     for i in range(_CLOCKS):
-        parameters[system["enable"].format(i=i)] = str(int(i == 0))
+        used = i < len(clocks)
+        divisors = _divisors(board.pll_mhz / clocks[i]) if used else (1, 1)
+        parameters[system["enable"].format(i=i)] = str(int(used))
         parameters[system["source"].format(i=i)] = system["source_name"]
-        parameters[system["frequency"].format(i=i)] = f"{board.clock_mhz if i == 0 else 10:.6f}"
+        parameters[system["frequency"].format(i=i)] = f"{clocks[i] if used else 10:.6f}"
         for j in range(2):
-            parameters[system["divisor"].format(i=i, j=j)] = str(divisors[j] if i == 0 else 1)
+            parameters[system["divisor"].format(i=i, j=j)] = str(divisors[j])
     _parameters(module, parameters)
-    _interfaces(module, {system["master"]: ("MASTER", _AXI), system["slave"]: ("SLAVE", _AXI)})
+    _interfaces(module, {system["master"]: ("MASTER", _AXI), memory_port(board).name: ("SLAVE", _AXI)})
     memory_map = SubElement(module, "MEMORYMAP")
     for cell, slave, address in (
         (DMA_CELL, "S_AXI_LITE", board.dma_address),
@@ -122,7 +122,7 @@ def _dma(modules: Element, board: Board, system: dict[str, Any]) -> None:
             "MEMORY",
             f"{board.processing_system}_0",
             master,
-            system["slave"],
+            memory_port(board).name,
             board.memory_base,
             board.memory_bytes,
         )

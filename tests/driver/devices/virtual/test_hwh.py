@@ -5,6 +5,8 @@ from xml.etree import ElementTree
 import pytest
 
 from eie.boards.board import ARRAY_CELL, ARRAY_VLNV, DMA_CELL, board, board_names
+from eie.boards.memory_port import with_stream
+from eie.boards.overlay_files import hwh_clocks
 from eie.devices.virtual.hwh import hwh_text
 
 
@@ -31,6 +33,13 @@ def test_addresses_and_parameters_are_those_of_the_board(name):
     memory = next(modules[DMA_CELL].iter("MEMRANGE"))
     assert int(memory.get("BASEVALUE"), 16) == it.memory_base
     assert int(memory.get("HIGHVALUE"), 16) == it.memory_base + it.memory_bytes - 1
+
+
+@pytest.mark.parametrize(("name", "port_clock"), [("pynq-z2", 200), ("kv260", None)])
+def test_a_port_with_a_clock_of_its_own_has_the_second_one(name, port_clock, tmp_path):
+    it = with_stream(board(name), 128)
+    (tmp_path / "x.hwh").write_text(hwh_text(it))
+    assert hwh_clocks(tmp_path / "x.hwh") == {0: it.clock_mhz, **({1: port_clock} if port_clock else {})}
 
 
 @pytest.mark.parametrize("name", board_names())
