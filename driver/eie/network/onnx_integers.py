@@ -5,8 +5,11 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
+
 from eie.errors import NetworkError
 from eie.network.onnx_functions import graphs_of
+from eie.network.onnx_parts import Parts, Replace, element_type, replace_nodes
 
 INTEGER_OPERATORS = ("MatMulInteger", "ConvInteger", "QLinearMatMul", "QLinearConv")
 
@@ -22,17 +25,18 @@ def plain_integers(model: Any) -> Any:
     if not any(_is_integer(node) for graph in graphs_of(model.graph) for node in graph.node):
         return model
     model = shape_inference.infer_shapes(model)
-    for graph in graphs_of(model.graph):
+
+    def of(graph: Any) -> Replace:
         sizes = _sizes(graph)
-        nodes: list[Any] = []
-        for node in graph.node:
+
+        def replace(node: Any, nodes: list[Any]) -> bool:
             if _is_integer(node):
-                _Parts(node, graph, nodes, sizes).replace()
-            else:
-                nodes.append(node)
-        kept = [_copy(node) for node in nodes]
-        del graph.node[:]
-        graph.node.extend(kept)
+                _Product(node, graph, nodes, sizes).replace()
+            return _is_integer(node)
+
+        return replace
+
+    replace_nodes(model, of)
     return model
 
 
@@ -50,27 +54,20 @@ def _sizes(graph: Any) -> dict[str, tuple[int, ...]]:
     return found
 
 
-def _copy(node: Any) -> Any:
-    copy = type(node)()
-    copy.CopyFrom(node)
-    return copy
-
-
-class _Parts:
-    """What a node becomes, added to a list.
+class _Product(Parts):
+    """What a product of integers becomes.
 
     Parameters
     ----------
-    node : NodeProto
-    graph : GraphProto
-        Where the node is; gets more constants.
-    nodes : list of NodeProto
+    node, graph, nodes
+        See `Parts`.
     sizes : dict
         See `_sizes`.
     """
 
     def __init__(self, node: Any, graph: Any, nodes: list[Any], sizes: dict[str, tuple[int, ...]]) -> None:
-        self.node, self.graph, self.nodes, self.sizes = node, graph, nodes, sizes
+        super().__init__(node, graph, nodes)
+        self.sizes = sizes
         self.convolves = "Conv" in node.op_type
         self.inputs = [*node.input, *[""] * 9]
 
@@ -82,17 +79,7 @@ class _Parts:
             else:
                 self.without_zero_points()
         except NetworkError as error:
-            raise NetworkError(
-                f"{self.node.op_type} node {self.node.name or self.node.output[0]!r}: {error}"
-            ) from error
-
-    def add(self, operator: str, inputs: list[str], name: str, **attributes: Any) -> str:
-        """Add a node with one output of its own."""
-        from onnx import helper
-
-        made = f"{self.node.output[0]}:{name}"
-        self.nodes.append(helper.make_node(operator, inputs, [made], **attributes))
-        return made
+            raise NetworkError(f"{self.title}: {error}") from error
 
     def product(self, inputs: list[str]) -> str:
         """Add the product, with the node's attributes."""
@@ -100,12 +87,6 @@ class _Parts:
         self.nodes[-1].name = self.node.name
         self.nodes[-1].attribute.extend(self.node.attribute)
         return made
-
-    def end(self, operator: str, inputs: list[str], **attributes: Any) -> None:
-        """Add the node that gives what the given one gave."""
-        from onnx import helper
-
-        self.nodes.append(helper.make_node(operator, inputs, self.node.output, **attributes))
 
     def between_quantisers(self) -> None:
         """Dequantise, multiply and quantise."""
@@ -125,23 +106,11 @@ class _Parts:
         behind = self.rank(w) - 1 if self.convolves else 0
         factors = [self.centred(x, x_zero, "x", 1), self.centred(w, w_zero, "w", behind)]
         above = self.add("Add", [self.product(factors), self.half()], "above")
-        self.end("Cast", [self.add("Floor", [above], "sums")], to=_number("INT32"))
-
-    def as_floats(self, name: str, what: str) -> str:
-        """Add a cast to float32."""
-        return self.add("Cast", [name], what, to=_number("FLOAT"))
+        self.end("Cast", [self.add("Floor", [above], "sums")], to=element_type("INT32"))
 
     def half(self) -> str:
         """Return a constant of 0.5: below operator set 11 nothing else rounds."""
-        return self.constant("half", "FLOAT", (), [0.5])
-
-    def constant(self, what: str, kind: str, shape: tuple[int, ...], values: list[Any]) -> str:
-        """Return the name of a constant."""
-        from onnx import helper
-
-        made = f"{self.node.output[0]}:{what}"
-        self.graph.initializer.append(helper.make_tensor(made, _number(kind), shape, values))
-        return made
+        return self.constant("half", np.float32(0.5))
 
     def dequantised(self, name: str, scale: str, zero: str, what: str, axis: int) -> str:
         """Return the floats of a quantised tensor, which has one scale or several along an axis."""
@@ -176,11 +145,4 @@ class _Parts:
         """Return a vector in another shape."""
         if not name or len(self.sizes.get(name, ())) == len(shape):
             return name
-        return self.add("Reshape", [name, self.constant(f"{what} shape", "INT64", (len(shape),), shape)], f"{what} one")
-
-
-def _number(name: str) -> int:
-    from onnx import TensorProto
-
-    number: int = TensorProto.DataType.Value(name)
-    return number
+        return self.add("Reshape", [name, self.constant(f"{what} shape", np.array(shape, np.int64))], f"{what} one")

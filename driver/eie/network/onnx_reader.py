@@ -14,6 +14,8 @@ from eie.network.graph import ABSENT, CONDITIONAL, DEPTH_LIMIT, Graph, Node, Val
 from eie.network.onnx_functions import expanded, graphs_of
 from eie.network.onnx_integers import plain_integers
 from eie.network.onnx_ml import plain_ml
+from eie.network.onnx_parts import OWN_DOMAIN, import_domain
+from eie.network.onnx_runtime import plain_runtime
 from eie.network.onnx_values import array_of, constant_array, dense_array, end_of, require_text, value_of
 from eie.network.onnx_versions import modernise
 from eie.network.operators import OPERATORS
@@ -24,7 +26,7 @@ QONNX_OPERATORS = ("Quant", "BipolarQuant", "MultiThreshold")
 _UNNAMED = "network"
 """Name of a graph without one, which onnx's checker wants."""
 _QONNX_DOMAIN = "qonnx.custom_op.general"
-_DOMAINS = ("", "ai.onnx", "ai.onnx.ml", _QONNX_DOMAIN, "onnx.brevitas", "finn.custom_op.general")
+_DOMAINS = ("", "ai.onnx", "ai.onnx.ml", _QONNX_DOMAIN, "onnx.brevitas", "finn.custom_op.general", OWN_DOMAIN)
 """Domains whose operators are those of the table."""
 
 
@@ -77,6 +79,7 @@ def _checked(model: Any) -> Any:
     copy.CopyFrom(model)
     copy.graph.name = copy.graph.name or _UNNAMED
     _name_qonnx(copy)
+    plain_runtime(copy)
     plain_ml(copy)
     copy = plain_integers(copy)
     _fill_sparse(copy.graph)
@@ -119,14 +122,12 @@ def _open_sizes(graph: Any) -> None:
 
 def _name_qonnx(model: Any) -> None:
     """Give QONNX's operators their domain: exporters leave it out, and the checker knows them in none."""
-    import onnx
-
     found = False
     for node in model.graph.node:
         if node.op_type in QONNX_OPERATORS:
             node.domain, found = _QONNX_DOMAIN, True
-    if found and all(entry.domain != _QONNX_DOMAIN for entry in model.opset_import):
-        model.opset_import.append(onnx.helper.make_opsetid(_QONNX_DOMAIN, 1))
+    if found:
+        import_domain(model, _QONNX_DOMAIN)
 
 
 def _check_order(graph: Any) -> None:
