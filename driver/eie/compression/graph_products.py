@@ -30,8 +30,8 @@ class FusedProduct(FloatProduct):
         super().__init__(matrix)
         self.relu = relu
 
-    def __call__(self, vectors: Array) -> Array:
-        outputs = super().__call__(vectors)
+    def finished(self, outputs: Array) -> Array:
+        outputs = super().finished(outputs)
         return np.maximum(outputs, 0) if self.relu else outputs
 
 
@@ -104,8 +104,8 @@ class NoisyProduct(FloatProduct):
         self._random = frozen_random(0)
         self._squares, self._vectors = 0.0, 0
 
-    def __call__(self, vectors: Array) -> Array:
-        outputs = super().__call__(vectors)
+    def finished(self, outputs: Array) -> Array:
+        outputs = super().finished(outputs)
         size = _NOISE * float(np.sqrt(np.mean(np.square(outputs, dtype=np.float64)))) if outputs.size else 0.0
         noise = (size * (self._random.random_sample(outputs.shape) * 2 - 1) * 3**0.5).astype(outputs.dtype)
         self._squares += float(np.sum(np.square(noise, dtype=np.float64)))
@@ -145,8 +145,8 @@ class MovedProduct(FloatProduct):
         self.power = size**2 * float(spread) * len(matrix.weight)
         """Squared error of a vector, on the mean."""
 
-    def __call__(self, vectors: Array) -> Array:
-        outputs = super().__call__(vectors).astype(vectors.dtype, copy=False)
+    def finished(self, outputs: Array) -> Array:
+        outputs = super().finished(outputs).astype(outputs.dtype, copy=False)
         return np.maximum(outputs, 0) if self.relu else outputs
 
 

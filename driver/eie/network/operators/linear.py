@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from eie.errors import NetworkError
+from eie.network.operators.float_convolution import convolve_floats
 from eie.network.operators.table import OPERATORS, Array, Shape, describe
 from eie.network.operators.windows import Geometry, Ints
 
@@ -26,6 +27,10 @@ class Product(ABC):
     def patch(self, geometry: Geometry) -> Ints:
         """Return how many neighbouring outputs of a convolution a vector serves, along each axis."""
         return (1,) * len(geometry.kernel)
+
+    def convolved(self, x: Array, geometry: Geometry) -> Array | None:
+        """Return a convolution's results, (B, C, *sizes) -> (B * outputs, R), or None if it takes vectors."""
+        return None
 
     @abstractmethod
     def __call__(self, vectors: Array) -> Array: ...
@@ -52,6 +57,8 @@ class Matrix:
     def blocks(self) -> Array:
         """The weights that the operator has, shape (groups, R / groups, C / groups)."""
         rows, columns = self.weight.shape
+        if self.groups == 1:
+            return self.weight[None]
         each = np.arange(self.groups)
         return self.weight.reshape(self.groups, rows // self.groups, self.groups, columns // self.groups)[each, :, each]
 
@@ -65,14 +72,26 @@ class Matrix:
 
 
 class FloatProduct(Product):
-    """The product in the network's own floats."""
+    """The product in the network's own floats.
+
+    What a subclass does to outputs is `finished`; one that must see the vectors has a `__call__` of its own.
+    """
 
     def __init__(self, matrix: Matrix) -> None:
         self.matrix = matrix
 
     def __call__(self, vectors: Array) -> Array:
-        y = self.matrix.times(vectors)
-        return y if self.matrix.bias is None else y + self.matrix.bias
+        return self.finished(self.matrix.times(vectors))
+
+    def convolved(self, x: Array, geometry: Geometry) -> Array | None:
+        if type(self).__call__ is not FloatProduct.__call__:
+            return None
+        outputs = convolve_floats(x, self.matrix.blocks, self.matrix.groups, geometry)
+        return None if outputs is None else self.finished(outputs)
+
+    def finished(self, outputs: Array) -> Array:
+        """Return what becomes of products, shape (M, R): they get the bias."""
+        return outputs if self.matrix.bias is None else outputs + self.matrix.bias
 
 
 @dataclass(frozen=True)

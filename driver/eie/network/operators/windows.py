@@ -42,6 +42,11 @@ class Geometry:
         before = (self.before[0] - from_output * self.strides[0], *self.before[1:])
         return replace(self, before=before, outputs=(to_output - from_output, *self.outputs[1:]))
 
+    def as_picture(self) -> Geometry:
+        """Return the geometry of a window over one axis as that of a picture of one row."""
+        first = {"kernel": 1, "strides": 1, "dilations": 1, "before": 0, "outputs": 1}
+        return Geometry(**{name: (value, *getattr(self, name)) for name, value in first.items()})
+
     def gather(self, x: Array, patch: Ints) -> Array:
         """Return what each patch reads: (B, C, *sizes) -> (B, C, patches, taps, patches, taps ...)."""
         counts, taps = self.patches(patch), self.taps(patch)
