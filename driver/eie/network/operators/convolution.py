@@ -90,9 +90,7 @@ def _convolve(x: Array, geometry: Geometry, patch: Ints, product: Product) -> Ar
     rank, counts, batch = len(geometry.kernel), geometry.patches(patch), len(x)
     flat = product.convolved(x, geometry)
     if flat is None:
-        found = geometry.gather(x, patch)
-        order = [0, *range(2, 2 + 2 * rank, 2), 1, *range(3, 3 + 2 * rank, 2)]
-        flat = product(found.transpose(order).reshape(batch * math.prod(counts), -1))
+        flat = product(geometry.vectors(x, patch))
     results = flat.reshape(batch, *counts, *patch, -1)
     pairs = [axis for i in range(rank) for axis in (1 + i, 1 + rank + i)]
     pixels = results.transpose(0, 1 + 2 * rank, *pairs)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,20 +48,33 @@ class Geometry:
         first = {"kernel": 1, "strides": 1, "dilations": 1, "before": 0, "outputs": 1}
         return Geometry(**{name: (value, *getattr(self, name)) for name, value in first.items()})
 
-    def gather(self, x: Array, patch: Ints) -> Array:
-        """Return what each patch reads: (B, C, *sizes) -> (B, C, patches, taps, patches, taps ...)."""
+    def vectors(self, x: Array, patch: Ints) -> Array:
+        """Return what each patch of outputs reads, one a row: (B, C, *sizes) -> (B * patches, C * taps)."""
         counts, taps = self.patches(patch), self.taps(patch)
         check_elements((*x.shape[:2], *counts, *map(len, taps)))
-        for i, (count, tap) in enumerate(zip(counts, taps, strict=True)):
-            axis = 2 + 2 * i
-            starts = np.arange(count) * (patch[i] * self.strides[i]) - self.before[i]
-            at = starts[:, None] + tap
-            left, right = max(0, -int(at.min())), max(0, int(at.max()) + 1 - x.shape[axis])
-            widths = [(0, 0)] * x.ndim
-            widths[axis] = (left, right)
-            padded = np.pad(x, widths) if left or right else x
-            x = np.take(padded, at + left, axis=axis)
-        return x
+        apart = [max(1, int(np.gcd.reduce(tap))) for tap in taps]  # of neighbouring taps
+        places = [tap // step for tap, step in zip(taps, apart, strict=True)]
+        jumps = [p * s for p, s in zip(patch, self.strides, strict=True)]  # from one patch to the next
+        reach = [(n - 1) * jump + int(tap[-1]) + 1 for n, jump, tap in zip(counts, jumps, taps, strict=True)]
+        padded = self._padded(x, reach)
+        batch, channel, *steps = padded.strides
+        between = [step * jump for step, jump in zip(steps, jumps, strict=True)]
+        within = [step * n for step, n in zip(steps, apart, strict=True)]
+        shape = (len(x), *counts, x.shape[1], *(int(at[-1]) + 1 for at in places))
+        found = np.lib.stride_tricks.as_strided(padded, shape, (batch, *between, channel, *within), writeable=False)
+        if any(len(at) <= at[-1] for at in places):  # a stride leaves out what no kernel reaches
+            read: Any = (..., *np.ix_(*places))
+            found = found[read]
+        return np.ascontiguousarray(found).reshape(len(x) * math.prod(counts), -1)
+
+    def _padded(self, x: Array, reach: list[int]) -> Array:
+        """Return what windows that reach so far see, zeros around it."""
+        begins = [max(0, -before) for before in self.before]
+        x = x[(slice(None), slice(None), *(slice(begin, None) for begin in begins))]
+        before = [max(0, n) for n in self.before]
+        behind = [max(0, n - b - size) for n, b, size in zip(reach, before, x.shape[2:], strict=True)]
+        widths = [(0, 0), (0, 0), *zip(before, behind, strict=True)]
+        return np.pad(x, widths) if any(before) or any(behind) else x
 
     def reduce(self, x: Array, ufunc: np.ufunc, fill: float) -> Array:
         """Return what a ufunc makes of each window: (B, C, *sizes) -> (B, C, *outputs), axis by axis, tap by tap."""

@@ -59,6 +59,20 @@ def test_no_vectors_come_to_the_same(case):
     np.testing.assert_allclose(got, want, atol=1e-4)
 
 
+@given(convolutions(), st.lists(st.integers(1, 3), min_size=2, max_size=2))
+def test_vectors_hold_what_patches_read(case, sides):
+    x, _, geometry = case
+    patch = tuple(sides[: len(geometry.kernel)])
+    around = 40
+    wide = np.pad(x, [(0, 0), (0, 0), *[(around, around)] * len(patch)])
+    want = []
+    for place in np.ndindex(len(x), *geometry.patches(patch)):
+        firsts = np.array(place[1:]) * patch * geometry.strides - geometry.before + around
+        taps = [first + tap for first, tap in zip(firsts, geometry.taps(patch), strict=True)]
+        want.append(wide[place[0]][np.ix_(range(x.shape[1]), *taps)].ravel())
+    np.testing.assert_array_equal(geometry.vectors(x, patch), want)
+
+
 @pytest.mark.parametrize(("pixels", "without"), [(8, True), (2, False)])
 def test_few_pixels_of_many_channels_take_vectors(pixels, without):
     x = RNG.standard_normal((1, 3, pixels, pixels)).astype(np.float32)
