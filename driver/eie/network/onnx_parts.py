@@ -80,7 +80,7 @@ def replace_nodes(model: Any, of: Callable[[Any], Replace]) -> None:
         for node in graph.node:
             if not replace(node, nodes):
                 nodes.append(node)
-        kept = [_copy(node) for node in nodes]
+        kept = [copy_of(node) for node in nodes]
         del graph.node[:]
         graph.node.extend(kept)
 
@@ -93,7 +93,8 @@ def import_domain(model: Any, domain: str) -> None:
         model.opset_import.append(helper.make_opsetid(domain, 1))
 
 
-def _copy(node: Any) -> Any:
+def copy_of(node: Any) -> Any:
+    """Return a message of its own: those of a list die with it."""
     copy = type(node)()
     copy.CopyFrom(node)
     return copy

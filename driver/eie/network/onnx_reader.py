@@ -14,7 +14,7 @@ from eie.network.graph import ABSENT, CONDITIONAL, DEPTH_LIMIT, Graph, Node, Val
 from eie.network.onnx_functions import expanded, graphs_of
 from eie.network.onnx_integers import plain_integers
 from eie.network.onnx_ml import plain_ml
-from eie.network.onnx_parts import OWN_DOMAIN, import_domain
+from eie.network.onnx_parts import OWN_DOMAIN, copy_of, import_domain
 from eie.network.onnx_runtime import plain_runtime
 from eie.network.onnx_values import array_of, constant_array, dense_array, end_of, require_text, value_of
 from eie.network.onnx_versions import modernise
@@ -84,7 +84,7 @@ def _checked(model: Any) -> Any:
     copy = plain_integers(copy)
     _fill_sparse(copy.graph)
     _open_sizes(copy.graph)
-    _check_order(copy.graph)
+    _sort(copy.graph)
     onnx.checker.check_model(_with_shapes(copy))
     copy = expanded(copy, (*OPERATORS, *_OWN))
     return onnx.shape_inference.infer_shapes(copy, check_type=True, strict_mode=True, data_prop=True)
@@ -130,10 +130,28 @@ def _name_qonnx(model: Any) -> None:
         import_domain(model, _QONNX_DOMAIN)
 
 
-def _check_order(graph: Any) -> None:
-    """Say which nodes form a cycle; onnx's checker says no more than that the order is wrong."""
-    known = {value.name for value in graph.input} | {tensor.name for tensor in graph.initializer} | {ABSENT}
-    ordered([Node(n.op_type, tuple(n.input), tuple(n.output), name=n.name) for n in graph.node], known)
+def _sort(graph: Any) -> None:
+    """Bring nodes into an order in which they can be computed: some converters append theirs, and the checker minds.
+
+    It also says which nodes form a cycle, or read what nobody makes, by name.
+    """
+    outside = {value.name for value in graph.input} | {tensor.name for tensor in graph.initializer} | {ABSENT}
+    made = {name for node in graph.node for name in node.output}
+    known, sorted_already = set(outside), True
+    messages: dict[int, Any] = {}
+    nodes = []
+    for message in graph.node:
+        inner = (name for name in sorted(_reads(message)) if name in made)  # what branches read from outside
+        inputs = tuple(dict.fromkeys((*message.input, *inner)))
+        nodes.append(Node(message.op_type, inputs, tuple(message.output), name=message.name))
+        messages[id(nodes[-1])] = message
+        sorted_already = sorted_already and known.issuperset(inputs)
+        known.update(message.output)
+    order = ordered(nodes, outside)
+    if not sorted_already:
+        kept = [copy_of(messages[id(node)]) for node in order]
+        del graph.node[:]
+        graph.node.extend(kept)
 
 
 _OWN = ("Constant", CONDITIONAL, "Upsample")
@@ -207,7 +225,7 @@ class _Reader:
             if node.domain not in _DOMAINS:
                 raise NetworkError(
                     f"its domain {node.domain!r} is not known; export the network without a runtime's own operators "
-                    "(of ONNX Runtime: not optimised, and quantised in its QDQ format)"
+                    "(of ONNX Runtime: not optimised for one processor, and quantised in its QDQ format)"
                 )
             if node.domain in ("", "ai.onnx"):
                 operator, inputs, attributes = modernise(operator, self.version, inputs, attributes, constant)

@@ -10,7 +10,7 @@ from eie.network.evaluation import evaluate
 from eie.network.graph_readers import read_graph
 from eie.network.onnx_reader import read_onnx
 from eie.network.readers import read_network
-from tests.driver.network.onnx_bench import W, array, assert_equal_to_onnx, node, write
+from tests.driver.network.onnx_bench import W, array, assert_equal_to_onnx, evaluate_layers, node, write
 
 
 @pytest.mark.parametrize("trans_b", [0, 1])
@@ -125,6 +125,34 @@ def test_a_scaling_that_is_no_row_s_own_is_not_folded(tmp_path):
         nodes = [node("MatMul", ["x", "w"], "t"), node("Mul", ["t", "k"], "y")]
         path = write(tmp_path / "n.onnx", nodes, {"w": array(4, 6), "k": array(*shape)}, [5, 4])
         assert len(assert_equal_to_onnx(path, array(5, 4), chain=False).nodes) == 2
+
+
+def test_nodes_may_come_in_any_order(tmp_path):
+    nodes = [node("Gemm", ["x", "w", "b"], "h"), node("Relu", ["h"], "r"), node("MatMul", ["r", "w"], "y")]
+    x = array(3, 4)
+    want = assert_equal_to_onnx(write(tmp_path / "sorted.onnx", nodes, W, [3, 4]), x)
+    turned = write(tmp_path / "n.onnx", nodes[::-1], W, [3, 4])
+    (got,) = evaluate(read_graph(turned), {"x": x}).values()
+    np.testing.assert_allclose(got, evaluate_layers(want, x), atol=1e-4)
+
+
+def test_branches_come_after_what_they_read_outside(tmp_path):
+    def branch(operator):
+        made = helper.make_tensor_value_info(operator, onnx.TensorProto.FLOAT, None)
+        return helper.make_graph([node(operator, ["h"], operator)], operator, [], [made])
+
+    choice = node("If", ["positive"], "y", then_branch=branch("Neg"), else_branch=branch("Abs"))
+    nodes = [
+        choice,
+        node("MatMul", ["x", "w"], "h"),
+        node("ReduceSum", ["x"], "sum", keepdims=0),
+        node("Greater", ["sum", "zero"], "positive"),
+    ]
+    constants = {"w": W["w"], "zero": np.float32(0)}
+    graph = read_graph(write(tmp_path / "n.onnx", nodes, constants, [3, 4]))
+    for x in (np.ones((3, 4), np.float32), -np.ones((3, 4), np.float32)):
+        (got,) = evaluate(graph, {"x": x}).values()
+        np.testing.assert_allclose(got, -(x @ W["w"]) if x[0, 0] > 0 else np.abs(x @ W["w"]), atol=1e-5)
 
 
 def test_old_operator_sets_are_refused(tmp_path):
