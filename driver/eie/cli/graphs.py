@@ -51,27 +51,21 @@ def bound_inputs(pairs: Sequence[str]) -> dict[str, Any]:
     return found
 
 
-def shapes_of(pairs: Sequence[str], graph: Graph) -> dict[str, NDArray[Any]] | None:
-    """Return random inputs of the shapes that --shape gives, or None if it gives none."""
-    from eie.network.inspection import example_inputs
-
-    if not pairs:
-        return None
+def shapes_of(pairs: Sequence[str], graph: Graph) -> dict[str, tuple[int, ...]]:
+    """Return the shapes of inputs that --shape gives."""
+    names = [value.name for value in graph.inputs]
     shapes = {}
     for pair in pairs:
-        name, _, text = pair.partition("=")
+        name, _, text = pair.rpartition("=")
+        if name not in names:
+            raise NetworkError(f"--shape {pair}: there is no input {name!r}; there are {', '.join(names)}")
         try:
             shapes[name] = tuple(int(size) for size in text.split(","))
         except ValueError:
             raise NetworkError(f"--shape {pair}: {text!r} are no sizes; write NAME=SIZE,SIZE") from None
-    values = [value for value in graph.inputs if value.name not in shapes]
-    found = example_inputs(Graph((), values, values)) if values else {}
-    if found is None:
-        return None
-    rng = np.random.default_rng(0)
-    types = {value.name: value.dtype for value in graph.inputs}
-    random = {name: rng.standard_normal(shape).astype(types.get(name, "float32")) for name, shape in shapes.items()}
-    return {**found, **random}
+        if min(shapes[name]) < 0:
+            raise NetworkError(f"--shape {pair}: sizes must not be negative")
+    return shapes
 
 
 def read_inputs(path: Path, graph: Graph) -> dict[str, NDArray[Any]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from eie.cli.common import Commands, Progress, add_json_option, print_json
 from eie.cli.graphs import add_graph_options, bound_inputs, read_inputs, shapes_of
 from eie.errors import NetworkError
 from eie.model_file.container import load
-from eie.network.graph import Graph, Node, Value
+from eie.network.graph import Array, Graph, Node, Value
 from eie.network.graph_model import GraphModel
 from eie.network.graph_readers import read_graph
 from eie.network.inspection import NodeReport, example_inputs, inspect_graph
@@ -38,13 +39,17 @@ def _run(args: argparse.Namespace) -> None:
         progress("reading the network")
         network = _read(args)
         graph = network.graph if isinstance(network, GraphModel) else network
-        given = (
-            read_inputs(args.inputs, graph) if args.inputs else shapes_of(args.shape, graph) or example_inputs(graph)
-        )
+        given = read_inputs(args.inputs, graph) if args.inputs else None
+        shapes = shapes_of(args.shape, graph)
         if given is None:
-            raise NetworkError(f"{args.network}: an input's shape is not known; give --inputs")
+            given = example_inputs(graph, shapes=shapes)
+        if given is None:
+            raise NetworkError(f"{args.network}: an input's shape is not known; give --inputs or --shape")
         progress("computing it once")
-        rows = inspect_graph(network, given)
+        try:
+            rows = inspect_graph(network, given)
+        except NetworkError as error:
+            raise NetworkError(f"{error}{_advice(graph, given, args)}") from error
     total = sum(row.multiplications for row in rows)
     on_array = sum(row.multiplications for row in rows if row.where == "array")
     if args.json:
@@ -55,6 +60,15 @@ def _run(args: argparse.Namespace) -> None:
         )
         return
     print("\n".join(_text(graph, rows, total, on_array)))
+
+
+def _advice(graph: Graph, given: Mapping[str, Array], args: argparse.Namespace) -> str:
+    """Return what to try where inputs of made up sizes do not go through a network."""
+    for value in graph.inputs if args.inputs is None else ():
+        if value.name not in shapes_of(args.shape, graph) and not all(isinstance(n, int) for n in value.shape or ()):
+            taken, name = ",".join(map(str, given[value.name].shape)), value.name
+            return f"; input {name!r} leaves sizes open and was made {taken}: give --shape {name}=SIZE,... or --inputs"
+    return ""
 
 
 def _read(args: argparse.Namespace) -> Graph | GraphModel:

@@ -112,14 +112,26 @@ def _counters(node: Node, network: Graph | GraphModel, maps: Mapping[str, Linear
     return [_Counted(matrix) for matrix in maps[key].matrices] if key in maps else []
 
 
-def example_inputs(graph: Graph, batch: int = 1) -> dict[str, Array] | None:
-    """Return inputs of the sizes that a graph fixes, every open one `batch`; None if an input's rank is not known."""
-    if any(value.shape is None for value in graph.inputs):
+def example_inputs(
+    graph: Graph, batch: int = 1, shapes: Mapping[str, tuple[int, ...]] | None = None
+) -> dict[str, Array] | None:
+    """Return inputs of given shapes, and for the others of the sizes that a graph fixes.
+
+    A size with a name is what a given shape says of that name, any other open one is `batch`. None if an input's rank
+    is not known.
+    """
+    shapes = shapes or {}
+    if any(value.shape is None for value in graph.inputs if value.name not in shapes):
         return None
+    sizes: dict[str, int] = {}
+    for value in graph.inputs:
+        pairs = zip(value.shape or (), shapes.get(value.name, ()))  # noqa: B905 - another rank is refused in evaluating
+        sizes.update({name: size for name, size in pairs if isinstance(name, str)})
     rng = np.random.default_rng(0)
     found = {}
     for value in graph.inputs:
-        shape = [size if isinstance(size, int) else batch for size in value.shape or ()]
+        own = tuple(n if isinstance(n, int) else sizes.get(n or "", batch) for n in value.shape or ())
+        shape = shapes.get(value.name, own)
         random = rng.standard_normal(shape)
         found[value.name] = (random if np.dtype(value.dtype).kind == "f" else np.zeros(shape)).astype(value.dtype)
     return found
