@@ -66,6 +66,9 @@ def arrays(boards: bool) -> list[ArrayConfig]:
         {"banks": 1, "codebooks": 1},
         {"entries": 8192, "pointers": 4096},
         {"num_pes": 1, "activations": 512, "rows": 256},
+        {"num_pes": 64, "activations": 8192},
+        {"num_pes": 32, "activations": 4096, "stream_bits": 128},
+        {"num_pes": 64, "activations": 8192, "stream_bits": 128},
     ]
     found = [replace(middle, **changes) for changes in alone]
     draw = random.Random(5)

@@ -93,10 +93,12 @@ def features(config: ArrayConfig) -> dict[str, NDArray[np.float64]]:
     """Return, for each figure of `FITTED`, what it is fitted to: counts that the structure of the array gives."""
     pes, lanes = config.num_pes, config.lanes
     pointers = pes * _column_bits(config)
+    # Each word of a stream besides the first has its registers, its part of the gearbox and its sums of lengths.
+    more_words = config.flit_words - 1
     return {
-        "logic_luts": np.array([1, pes, lanes, pointers, _multiplexer_luts(config)], float),
+        "logic_luts": np.array([1, pes, lanes, pointers, _multiplexer_luts(config), more_words], float),
         "memory_luts": np.array([1, pes, _distributed_luts(config)], float),
-        "flip_flops": np.array([1, pes], float),
+        "flip_flops": np.array([1, pes, lanes, pointers, more_words], float),
     }
 
 
@@ -152,6 +154,7 @@ def _dual_port_memories(config: ArrayConfig) -> list[tuple[int, int, int]]:
         (config.num_pes, pipeline.queue_slots(config), _column_bits(config) + ACTIVATION_BITS),
         (config.lanes, config.activation_groups, ACTIVATION_BITS),
         (config.lanes, config.activation_groups, 1),
+        (1, config.codebooks * CODEBOOK_SIZE * WEIGHT_BITS // config.stream_bits, config.stream_bits),
     ]
 
 

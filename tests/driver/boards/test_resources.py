@@ -63,6 +63,17 @@ def test_more_of_anything_never_takes_less(config, name):
         assert more.luts >= found.luts and more.ramb36 >= found.ramb36
 
 
+@given(configs(), st.sampled_from((128, 256)))
+def test_a_wider_stream_takes_more_luts_and_flip_flops_and_no_more_memory(config, bits):
+    try:
+        wide = estimate(dataclasses.replace(config, stream_bits=bits))
+    except eie.errors.ConfigError:
+        return
+    narrow = estimate(dataclasses.replace(config, stream_bits=bits // 2))
+    assert wide.luts > narrow.luts and wide.flip_flops > narrow.flip_flops
+    assert (wide.ramb36, wide.dsps, wide.ultra_rams) == (narrow.ramb36, narrow.dsps, narrow.ultra_rams)
+
+
 @pytest.mark.parametrize(
     "changes, ramb36_per_pe, of_scales",
     [

@@ -8,7 +8,14 @@ from eie_hw.estimates.utilisation import total, utilisation
 
 
 @pytest.mark.full
-@pytest.mark.parametrize("changes", [{}, {"rows": 128, "queue_depth": 64, "index_bits": 4}])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"rows": 128, "queue_depth": 64, "index_bits": 4},
+        {"num_pes": 32, "activations": 2048, "rows": 16, "stream_bits": 128},
+    ],
+)
 def test_the_estimate_is_close_to_a_synthesis(changes, tmp_path):
     pytest.importorskip("pyosys")
     config = ArrayConfig(**{"num_pes": 4, "activations": 1024} | changes)
