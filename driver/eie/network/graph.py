@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -126,7 +126,7 @@ class Graph:
         object.__setattr__(self, "name", name)
         object.__setattr__(self, "shapes", dict(shapes or {}))
         known = {value.name for value in self.inputs} | set(self.constants) | set(outer) | {ABSENT}
-        object.__setattr__(self, "nodes", tuple(ordered([_checked(node, self.constants) for node in nodes], known)))
+        object.__setattr__(self, "nodes", tuple(ordered([_checked(node, known) for node in nodes], known)))
         made = known | {output for node in self.nodes for output in node.outputs}
         for value in self.outputs:
             if value.name not in made:
@@ -160,12 +160,12 @@ class Graph:
         return found.union(*(from_outside(branch) for node in self.nodes for branch in node.branches))
 
 
-def _checked(node: Node, constants: Mapping[str, Array]) -> Node:
-    """Return a node with all its attributes, or raise `NetworkError`."""
+def _checked(node: Node, known: Collection[str]) -> Node:
+    """Return a node with all its attributes, or raise `NetworkError`; `known` is made by no node."""
     if node.operator == CONDITIONAL:
         return node
     try:
-        operator = _operator(node, constants)
+        operator = _operator(node, known)
         least, most = operator.inputs
         given = len(node.inputs)
         while given > least and node.inputs[given - 1] == ABSENT:
@@ -195,16 +195,17 @@ def find_operator(name: str) -> Operator:
     return OPERATORS[name]
 
 
-def _operator(node: Node, constants: Mapping[str, Array]) -> Operator:
+def _operator(node: Node, known: Collection[str]) -> Operator:
     """Return the operator of a node, or raise `NetworkError` that says how to do without it."""
     try:
         return find_operator(node.operator)
     except NetworkError as error:
-        advice = "name other outputs to end the network before it"
-        before = [name for name in node.inputs if name not in constants and name != ABSENT]
+        before = [name for name in node.inputs if name not in known]
+        advice = "" if before else "; it reads the network's own inputs, so that there is nothing before it to keep"
         if before:
-            advice += f": outputs={before!r}, on the command line --outputs {' '.join(before)}"
-        raise NetworkError(f"{error}; {advice}") from None
+            advice = f"; name other outputs to end the network before it: outputs={before!r}, on the command line "
+            advice += f"--outputs {' '.join(before)}"
+        raise NetworkError(f"{error}{advice}") from None
 
 
 def ordered(nodes: list[Node], known: set[str]) -> list[Node]:

@@ -44,6 +44,14 @@ BAD = {
         model([MATMUL, ("Reshape", ["t", "x2"], ["u"]), ("Add", ["u", "w"], ["y"])], {"x2": [-1, 1, 8]}),
         "Incompatible dimensions",
     ),
+    "an unknown operator at the end": (
+        model([MATMUL, ("Det", ["t"], ["y"])]),
+        r"operator Det is not known .*; name other outputs to end the network before it: outputs=\['t'\], .*--outputs t$",
+    ),
+    "an unknown operator at the beginning": (
+        model([("Det", ["x"], ["y"])]),
+        "operator Det is not known .*; it reads the network's own inputs, so that there is nothing before it to keep$",
+    ),
     "an input too large": (
         model([("MatMul", ["x", "w"], ["y"])], shape=(1 << 40, 4)),
         "1099511627776, 4.* the limit is",
