@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from eie.errors import NetworkError
+from eie.network.onnx_parts import OWN_DOMAIN, copy_of, import_domain
 
 _TRANSFORMS = {"NONE": "Identity", "SOFTMAX": "Softmax", "LOGISTIC": "Sigmoid"}
 _NORMS = {"L1": 1, "L2": 2}
@@ -38,9 +39,10 @@ def plain_ml(model: Any) -> None:
                 outputs[name].CopyFrom(helper.make_tensor_value_info(name, TensorProto.FLOAT, None))
         else:
             nodes.append(node)
-    kept = [_copy(node) for node in nodes]
+    kept = [copy_of(node) for node in nodes]
     del model.graph.node[:]
     model.graph.node.extend(kept)
+    import_domain(model, OWN_DOMAIN)
 
 
 def _attributes(node: Any) -> dict[str, Any]:
@@ -100,11 +102,48 @@ def _imputer(node: Any, graph: Any) -> list[Any]:
 def _normalizer(node: Any, graph: Any) -> list[Any]:
     from onnx import helper
 
-    norm = _attributes(node).get("norm", "MAX")
-    if norm not in _NORMS:
-        raise NetworkError(f"norm {norm!r} is not supported; {', '.join(_NORMS)} are")
+    norm, name = _attributes(node).get("norm", "MAX"), node.output[0]
     cast, floats = _as_floats(node)
-    return [cast, helper.make_node("LpNormalization", [floats], node.output, node.name, axis=-1, p=_NORMS[norm])]
+    if norm in _NORMS:
+        return [cast, helper.make_node("LpNormalization", [floats], node.output, node.name, axis=-1, p=_NORMS[norm])]
+    if norm != "MAX":
+        raise NetworkError(f"norm {norm!r} is not supported; MAX, {', '.join(_NORMS)} are")
+    last = _constant(graph, f"{name}:last", np.array([-1], np.int64))
+    zero, one = (_constant(graph, f"{name}:{value}", np.float32(value)) for value in (0, 1))
+    return [  # the largest, not the largest magnitude; a row whose largest is 0 stays
+        cast,
+        helper.make_node("ReduceMax", [floats, last], [f"{name}:largest"], domain=OWN_DOMAIN),
+        helper.make_node("Equal", [f"{name}:largest", zero], [f"{name}:none"]),
+        helper.make_node("Where", [f"{name}:none", one, f"{name}:largest"], [f"{name}:unit"]),
+        helper.make_node("Div", [floats, f"{name}:unit"], node.output, node.name),
+    ]
+
+
+def _binarizer(node: Any, graph: Any) -> list[Any]:
+    from onnx import TensorProto, helper
+
+    name = node.output[0]
+    threshold = _constant(graph, f"{name}:threshold", np.float32(_attributes(node).get("threshold", 0.0)))
+    cast, floats = _as_floats(node)
+    above = helper.make_node("Greater", [floats, threshold], [f"{name}:above"])
+    return [cast, above, helper.make_node("Cast", [f"{name}:above"], node.output, node.name, to=TensorProto.FLOAT)]
+
+
+def _one_hot(node: Any, graph: Any) -> list[Any]:
+    """What is in no category is hot nowhere, which is an error in ONNX Runtime if `zeros` is 0."""
+    from onnx import TensorProto, helper
+
+    categories, name = _attributes(node).get("cats_int64s"), node.output[0]
+    if not categories:
+        raise NetworkError("its categories are texts; integers are supported")
+    behind = _constant(graph, f"{name}:behind", np.array([-1], np.int64))
+    each = _constant(graph, f"{name}:categories", np.array(categories, np.int64))
+    return [
+        helper.make_node("Cast", node.input, [f"{name}:integers"], to=TensorProto.INT64),
+        helper.make_node("Unsqueeze", [f"{name}:integers", behind], [f"{name}:one"], domain=OWN_DOMAIN),
+        helper.make_node("Equal", [f"{name}:one", each], [f"{name}:hot"]),
+        helper.make_node("Cast", [f"{name}:hot"], node.output, node.name, to=TensorProto.FLOAT),
+    ]
 
 
 def _scores(node: Any, graph: Any, given: dict[str, Any], rows: int, output: str) -> list[Any]:
@@ -158,12 +197,8 @@ _PARTS: dict[str | None, Callable[[Any, Any], list[Any]]] = {
     "Scaler": _scaler,
     "Imputer": _imputer,
     "Normalizer": _normalizer,
+    "Binarizer": _binarizer,
+    "OneHotEncoder": _one_hot,
     "LinearRegressor": _linear_regressor,
     "LinearClassifier": _linear_classifier,
 }
-
-
-def _copy(node: Any) -> Any:
-    copy = type(node)()
-    copy.CopyFrom(node)
-    return copy

@@ -60,6 +60,7 @@ def test_linear_classifiers_are_a_layer_of_the_array(transform):
         ("Imputer", {"imputed_value_floats": [7.0], "replaced_value_float": float(X[3, 2])}),
         ("Normalizer", {"norm": "L1"}),
         ("Normalizer", {"norm": "L2"}),
+        ("Normalizer", {"norm": "MAX"}),
     ],
 )
 def test_regressors_and_norms_are_onnx_runtimes(operator, attributes):
@@ -82,7 +83,7 @@ def test_labels_of_text_are_left_out_by_naming_the_scores():
 @pytest.mark.parametrize(
     "operator, attributes, words",
     [
-        ("Normalizer", {"norm": "MAX"}, "'MAX' is not supported"),
+        ("Normalizer", {"norm": "L3"}, "'L3' is not supported"),
         ("Imputer", {"imputed_value_int64s": [1]}, "imputed_value_floats"),
         ("LinearRegressor", {"coefficients": [1.0] * 6, "post_transform": "PROBIT"}, "PROBIT"),
         ("LinearRegressor", {"coefficients": [1.0] * 7, "targets": 2}, "do not divide"),
