@@ -157,8 +157,13 @@ class FastProduct(Product):
         self.product, self.groups = product, groups
         self.weights = [layer.dense_integers() for layer in product.model.layers]
 
+    def entering(self, x: Array) -> Array:
+        return self.product.to_integers(x)
+
     def __call__(self, vectors: Array) -> Array:
-        integers = self.product.to_integers(vectors)
+        return self.entered(self.entering(vectors))
+
+    def entered(self, integers: Array) -> Array:
         for layer, weights in zip(self.product.model.layers, self.weights, strict=True):
             integers = forward_integer(integers, weights, layer, self.groups)
         return self.product.to_floats(integers)

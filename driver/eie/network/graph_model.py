@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -63,11 +64,13 @@ class ArrayProduct:
         return self.model.rows // self.parts
 
     def to_integers(self, vectors: Array) -> NDArray[np.int16]:
-        """Return what the array takes: float, shape (M, C) -> int16."""
+        """Return what the array takes: float, any shape -> int16; NaN is refused."""
         if self.input_scale is None:
             return quantise(vectors, self.model.input_fraction_bits)
-        integers = np.rint(np.asarray(vectors, np.float64) / self.input_scale)
-        return np.clip(integers, -(1 << 15), (1 << 15) - 1).astype(np.int16)
+        mantissa, exponent = math.frexp(self.input_scale)
+        if mantissa == 0.5:  # a power of two, as units of channels are
+            return quantise(vectors, 1 - exponent)
+        return quantise(np.asarray(vectors, np.float64) / self.input_scale, 0)
 
     def to_floats(self, integers: NDArray[np.int16]) -> Array:
         """Return what the array's outputs stand for: int16, shape (M, n R parts) -> float32, shape (M, n R)."""

@@ -99,10 +99,10 @@ class _CountedInteger(IntegerProduct):
 
     weights = multiplications = 0
 
-    def __call__(self, vectors: Array) -> Array:
+    def entered(self, integers: Array) -> Array:
         self.weights = sum(layer.nonzeros for layer in self.product.model.layers)
-        self.multiplications += len(vectors) * self.weights
-        return super().__call__(vectors)
+        self.multiplications += len(integers) * self.weights
+        return super().entered(integers)
 
 
 def _counters(node: Node, network: Graph | GraphModel, maps: Mapping[str, LinearNode]) -> list[Any]:

@@ -136,8 +136,13 @@ class IntegerProduct(Product):
     def __init__(self, product: ArrayProduct) -> None:
         self.product = product
 
+    def entering(self, x: Array) -> Array:
+        return self.product.to_integers(x)
+
     def __call__(self, vectors: Array) -> Array:
-        integers = self.product.to_integers(vectors)
+        return self.entered(self.entering(vectors))
+
+    def entered(self, integers: Array) -> Array:
         for layer in self.product.model.layers:
             integers = reference_layer(layer, integers)
         return self.product.to_floats(integers)

@@ -199,8 +199,13 @@ class _DeviceProduct(Product):
         self.geometry = geometry
         return self.runner.patch(self.key, self.index, geometry)
 
+    def entering(self, x: Array) -> Array:
+        return self.product.to_integers(x)
+
     def __call__(self, vectors: Array) -> Array:
-        integers = self.product.to_integers(vectors)
+        return self.entered(self.entering(vectors))
+
+    def entered(self, integers: Array) -> Array:
         return self.product.to_floats(
             self.runner.run_product(self.key, self.index, integers, self.geometry, self.verify)
         )

@@ -8,7 +8,7 @@ from eie.errors import EieError, ModelFileError, NetworkError, PackError, Verifi
 from eie.model_file.container import describe
 from eie.network.evaluation import evaluate
 from eie.network.graph import Graph, Node, Value
-from eie.network.graph_model import GraphModel
+from eie.network.graph_model import ArrayProduct, GraphModel
 from eie.network.simplify import simplify
 from tests.keywords import KEYWORDS
 
@@ -239,6 +239,20 @@ def test_what_multiplies_by_no_constants_is_refused():
         graph = Graph(nodes, [Value("x", "float32", ("batch", 4))], [Value("y")], {"w": np.eye(4, dtype=np.float32)})
         with pytest.raises(NetworkError, match=r"or only for a logarithm.*: nothing of it is for the array"):
             eie.compress(graph, 1.0)
+
+
+@pytest.mark.parametrize("scale", [None, 2.0**-9, 0.003])
+def test_inputs_of_a_product_are_rounded_and_saturate_and_none_is_nan(scale):
+    alone = eie.compress([eie.Dense(np.eye(4, dtype=np.float32))], 1.0)
+    product = ArrayProduct(alone, scale, None if scale is None else np.ones(4))
+    step = 2.0**-alone.input_fraction_bits if scale is None else scale
+    x = np.random.default_rng(0).normal(size=(64, 4)).astype(np.float32)
+    x[0] = [1e9, -1e9, np.inf, -np.inf]
+    want = np.clip(np.rint(x.astype(np.float64) / step), -(1 << 15), (1 << 15) - 1)
+    np.testing.assert_array_equal(product.to_integers(x), want)
+    x[3, 2] = np.nan
+    with pytest.raises(PackError, match="NaN"):
+        product.to_integers(x)
 
 
 def test_only_the_weights_that_a_convolution_has_count_for_its_density():

@@ -71,7 +71,7 @@ def convolve(x: Array, geometry: Geometry, product: Product) -> Array:
 
     Vectors hold each pixel as often as patches read it, so a large batch, or picture, is convolved part by part.
     """
-    patch = product.patch(geometry)
+    x, patch = product.entering(x), product.patch(geometry)
     rows = geometry.patches(patch)[0]
     row = x.shape[1] * math.prod(geometry.patches(patch)[1:]) * math.prod(map(len, geometry.taps(patch)))
     together = max(1, _BLOCK // max(1, row))
@@ -90,7 +90,7 @@ def _convolve(x: Array, geometry: Geometry, patch: Ints, product: Product) -> Ar
     rank, counts, batch = len(geometry.kernel), geometry.patches(patch), len(x)
     flat = product.convolved(x, geometry)
     if flat is None:
-        flat = product(geometry.vectors(x, patch))
+        flat = product.entered(geometry.vectors(x, patch))
     results = flat.reshape(batch, *counts, *patch, -1)
     pairs = [axis for i in range(rank) for axis in (1 + i, 1 + rank + i)]
     pixels = results.transpose(0, 1 + 2 * rank, *pairs)

@@ -28,6 +28,14 @@ class Product(ABC):
         """Return how many neighbouring outputs of a convolution a vector serves, along each axis."""
         return (1,) * len(geometry.kernel)
 
+    def entering(self, x: Array) -> Array:
+        """Return what the product makes of each input, before they are arranged as vectors, which repeat them."""
+        return x
+
+    def entered(self, integers: Array) -> Array:
+        """Multiply vectors of what `entering` gave, integers where that made some."""
+        return self(integers)
+
     def convolved(self, x: Array, geometry: Geometry) -> Array | None:
         """Return a convolution's results, (B, C, *sizes) -> (B * outputs, R), or None if it takes vectors."""
         return None
