@@ -111,6 +111,12 @@ def _softmax(operator: str, version: int, inputs: list[str], attributes: Attribu
     return operator, inputs, attributes
 
 
+def _dft(operator: str, version: int, inputs: list[str], attributes: Attributes, constant: Constant) -> Any:
+    if version < 20:
+        inputs = _move(inputs, 2, constant(np.array(attributes.pop("axis", 1), np.int64)))
+    return operator, inputs, attributes
+
+
 _REWRITES: dict[str, Callable[..., Any]] = {
     "Clip": _clip,
     "Slice": _slice,
@@ -121,4 +127,5 @@ _REWRITES: dict[str, Callable[..., Any]] = {
     "Softmax": _softmax,
     "LogSoftmax": _softmax,
     "Hardmax": _softmax,
+    "DFT": _dft,
 }

@@ -2,6 +2,7 @@
 
 from eie.network.operators import (
     convolution,
+    detection,
     elementwise,
     indexing,
     movement,
@@ -10,6 +11,7 @@ from eie.network.operators import (
     recurrent,
     reduction,
     resizing,
+    signal,
 )
 from eie.network.operators.linear import LINEAR
 from eie.network.operators.table import OPERATORS, Operator
@@ -19,6 +21,7 @@ __all__ = [
     "OPERATORS",
     "Operator",
     "convolution",
+    "detection",
     "elementwise",
     "indexing",
     "movement",
@@ -27,4 +30,5 @@ __all__ = [
     "recurrent",
     "reduction",
     "resizing",
+    "signal",
 ]

@@ -181,6 +181,9 @@ _BINARY: dict[str, Callable[[Array, Array], Array]] = {
     "And": np.logical_and,
     "Or": np.logical_or,
     "Xor": np.logical_xor,
+    "BitwiseAnd": np.bitwise_and,
+    "BitwiseOr": np.bitwise_or,
+    "BitwiseXor": np.bitwise_xor,
 }
 for _name, _pair in _BINARY.items():
     _binary(_name, _pair)

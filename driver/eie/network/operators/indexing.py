@@ -87,6 +87,25 @@ def non_zero(x: Array) -> Array:
     return np.array(np.nonzero(np.atleast_1d(x)), np.int64)[: x.ndim]
 
 
+def _chosen(x: Array, condition: Array, axis: int | None) -> tuple[Array, Array, int]:
+    """Return a tensor, flat without an axis, the places that a condition names, and the axis."""
+    x, at = (x.ravel(), 0) if axis is None else (x, axis_of(axis, x.ndim))
+    if condition.ndim != 1 or condition.size > x.shape[at]:
+        raise NetworkError(f"a condition of shape {condition.shape} does not fit an axis of size {x.shape[at]}")
+    return x, np.flatnonzero(condition), at
+
+
+def _compressed(x: Array, condition: Array, *, axis: int | None = None) -> Shape:
+    x, places, at = _chosen(x, condition, axis)
+    return (*x.shape[:at], len(places), *x.shape[at + 1 :])
+
+
+@operator("Compress", _compressed)
+def compress(x: Array, condition: Array, *, axis: int | None = None) -> Array:
+    x, places, at = _chosen(x, condition, axis)
+    return np.take(x, places, at)
+
+
 def _one_hot_shape(indices: Array, depth: Array, values: Array, *, axis: int = -1) -> Shape:
     axis = axis_of(axis, indices.ndim + 1)
     return (*indices.shape[:axis], int(depth.ravel()[0]), *indices.shape[axis:])

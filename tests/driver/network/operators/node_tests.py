@@ -30,7 +30,7 @@ MODULES = {
     "softsign mish swish thresholdedrelu exp log sqrt reciprocal abs neg floor ceil round sign sin cos "
     "tan asin acos atan sinh cosh asinh acosh atanh shrink hardmax",
     "arithmetic": "add sub mul div pow mod min max sum mean where equal less less_or_equal greater greater_or_equal "
-    "and_ or_ xor not_ isnan isinf identity dropout cast castlike",
+    "and_ or_ xor not_ isnan isinf identity dropout cast castlike bitwiseand bitwiseor bitwisexor",
     "linear maps": "gemm matmul conv convtranspose",
     "recurrent layers": "lstm gru rnn",
     "pooling": "maxpool averagepool globalaveragepool globalmaxpool",
@@ -40,8 +40,10 @@ MODULES = {
     "reduce_log_sum reduce_log_sum_exp",
     "movement": "reshape flatten squeeze unsqueeze transpose concat split slice gather gatherelements pad expand tile "
     "shape size constant constantofshape rangeop depthtospace spacetodepth",
-    "indexing": "gathernd scatterelements scatternd trilu topk einsum nonzero onehot eyelike reversesequence",
+    "indexing": "gathernd scatterelements scatternd trilu topk einsum nonzero onehot eyelike reversesequence compress",
     "resizing": "resize upsample",
+    "detection": "nonmaxsuppression gridsample",
+    "signals": "dft stft",
     "quantisation": "quantizelinear dequantizelinear dynamicquantizelinear matmulinteger convinteger qlinearmatmul "
     "qlinearconv",
     "control": "if_",
