@@ -18,6 +18,8 @@ LEAST = {
     "movement": 100,
     "indexing": 35,
     "resizing": 28,
+    "detection": 26,
+    "signals": 8,
     "quantisation": 25,
     "control": 1,
 }
