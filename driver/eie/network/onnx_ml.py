@@ -18,12 +18,13 @@ def plain_ml(model: Any) -> None:
     """Replace the operators of ai.onnx.ml that have plain ones.
 
     Scaler is a difference and a product, the linear models are a Gemm and what follows it. ZipMap makes dicts of
-    probabilities, by class: they stay an array.
+    probabilities, by class: they stay an array. An input of texts that are numbered first becomes one of the numbers.
     """
     from onnx import TensorProto, helper
 
     if all(node.domain != "ai.onnx.ml" for node in model.graph.node):
         return
+    _begin_with_numbers(model.graph)
     outputs = {value.name: value for value in model.graph.output}
     nodes = []
     for node in model.graph.node:
@@ -43,6 +44,24 @@ def plain_ml(model: Any) -> None:
     del model.graph.node[:]
     model.graph.node.extend(kept)
     import_domain(model, OWN_DOMAIN)
+
+
+def _begin_with_numbers(graph: Any) -> None:
+    """Drop the encoders of texts that the network is given: it takes what they give, under their outputs' names."""
+    from onnx import TensorProto, helper
+
+    texts = {value.name: value for value in graph.input if value.type.tensor_type.elem_type == TensorProto.STRING}
+    readers = [node for node in graph.node if not texts.keys().isdisjoint(node.input)]
+    if any(node.op_type != "LabelEncoder" or node.domain != "ai.onnx.ml" for node in readers):
+        return
+    for node in readers:
+        sizes = [d.dim_param or d.dim_value or None for d in texts[node.input[0]].type.tensor_type.shape.dim]
+        integers = any(attribute.name == "values_int64s" for attribute in node.attribute)
+        kind = TensorProto.INT64 if integers else TensorProto.FLOAT
+        graph.input.append(helper.make_tensor_value_info(node.output[0], kind, sizes))
+        graph.node.remove(node)
+    for value in texts.values():
+        graph.input.remove(value)
 
 
 def _attributes(node: Any) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, numpy_helper
 
 from eie.errors import NetworkError
 from eie.network.evaluation import evaluate
@@ -47,3 +47,23 @@ def test_rows_are_divided_by_their_largest():
     x = np.array([[-3, 1, 2], [0, 0, 0], [-1, -2, -4], [-1, 0, -2]], np.float32)
     y = evaluate(read(encoder("Normalizer", norm="MAX")), {"x": x})["y"]
     np.testing.assert_array_equal(y, [[-1.5, 0.5, 1], [0, 0, 0], [1, 2, 4], [-1, 0, -2]])
+
+
+def test_a_network_of_texts_begins_with_their_numbers():
+    keys = {"keys_strings": ["a", "b", "c"], "values_int64s": [0, 1, 2]}
+    nodes = [
+        helper.make_node("LabelEncoder", ["text"], ["number"], domain="ai.onnx.ml", **keys),
+        helper.make_node("Gather", ["table", "number"], ["y"]),
+    ]
+    table = np.arange(6, dtype=np.float32).reshape(3, 2)
+    graph = helper.make_graph(
+        nodes,
+        "net",
+        [helper.make_tensor_value_info("text", TensorProto.STRING, ["batch"])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)],
+        [numpy_helper.from_array(table, "table")],
+    )
+    imports = [helper.make_opsetid("", 15), helper.make_opsetid("ai.onnx.ml", 3)]
+    read = read_graph(helper.make_model(graph, opset_imports=imports, ir_version=8))
+    assert [str(value) for value in read.inputs] == ["number int64 batch"]
+    np.testing.assert_array_equal(evaluate(read, {"number": [2, 0]})["y"], table[[2, 0]])

@@ -226,10 +226,15 @@ DTYPES = {
 """numpy's names of ONNX's element types, as far as numpy has them."""
 
 
+_TEXT = 8
+"""ONNX's number of strings."""
+
+
 def dtype_of(code: int) -> np.dtype[Any]:
     """Return numpy's type for ONNX's number of it, or raise `NetworkError`."""
     if code not in DTYPES:
-        raise NetworkError(f"element type {code} of ONNX is none of numpy's; {', '.join(DTYPES.values())} are")
+        what = "text" if code == _TEXT else f"element type {code} of ONNX"
+        raise NetworkError(f"{what} is none of numpy's numbers; {', '.join(DTYPES.values())} are")
     return np.dtype(DTYPES[code])
 
 

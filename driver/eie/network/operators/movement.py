@@ -246,7 +246,9 @@ def constant_of_shape(shape: Array, *, value: Array | None = None) -> Array:
 
 
 def _range_length(start: Array, limit: Array, delta: Array) -> Shape:
-    if float(delta) == 0:
+    if not start.size == limit.size == delta.size == 1:
+        raise NetworkError(f"Range takes three numbers; it gets {start.size}, {limit.size} and {delta.size}")
+    if delta.item() == 0:
         raise NetworkError("Range has a step of 0")
     length = (limit.item() - start.item()) / delta.item()
     if not math.isfinite(length):
@@ -257,4 +259,5 @@ def _range_length(start: Array, limit: Array, delta: Array) -> Shape:
 @operator("Range", _range_length)
 def range_(start: Array, limit: Array, delta: Array) -> Array:
     (length,) = _range_length(start, limit, delta)
-    return (start + np.arange(length, dtype=start.dtype) * delta).astype(start.dtype)
+    steps = np.arange(length, dtype=start.dtype)
+    return (start.ravel() + steps * delta.ravel()).astype(start.dtype)

@@ -197,7 +197,7 @@ def lp_normalization(x: Array, *, axis: int = -1, p: int = 2) -> Array:
 
 @operator("CumSum", same)
 def cum_sum(x: Array, axis: Array, *, exclusive: int = 0, reverse: int = 0) -> Array:
-    at = axis_of(int(axis), x.ndim)
+    at = axis_of(int(axis.ravel()[0]), x.ndim)
     turned = np.flip(x, at) if reverse else x
     sums = np.cumsum(turned, axis=at, dtype=x.dtype)
     sums = sums - turned if exclusive else sums

@@ -54,7 +54,7 @@ NAMES = {"rangeop": "Range", "upsample": "Upsample"}
 """Operators that their module does not have the name of."""
 
 OUT_OF_SCOPE = {
-    r"element type \d+ of ONNX is none of numpy's": "types that numpy has not: bfloat16, float8, 4 bits, text",
+    "is none of numpy's numbers": "types that numpy has not: bfloat16, float8, 4 bits, text",
     "training mode": "training",
     "is no tensor but a": "sequences and optional values",
     "Resize of": "antialiasing; crops; interpolated integers",

@@ -54,3 +54,12 @@ def test_of_equal_ones_the_first_come_first(largest):
 def test_an_equation_without_an_arrow_has_its_letters_in_order():
     (y,) = run("Einsum", X, X.T, equation="bj,ja")
     assert np.allclose(y, np.einsum("bj,ja", X, X.T))
+
+
+def test_numbers_may_come_as_vectors_of_one():
+    x = np.arange(6, dtype=np.float32).reshape(2, 3)
+    np.testing.assert_array_equal(OPERATORS["CumSum"].run([x, np.array([1])], {})[0], np.cumsum(x, 1))
+    one, nine, two = (np.array([value], np.int64) for value in (1, 9, 2))
+    np.testing.assert_array_equal(OPERATORS["Range"].run([one, nine, two], {})[0], [1, 3, 5, 7])
+    with pytest.raises(NetworkError, match="three numbers; it gets 2, 1 and 1"):
+        OPERATORS["Range"].run([np.array([1, 2]), nine, two], {})
