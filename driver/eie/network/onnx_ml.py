@@ -56,8 +56,9 @@ def _begin_with_numbers(graph: Any) -> None:
         return
     for node in readers:
         sizes = [d.dim_param or d.dim_value or None for d in texts[node.input[0]].type.tensor_type.shape.dim]
-        integers = any(attribute.name == "values_int64s" for attribute in node.attribute)
-        kind = TensorProto.INT64 if integers else TensorProto.FLOAT
+        given = _attributes(node)  # the oldest form has classes alone, and gives their places
+        kind = TensorProto.FLOAT if "values_floats" in given else TensorProto.INT64
+        kind = given["values_tensor"].data_type if "values_tensor" in given else kind
         graph.input.append(helper.make_tensor_value_info(node.output[0], kind, sizes))
         graph.node.remove(node)
     for value in texts.values():

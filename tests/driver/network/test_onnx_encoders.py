@@ -49,8 +49,15 @@ def test_rows_are_divided_by_their_largest():
     np.testing.assert_array_equal(y, [[-1.5, 0.5, 1], [0, 0, 0], [1, 2, 4], [-1, 0, -2]])
 
 
-def test_a_network_of_texts_begins_with_their_numbers():
-    keys = {"keys_strings": ["a", "b", "c"], "values_int64s": [0, 1, 2]}
+@pytest.mark.parametrize(
+    ("version", "keys"),
+    [
+        (1, {"classes_strings": ["a", "b", "c"]}),
+        (3, {"keys_strings": ["a", "b", "c"], "values_int64s": [0, 1, 2]}),
+        (4, {"keys_strings": ["a", "b", "c"], "values_tensor": numpy_helper.from_array(np.arange(3))}),
+    ],
+)
+def test_a_network_of_texts_begins_with_their_numbers(version, keys):
     nodes = [
         helper.make_node("LabelEncoder", ["text"], ["number"], domain="ai.onnx.ml", **keys),
         helper.make_node("Gather", ["table", "number"], ["y"]),
@@ -63,7 +70,7 @@ def test_a_network_of_texts_begins_with_their_numbers():
         [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)],
         [numpy_helper.from_array(table, "table")],
     )
-    imports = [helper.make_opsetid("", 15), helper.make_opsetid("ai.onnx.ml", 3)]
+    imports = [helper.make_opsetid("", 15), helper.make_opsetid("ai.onnx.ml", version)]
     read = read_graph(helper.make_model(graph, opset_imports=imports, ir_version=8))
     assert [str(value) for value in read.inputs] == ["number int64 batch"]
     np.testing.assert_array_equal(evaluate(read, {"number": [2, 0]})["y"], table[[2, 0]])
