@@ -47,9 +47,15 @@ def end_of(described: Any, name: str, graph: Any) -> Value:
     try:
         return Value(name, shape=None) if described is None else value_of(described)
     except NetworkError as error:
-        others = [value.name for value in graph.output if value.name != name]
+        others = [value.name for value in graph.output if value.name != name] or _before(name, graph)
         hint = f"; name others: outputs={others}, on the command line --outputs {' '.join(others)}" if others else ""
         raise NetworkError(f"output {name!r}: {error}{hint}") from error
+
+
+def _before(name: str, graph: Any) -> list[str]:
+    """Return the data that a tensor is made of."""
+    constants = {tensor.name for tensor in graph.initializer} | {""}
+    return [given for node in graph.node if name in node.output for given in node.input if given not in constants]
 
 
 def value_of(value: Any) -> Value:

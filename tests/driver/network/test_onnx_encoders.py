@@ -74,3 +74,19 @@ def test_a_network_of_texts_begins_with_their_numbers(version, keys):
     read = read_graph(helper.make_model(graph, opset_imports=imports, ir_version=8))
     assert [str(value) for value in read.inputs] == ["number int64 batch"]
     np.testing.assert_array_equal(evaluate(read, {"number": [2, 0]})["y"], table[[2, 0]])
+
+
+def test_a_network_that_gives_texts_ends_before_them():
+    texts = helper.make_tensor("texts", TensorProto.STRING, [2], [b"no", b"yes"])
+    nodes = [helper.make_node("ArgMax", ["x"], ["best"], axis=1), helper.make_node("Gather", ["texts", "best"], ["y"])]
+    graph = helper.make_graph(
+        nodes,
+        "net",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["batch", 2])],
+        [helper.make_tensor_value_info("y", TensorProto.STRING, None)],
+        [texts],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 15)], ir_version=8)
+    with pytest.raises(NetworkError, match=r"output 'y': text is none .*outputs=\['best'\]"):
+        read_graph(model)
+    np.testing.assert_array_equal(evaluate(read_graph(model, ["best"]), {"x": np.eye(2)})["best"], [[0], [1]])
