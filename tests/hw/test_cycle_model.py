@@ -72,7 +72,7 @@ def test_any_array_takes_the_cycles_that_the_model_says(config, data):
 @pytest.mark.full
 def test_four_pes_with_the_memories_of_a_kv260_keep_their_share_of_a_large_layer():
     """AlexNet's FC7 as four of 64 PEs have it: 64 rows a PE, 4,096 columns in two tiles, both to the last pointer."""
-    config = dataclasses.replace(board("kv260").config, num_pes=4)
+    config = dataclasses.replace(board("kv260").config, num_pes=4, stream_bits=64)
     rng = np.random.default_rng(1)
     codes = rng.integers(1, 16, (256, 4096)) * (rng.random((256, 4096)) < 0.09)
     layer = eie.Layer.from_dense_codes(

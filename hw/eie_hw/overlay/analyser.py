@@ -15,13 +15,14 @@ from pathlib import Path
 from eie.boards.board import Board
 from eie.boards.fpga import device_of
 from eie.boards.resources import BESIDES_RAMB36, estimate
+from eie.contract.config import WORD_BITS, ArrayConfig
 from eie.errors import ConfigError, EieError
 
 ANALYSER_CELL, ANALYSER_VLNV = "analyser_0", "xilinx.com:ip:system_ila"
 ANALYSER_WORDS = 1024
 """Samples that a logic analyser keeps."""
-ANALYSER_RAMB36 = 12
-"""Block RAMs of both: a RAMB36 holds 36 bits of each sample: 150 of the streams, 120 of the bus, 78 marked."""
+_BUS_BITS, _MARKED_BITS = 120, 78
+"""What is sampled besides the streams: the registers' bus, and the registers of `MARKED`."""
 
 MARKED_ENTITY = "control_unit"
 MARKED = ("state", "header", "fault", "good", "is_load", "done")
@@ -50,7 +51,13 @@ def check_room(board: Board) -> None:
 
 
 def _block_rams(board: Board) -> float:
-    return estimate(board.config).ramb36 + BESIDES_RAMB36 + ANALYSER_RAMB36
+    return estimate(board.config).ramb36 + BESIDES_RAMB36 + analyser_ramb36(board.config)
+
+
+def analyser_ramb36(config: ArrayConfig) -> int:
+    """Return the block RAMs of both analysers: a RAMB36 holds 36 bits of each sample."""
+    streams = sum(bits + bits // 8 + 3 for bits in (config.stream_bits, WORD_BITS))
+    return sum(-(-bits // 36) for bits in (streams, _BUS_BITS, _MARKED_BITS))
 
 
 def mark_signals(files: Sequence[Path]) -> None:

@@ -3,6 +3,7 @@
 import pytest
 
 from eie.boards.board import board, board_names, design_build_hash
+from eie.boards.memory_port import memory_port
 from eie.contract.registers import build_hash
 from eie.errors import ConfigError
 
@@ -26,7 +27,7 @@ def test_a_board_has_room_for_its_registers_and_an_array_that_can_be_built(name)
     described = board(name)
     assert described.config.num_pes in (64, 128)
     assert abs(described.dma_address - described.array_address) >= 0x10000
-    assert described.config.stream_bits == 64
+    assert described.config.stream_bits == memory_port(described).bits, "nothing of the port lies idle"
     assert described.memory_bytes >= 512 << 20
 
 

@@ -11,7 +11,7 @@ from eie.boards.resources import BESIDES_RAMB36, estimate
 from eie.contract.config import ArrayConfig
 from eie.errors import ConfigError, EieError
 from eie_hw.conversion.convert import convert
-from eie_hw.overlay.analyser import ANALYSER_RAMB36, MARKED, check_room, mark_signals
+from eie_hw.overlay.analyser import MARKED, analyser_ramb36, check_room, mark_signals
 from eie_hw.overlay.block_design import block_design
 from eie_hw.overlay.build import Plan, prepare
 from eie_hw.overlay.script import BuildOptions
@@ -71,7 +71,10 @@ def test_without_it_nothing_is_marked_and_no_constraints_are_added(tmp_path):
 @pytest.mark.parametrize("name", board_names())
 def test_an_analyser_without_room_is_refused_with_an_array_that_leaves_room(name):
     described = board(name)
-    if estimate(described.config).ramb36 + BESIDES_RAMB36 + ANALYSER_RAMB36 <= device_of(described.part).ramb36:
+    if (
+        estimate(described.config).ramb36 + BESIDES_RAMB36 + analyser_ramb36(described.config)
+        <= device_of(described.part).ramb36
+    ):
         check_room(described)
         return
     with pytest.raises(ConfigError, match=r"take [0-9.]+ block RAMs, .* has 14.; look at a smaller array: --pes 32"):
