@@ -23,7 +23,7 @@ from eie.compression.recipe import WHOLE, Recipe
 from eie.compression.recurrent import gate_format, scaled_nodes
 from eie.compression.refit_nodes import NodeTask
 from eie.compression.report import CompressionReport, LayerReport, layer_report, outputs_sqnr_db, sqnr_db
-from eie.compression.row_units import has_units, in_units, offsets_of_rows, row_units
+from eie.compression.row_units import VECTORS_FOR_OFFSETS, has_units, in_units, offsets_of_rows, row_units
 from eie.compression.scaling import fraction_bits
 from eie.compression.streamed import Stream
 from eie.compression.terms import given_terms
@@ -204,7 +204,8 @@ class GraphJob:
         lows, highs = np.minimum(given.lows, seen.lows), np.maximum(given.highs, seen.highs)
         bits = fraction_bits(peak * self.recipe.headroom) if known is None else known
         unit = 1 if units is None else units
-        offsets, largest = offsets_of_rows(lows / unit, highs / unit, may_have=units is not None and not relu)
+        may_have = units is not None and not relu and given.vectors >= VECTORS_FOR_OFFSETS
+        offsets, largest = offsets_of_rows(lows / unit, highs / unit, may_have)
         if offsets is not None:
             chosen = replace(chosen, shared_bias=(chosen.shared_bias - offsets).astype(np.float32))
             offsets = offsets * unit

@@ -25,6 +25,8 @@ _BIAS_SPREAD = 16.0
 _BIAS_OF_UNITS = 32.0
 """Largest bias of a row, in units of a weight times the largest input: what more there is would leave all rows' weights
 too few of the 32 bits that biases have. Such are channels that a batch normalisation has all but switched off."""
+VECTORS_FOR_OFFSETS = 16
+"""Fewest vectors of a calibration that tell rows which hardly vary from such as were merely not seen to."""
 _TAKEN = ("Conv", "ConvTranspose", "LSTM", "GRU", "RNN")
 
 

@@ -82,6 +82,18 @@ def test_offsets_are_for_rows_far_from_0_only():
     assert offsets_of_rows(lows[3:], highs[3:], may_have=True) == (None, 0)
 
 
+def test_one_vector_does_not_say_that_rows_hardly_vary():
+    rng = np.random.default_rng(3)
+    weight = rng.standard_normal((24, 16, 1)).astype(np.float32)
+    graph = Graph([Node("Conv", ("x", "w"), ("y",))], [Value("x", "float32", (1, 16, 1))], [Value("y")], {"w": weight})
+    model = eie.compress(graph, 1.0, rng.standard_normal((1, 16, 1)).astype(np.float32), terms=2)
+    x = rng.uniform(-1, 1, (20, 16, 1)).astype(np.float32)
+    want = np.concatenate([evaluate(graph, {"x": one[None]})["y"] for one in x])
+    got = np.concatenate([eie.reference(model, one[None]) for one in x])
+    assert np.square(want - got).mean() < 0.03 * np.square(want).mean()
+    assert [product.offsets for product in model.array_products()] == [None]
+
+
 def test_the_array_computes_them_and_a_file_keeps_them(tmp_path):
     model = eie.compress(convolution(SIZES), 0.5, X)
     (product,) = model.array_products()
