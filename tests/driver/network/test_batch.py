@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+import eie
 from eie.network.evaluation import evaluate
 from eie.network.graph import Graph, Node, Value
 from eie.network.graph_readers import read_graph
@@ -41,3 +42,45 @@ def test_a_graph_that_treats_inputs_alike_takes_any_batch():
 )
 def test_a_graph_that_mixes_a_batch_stays_as_it_is(nodes):
     assert read_graph(graph(*nodes)).inputs[0].shape == (1, 3, 4, 4)
+
+
+STATE = {"w": CONSTANTS["w"].reshape(2, 3), "u": RNG.standard_normal((2, 2)).astype(np.float32), "first": np.array([1])}
+
+
+def recurrent(*nodes):
+    """A step of a network of sound: its state, whose batch lies behind, comes in and goes out."""
+    step = [
+        Node("Transpose", ("x",), ("t",), {"perm": [1, 0]}),
+        Node("MatMul", ("w", "t"), ("a",)),
+        Node("MatMul", ("u", "s"), ("b",)),
+        Node("Add", ("a", "b"), ("sum",)),
+        *nodes,
+    ]
+    inputs = [Value("x", "float32", (1, 3)), Value("s", "float32", (2, 1))]
+    return Graph(step, inputs, [Value("sN", "float32", (2, 1)), Value("y", "float32", (1, 2))], STATE)
+
+
+LAST = Node("Transpose", ("sN",), ("y",), {"perm": [1, 0]})
+
+
+def test_states_may_have_their_batch_elsewhere():
+    network = read_graph(recurrent(Node("Tanh", ("sum",), ("sN",)), LAST))
+    assert [value.shape for value in network.inputs] == [("batch", 3), (2, "batch")]
+    assert [value.shape for value in network.outputs] == [(2, "batch"), ("batch", 2)]
+    x, s = (RNG.standard_normal(shape).astype(np.float32) for shape in ((4, 3), (2, 4)))
+    together = evaluate(network, {"x": x, "s": s})
+    for i in range(4):
+        alone = evaluate(network, {"x": x[i : i + 1], "s": s[:, i : i + 1]})
+        np.testing.assert_allclose(alone["y"], together["y"][i : i + 1], rtol=1e-5)
+
+
+def test_several_inputs_that_depend_on_one_another_stay_as_they_are():
+    network = read_graph(recurrent(Node("Softmax", ("sum",), ("sN",), {"axis": 1}), LAST))
+    assert [value.shape for value in network.inputs] == [(1, 3), (2, 1)]
+
+
+def test_a_network_of_a_fixed_batch_with_states_is_calibrated_by_sequences():
+    network = recurrent(Node("Tanh", ("sum",), ("sN",)), LAST)
+    x = RNG.standard_normal((12, 5, 3)).astype(np.float32)
+    model = eie.compress(network, 1.0, {"x": x}, terms=2, states={"s": "sN"})
+    assert [value.shape for value in model.graph.inputs] == [("batch", 3), (2, "batch")]
