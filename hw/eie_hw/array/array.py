@@ -77,7 +77,6 @@ def array(clk, reset, load, compute, store, form, element, read, counters, statu
     found_valid, found_ready, found = bit(), bit(), vector(1 + group_bits)
     pick = Pick(config)
     mask, found_group = vector(config.lanes), vector(group_bits)
-    group_loaded, last_part = bit(), clusters // together - 1
     column, weights, parts = ColumnBus(config), CodebookCopy(), AccumulatorParts()
     fulls, busys = [bit() for _ in range(clusters)], [bit() for _ in range(clusters)]
     busy = bit()
@@ -141,7 +140,6 @@ def array(clk, reset, load, compute, store, form, element, read, counters, statu
     def pad():
         mask.next = all_masks
         found_group.next = found[group_bits:]
-        group_loaded.next = load.activation_write and load.pe == last_part
 
     lanes = entity(
         leading_nonzero(
@@ -167,7 +165,7 @@ def array(clk, reset, load, compute, store, form, element, read, counters, statu
 
     stores = entity(
         store_control(
-            clk, reset, store, element, group_loaded, status.clearing, elementwise, operands, steps, select,
+            clk, reset, store, element, load.group_end, status.clearing, elementwise, operands, steps, select,
             output_step, config,
         )
     )  # fmt: skip

@@ -126,6 +126,9 @@ def cluster(
     def keep_form():
         own_form.elementwise.next = form.elementwise
         own_form.operation.next = form.operation
+        own_form.difference.next = form.difference
+        own_form.maximum.next = form.maximum
+        own_form.halved.next = form.halved
         own_form.relu.next = form.relu
         own_form.scaled.next = form.scaled
         own_form.shift.next = form.shift

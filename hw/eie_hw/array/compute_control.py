@@ -44,8 +44,8 @@ def compute_control(
     ============ === ===========================================================================
 
     **Timing**: `walk` comes 2 + `pipeline.start_delay` cycles after `start`, or the cycle after `walker_ready`. `ready`
-    falls with `start` and comes again in the cycle after `walk`, or `pipeline.COPY_CYCLES` after `start`, whichever
-    is later. `done` comes 4 cycles after the last entry is issued, or broadcast latency + 4 after the last
+    falls in the cycle after `start` and comes again in the cycle after `walk`, or `pipeline.COPY_CYCLES` after `start`,
+    whichever is later. `done` comes 4 cycles after the last entry is issued, or broadcast latency + 4 after the last
     broadcast, or broadcast latency + 6 after the `done` before, whichever is latest.
     """
     delay = pipeline.start_delay(config)
@@ -73,6 +73,7 @@ def compute_control(
             settle_timer.next = delay
             copy_timer.next = copy
             front.next = front_type.settle
+            compute.ready.next = False
         elif front == front_type.settle:
             if settle_timer == 0 and walker_ready:
                 walk.next = True
@@ -80,8 +81,10 @@ def compute_control(
                 front.next = front_type.copy
         elif front == front_type.copy and copy_timer == 0:
             front.next = front_type.free
+            compute.ready.next = True
         if reset:
             front.next = front_type.free
+            compute.ready.next = True
             walk.next = False
             started.next = 0
             walked.next = 0
@@ -131,7 +134,6 @@ def compute_control(
 
     @always_comb
     def tell():
-        compute.ready.next = front == front_type.free and not compute.start
         column.oldest.next = finished[0]
         status.computing.next = compute.start or started != finished or compute.done
         status.starting.next = (compute.start or started != finished or compute.done) and not (fed_0 or fed_1)

@@ -5,12 +5,13 @@ from __future__ import annotations
 from myhdl import always, block, concat, intbv
 
 from eie.contract.fixed_point import ACTIVATION_MAX, ACTIVATION_MIN
-from eie.contract.functions import MULTIPLIED
+from eie.contract.functions import MULTIPLIED, Operation
 from eie_hw.parts.array_interfaces import OutputFormat
 from eie_hw.parts.interfaces import ElementwiseCommand, FormatCommand, StoreCommand, vector
 
 _LOWEST, _HIGHEST = ACTIVATION_MIN % (1 << 16), ACTIVATION_MAX
 _MULTIPLIED = min(MULTIPLIED)
+_MAXIMUM, _SUBTRACT, _SIGMOID = int(Operation.MAXIMUM), int(Operation.SUBTRACT), int(Operation.SIGMOID)
 
 
 @block
@@ -55,6 +56,9 @@ def format_register(
     def tell():
         output.elementwise.next = elementwise
         output.operation.next = element.operation
+        output.difference.next = elementwise and (element.operation == _SUBTRACT or element.operation == _MAXIMUM)
+        output.maximum.next = elementwise and element.operation == _MAXIMUM
+        output.halved.next = elementwise and element.operation == _SIGMOID
         if elementwise:
             output.relu.next = False
             output.scaled.next = element.operation >= _MULTIPLIED

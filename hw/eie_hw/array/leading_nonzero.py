@@ -5,13 +5,15 @@ from __future__ import annotations
 from myhdl import always, always_comb, block, concat
 
 from eie.contract.pipeline import quadtree_levels
+from eie_hw.parts.entity import entity
 from eie_hw.parts.interfaces import bit, vector
 
 
 @block
 def leading_nonzero_node(
-    clk, reset, mask_valid, mask, position, mask_ready, quarter_valid, quarter, quarter_position, quarter_ready
-):
+    clk, reset, mask_valid, mask, position, mask_free, mask_through, quarter_valid, quarter, quarter_position,
+    quarter_free, quarter_through, bit_ready,
+):  # fmt: skip
     """Cut a mask into quarters and pass on those that are not zero, lowest first.
 
     **Ports**
@@ -20,23 +22,27 @@ def leading_nonzero_node(
     mask_valid       in  a mask is offered
     mask             in  four quarters, or the lower two of them
     position         in  its number among its siblings, and theirs, ...
-    mask_ready       out it is taken
+    mask_free        out it is taken,
+    mask_through     out or it is if `bit_ready`
     quarter_valid    out a non-zero quarter of the mask taken last is offered
     quarter          out a quarter of the mask
     quarter_position out (`position`, number of the quarter)
-    quarter_ready    in  it is taken
+    quarter_free     in  it is taken,
+    quarter_through  in  or it is if `bit_ready`
+    bit_ready        in  at the end of all nodes
     ================ === ===================================================================================
 
     **Timing**: a mask taken in cycle t offers its first quarter in cycle t + 1 and one more in every cycle in which
     one is taken. The next mask is taken together with the last quarter, so there is no gap. A zero mask takes one
-    cycle.
+    cycle. Nodes tell one another in one cycle what they would take with `bit_ready` and without, so that no chain of
+    gates waits for it; each is an entity, lest a tool makes one again.
     """
     width = len(quarter)
     taken, held, offered = vector(len(mask)), vector(4 * width), vector(4 * width)
     held_position = vector(len(position))
     remaining, rest, quarters = vector(4), vector(4), vector(4)
     child = vector(2)
-    load = bit()
+    load, taken_now = bit(), bit()
     # What the handshake must know of `remaining`: registers of their own, for nodes ask one another in one cycle.
     some, last = bit(), bit()
 
@@ -71,8 +77,10 @@ def leading_nonzero_node(
 
     @always_comb
     def handshake():
-        load.next = not some or (quarter_ready and last)
-        mask_ready.next = not some or (quarter_ready and last)
+        taken_now.next = quarter_free or (quarter_through and bit_ready)
+        load.next = not some or (quarter_free and last) or (quarter_through and last and bit_ready)
+        mask_free.next = not some or (quarter_free and last)
+        mask_through.next = quarter_through and last
 
     @always_comb
     def look():
@@ -91,7 +99,7 @@ def leading_nonzero_node(
             remaining.next = quarters
             some.next = quarters != 0
             last.next = quarters == 0 or quarters == 1 or quarters == 2 or quarters == 4 or quarters == 8
-        elif quarter_ready:
+        elif taken_now:
             remaining.next = rest
             some.next = rest != 0
             last.next = rest == 0 or rest == 1 or rest == 2 or rest == 4 or rest == 8
@@ -125,16 +133,38 @@ def leading_nonzero(
     **Timing**: the first bit of a mask taken in cycle t is offered in cycle t + levels; then one a cycle, across
     masks that are not zero, in ascending order.
     """
+    free, through = bit(), bit()
+    nodes = leading_nonzero_nodes(
+        clk, reset, mask_valid, mask, position, free, through, bit_valid, bit_position, bit_ready, tag, holding
+    )
+
+    @always_comb
+    def answer():
+        mask_ready.next = free or (through and bit_ready)
+
+    return nodes, answer
+
+
+@block
+def leading_nonzero_nodes(
+    clk, reset, mask_valid, mask, position, mask_free, mask_through, bit_valid, bit_position, bit_ready, tag, holding
+):
+    """A node and all below it; ports as those of `leading_nonzero` and of its node."""
     if len(mask) <= 4:
         single = vector(1)
         leaf_top = len(bit_position) - 1
-        leaf_valid = bit()
-        leaf = leading_nonzero_node(
-            clk, reset, mask_valid, mask, position, mask_ready, leaf_valid, single, bit_position, bit_ready
-        )
+        leaf_valid, leaf_free, leaf_through = bit(), bit(), bit()
+        leaf = entity(
+            leading_nonzero_node(
+                clk, reset, mask_valid, mask, position, mask_free, mask_through, leaf_valid, single, bit_position,
+                leaf_free, leaf_through, bit_ready,
+            )
+        )  # fmt: skip
 
         @always_comb
         def finish():
+            leaf_free.next = False
+            leaf_through.next = True
             bit_valid.next = leaf_valid
             holding.next = leaf_valid and bit_position[leaf_top] == tag
 
@@ -142,14 +172,17 @@ def leading_nonzero(
 
     quarter = vector(4 ** (quadtree_levels(len(mask)) - 1))
     quarter_position = vector(len(position) + 2)
-    quarter_valid, quarter_ready, holding_below = bit(), bit(), bit()
+    quarter_valid, quarter_free, quarter_through, holding_below = bit(), bit(), bit(), bit()
     top = len(quarter_position) - 1
-    node = leading_nonzero_node(
-        clk, reset, mask_valid, mask, position, mask_ready, quarter_valid, quarter, quarter_position, quarter_ready
-    )
-    below = leading_nonzero(
-        clk, reset, quarter_valid, quarter, quarter_position, quarter_ready, bit_valid, bit_position, bit_ready,
-        tag, holding_below,
+    node = entity(
+        leading_nonzero_node(
+            clk, reset, mask_valid, mask, position, mask_free, mask_through, quarter_valid, quarter, quarter_position,
+            quarter_free, quarter_through, bit_ready,
+        )
+    )  # fmt: skip
+    below = leading_nonzero_nodes(
+        clk, reset, quarter_valid, quarter, quarter_position, quarter_free, quarter_through, bit_valid, bit_position,
+        bit_ready, tag, holding_below,
     )  # fmt: skip
 
     @always_comb

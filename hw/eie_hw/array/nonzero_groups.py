@@ -15,7 +15,6 @@ from eie_hw.parts.register_slice import register_slice
 
 CHUNK = pipeline.GROUPS_AT_ONCE
 _CHUNK_BITS = CHUNK.bit_length() - 1
-ALL_GROUPS = (1 << CHUNK) - 1
 
 
 @block
@@ -67,7 +66,7 @@ def nonzero_groups(
     low_next, high_next = vector(CHUNK), vector(CHUNK)
     last_group = vector(ADDRESS_BITS + 1)
     last_chunk = vector(chunk_bits)
-    starting, scanning, scan_tag = bit(), bit(), bit()
+    starting, scanning, scan_tag, first = bit(), bit(), bit(), bit()
     window_ready = bit()
     tagged_chunk = vector(1 + chunk_bits)
     found_valid, found_ready, holding = bit(), bit(), bit()
@@ -100,10 +99,8 @@ def nonzero_groups(
 
     @always_comb
     def limit():
-        if chunk == last_chunk:
-            window.next = nonzeros & low & high
-        else:
-            window.next = nonzeros & low
+        for i in range(CHUNK):
+            window.next[i] = nonzeros[i] and (low[i] or not first) and (high[i] or chunk != last_chunk)
 
     @always(clk.posedge)
     def scan():
@@ -120,9 +117,10 @@ def nonzero_groups(
             scan_tag.next = tag
             last_group.next = compute.address + compute.count - 1
             low.next = low_next
+            first.next = True
             chunk.next = first_position[chunk_bits + _CHUNK_BITS : _CHUNK_BITS]
         elif scanning and window_ready:
-            low.next = ALL_GROUPS
+            first.next = False
             chunk.next = chunk + 1
         if starting:
             high.next = high_next

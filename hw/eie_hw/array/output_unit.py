@@ -5,7 +5,6 @@ from __future__ import annotations
 from myhdl import Signal, always, always_comb, block, concat, intbv, modbv
 
 from eie.contract.config import ACCUMULATOR_BITS, ACTIVATION_BITS, BIAS_BITS, SCALE_BITS, SCALED_BITS, ArrayConfig
-from eie.contract.functions import Operation
 from eie_hw.array.rounding_shift import rounding_shift
 from eie_hw.parts.array_interfaces import OutputFormat, OutputSelect
 from eie_hw.parts.interfaces import bit, vector
@@ -17,9 +16,6 @@ _OPERAND_MAX = (1 << SCALED_BITS - 1) - 1
 _OPERAND_MIN = 1 << SCALED_BITS - 1
 _BIAS_EXTENSION = (1 << ACCUMULATOR_BITS + 1 - BIAS_BITS) - 1
 _SPARE = ACCUMULATOR_BITS - ACTIVATION_BITS
-_MAXIMUM = int(Operation.MAXIMUM)
-_SUBTRACT = int(Operation.SUBTRACT)
-_SIGMOID = int(Operation.SIGMOID)
 _HALF = 1 << ACTIVATION_BITS - 1
 
 
@@ -85,7 +81,7 @@ def output_unit(
     total = vector(sum_bits)
     bias_extension = vector(sum_bits - BIAS_BITS)
     carry = bit()
-    raised, lowered_again, kept = (vector(ACTIVATION_BITS) for _ in range(3))
+    raised, lowered_again, kept, greater = (vector(ACTIVATION_BITS) for _ in range(4))
     value = Signal(intbv(0, min=-(1 << sum_bits - 1), max=1 << sum_bits - 1))
 
     @always_comb
@@ -130,7 +126,7 @@ def output_unit(
     def extend():
         raised.next = operand_in ^ _HALF
         lowered_again.next = accumulator[ACTIVATION_BITS:] ^ _HALF
-        carry.next = form.elementwise and (form.operation == _SUBTRACT or form.operation == _MAXIMUM)
+        carry.next = form.difference
         if bias[BIAS_BITS - 1]:
             bias_extension.next = _BIAS_EXTENSION
         else:
@@ -186,15 +182,21 @@ def output_unit(
         product_limited.next = limited
         held_limited.next = product_limited
 
+    # The greater one is negative if both are.
+    @always_comb
+    def compare():
+        if total[sum_bits - 1]:
+            greater.next = factor
+        else:
+            greater.next = kept
+        greater.next[ACTIVATION_BITS - 1] = factor[ACTIVATION_BITS - 1] and kept[ACTIVATION_BITS - 1]
+
     @always_comb
     def choose():
         if form.scaled:
             value.next = product_held
-        elif form.elementwise and form.operation == _MAXIMUM:
-            if total[sum_bits - 1]:
-                value.next = factor.signed()
-            else:
-                value.next = kept.signed()
+        elif form.maximum:
+            value.next = greater.signed()
         else:
             value.next = total.signed()
         inexact.next = form.scaled and held_limited
@@ -223,7 +225,7 @@ def output_unit(
 
     @always_comb
     def deliver():
-        if form.elementwise and form.operation == _SIGMOID:
+        if form.halved:
             result.next = halved
         elif form.scaled:
             result.next = clipped
@@ -236,5 +238,5 @@ def output_unit(
 
     return (
         split, bias_port, even_biases, odd_biases, take, extend, add_bias, drop_carry, take_factor, lower,
-        multiply, choose, shifter, clip, sign, halve, deliver,
+        multiply, compare, choose, shifter, clip, sign, halve, deliver,
     )  # fmt: skip

@@ -51,6 +51,9 @@ def performance_counters(
     last_pe = config.num_pes - 1
     high_bits = COUNTER_BITS - bits
 
+    # Numbers of PEs are powers of two: what follows wraps around.
+    next_visit = Signal(modbv(0)[pe_bits:])
+    step = 1 if last_pe else 0
     visit_1, visited = vector(pe_bits), vector(pe_bits)
     settle = vector(pe_bits + 2)
     fresh = bit()
@@ -88,12 +91,13 @@ def performance_counters(
         # Every visit writes back.
         always_write.next = visited <= last_pe
 
+    @always_comb
+    def follow():
+        next_visit.next = visit + step
+
     @always(clk.posedge)
     def walk():
-        if visit == last_pe:
-            visit.next = 0
-        else:
-            visit.next = visit + 1
+        visit.next = next_visit
         visit_1.next = visit
         visited.next = visit_1
         counts.next = chosen
@@ -140,7 +144,7 @@ def performance_counters(
         else:
             read_value.next = blocked
 
-    return memory, choice, enable, walk, widen, assemble, subtract, answer
+    return memory, choice, enable, follow, walk, widen, assemble, subtract, answer
 
 
 @block

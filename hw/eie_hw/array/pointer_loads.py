@@ -59,6 +59,7 @@ def running_sum(clk, write, first, place, even_length, odd_length, even, odd, pl
     """
     width = len(even)
     so_far, total = (Signal(modbv(0)[width:]) for _ in range(2))
+    both_lengths = vector(len(even_length) + 1)
     kept = vector(width)
     next_sum = vector(width)
 
@@ -71,8 +72,13 @@ def running_sum(clk, write, first, place, even_length, odd_length, even, odd, pl
     @always_comb
     def add():
         even.next = so_far
-        odd.next = so_far + even_length
-        total.next = so_far + even_length + odd_length
+        odd.next = even_length + so_far
+        total.next = both_lengths + so_far
+
+    # Beside the memory's answer, not behind the sum with the even one.
+    @always_comb
+    def add_lengths():
+        both_lengths.next = even_length + odd_length
 
     @always_comb
     def hand_over():
@@ -89,7 +95,7 @@ def running_sum(clk, write, first, place, even_length, odd_length, even, odd, pl
 
         memory = keep
 
-    return start, add, hand_over, memory
+    return start, add, add_lengths, hand_over, memory
 
 
 @block

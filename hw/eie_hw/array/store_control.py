@@ -50,7 +50,7 @@ def store_control(
     store       in  the STORE; `released` and `done` are out
     command     in  the ELEMENTWISE; `done` is out
     load        in  no step in this cycle: its write would meet that of a group loaded
-    clearing    out the sweep after reset is in progress
+    clearing    out the sweep after reset is in progress, from the cycle after reset on
     elementwise out an ELEMENTWISE is in progress, or was the last of the two
     operands    out the group to read
     steps       out to all PEs, with a bit for each PE of a cluster
@@ -92,7 +92,7 @@ def store_control(
     element, step_lane = vector(2), vector(2)
     step_group = vector(ADDRESS_BITS)
     source_group = vector(ADDRESS_BITS)
-    step, plain_step, late_step, resting, sweeping = (bit() for _ in range(5))
+    step, plain_step, late_step, resting, stepping = (bit() for _ in range(5))
     late, two_operands, row_end = bit(), bit(), bit()
     stepped, stepped_soon = vector(elements_wide), vector(elements_wide)
     swept, swept_soon = vector(1), vector(1)
@@ -114,7 +114,7 @@ def store_control(
 
     @always_comb
     def find_operands():
-        asking.next = elementwise and state == state_type.steps and not step_lane[1]
+        asking.next = elementwise and stepping and not step_lane[1]
         if two_operands and not step_lane[0]:
             operand_group.next = step_group[group_bits:]
         else:
@@ -138,11 +138,11 @@ def store_control(
 
     @always_comb
     def decide():
-        step.next = state == state_type.steps and not load and not resting
-        plain_step.next = state == state_type.steps and not load and not resting and not late
-        late_step.next = state == state_type.steps and not load and not resting and late
-        clearing.next = reset or sweeping
+        step.next = stepping and not load and not resting
+        plain_step.next = stepping and not load and not resting and not late
+        late_step.next = stepping and not load and not resting and late
 
+    # `stepping` is the state in which steps are made, as a bit of its own.
     @always(clk.posedge)
     def advance_state():
         store.released.next = state == state_type.finish and timer == release_time and not elementwise
@@ -155,21 +155,20 @@ def store_control(
             row.next = 0
             element.next = 0
             step_lane.next = 0
-            source_group.next = command.source
             if store.start:
                 elementwise.next = False
                 last_row.next = store.count - 1
-                step_group.next = store.address
                 state.next = state_type.steps
+                stepping.next = True
             elif command.start:
                 elementwise.next = True
                 last_row.next = command.count - 1
-                step_group.next = command.address
                 timer.next = settle_delay
                 state.next = state_type.settle
         elif state == state_type.settle:
             if timer == 1:
                 state.next = state_type.steps
+                stepping.next = True
         elif state == state_type.sweep_begin:
             row.next = 0
             timer.next = rows
@@ -181,14 +180,12 @@ def store_control(
                 state.next = state_type.sweep_end
         elif state == state_type.sweep_end:
             if timer == 0:
-                sweeping.next = False
+                clearing.next = False
                 state.next = state_type.idle
         elif state == state_type.steps:
             if step:
                 if step_lane == last_lane:
                     step_lane.next = 0
-                    step_group.next = step_group + 1
-                    source_group.next = source_group + 1
                 else:
                     step_lane.next = step_lane + 1
                 if row_end:
@@ -200,6 +197,7 @@ def store_control(
                         else:
                             timer.next = end_delay
                         state.next = state_type.finish
+                        stepping.next = False
                 else:
                     element.next = element + 1
         elif timer == 0:
@@ -209,17 +207,30 @@ def store_control(
 
         if reset:
             state.next = state_type.sweep_begin
-            sweeping.next = True
+            stepping.next = False
+            clearing.next = True
             elementwise.next = False
             store.released.next = False
             store.done.next = False
             command.done.next = False
 
+    @always(clk.posedge)
+    def count_groups():
+        if not stepping:
+            source_group.next = command.source
+            if store.start:
+                step_group.next = store.address
+            else:
+                step_group.next = command.address
+        elif step and step_lane == last_lane:
+            step_group.next = step_group + 1
+            source_group.next = source_group + 1
+
     # The row is that of the next step; in the part that the STORE reads, its upper bits are others.
     @always_comb
     def place():
         placed.next = row[row_bits:]
-        if has_halves and store.part > 1 and not sweeping:
+        if has_halves and store.part > 1 and not clearing:
             if store.part[2] and has_quarters:
                 placed.next[top] = store.part[1]
                 placed.next[below] = store.part[0]
@@ -271,6 +282,7 @@ def store_control(
             output.group.next = path_written[group_end:row_bits]
 
     return (
-        kind, find_operands, ask, delay_request, read_operands, tell_operands, decide, advance_state, place,
-        strobes, delay_steps, delay_sweep, delay_row, follow, gather, delay_select, delay_write, delay_late, outputs,
+        kind, find_operands, ask, delay_request, read_operands, tell_operands, decide, advance_state, count_groups,
+        place, strobes, delay_steps, delay_sweep, delay_row, follow, gather, delay_select, delay_write, delay_late,
+        outputs,
     )  # fmt: skip

@@ -92,7 +92,7 @@ def sparse_matrix_read(
         if reset:
             unfinished.next = False
         elif not hold:
-            unfinished.next = issue and next_address != finish
+            unfinished.next = (unfinished or next_valid) and next_address != finish
         if issue:
             following.next = next_address
         if head.pop:

@@ -195,11 +195,21 @@ class OperandRead:
 
 
 class OutputFormat:
-    """How outputs are made of sums, or of operands if `elementwise`; holds for an instruction."""
+    """How outputs are made of sums, or of operands if `elementwise`; holds for an instruction.
+
+    ========== ====================================================================================
+    difference the second operand is subtracted,
+    maximum    to choose the greater of the two,
+    halved     or the result is half of what the curve gives: of the operation, decoded once for all
+    ========== ====================================================================================
+    """
 
     def __init__(self) -> None:
         self.elementwise = bit()
         self.operation = vector(ELEMENTWISE.field("operation").width)
+        self.difference = bit()
+        self.maximum = bit()
+        self.halved = bit()
         self.relu = bit()
         self.scaled = bit()
         self.shift = vector(STORE.field("shift").width)

@@ -56,6 +56,7 @@ class LoadBus:
     codebook_write      out    `address`: word 0 to 3 of the codebook; `slot`; `data`: 4 weights
     bias_write          out    `address`: local row; `pe`: a pair of PEs of a cluster, and a cluster; `data`: 2 biases
     activation_write    out    `address`: group; `pe`: word of the group (4 lanes); `data`: 4 activations
+    group_end           out    with it: the group's last word
     bank, slot          out    of the instruction
     =================== ====== =======================================================================
 
@@ -77,6 +78,7 @@ class LoadBus:
         self.bias_write = bit()
         self.scale_write = bit()
         self.activation_write = bit()
+        self.group_end = bit()
 
 
 class Command:
@@ -90,7 +92,8 @@ class Command:
 
 
 class ComputeCommand(Command):
-    """A COMPUTE: fields hold from `start` (one cycle) until `ready`, when the next one may start.
+    """A COMPUTE: fields hold from `start` (one cycle) until `ready`, which falls in the cycle after `start`; then
+    the next one may start.
 
     `done` (one cycle, in a later cycle) comes when the last accumulator is written and visible to a STORE or COMPUTE
     started in the next cycle. At most `pipeline.COMPUTES_AT_ONCE` are between `start` and `done`, which come in order.

@@ -42,27 +42,18 @@ def register_slice(
     spare_full = bit()
     spare = vector(len(source))
 
+    # An expression each: of branches enables and resets of the flip-flops would be made, which must be there earlier
+    # than their data.
     @always(clk.posedge)
     def move():
-        if reset:
-            source_ready.next = False
-            sink_valid.next = False
-        elif sink_ready or not sink_valid:
-            source_ready.next = True
-            if spare_full:
-                sink_valid.next = True
-            else:
-                sink_valid.next = source_valid and source_ready
-        elif source_valid and source_ready:
-            source_ready.next = False
-        else:
-            source_ready.next = not spare_full
-
-    # One expression: of branches a reset of the flip-flop would be made, which must be there earlier than its data.
-    @always(clk.posedge)
-    def fill():
+        sink_valid.next = not reset and (
+            (sink_valid and not sink_ready) or spare_full or (source_valid and source_ready)
+        )
         spare_full.next = (
             not reset and sink_valid and not sink_ready and (spare_full or (source_valid and source_ready))
+        )
+        source_ready.next = not reset and not (
+            sink_valid and not sink_ready and (spare_full or (source_valid and source_ready))
         )
 
     @always(clk.posedge)
@@ -75,4 +66,4 @@ def register_slice(
         if source_ready:
             spare.next = source
 
-    return move, fill, carry
+    return move, carry

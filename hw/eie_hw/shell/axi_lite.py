@@ -31,7 +31,7 @@ _FIXED_BITS = (max(r.offset for r in REGISTERS) >> WORD_SHIFT).bit_length()
 _PE_SHIFT = COUNTERS_STRIDE.bit_length() - 1
 _PAGE_SHIFT = COUNTERS_BASE.bit_length() - 1
 
-read_state = enum("AWAIT_ADDRESS", "FIND", "AWAIT_COUNTER", "RESPOND")
+read_state = enum("AWAIT_ADDRESS", "FIND", "LOOK", "AWAIT_COUNTER", "RESPOND")
 
 
 @block
@@ -65,13 +65,13 @@ def axi_lite(
     interrupt    out level, until cleared through the control register
     ============ === ===============================================================================
 
-    **Timing**: a read takes three cycles, of a PE's counter as long as the counter takes; a write takes two.
+    **Timing**: a read takes four cycles, of a PE's counter as long as the counter takes; a write takes two.
     Unknown offsets read 0 and ignore writes; all responses are OKAY.
     """
     state = Signal(read_state.AWAIT_ADDRESS)
     address = vector(len(bus.araddr))
     index = vector(_FIXED_BITS)
-    constant_word = vector(32)
+    constant_word, wide_word = vector(32), vector(32)
     is_fixed = bit()
     is_counter = bit()
     write_address = vector(len(bus.awaddr))
@@ -128,15 +128,47 @@ def axi_lite(
             if bus.arvalid:
                 state.next = read_state.FIND
         elif state == read_state.FIND:
-            state.next = read_state.RESPOND
-            bus.rdata.next = 0
+            state.next = read_state.LOOK
             if is_counter:
                 state.next = read_state.AWAIT_COUNTER
                 pe_counters.enable.next = True
                 pe_counters.pe.next = address[pe_high:_PE_SHIFT]
                 pe_counters.select.next = address[select_high:WORD_SHIFT]
-            elif is_fixed:
-                bus.rdata.next = constant_word
+            # The many counters first, for a cycle is short for all registers.
+            wide_word.next = 0
+            if index == cycles_low:
+                wide_word.next = wide.cycles[32:]
+            elif index == cycles_high:
+                wide_word.next = wide.cycles[high_bits:32]
+            elif index == broadcasts_low:
+                wide_word.next = wide.broadcasts[32:]
+            elif index == broadcasts_high:
+                wide_word.next = wide.broadcasts[high_bits:32]
+            elif index == busy_low:
+                wide_word.next = wide.busy[32:]
+            elif index == busy_high:
+                wide_word.next = wide.busy[high_bits:32]
+            elif index == stalled_low:
+                wide_word.next = wide.stalled[32:]
+            elif index == stalled_high:
+                wide_word.next = wide.stalled[high_bits:32]
+            elif index == start_low:
+                wide_word.next = wide.start[32:]
+            elif index == start_high:
+                wide_word.next = wide.start[high_bits:32]
+            elif index == drain_low:
+                wide_word.next = wide.drain[32:]
+            elif index == drain_high:
+                wide_word.next = wide.drain[high_bits:32]
+            elif index == saturated_low:
+                wide_word.next = wide.saturated[32:]
+            elif index == saturated_high:
+                wide_word.next = wide.saturated[high_bits:32]
+        elif state == read_state.LOOK:
+            state.next = read_state.RESPOND
+            bus.rdata.next = 0
+            if is_fixed:
+                bus.rdata.next = constant_word | wide_word
                 if index == status:
                     bus.rdata.next[0] = idle
                     bus.rdata.next[1] = pending
@@ -150,34 +182,6 @@ def axi_lite(
                     bus.rdata.next[2:] = interrupt_enable
                 elif index == owner_index:
                     bus.rdata.next = owner
-                elif index == cycles_low:
-                    bus.rdata.next = wide.cycles[32:]
-                elif index == cycles_high:
-                    bus.rdata.next = wide.cycles[high_bits:32]
-                elif index == broadcasts_low:
-                    bus.rdata.next = wide.broadcasts[32:]
-                elif index == broadcasts_high:
-                    bus.rdata.next = wide.broadcasts[high_bits:32]
-                elif index == busy_low:
-                    bus.rdata.next = wide.busy[32:]
-                elif index == busy_high:
-                    bus.rdata.next = wide.busy[high_bits:32]
-                elif index == stalled_low:
-                    bus.rdata.next = wide.stalled[32:]
-                elif index == stalled_high:
-                    bus.rdata.next = wide.stalled[high_bits:32]
-                elif index == start_low:
-                    bus.rdata.next = wide.start[32:]
-                elif index == start_high:
-                    bus.rdata.next = wide.start[high_bits:32]
-                elif index == drain_low:
-                    bus.rdata.next = wide.drain[32:]
-                elif index == drain_high:
-                    bus.rdata.next = wide.drain[high_bits:32]
-                elif index == saturated_low:
-                    bus.rdata.next = wide.saturated[32:]
-                elif index == saturated_high:
-                    bus.rdata.next = wide.saturated[high_bits:32]
         elif state == read_state.AWAIT_COUNTER:
             bus.rdata.next = pe_counters.value
             if pe_counters.ready:

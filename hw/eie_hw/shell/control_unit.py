@@ -76,7 +76,7 @@ def control_unit(
     good, good_found = bit(), bit()
     fetching = bit()
     is_load = bit()
-    begin_load = bit()
+    begin_load, prepare = bit(), bit()
     done = bit()
     push = bit()
     word_valid = bit()
@@ -108,7 +108,7 @@ def control_unit(
     user = resource_use(clk, fetching, first_word, uses, segments, config)
     guards = [resource_lock(clk, reset, take, ticket, retire, retired, lock) for take, lock in zip(takes, locks)]  # noqa: B905
     takers = [take_resource(push, uses, take, number) for number, take in enumerate(takes)]
-    loader = load_unit(clk, header, begin_load, word_valid, stream.data, ends_load, load, config)
+    loader = load_unit(clk, header, prepare, stream.valid, word_valid, stream.data, ends_load, load, config)
     queue = execute_queue(
         clk,
         reset,
@@ -161,8 +161,9 @@ def control_unit(
         fetching.next = state == fetch_state.FETCH
         keep_good.next = stream.keep == all_bytes
         stream.ready.next = state != fetch_state.AWAIT and state != fetch_state.DECIDE and not reset
-        begin_load.next = state == fetch_state.DECIDE and good and is_load and not waits
-        push.next = state == fetch_state.DECIDE and good and not is_load and not waits
+        prepare.next = state != fetch_state.TAKE_PAYLOAD
+        begin_load.next = state == fetch_state.DECIDE and good and is_load and (uses & locked) == 0
+        push.next = state == fetch_state.DECIDE and good and not is_load and not full
         word_valid.next = state == fetch_state.TAKE_PAYLOAD and stream.valid
         machine.stalled.next = state == fetch_state.DECIDE and good and waits
         machine.idle.next = empty and not stream.valid and (state == fetch_state.FETCH or state == fetch_state.DRAIN)

@@ -20,6 +20,7 @@ from eie_hw.parts.interfaces import (
 from eie_hw.parts.memories import lut_ram
 from eie_hw.shell.retirement import retirement
 
+KINDS = (COMPUTE, STORE, READ, FORMAT, ELEMENTWISE)
 TICKET_BITS = (EXECUTE_QUEUE - 1).bit_length()
 
 
@@ -67,7 +68,7 @@ def execute_queue(
     ticket    out slot that the next push takes
     retire    out one cycle when the oldest instruction is done
     retired   out its slot
-    hold      in  start nothing
+    hold      in  start nothing, from the next cycle on
     compute   out command bundles: `start` out, `done` in, fields out; of a COMPUTE also `ready` in
     store     out
     read      out
@@ -78,11 +79,15 @@ def execute_queue(
     **Timing**: an instruction starts `pipeline.START_LATENCY` cycles after its push, or after the `done` that it waits
     for. It retires a cycle after its `done`, one a cycle.
     """
-    written, taken = counter(TICKET_BITS + 1), counter(TICKET_BITS + 1)
+    # What waits, oldest first: the head, a register, which has a slot, too, until it retires; and, if there are more,
+    # what is in the slots from `following` on.
+    written, taken, following = counter(TICKET_BITS), counter(TICKET_BITS), counter(TICKET_BITS)
+    waiting_slots = counter(TICKET_BITS)
     segment_bits = len(segments)
-    head_slot = vector(TICKET_BITS)
-    entry, head = vector(WORD_BITS + segment_bits), vector(WORD_BITS + segment_bits)
-    opcode = vector(OPCODE_BITS)
+    entry, stored, head = (vector(WORD_BITS + segment_bits + len(KINDS)) for _ in range(3))
+    kinds = vector(len(KINDS))
+    waiting, more, is_last, take_any, load_head = (bit() for _ in range(5))
+    is_compute, is_store, is_read, is_format, is_element = (bit() for _ in KINDS)
     compute_command, store_command = vector(WORD_BITS), vector(WORD_BITS)
     read_command, form_command, element_command = (vector(WORD_BITS) for _ in range(3))
     store_segments, read_segments = vector(segment_bits), vector(segment_bits)
@@ -90,30 +95,43 @@ def execute_queue(
     in_progress = counter(2)
     store_busy, store_waits, read_busy, read_waits, form_busy, element_busy = (bit() for _ in range(6))
     store_holds, read_reached, read_stored = bit(), bit(), bit()
-    available, conflict, overwrites, parts_meet, computed = bit(), bit(), bit(), bit(), bit()
+    available, conflict, overwrites, parts_meet, computed = (bit() for _ in range(5))
+    element_runs, compute_begins = bit(), bit()
     take_compute, take_store, take_read, take_form, take_element = (bit() for _ in range(5))
     head_part, held_part = vector(3), vector(3)
     head_quarters, store_quarters = vector(4), vector(4)
 
-    compute_code, store_code, read_code, format_code = COMPUTE.opcode, STORE.opcode, READ.opcode, FORMAT.opcode
-    element_code = ELEMENTWISE.opcode
+    compute_code, store_code, read_code, format_code, element_code = (kind.opcode for kind in KINDS)
     compute_part, stored_part = COMPUTE.field("part").offset, STORE.field("part").offset
     word_end, entry_end = WORD_BITS, WORD_BITS + segment_bits
 
-    slots = lut_ram(clk, push, ticket, entry, head_slot, head)
+    slots = lut_ram(clk, push, written, entry, following, stored)
     retiring = retirement(
-        clk, reset, written, taken, take_compute, take_store, take_read, take_form, take_element,
+        clk, reset, push, taken, take_compute, take_store, take_read, take_form, take_element,
         compute.done, store.done, read.done, form.done, element.done, full, empty, retire, retired,
     )  # fmt: skip
 
     @always_comb
     def assemble():
-        entry.next = concat(segments, header)
-        ticket.next = written[TICKET_BITS:]
-        head_slot.next = taken[TICKET_BITS:]
-        opcode.next = head[OPCODE_BITS:]
+        kinds.next[0] = header[OPCODE_BITS:] == compute_code
+        kinds.next[1] = header[OPCODE_BITS:] == store_code
+        kinds.next[2] = header[OPCODE_BITS:] == read_code
+        kinds.next[3] = header[OPCODE_BITS:] == format_code
+        kinds.next[4] = header[OPCODE_BITS:] == element_code
+        ticket.next = written
+        waiting_slots.next = written - taken
+        is_last.next = waiting_slots == 2
+        is_compute.next = head[entry_end]
+        is_store.next = head[entry_end + 1]
+        is_read.next = head[entry_end + 2]
+        is_format.next = head[entry_end + 3]
+        is_element.next = head[entry_end + 4]
         head_part.next = head[compute_part + 3 : compute_part]
         held_part.next = store_command[stored_part + 3 : stored_part]
+
+    @always_comb
+    def complete():
+        entry.next = concat(kinds, segments, header)
 
     head_parts = quarters(head_part, head_quarters)
     store_parts = quarters(held_part, store_quarters)
@@ -123,42 +141,62 @@ def execute_queue(
         parts_meet.next = (head_quarters & store_quarters) != 0
         conflict.next = store_holds and (parts_meet or (head[entry_end:word_end] & store_segments) != 0)
         overwrites.next = read_busy and (head[entry_end:word_end] & read_segments) != 0
-        available.next = taken != written and not hold and not element_busy
         computed.next = computes == computes_done
         in_progress.next = computes - computes_done
 
     @always_comb
     def take():
         take_compute.next = (
-            available
-            and opcode == compute_code
-            and compute.ready
-            and not compute.start
-            and not in_progress[1]
-            and not conflict
+            available and is_compute and compute.ready and not compute_begins and not in_progress[1] and not conflict
         )
-        take_store.next = available and opcode == store_code and not store_busy and not overwrites and not form_busy
-        take_read.next = available and opcode == read_code and not read_busy
-        take_form.next = available and opcode == format_code and not store_busy and not form_busy
-        take_element.next = (
-            available and opcode == element_code and computed and not store_busy and not read_busy and not form_busy
-        )
+        take_store.next = available and is_store and not store_busy and not overwrites and not form_busy
+        take_read.next = available and is_read and not read_busy
+        take_form.next = available and is_format and not store_busy and not form_busy
+        take_element.next = available and is_element and computed and not store_busy and not read_busy and not form_busy
 
+    # `load_head` is not made of `take_any`, lest the head's many bits wait for both.
+    @always_comb
+    def take_some():
+        take_any.next = take_compute or take_store or take_read or take_form or take_element
+        load_head.next = not waiting or take_compute or take_store or take_read or take_form or take_element
+        element_runs.next = (element_busy or take_element) and not element.done
+
+    # A push becomes the head where nothing is before it: it is there a cycle later, as it would be from its slot.
     @always(clk.posedge)
-    def append():
+    def advance():
+        if load_head:
+            if more:
+                head.next = stored
+            else:
+                head.next = entry
         if reset:
             written.next = 0
             taken.next = 0
+            following.next = 1
+            waiting.next = False
+            more.next = False
+            available.next = False
         else:
             if push:
                 written.next = written + 1
-            if take_compute or take_store or take_read or take_form or take_element:
+            if take_any:
                 taken.next = taken + 1
+                following.next = following + 1
+            if load_head:
+                waiting.next = more or push
+                more.next = more and (push or not is_last)
+                available.next = (more or push) and not hold and not element_runs
+            else:
+                more.next = more or push
+                available.next = not hold and not element_runs
 
+    # While no instruction of a kind holds its fields they may be those of any head: all bits of a command need not wait
+    # for the decision to take it. `compute_begins` is `start` for that decision alone.
     @always(clk.posedge)
     def run_computes():
         compute.start.next = take_compute and not reset
-        if take_compute:
+        compute_begins.next = take_compute
+        if compute.ready and not compute.start:
             compute_command.next = head[WORD_BITS:]
         if reset:
             computes.next = 0
@@ -172,7 +210,7 @@ def execute_queue(
     @always(clk.posedge)
     def run_stores():
         store.start.next = False
-        if take_store:
+        if not store_busy:
             store_command.next = head[WORD_BITS:]
             store_segments.next = head[entry_end:word_end]
             store_target.next = computes
@@ -198,7 +236,7 @@ def execute_queue(
     @always(clk.posedge)
     def run_reads():
         read.start.next = False
-        if take_read:
+        if not read_busy:
             read_command.next = head[WORD_BITS:]
             read_segments.next = head[entry_end:word_end]
             read_target.next = computes
@@ -225,7 +263,7 @@ def execute_queue(
     @always(clk.posedge)
     def run_formats():
         form.start.next = take_form and not reset
-        if take_form:
+        if not form_busy:
             form_command.next = head[WORD_BITS:]
         if reset or form.done:
             form_busy.next = False
@@ -235,12 +273,9 @@ def execute_queue(
     @always(clk.posedge)
     def run_elements():
         element.start.next = take_element and not reset
-        if take_element:
+        if not element_busy:
             element_command.next = head[WORD_BITS:]
-        if reset or element.done:
-            element_busy.next = False
-        elif take_element:
-            element_busy.next = True
+        element_busy.next = element_runs and not reset
 
     commands = ((compute_command, compute, COMPUTE), (store_command, store, STORE), (read_command, read, READ),
                 (form_command, form, FORMAT), (element_command, element, ELEMENTWISE))  # fmt: skip
@@ -250,7 +285,7 @@ def execute_queue(
         for f in instruction.fields
     ]
     return (
-        slots, retiring, assemble, head_parts, store_parts, compare, take, append,
+        slots, retiring, assemble, complete, head_parts, store_parts, compare, take, take_some, advance,
         run_computes, run_stores, run_reads, run_formats, run_elements, wiring,
     )  # fmt: skip
 

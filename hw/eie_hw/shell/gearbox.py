@@ -14,6 +14,7 @@ def gearbox(
     clk: Signal,
     restart: Signal,
     narrow: Signal,
+    word_there: Signal,
     word_valid: Signal,
     word: Signal,
     completes: Signal,
@@ -27,9 +28,10 @@ def gearbox(
 
     =========== === =============================================================================
     clk         in
-    restart     in  the next word is the first of a payload; not together with `word_valid`
+    restart     in  the next word taken is the first of a payload; not together with `word_valid`
     narrow      in  the payload's beats are single words (held throughout the payload)
-    word_valid  in  a word is there; it is always taken
+    word_there  in  with `word_valid`, or before the payload: a word is there, whatever it is
+    word_valid  in  it is one of the payload, and taken
     word        in  a power of two of bytes
     completes   out the next word completes a beat (known before it arrives)
     beat_valid  out one cycle for each beat
@@ -70,7 +72,7 @@ def gearbox(
 
         @always(clk.posedge)
         def remember():
-            if word_valid:
+            if word_there:
                 history.next = window[kept + word_bits : word_bits]
 
         memory = (look, remember)

@@ -61,7 +61,8 @@ def header_check(
     out_of_range  out OUT_OF_RANGE, unless it is a BAD_FIELD
     ============= === ================================================
 
-    **Timing**: answers one cycle after the word; a word a cycle.
+    **Timing**: answers one cycle after the word; a word a cycle. Sums of a range are registers, and what follows from
+    them is left to the cycle of the answer.
     """
     opcode = word(OPCODE_BITS, 0)
     code = instruction.opcode
@@ -70,7 +71,7 @@ def header_check(
     field_checks = []
     field_faults = []
     range_checks = []
-    range_faults = []
+    value_faults = []
     for f in instruction.fields:
         value = field_signal(word, instruction, f.name)
         if f.minimum == 1:
@@ -84,28 +85,35 @@ def header_check(
         if f.multiple(config) > 1:
             field_faults.append(bits_of(word, f.offset + f.multiple(config).bit_length() - 1, f.offset))
         if f.limit and f.limit(config) < 1 << f.width:
-            range_faults.append(bit())
-            range_checks.append(exceeds(value, range_faults[-1], f.limit(config) - 1))
+            value_faults.append(bit())
+            range_checks.append(exceeds(value, value_faults[-1], f.limit(config) - 1))
     field_fault = any_of([*reserved, *field_faults])
+    sum_faults = []
     for span in instruction.spans:
-        range_faults.append(bit())
-        range_checks.append(span_check(word, range_faults[-1], instruction, span, config))
+        sum_faults.append(bit())
+        range_checks.append(span_check(clk, enable, word, sum_faults[-1], instruction, span, config))
     for span, other in instruction.rivals:
-        range_faults.append(bit())
-        range_checks.append(overlap_check(word, range_faults[-1], instruction, span, other))
-    if not range_faults:  # every value of every selector is good: a check that never fails
-        range_faults.append(bit())
-        range_checks.append(exceeds(opcode, range_faults[-1], (1 << OPCODE_BITS) - 1))
-    range_fault = any_of(range_faults)
+        sum_faults.append(bit())
+        range_checks.append(overlap_check(clk, enable, word, sum_faults[-1], instruction, span, other))
+    for faults in (value_faults, sum_faults):
+        if not faults:  # a check that never fails
+            faults.append(bit())
+            range_checks.append(exceeds(opcode, faults[-1], (1 << OPCODE_BITS) - 1))
+    value_fault, sum_fault = any_of(value_faults), any_of(sum_faults)
+    value_beyond = bit()
 
     @always(clk.posedge)
     def answer():
         if enable:
             match.next = opcode == code
             bad_field.next = opcode == code and field_fault != 0
-            out_of_range.next = opcode == code and range_fault != 0
+            value_beyond.next = opcode == code and value_fault != 0
 
-    return field_checks, range_checks, answer
+    @always_comb
+    def combine():
+        out_of_range.next = value_beyond or (match and sum_fault != 0)
+
+    return field_checks, range_checks, answer, combine
 
 
 def span_scale(span: Span, config: ArrayConfig) -> tuple[int, int]:
@@ -118,8 +126,10 @@ def span_scale(span: Span, config: ArrayConfig) -> tuple[int, int]:
 
 
 @block
-def span_check(word: Signal, beyond: Signal, instruction: Instruction, span: Span, config: ArrayConfig):
-    """`beyond` is high if a range of the instruction ends beyond its memory (combinational)."""
+def span_check(
+    clk: Signal, enable: Signal, word: Signal, beyond: Signal, instruction: Instruction, span: Span, config: ArrayConfig
+):
+    """`beyond` is high if a range of the instruction ended beyond its memory, a cycle after the word."""
     shift, base = span_scale(span, config)
     depth = span.depth(config)
     start = field_signal(word, instruction, span.start)
@@ -137,10 +147,11 @@ def span_check(word: Signal, beyond: Signal, instruction: Instruction, span: Spa
     if base == 1:
         doubled = vector(width + 1)
 
-        @always_comb
+        @always(clk.posedge)
         def add():
             # The low bit carries the base into the sum: a single adder.
-            doubled.next = concat(start, intbv(1)[1:]) + concat(length, intbv(1)[1:])
+            if enable:
+                doubled.next = concat(start, intbv(1)[1:]) + concat(length, intbv(1)[1:])
 
         @always_comb
         def halve():
@@ -149,9 +160,10 @@ def span_check(word: Signal, beyond: Signal, instruction: Instruction, span: Spa
         sum_of_both = (add, halve)
     else:
 
-        @always_comb
+        @always(clk.posedge)
         def add():
-            end_address.next = start + length + base
+            if enable:
+                end_address.next = start + length + base
 
         sum_of_both = (add,)
 
@@ -173,24 +185,34 @@ def span_check(word: Signal, beyond: Signal, instruction: Instruction, span: Spa
 
 
 @block
-def overlap_check(word: Signal, overlap: Signal, instruction: Instruction, span: Span, other: Span):
-    """`overlap` is high if two ranges of equal length share words without being the same (combinational)."""
+def overlap_check(
+    clk: Signal, enable: Signal, word: Signal, overlap: Signal, instruction: Instruction, span: Span, other: Span
+):
+    """`overlap` is high if two ranges of equal length shared words without being the same, a cycle after the word."""
     if (span.count, span.extra) != (other.count, other.extra):
         raise ValueError(f"{instruction.name}: ranges of {span.memory} differ in length; hardware compares equal ones")
     first, second = field_signal(word, instruction, span.start), field_signal(word, instruction, other.start)
     count = field_signal(word, instruction, span.count)
     first_end, second_end = vector(len(first) + 1), vector(len(first) + 1)
+    differ, first_before, second_before = bit(), bit(), bit()
 
     @always_comb
     def add():
         first_end.next = first + count
         second_end.next = second + count
 
-    @always_comb
+    @always(clk.posedge)
     def compare():
-        overlap.next = first != second and first < second_end and second < first_end
+        if enable:
+            differ.next = first != second
+            first_before.next = first < second_end
+            second_before.next = second < first_end
 
-    return add, compare
+    @always_comb
+    def combine():
+        overlap.next = differ and first_before and second_before
+
+    return add, compare, combine
 
 
 @block

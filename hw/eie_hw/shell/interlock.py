@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from myhdl import ConcatSignal, Signal, always, always_comb, block
+from myhdl import ConcatSignal, Signal, always, always_comb, block, concat
 
 from eie.contract.config import ArrayConfig
 from eie.contract.isa import INSTRUCTIONS, OPCODE_BITS, Instruction
@@ -30,13 +30,13 @@ def resource_use(clk: Signal, enable: Signal, word: Signal, uses: Signal, segmen
 
     ====== === ====================================================================================
     clk    in
-    enable in  look at the word; the answer holds otherwise
+    enable in  look at the word; the answer of a cycle later holds otherwise
     word   in  64-bit header
     uses   out a bit per resource: banks in the low bits, then codebook slots, biases, segments
     segments  out the segments that it reads or writes; `uses` may have more of them
     ====== === ====================================================================================
 
-    **Timing**: one cycle after the word; a word a cycle. Meaningless for a header with an error.
+    **Timing**: two cycles after the word; a word a cycle. Meaningless for a header with an error.
     """
     with_bank = [i for i in INSTRUCTIONS if has_field(i, "bank")]
     with_slot = [i for i in INSTRUCTIONS if has_field(i, "slot")]
@@ -53,14 +53,16 @@ def resource_use(clk: Signal, enable: Signal, word: Signal, uses: Signal, segmen
     use_signals.append(bit())
     units.append(is_one_of(word, use_signals[-1], with_bias))
     segment_use, range_use = vector(activation_segments(config)), vector(activation_segments(config))
-    units.append(segments_used(word, segment_use, range_use, config))
-    everything = ConcatSignal(segment_use, *reversed(use_signals))
+    units.append(segments_used(clk, enable, word, segment_use, range_use, config))
+    other_use = ConcatSignal(*reversed(use_signals))
+    kept_use = vector(len(other_use))
 
     @always(clk.posedge)
     def answer():
         if enable:
-            uses.next = everything
-            segments.next = range_use
+            kept_use.next = other_use
+        uses.next = concat(segment_use, kept_use)
+        segments.next = range_use
 
     return units, answer
 
@@ -105,9 +107,9 @@ def selects(word: Signal, result: Signal, instructions: list[Instruction], name:
 
 
 @block
-def segments_used(word: Signal, result: Signal, in_range: Signal, config: ArrayConfig):
+def segments_used(clk: Signal, enable: Signal, word: Signal, result: Signal, in_range: Signal, config: ArrayConfig):
     """`in_range` has a bit for each activation segment in which the header's range lies, `result` also one for each
-    that must be guarded with it (combinational)."""
+    that must be guarded with it: what follows from registers of what was in the header a cycle ago."""
     by_scale: dict[int, list[Instruction]] = {}
     for instruction in INSTRUCTIONS:
         for span in instruction.spans:
@@ -118,12 +120,12 @@ def segments_used(word: Signal, result: Signal, in_range: Signal, config: ArrayC
     units = []
     for shift, instructions in sorted(by_scale.items()):
         parts.append([bit() for _ in range(len(result))])
-        units.append(range_segments(word, parts[-1], instructions, -shift, config))
+        units.append(range_segments(clk, enable, word, parts[-1], instructions, -shift, config))
     units.append(either(list(parts), in_range))
     for instruction in INSTRUCTIONS:
         for alone in {span.alone for span in instruction.spans if span.alone}:
             parts.append([bit() for _ in range(len(result))])
-            units.append(whole_memory(word, parts[-1], instruction, alone))
+            units.append(whole_memory(clk, enable, word, parts[-1], instruction, alone))
     return units, either(parts, result)
 
 
@@ -152,30 +154,34 @@ def is_set(value: Signal, result: Signal):
 
 
 @block
-def whole_memory(word, hits, instruction, name):
-    """All of `hits` are high if the header is of the instruction and its one-bit field, if it takes one, is set."""
-    kind = bit()
+def whole_memory(clk, enable, word, hits, instruction, name):
+    """All of `hits` are high if the header was of the instruction and its one-bit field, if it takes one, set."""
+    kind, whole = bit(), bit()
     kind_unit = opcode_is(word, kind, instruction.opcode)
-    if name is True:
-        return kind_unit, [both(kind, kind, hit) for hit in hits]
-    flag = word(field(instruction, name).offset)
-    return kind_unit, [both(kind, flag, hit) for hit in hits]
+    flag = kind if name is True else word(field(instruction, name).offset)
+
+    @always(clk.posedge)
+    def remember():
+        if enable:
+            whole.next = kind and flag
+
+    return kind_unit, remember, [follows(whole, hit) for hit in hits]
 
 
 @block
-def both(first, second, result):
+def follows(source, result):
     @always_comb
-    def combine():
-        result.next = first and second
+    def connect():
+        result.next = source
 
-    return combine
+    return connect
 
 
 @block
-def range_segments(word, hits, instructions, right_shift, config):
-    """Each of `hits` is high if a range of `count >> right_shift` groups from `address` touches its segment."""
-    kind = bit()
-    kind_unit = is_one_of(word, kind, instructions)
+def range_segments(clk, enable, word, hits, instructions, right_shift, config):
+    """Each of `hits` is high if the range of `count >> right_shift` groups from `address` touched its segment."""
+    kind, kind_now = bit(), bit()
+    kind_unit = is_one_of(word, kind_now, instructions)
     address = field_signal(word, instructions[0], "address")
     count = field(instructions[0], "count")
     length = word(count.offset + count.width, count.offset + right_shift)
@@ -184,12 +190,15 @@ def range_segments(word, hits, instructions, right_shift, config):
     low = (config.activation_groups // len(hits)).bit_length() - 1
     high = low + (len(hits) - 1).bit_length()
     offset = field(instructions[0], "address").offset
-    first_segment = word(offset + high, offset + low)
-    final_segment = vector(high - low)
+    first_now = word(offset + high, offset + low)
+    first_segment, final_segment = vector(high - low), vector(high - low)
 
-    @always_comb
+    @always(clk.posedge)
     def add():
-        end_address.next = address + length - 1
+        if enable:
+            kind.next = kind_now
+            first_segment.next = first_now
+            end_address.next = address + length - 1
 
     @always_comb
     def cut():

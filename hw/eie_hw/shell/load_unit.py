@@ -28,7 +28,8 @@ CODEBOOK_WORDS = CODEBOOK_SIZE * WEIGHT_BITS // WORD_BITS
 def load_unit(
     clk: Signal,
     header: Signal,
-    begin_load: Signal,
+    prepare: Signal,
+    word_there: Signal,
     word_valid: Signal,
     word: Signal,
     ends_load: Signal,
@@ -42,8 +43,9 @@ def load_unit(
     =========== === ===================================================================================
     clk         in
     header      in  the checked 64-bit header; holds until the payload is complete
-    begin_load       in  one cycle; the payload starts in a later one
-    word_valid  in  a payload flit is there; always taken
+    prepare     in  no payload; for a cycle at least, one after the header's first
+    word_there  in  a flit is there, whatever it is
+    word_valid  in  it is the payload's; always taken
     word        in  a flit
     ends_load   out the next flit is the payload's last (known before it arrives)
     load        out load bus
@@ -60,7 +62,7 @@ def load_unit(
     narrow = bit()
     completes = bit()
     first = bit()
-    opcode = vector(OPCODE_BITS)
+    is_codebook, is_pointers, is_lengths, is_entries, is_bias, is_scale, is_activations = (bit() for _ in LOADS)
     address = counter(ADDRESS_BITS)
     remaining = vector(ADDRESS_BITS)
     place = vector(len(load.pe))
@@ -82,41 +84,57 @@ def load_unit(
     codebook_words = CODEBOOK_WORDS // together
     beat_bytes = together * config.beat_bytes
 
-    cutter = gearbox(clk, begin_load, narrow, word_valid, word, completes, beat_valid, beat, beat_bytes)
+    cutter = gearbox(clk, prepare, narrow, word_there, word_valid, word, completes, beat_valid, beat, beat_bytes)
+
+    # Registers, a bit each: the strobes wait for flits, not for the opcode.
+    @always(clk.posedge)
+    def decode():
+        is_codebook.next = header[OPCODE_BITS:] == codebook_code
+        is_pointers.next = header[OPCODE_BITS:] == pointers_code
+        is_lengths.next = header[OPCODE_BITS:] == lengths_code
+        is_entries.next = header[OPCODE_BITS:] == entries_code
+        is_bias.next = header[OPCODE_BITS:] == bias_code
+        is_scale.next = header[OPCODE_BITS:] == scale_code
+        is_activations.next = header[OPCODE_BITS:] == activations_code
+        narrow.next = header[OPCODE_BITS:] != pointers_code and header[OPCODE_BITS:] != entries_code
 
     @always_comb
-    def decode():
-        opcode.next = header[OPCODE_BITS:]
-        narrow.next = header[OPCODE_BITS:] != pointers_code and header[OPCODE_BITS:] != entries_code
+    def look_ahead():
         ends_load.next = completes and place == last_place and remaining == 1
+
+    # A cycle behind what it follows from: in time for the first flit.
+    @always(clk.posedge)
+    def set_bound():
+        if is_codebook:
+            last_place.next = 0
+        elif is_entries:
+            last_place.next = pe
+        elif is_activations:
+            last_place.next = last_word
+        elif is_lengths:
+            last_place.next = last_lengths
+        elif is_scale:
+            last_place.next = last_scales
+        else:
+            last_place.next = last_pair
 
     @always(clk.posedge)
     def count_beats():
-        if begin_load:
+        if prepare:
             address.next = first_address
             remaining.next = count
             place.next = 0
-            last_place.next = 0
             first.next = True
-            if opcode == codebook_code:
+            if is_codebook:
                 remaining.next = codebook_words
-            elif opcode == entries_code:
+            elif is_entries:
                 place.next = pe
-                last_place.next = pe
-            elif opcode == activations_code:
-                last_place.next = last_word
-            elif opcode == lengths_code:
-                last_place.next = last_lengths
-            elif opcode == scale_code:
-                last_place.next = last_scales
-            else:
-                last_place.next = last_pair
         elif word_valid and completes:
             if place == last_place:
                 address.next = address + 1
                 remaining.next = remaining - 1
                 first.next = False
-                if opcode != entries_code:
+                if not is_entries:
                     place.next = 0
             else:
                 place.next = place + 1
@@ -128,19 +146,20 @@ def load_unit(
         load.bank.next = header[bank]
         load.slot.next = slot
         load.first.next = first
-        load.length_write.next = word_valid and completes and opcode == lengths_code
-        load.pointer_write.next = word_valid and completes and opcode == pointers_code
-        load.entry_write.next = word_valid and completes and opcode == entries_code
-        load.codebook_write.next = word_valid and completes and opcode == codebook_code
-        load.bias_write.next = word_valid and completes and opcode == bias_code
-        load.scale_write.next = word_valid and completes and opcode == scale_code
-        load.activation_write.next = word_valid and completes and opcode == activations_code
+        load.length_write.next = word_valid and completes and is_lengths
+        load.pointer_write.next = word_valid and completes and is_pointers
+        load.entry_write.next = word_valid and completes and is_entries
+        load.codebook_write.next = word_valid and completes and is_codebook
+        load.bias_write.next = word_valid and completes and is_bias
+        load.scale_write.next = word_valid and completes and is_scale
+        load.activation_write.next = word_valid and completes and is_activations
+        load.group_end.next = word_valid and completes and is_activations and place == last_place
 
     @always_comb
     def pass_data():
         load.data.next = beat
 
-    return cutter, decode, count_beats, tag, pass_data
+    return cutter, decode, look_ahead, set_bound, count_beats, tag, pass_data
 
 
 def same_fields_everywhere() -> bool:

@@ -12,8 +12,8 @@ from eie_hw.parts.interfaces import bit, counter, vector
 def retirement(
     clk: Signal,
     reset: Signal,
-    written: Signal,
-    taken: Signal,
+    push: Signal,
+    slot: Signal,
     take_compute: Signal,
     take_store: Signal,
     take_read: Signal,
@@ -34,8 +34,9 @@ def retirement(
     **Ports**
 
     ============== === ==============================================================================
-    written, taken in  instructions pushed and taken, modulo twice the queue's slots
-    take_...       in  one of that kind is taken, from slot `taken`
+    push           in  an instruction is pushed; only while not `full`
+    slot           in  of the next one to be taken
+    take_...       in  one of that kind is taken, from `slot`
     ..._done       in  the oldest of that kind is done
     full           out no slot is free
     empty          out all have retired
@@ -46,20 +47,34 @@ def retirement(
     **Timing**: an instruction retires a cycle after its `done`, or after the one before.
     """
     ticket_bits = len(retired)
-    over = counter(ticket_bits + 1)
+    over = counter(ticket_bits)
+    held = vector(ticket_bits + 1)
     finished = vector(EXECUTE_QUEUE)
-    slot = vector(ticket_bits)
+    last_slot = EXECUTE_QUEUE - 1
     first, second = vector(ticket_bits), vector(ticket_bits)
     two, one = bit(), bit()
     store_slot, read_slot, form_slot, element_slot = (vector(ticket_bits) for _ in range(4))
 
     @always_comb
     def answer():
-        full.next = written[ticket_bits:] == over[ticket_bits:] and written[ticket_bits] != over[ticket_bits]
-        empty.next = written == over
-        retired.next = over[ticket_bits:]
-        retire.next = finished[over[ticket_bits:]]
-        slot.next = taken[ticket_bits:]
+        retired.next = over
+        retire.next = finished[over]
+
+    # Registers: the stream of instructions and the interlock wait for them.
+    @always(clk.posedge)
+    def count():
+        if reset:
+            held.next = 0
+            full.next = False
+            empty.next = True
+        elif push and not retire:
+            held.next = held + 1
+            full.next = held == last_slot
+            empty.next = False
+        elif retire and not push:
+            held.next = held - 1
+            full.next = False
+            empty.next = held == 1
 
     # Of the COMPUTEs in progress, the first is the older one.
     @always(clk.posedge)
@@ -93,7 +108,7 @@ def retirement(
     @always(clk.posedge)
     def note():
         for i in range(EXECUTE_QUEUE):
-            if reset or (retire and over[ticket_bits:] == i):
+            if reset or (retire and over == i):
                 finished.next[i] = False
             elif (
                 (compute_done and first == i)
@@ -108,4 +123,4 @@ def retirement(
         elif retire:
             over.next = over + 1
 
-    return answer, follow, note
+    return answer, count, follow, note

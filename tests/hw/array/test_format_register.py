@@ -25,6 +25,9 @@ MUTANTS = {
     "the highest is another": ("_HIGHEST", formats._HIGHEST - 1),
     "a product is not scaled": ("_MULTIPLIED", formats._MULTIPLIED + 1),
     "a maximum is scaled": ("_MULTIPLIED", formats._MULTIPLIED - 1),
+    "another is a difference": ("_SUBTRACT", formats._SUBTRACT - 1),
+    "another is a maximum": ("_MAXIMUM", formats._MAXIMUM + 1),
+    "another is halved": ("_SIGMOID", formats._SIGMOID - 1),
 }
 
 
@@ -60,7 +63,13 @@ def check():
             told = {name: int(signal) for name, signal in vars(output).items()}
             assert told == state["expected"]
             assert bool(form.done) == state["done"]
-        common = {"elementwise": int(elementwise), "operation": int(element.operation)}
+        operation = int(element.operation)
+        common = {
+            "elementwise": int(elementwise), "operation": operation,
+            "difference": int(elementwise and operation in (Operation.SUBTRACT, Operation.MAXIMUM)),
+            "maximum": int(elementwise and operation == Operation.MAXIMUM),
+            "halved": int(elementwise and operation == Operation.SIGMOID),
+        }  # fmt: skip
         if elementwise:
             own = {"relu": 0, "scaled": int(int(element.operation) in MULTIPLIED), "shift": int(element.shift)}
             limits = {"pre_shift": 0, "low": ACTIVATION_MIN % 65536, "high": ACTIVATION_MAX}

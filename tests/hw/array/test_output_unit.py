@@ -4,7 +4,7 @@ import random
 
 import numpy as np
 import pytest
-from myhdl import block
+from myhdl import Signal, block
 from unit_bench import run_unit
 
 from eie import ArrayConfig
@@ -13,12 +13,14 @@ from eie.contract.fixed_point import finish, finish_scaled
 from eie.contract.functions import CURVES, MULTIPLIED, Operation, elementwise, lost_results
 from eie.contract.pipeline import OUTPUT_LATENCY, SCALE_LATENCY
 from eie.contract.saturation import lost_outputs, lost_scaled_outputs
+from eie_hw.array import format_register as formats
 from eie_hw.array import operand_unit as operands
 from eie_hw.array import output_unit as outputs
+from eie_hw.array.format_register import format_register
 from eie_hw.array.operand_unit import operand_unit
 from eie_hw.array.output_unit import output_unit
 from eie_hw.parts.array_interfaces import OutputFormat, OutputSelect
-from eie_hw.parts.interfaces import bit, vector
+from eie_hw.parts.interfaces import ElementwiseCommand, FormatCommand, StoreCommand, bit, vector
 from eie_hw.parts.load_interfaces import BiasLoad
 
 CONFIG = ArrayConfig(num_pes=4, entries=64, pointers=16, rows=8, activations=32)
@@ -34,16 +36,18 @@ def _accumulator(generator, shift):
 
 
 @block
-def with_operands(clk, accumulators, select, bias_load, form, word, result, saturated):
-    """An output unit, and the operand unit that feeds it what an ELEMENTWISE computes."""
+def with_operands(clk, accumulators, select, bias_load, element, word, result, saturated):
+    """An output unit, and the units that tell it what an ELEMENTWISE is and feed it its operands."""
     operand, addend, multiplier = vector(16), vector(32), vector(16)
-    take_first, take_second, element = select.take_first, select.take_second, select.element
-    scale = vector(16)
-    given = operand_unit(clk, word, take_first, take_second, element, form.operation, operand, addend, multiplier)
+    scale, elementwise, form = vector(16), Signal(bool(1)), OutputFormat()
+    told = format_register(clk, bit(), FormatCommand(), StoreCommand(), element, elementwise, form)
+    given = operand_unit(
+        clk, word, select.take_first, select.take_second, select.element, form.operation, operand, addend, multiplier
+    )
     made = output_unit(
         clk, *accumulators, select, bias_load, form, operand, addend, multiplier, scale, result, saturated, CONFIG
     )
-    return given, made
+    return told, given, made
 
 
 @pytest.mark.parametrize("scaled", [False, True])
@@ -137,10 +141,10 @@ MUTANTS = {
     "a difference is a sum": (operands, "_SUBTRACT", operands._MAXIMUM, Operation.SUBTRACT),
     "a maximum is not inverted": (operands, "_MAXIMUM", operands._SUBTRACT, Operation.MAXIMUM),
     "a product takes a slope": (operands, "_CURVE", int(Operation.MULTIPLY), Operation.MULTIPLY),
-    "the carry of a difference is lost": (outputs, "_SUBTRACT", 99, Operation.SUBTRACT),
-    "a maximum gives the sum": (outputs, "_MAXIMUM", 99, Operation.MAXIMUM),
+    "the carry of a difference is lost": (formats, "_SUBTRACT", 99, Operation.SUBTRACT),
+    "a maximum gives the sum": (formats, "_MAXIMUM", 99, Operation.MAXIMUM),
     "the sign of an operand is not undone": (outputs, "_HALF", 0, Operation.ADD),
-    "a sigmoid is a tanh": (outputs, "_SIGMOID", 99, Operation.SIGMOID),
+    "a sigmoid is a tanh": (formats, "_SIGMOID", 99, Operation.SIGMOID),
 }
 """Faults in the units of the element-wise functions: a constant that is another, and the operation that shows it."""
 
@@ -156,7 +160,7 @@ def test_a_fault_in_the_units_shows(fault, monkeypatch):
 def check_elementwise(operation):
     """Compare, and return the results; operands come from `operand_unit`, a group a time, each lane another pair."""
     generator = random.Random(operation)
-    bias_load, select, form = BiasLoad(CONFIG), OutputSelect(CONFIG), OutputFormat()
+    bias_load, select, element = BiasLoad(CONFIG), OutputSelect(CONFIG), ElementwiseCommand()
     result, word, saturated = vector(16), vector(64), bit()
     accumulators = [vector(48) for _ in range(4)]
     latency = 3 + 1 + OUTPUT_LATENCY + SCALE_LATENCY * (operation in MULTIPLIED)
@@ -179,9 +183,7 @@ def check_elementwise(operation):
             state["expected"] = {cycle + latency + lane: (int(results[lane]), lost[lane]) for lane in range(4)}
             first, second = (int(v.view(np.uint64)[0]) for v in (a if two else b, b))
             state["words"] = {2: first, 3: second}
-        form.elementwise.next, form.operation.next, form.shift.next = True, operation, state["shift"]
-        form.scaled.next = operation in MULTIPLIED
-        form.low.next, form.high.next = 32768, 32767
+        element.operation.next, element.shift.next = operation, state["shift"]
         select.take_first.next, select.take_second.next = phase == 1, phase == 2
         select.element.next = (phase - 3) % 4
         word.next = state["words"].get(phase, generator.getrandbits(64))
@@ -196,7 +198,7 @@ def check_elementwise(operation):
             kinds.add(wanted)
 
     def build(clk):
-        return with_operands(clk, accumulators, select, bias_load, form, word, result, saturated)
+        return with_operands(clk, accumulators, select, bias_load, element, word, result, saturated)
 
     run_unit(build, drive, look, 120 * period)
     return kinds
@@ -205,7 +207,7 @@ def check_elementwise(operation):
 @pytest.mark.full
 @pytest.mark.parametrize("operation", [Operation.SIGMOID, Operation.TANH], ids=lambda operation: operation.name)
 def test_a_curve_is_the_contracts_for_every_input(operation):
-    bias_load, select, form = BiasLoad(CONFIG), OutputSelect(CONFIG), OutputFormat()
+    bias_load, select, element = BiasLoad(CONFIG), OutputSelect(CONFIG), ElementwiseCommand()
     result, word = vector(16), vector(64)
     accumulators = [vector(48) for _ in range(4)]
     latency = 3 + 1 + OUTPUT_LATENCY + SCALE_LATENCY
@@ -214,8 +216,7 @@ def test_a_curve_is_the_contracts_for_every_input(operation):
     wanted = (elementwise(operation, inputs, inputs, 11).astype(int) % 65536).tolist()
 
     def drive(cycle):
-        form.elementwise.next, form.operation.next, form.shift.next, form.scaled.next = True, operation, 11, True
-        form.low.next, form.high.next = 32768, 32767
+        element.operation.next, element.shift.next = operation, 11
         select.take_first.next, select.take_second.next = cycle % 4 == 1, cycle % 4 == 2
         select.element.next = (cycle - 3) % 4
         word.next = words[cycle // 4] if cycle // 4 < len(words) and cycle % 4 == 2 else 0
@@ -225,6 +226,6 @@ def test_a_curve_is_the_contracts_for_every_input(operation):
             assert result == wanted[cycle - latency], f"input {inputs[cycle - latency]}"
 
     def build(clk):
-        return with_operands(clk, accumulators, select, bias_load, form, word, result, bit())
+        return with_operands(clk, accumulators, select, bias_load, element, word, result, bit())
 
     run_unit(build, drive, look, 65536 + latency)

@@ -17,15 +17,17 @@ module properties (
         .element_start(element_start), .element_done(element_done)
     );
     // Connected to the unit's signals of the same names.
-    wire [2:0] inside_written, inside_taken, inside_over;
-    wire [65:0] inside_head;
+    wire [2:0] inside_held;
+    wire [1:0] inside_written, inside_following, inside_taken, inside_over;
+    wire inside_waiting, inside_more, inside_available;
+    wire [70:0] inside_head;
     wire [4:0] inside_takes; // compute, store, read, form, element
     wire inside_one, inside_two, inside_store_busy, inside_read_busy, inside_form_busy, inside_element_busy;
     wire inside_store_waits, inside_read_waits;
     wire [1:0] inside_first, inside_second, inside_store_slot, inside_read_slot, inside_form_slot, inside_element_slot;
     wire [1:0] inside_computes, inside_computes_done;
     wire [3:0] inside_finished;
-    wire [263:0] inside_memory;
+    wire [283:0] inside_memory;
 
     // What the unit may rely on: a push finds a slot, and only what has been started, and is not done, becomes done.
     reg [1:0] computing = 0;
@@ -51,13 +53,17 @@ module properties (
     // The first cycle is a reset; registers start at any value.
     always @* assume (past || reset);
 
+    function [4:0] kind_of(input [7:0] opcode);
+        kind_of = opcode >= 8'h10 && opcode <= 8'h14 ? 5'b1 << opcode[2:0] : 0;
+    endfunction
+    wire [4:0] pushed_kind = kind_of(header[7:0]);
     wire taking = inside_takes != 0;
     wire [2:0] pushed, popped, waiting, followed;
     wire is_waiting;
-    wire [65:0] content;
-    queue_contract #(.WIDTH(66), .CAPACITY(SLOTS)) queue (
-        .clk(clk), .reset(reset), .past(past), .push(push), .item({segments, header}),
-        .pop(taking), .valid(inside_taken != inside_written), .head(inside_head),
+    wire [70:0] content;
+    queue_contract #(.WIDTH(71), .CAPACITY(SLOTS)) queue (
+        .clk(clk), .reset(reset), .past(past), .push(push), .item({pushed_kind, segments, header}),
+        .pop(taking), .valid(inside_waiting), .head(inside_head),
         .pushed(pushed), .popped(popped), .waiting(waiting),
         .followed(followed), .is_waiting(is_waiting), .content(content)
     );
@@ -88,11 +94,8 @@ module properties (
     end
 
     // The followed instruction is done when those of its kind that came before it are, and then it.
-    function [4:0] kind_of(input [7:0] opcode);
-        kind_of = opcode >= 8'h10 && opcode <= 8'h14 ? 5'b1 << opcode[2:0] : 0;
-    endfunction
     wire [4:0] done = {element_done, form_done, read_done, store_done, compute_done};
-    wire [4:0] kind = kind_of(content[7:0]), pushed_kind = kind_of(header[7:0]);
+    wire [4:0] kind = kind_of(content[7:0]);
     reg [2:0] pending [0:4];
     reg [2:0] ahead = 0;
     reg is_done = 0;
@@ -124,8 +127,13 @@ module properties (
         assert ((inside_takes & (inside_takes - 5'd1)) == 0 && (!taking || waiting != 0));
 `ifdef INDUCTION
         // What makes it inductive: every slot of what is begun is either running, of one kind, or finished.
-        assert (inside_over == over);
-        assert (inside_written == pushed && inside_taken == popped);
+        assert (inside_over == over[1:0] && inside_held == held);
+        assert (inside_written == pushed[1:0] && inside_taken == popped[1:0] && inside_following == popped[1:0] + 2'd1);
+        assert (inside_waiting == (waiting != 0) && inside_more == (waiting > 1));
+        if (inside_available) assert (inside_waiting && !inside_element_busy);
+        if (inside_waiting) assert (inside_head[70:66] == kind_of(inside_head[7:0]));
+        for (number = 0; number < SLOTS; number = number + 1)
+            assert (inside_memory[71 * number + 66 +: 5] == kind_of(inside_memory[71 * number +: 8]));
         assert (begun <= held && held <= SLOTS);
         assert ((running | inside_finished) == window && (running & inside_finished) == 0);
         assert (count == kinds && (!inside_two || inside_one));
@@ -138,7 +146,7 @@ module properties (
         if (storing || store_start) assert (inside_store_busy && !inside_store_waits);
         if (reading || read_start) assert (inside_read_busy && !inside_read_waits);
         assert (!(storing && store_start) && !(reading && read_start));
-        if (is_waiting) assert (inside_memory[66 * followed[1:0] +: 66] == content);
+        if (is_waiting) assert (inside_memory[71 * followed[1:0] +: 71] == content);
 `endif
     end
 endmodule

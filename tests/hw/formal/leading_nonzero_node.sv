@@ -1,15 +1,17 @@
 // The LNZD node offers exactly the non-zero quarters of each mask, the lowest first, as a stream.
 module properties (
     input clk, input reset,
-    input mask_valid, input [7:0] mask, input [1:0] position, input quarter_ready
+    input mask_valid, input [7:0] mask, input [1:0] position, input quarter_free, input quarter_through, input bit_ready
 );
-    wire mask_ready, quarter_valid;
+    wire mask_free, mask_through, quarter_valid;
+    wire mask_ready = mask_free || mask_through && bit_ready;
+    wire quarter_ready = quarter_free || quarter_through && bit_ready;
     wire [1:0] quarter;
     wire [3:0] quarter_position;
     leading_nonzero_node dut (
         .clk(clk), .reset(reset), .mask_valid(mask_valid), .mask(mask), .position(position),
-        .mask_ready(mask_ready), .quarter_valid(quarter_valid), .quarter(quarter),
-        .quarter_position(quarter_position), .quarter_ready(quarter_ready)
+        .mask_free(mask_free), .mask_through(mask_through), .quarter_valid(quarter_valid), .quarter(quarter),
+        .quarter_position(quarter_position), .quarter_free(quarter_free), .quarter_through(quarter_through), .bit_ready(bit_ready)
     );
     // Connected to the unit's registers of the same names.
     wire [7:0] inside_held;

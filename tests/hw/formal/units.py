@@ -67,7 +67,8 @@ def new_unit(name: str):
         return narrow_result_stream()
     if name == "execute_queue":
         return small_execute_queue()
-    return leading_nonzero_node(bit(), bit(), bit(), vector(8), vector(2), bit(), bit(), vector(2), vector(4), bit())
+    mask = (bit(), vector(8), vector(2), bit(), bit())
+    return leading_nonzero_node(bit(), bit(), *mask, bit(), vector(2), vector(4), bit(), bit(), bit())
 
 
 if __name__ == "__main__":

@@ -162,6 +162,6 @@ def test_a_load_of_a_memory_in_use_waits_and_counts_as_stalled():
     took = times["end compute"] - times["start compute"]
     assert took <= cycles <= took + 2
     assert broadcasts == took
-    assert took - 10 < stalled <= took + 3
+    assert took - 10 < stalled <= took + 4  # the COMPUTE itself waits until the array has cleared its accumulators
     assert busy > cycles + 4
     assert cleared == 0

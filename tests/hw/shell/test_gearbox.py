@@ -12,28 +12,30 @@ from eie_hw.shell.gearbox import gearbox
 
 def _cut(payloads, beat_bytes, pause, seed=0, word_bytes=8):
     """Return the beats of each payload; payloads are (bytes, narrow)."""
-    clk, restart, narrow, word_valid, completes, beat_valid = (bit() for _ in range(6))
+    clk, restart, narrow, word_there, word_valid, completes, beat_valid = (bit() for _ in range(7))
     word, beat = vector(8 * word_bytes), vector(8 * beat_bytes)
     generator = random.Random(seed)
     announced, beats = [], []
-    unit = gearbox(clk, restart, narrow, word_valid, word, completes, beat_valid, beat, beat_bytes)
+    unit = gearbox(clk, restart, narrow, word_there, word_valid, word, completes, beat_valid, beat, beat_bytes)
 
     @instance
     def drive():
         for payload, is_narrow in payloads:
             yield clk.negedge
             restart.next, narrow.next = True, is_narrow
+            # A word may be there before: the payload's first, which waits, or another.
+            word_there.next, word.next = generator.random() < 0.5, generator.getrandbits(8 * word_bytes)
             yield clk.negedge
-            restart.next = False
+            restart.next = word_there.next = False
             for at in range(0, len(payload), word_bytes):
                 while generator.random() < pause:
                     yield clk.negedge
-                word_valid.next = True
+                word_valid.next = word_there.next = True
                 word.next = int.from_bytes(payload[at : at + word_bytes], "little")
                 yield clk.posedge
                 announced.append(bool(completes))
                 yield clk.negedge
-                word_valid.next = False
+                word_valid.next = word_there.next = False
         yield clk.negedge
         raise StopSimulation
 

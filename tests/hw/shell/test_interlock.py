@@ -49,7 +49,7 @@ def test_an_instruction_uses_what_its_spans_cover(name):
     enable = bit()
     header, uses = vector(64), vector(resource_count(config))
     segments = vector(activation_segments(config))
-    state: dict = {"expected": None}
+    state: dict = {"expected": None, "before": None}
     kinds = set()
 
     def drive(cycle):
@@ -61,8 +61,9 @@ def test_an_instruction_uses_what_its_spans_cover(name):
         state["now"] = (instruction, (_uses(config, instruction, values), touched))
 
     def look(cycle):
-        if state["expected"] is not None:
-            assert (uses, segments) == state["expected"]
+        if state["before"] is not None:
+            assert (uses, segments) == state["before"]
+        state["before"] = state["expected"]
         if enable:
             kinds.add(state["now"][0].name)
             state["expected"] = state["now"][1]

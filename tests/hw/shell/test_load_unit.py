@@ -78,7 +78,10 @@ def test_every_load_makes_its_writes_and_knows_its_last_word(name, pause):
                 word_valid.next = True
                 word.next = state["words"].pop(0)
         elif state["wait"]:
+            begin.next = True
             state["wait"] -= 1
+            if state["wait"] == 0:
+                state["words"] = state.pop("next")
         elif todo:
             instruction = todo.pop()
             count = {"count": generator.randint(1, 4)} if instruction is not isa.CODEBOOK else {}
@@ -88,9 +91,9 @@ def test_every_load_makes_its_writes_and_knows_its_last_word(name, pause):
             size = 8 * instruction.payload_words(config, values)
             payload = generator.randbytes(size)
             expected.extend((*write, values) for write in _writes(config, instruction, values, payload))
-            header.next, begin.next = head, True
-            state["words"] = [int.from_bytes(payload[i : i + flit], "little") for i in range(0, size, flit)]
-            state["wait"] = 3
+            header.next = head
+            state["next"] = [int.from_bytes(payload[i : i + flit], "little") for i in range(0, size, flit)]
+            state["wait"] = generator.randint(1, 4)
 
     def look(cycle):
         if word_valid:
@@ -102,13 +105,18 @@ def test_every_load_makes_its_writes_and_knows_its_last_word(name, pause):
             wide = strobe in ("pointer_write", "entry_write")
             mask = (1 << 8 * (config.beat_bytes if wide else 8) * config.flit_words) - 1
             assert [strobe, int(load.address), int(load.pe), int(load.data) & mask] == write
+            last_word = config.words_per_group // config.flit_words - 1
+            assert load.group_end == (strobe == STROBES[isa.ACTIVATIONS] and load.pe == last_word)
             if strobe == STROBES[isa.LENGTHS]:
                 assert load.first == (load.address == values["address"])
             assert "bank" not in values or load.bank == values["bank"]
             assert "slot" not in values or load.slot == values["slot"]
             seen.append(strobe)
 
-    run_unit(lambda clk: load_unit(clk, header, begin, word_valid, word, ends, load, config), drive, look, 1200)
+    def build(clk):
+        return load_unit(clk, header, begin, word_valid, word_valid, word, ends, load, config)
+
+    run_unit(build, drive, look, 1200)
     assert not todo
     assert len(seen) == len(expected)
     assert set(seen) == set(STROBES.values())
