@@ -233,7 +233,8 @@ def compress(
     else:
         model, report = attempt(density)
     floats = job.layers if isinstance(job, ChainJob) else []
-    for text in accuracy_warnings(floats, report, job.shared_anew, calibration is not None):
+    vectors = job.vectors if isinstance(job, GraphJob) else {}
+    for text in accuracy_warnings(floats, report, job.shared_anew, calibration is not None, vectors):
         warnings.warn(text, AccuracyWarning, stacklevel=2)
     return model if recurrent is None else alone(model)
 

@@ -71,6 +71,7 @@ class GraphJob:
                 "nothing of it is for the array"
             )
         self.recorded: dict[str, list[Recorder]] = {}
+        self.vectors: dict[str, int] = {}
         self.sequences: dict[str, tuple[list[Array | None], Array]] = {}
         self.given = evaluate(self.graph, self.inputs, self.record)
         # What lies in branches that the calibration does not take stays with the host: its ranges are not known.
@@ -188,6 +189,7 @@ class GraphJob:
             if own is not None:
                 return own
         given = self.recorded[linear.node.outputs[0]][i]
+        self.vectors[name] = given.vectors
         given.check(name)
         seen.check(name, compressed=True)
         peak = max(given.input_peak, seen.input_peak)

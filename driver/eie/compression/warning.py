@@ -20,9 +20,16 @@ UNEVEN_COLUMNS = 100.0
 _NAMED = 3
 """Most layers that a warning names."""
 
+_FEW = 4
+"""Vectors of which fewer say nothing of a layer's range."""
+
 
 def accuracy_warnings(
-    layers: Sequence[Dense], report: CompressionReport, shared_anew: Mapping[str, int], calibrated: bool
+    layers: Sequence[Dense],
+    report: CompressionReport,
+    shared_anew: Mapping[str, int],
+    calibrated: bool,
+    vectors: Mapping[str, int] | None = None,
 ) -> list[str]:
     """Return the warnings that are due.
 
@@ -35,8 +42,12 @@ def accuracy_warnings(
         Layers that were to keep their own zeros and have more values than their one codebook holds, and how many.
     calibrated : bool
         Whether there were calibration inputs.
+    vectors : mapping of str to int, optional
+        How many each layer of a graph was given while it was fitted.
     """
     found = [_values_lost(report, shared_anew)] if shared_anew else []
+    if few := [name for name, count in (vectors or {}).items() if count < _FEW]:
+        found.append(_seen_little(few, vectors or {}))
     if report.output_sqnr_db < USEFUL_DB:
         inputs = "calibration inputs" if calibrated else "standard normal inputs, for there were no calibration inputs"
         found.append(
@@ -51,6 +62,16 @@ def accuracy_warnings(
             f"{_cause(layers, upto, calibrated)}"
         )
     return found
+
+
+def _seen_little(few: Sequence[str], vectors: Mapping[str, int]) -> str:
+    """Say which layers the calibration, or what stood for it, hardly reaches."""
+    count = vectors[few[0]]
+    others = f", and {len(few) - 1} more hardly any" if len(few) > 1 else ""
+    return (
+        f"layer {few[0]!r} saw {count} vector{'s' * (count != 1)} while it was fitted{others}: how large its inputs "
+        "and outputs become is a guess, and so is the report; give more calibration inputs"
+    )
 
 
 def _values_lost(report: CompressionReport, shared_anew: Mapping[str, int]) -> str:

@@ -83,3 +83,13 @@ def test_a_layer_that_is_lost_is_named_though_the_outputs_hold():
     layers = [eie.Dense(wide), eie.Dense(last)]
     (text,) = accuracy_warnings(layers, CompressionReport(tuple(rows)), {}, True)
     assert "layer 'layer0' no longer computes what it did" in text and "4.0 dB" in text
+
+
+def test_a_layer_that_saw_one_vector_is_named():
+    weight = np.random.default_rng(0).standard_normal((4, 6, 1)).astype(np.float32)
+    nodes = [Node("Conv", ("x", "w"), ("c",), name="first"), Node("Reshape", ("c", "one"), ("y",))]
+    constants = {"w": weight, "one": np.array([1, -1])}
+    graph = Graph(nodes, [Value("x", "float32", (1, 6, 1))], [Value("y")], constants)
+    x = np.random.default_rng(1).standard_normal((1, 6, 1)).astype(np.float32)
+    with pytest.warns(AccuracyWarning, match="layer 'first' saw 1 vector while it was fitted: how large"):
+        eie.compress(graph, 1.0, x, terms=2)
