@@ -140,10 +140,11 @@ def _fitting(value: Value, array: Array, sizes: dict[str, int]) -> Array:
         same_kind = limits.min <= int(array.min()) and int(array.max()) <= limits.max
     if not same_kind:
         raise NetworkError(f"input {value} is given as {array.dtype}, which does not convert without loss")
-    fits = value.shape is None or len(value.shape) == array.ndim
+    fits, why = value.shape is None or len(value.shape) == array.ndim, ""
     for wanted, size in zip(value.shape or (), array.shape) if fits else ():  # noqa: B905 - no shape: no sizes
         known = sizes.setdefault(wanted, size) if isinstance(wanted, str) else wanted
-        fits = fits and known in (None, size)
+        if known not in (None, size):
+            fits, why = False, f": {wanted} is {known} elsewhere" if isinstance(wanted, str) else ""
     if not fits:
-        raise NetworkError(f"input {value} is given with shape {array.shape}, which does not fit")
+        raise NetworkError(f"input {value} is given with shape {array.shape}, which does not fit{why}")
     return array.astype(dtype, copy=False)

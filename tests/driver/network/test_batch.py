@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import eie
+from eie.errors import NetworkError
 from eie.network.evaluation import evaluate
 from eie.network.graph import Graph, Node, Value
 from eie.network.graph_readers import read_graph
@@ -84,3 +85,11 @@ def test_a_network_of_a_fixed_batch_with_states_is_calibrated_by_sequences():
     x = RNG.standard_normal((12, 5, 3)).astype(np.float32)
     model = eie.compress(network, 1.0, {"x": x}, terms=2, states={"s": "sN"})
     assert [value.shape for value in model.graph.inputs] == [("batch", 3), (2, "batch")]
+
+
+def test_sizes_of_one_name_that_differ_are_told():
+    inputs = [Value("x", "float32", ("batch", 3)), Value("z", "float32", ("batch", 3))]
+    network = Graph([Node("Add", ("x", "z"), ("y",))], inputs, [Value("y")])
+    x = np.ones((4, 3), np.float32)
+    with pytest.raises(NetworkError, match=r"given with shape \(2, 3\), which does not fit: batch is 4 elsewhere"):
+        evaluate(network, {"x": x, "z": x[:2]})
