@@ -15,7 +15,7 @@ from eie.network.onnx_functions import expanded, graphs_of
 from eie.network.onnx_integers import plain_integers
 from eie.network.onnx_ml import plain_ml
 from eie.network.onnx_parts import OWN_DOMAIN, copy_of, import_domain
-from eie.network.onnx_runtime import plain_runtime
+from eie.network.onnx_runtime import RUNTIME_DOMAIN, plain_runtime
 from eie.network.onnx_values import array_of, constant_array, dense_array, end_of, require_text, value_of
 from eie.network.onnx_versions import modernise
 from eie.network.operators import OPERATORS
@@ -223,8 +223,10 @@ class _Reader:
         operator, inputs = node.op_type, list(node.input)
         try:
             if node.domain not in _DOMAINS:
+                is_runtimes = node.domain == RUNTIME_DOMAIN
+                what = "this operator of ONNX Runtime" if is_runtimes else f"its domain {node.domain!r}"
                 raise NetworkError(
-                    f"its domain {node.domain!r} is not known; export the network without a runtime's own operators "
+                    f"{what} is not known; export the network without a runtime's own operators "
                     "(of ONNX Runtime: not optimised for one processor, and quantised in its QDQ format)"
                 )
             if node.domain in ("", "ai.onnx"):
