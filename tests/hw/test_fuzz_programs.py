@@ -16,6 +16,9 @@ CONFIGS = {
     "32 PEs, 128 bits": ArrayConfig(
         num_pes=32, entries=32, pointers=64, rows=4, activations=256, queue_depth=2, stream_bits=128
     ),
+    "64 PEs, 256 bits": ArrayConfig(
+        num_pes=64, entries=64, pointers=128, rows=4, activations=256, queue_depth=2, stream_bits=256
+    ),
 }
 
 

@@ -11,7 +11,10 @@ CONFIGS = {
     16: ArrayConfig(num_pes=16, entries=256, pointers=64, rows=8, activations=256, index_bits=4, entries_per_word=4),
     64: ArrayConfig(num_pes=64, entries=64, pointers=128, rows=4, activations=256),
 }
-WIDE = ArrayConfig(num_pes=32, entries=32, pointers=64, rows=4, activations=128, stream_bits=128)
+WIDE = {
+    128: ArrayConfig(num_pes=32, entries=32, pointers=64, rows=4, activations=128, stream_bits=128),
+    256: ArrayConfig(num_pes=64, entries=64, pointers=128, rows=4, activations=256, stream_bits=256),
+}
 PAPER_LIKE = ArrayConfig(
     num_pes=4, entries=128, pointers=32, rows=8, activations=64, index_bits=4, first_row=False, skip_empty=False
 )
@@ -47,9 +50,16 @@ def test_the_paper_arrays_choices_equal_the_emulation(ghdl):
     script.check(ghdl(script, 0.3))
 
 
-@pytest.mark.parametrize("name", [pytest.param("programs", marks=pytest.mark.full), "errors"])
-def test_two_words_of_the_stream_at_once_equal_the_emulation(ghdl, name):
-    script = scripts.program_script(WIDE, 2, 1, 12) if name == "programs" else scripts.error_script(WIDE, seed=32)
+@pytest.mark.full
+@pytest.mark.parametrize("bits", WIDE)
+def test_several_words_of_the_stream_at_once_equal_the_emulation(ghdl, bits):
+    script = scripts.program_script(WIDE[bits], seed=2, programs=1, length=12)
+    script.check(ghdl(script, 0.2))
+
+
+@pytest.mark.parametrize("bits", [128, pytest.param(256, marks=pytest.mark.full)])
+def test_errors_of_wide_streams_are_reported_and_recovered_from(ghdl, bits):
+    script = scripts.error_script(WIDE[bits], seed=32)
     script.check(ghdl(script, 0.2))
 
 

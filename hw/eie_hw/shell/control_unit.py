@@ -98,7 +98,6 @@ def control_unit(
     matched_load = any_of([match for match, i in zip(opcode_matches, INSTRUCTIONS, strict=True) if i in LOADS])
     bad_field = any_of(bad_fields)
     out_of_range = any_of(ranges)
-    all_bytes = (1 << config.flit_bytes) - 1
     first_word = stream.data(WORD_BITS, 0)
 
     checks = [
@@ -159,7 +158,7 @@ def control_unit(
     @always_comb
     def act():
         fetching.next = state == fetch_state.FETCH
-        keep_good.next = stream.keep == all_bytes
+        keep_good.next = ~stream.keep == 0
         stream.ready.next = state != fetch_state.AWAIT and state != fetch_state.DECIDE and not reset
         prepare.next = state != fetch_state.TAKE_PAYLOAD
         begin_load.next = state == fetch_state.DECIDE and good and is_load and (uses & locked) == 0
