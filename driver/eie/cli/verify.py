@@ -17,7 +17,7 @@ from eie.compression.calibration import graph_calibration
 from eie.contract.array_options import add_array_options, array_config
 from eie.contract.fixed_point import ACTIVATION_MAX, ACTIVATION_MIN, as_activations, quantise
 from eie.devices.choice import device_by_name
-from eie.errors import PackError
+from eie.errors import NetworkError, PackError
 from eie.model_file.container import load
 from eie.network.graph_model import GraphModel
 from eie.network.limits import fitting_name
@@ -90,7 +90,10 @@ def _run(args: argparse.Namespace) -> None:
 def _verify_graph(args: argparse.Namespace, model: GraphModel) -> None:
     """Compare every result of the array while a graph runs, on given inputs or on standard normal ones."""
     if args.inputs.lstrip("+-").isdigit():
-        inputs = graph_calibration(model.graph, None, _count(args.inputs))
+        try:
+            inputs = graph_calibration(model.graph, None, _count(args.inputs))
+        except NetworkError as error:
+            raise PackError(f"{args.file}: {error} in a file: --inputs X.npy, of several inputs .npz") from error
     else:
         inputs = read_inputs(Path(args.inputs), model.graph)
     with Accelerator(device_by_name(args.device, array_config(args))) as accelerator:

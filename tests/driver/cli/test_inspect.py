@@ -1,9 +1,10 @@
-"""`eie inspect` of networks whose inputs leave sizes open."""
+"""`eie inspect` and `eie verify` of networks whose inputs leave sizes open."""
 
 import numpy as np
 import pytest
 from onnx import TensorProto, helper, numpy_helper, save
 
+import eie
 from eie.cli import main
 from tests.driver.cli.commands import run_json
 
@@ -57,3 +58,14 @@ def test_a_given_shape_tells_sizes_of_the_same_name(network, capsys):
 def test_shapes_that_are_none_are_refused(network, capsys, shape, words):
     assert main(["inspect", network, "--shape", shape]) == 2
     assert words in capsys.readouterr().err
+
+
+def test_what_stands_for_inputs_that_are_open_is_asked_for(network, capsys, tmp_path):
+    x = np.random.default_rng(0).standard_normal((4, 1, 20)).astype(np.float32)
+    eie.save(eie.compress(network, 1.0, {"x": x, "kind": np.array([0, 1, 2, 0])}), tmp_path / "net.eie")
+    assert main(["verify", str(tmp_path / "net.eie")]) == 2
+    message = capsys.readouterr().err
+    assert "leaves open what typical inputs are; give calibration inputs in a file: --inputs X.npy" in message
+    np.savez(tmp_path / "x.npz", x=x, kind=np.array([2, 1, 0, 0]))
+    assert main(["verify", str(tmp_path / "net.eie"), "--inputs", str(tmp_path / "x.npz")]) == 0
+    assert "every result of the array equals the integer reference" in capsys.readouterr().out
