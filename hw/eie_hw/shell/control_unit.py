@@ -99,6 +99,8 @@ def control_unit(
     bad_field = any_of(bad_fields)
     out_of_range = any_of(ranges)
     first_word = stream.data(WORD_BITS, 0)
+    half = config.flit_bytes // 2
+    half_kept = (1 << half) - 1  # of 32 bytes, for VHDL's integers have 31 bits
 
     checks = [
         header_check(clk, fetching, first_word, match, bad, beyond, instruction, config)
@@ -158,7 +160,7 @@ def control_unit(
     @always_comb
     def act():
         fetching.next = state == fetch_state.FETCH
-        keep_good.next = ~stream.keep == 0
+        keep_good.next = stream.keep[half:] == half_kept and stream.keep[2 * half : half] == half_kept
         stream.ready.next = state != fetch_state.AWAIT and state != fetch_state.DECIDE and not reset
         prepare.next = state != fetch_state.TAKE_PAYLOAD
         begin_load.next = state == fetch_state.DECIDE and good and is_load and (uses & locked) == 0
