@@ -11,6 +11,7 @@ from eie.data import mnist
 from eie.devices.interface import Device, check_identity, error_text
 from eie.doctor.check import FAIL, OK, Findings
 from eie.errors import EieError
+from eie.program.assembler import Program
 from eie.runtime.accelerator import Accelerator
 
 _IMAGES = 16
@@ -54,12 +55,10 @@ def _transfer(device: Device) -> str:
     words = config.activation_groups * config.words_per_group
     pattern = np.random.default_rng(0).integers(0, 1 << 63, words, np.uint64)
     groups = config.activation_groups
-    load, read = (
-        isa.ACTIVATIONS.encode(address=0, count=groups),
-        isa.READ.encode(last=1, words=0, address=0, count=groups),
-    )
-    program = np.concatenate([np.array([load], np.uint64), pattern, np.array([read], np.uint64)])
-    received = _exchange(device, program, pattern.nbytes)
+    program = Program(config)
+    program.emit(isa.ACTIVATIONS, pattern, address=0, count=groups)
+    program.emit(isa.READ, last=1, words=0, address=0, count=groups)
+    received = _exchange(device, np.concatenate(program.parts), pattern.nbytes)
     if not np.array_equal(received, pattern):
         wrong = int(np.count_nonzero(received != pattern)) if len(received) == words else words
         raise EieError(f"{wrong} of {words} words came back other than they were sent")
@@ -68,7 +67,9 @@ def _transfer(device: Device) -> str:
 
 def _errors(device: Device) -> str:
     """Send what is no instruction, and recover."""
-    _exchange(device, np.array([0xFF], np.uint64), 0, may_fail=True)
+    flit = np.zeros(device.config.flit_words, np.uint64)
+    flit[0] = 0xFF
+    _exchange(device, flit, 0, may_fail=True)
     text = error_text(device)
     device.write_register(registers.offset("control"), registers.CONTROL_SOFT_RESET)
     if "BAD_OPCODE" not in text or error_text(device):
