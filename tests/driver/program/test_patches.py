@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 import eie
 from eie.boards.board import board
 from eie.network.operators.convolution import convolve
+from eie.network.operators.linear import Product
 from eie.network.operators.windows import Geometry
 from eie.network.reference import reference_layer
 from eie.program.patches import choose_patch, patch_layer
@@ -36,7 +37,7 @@ def test_a_patch_computes_what_its_pixels_do(case):
     sizes = [int(rng.integers(1, 9)) for _ in range(rank)]
     x = rng.integers(-50, 50, (2, channels, *sizes)).astype(np.int16)
 
-    class Integers:
+    class Integers(Product):
         def __init__(self, layer, side):
             self.layer, self.side = layer, side
 

@@ -41,13 +41,16 @@ UNITS = {
         "stream_register",
         {name: name for name in ("spare_full", "spare")},
         {
-            "loses the spare word": ("(spare_full || (source_valid && source_ready))", "spare_full"),
-            "delivers the spare word twice": ("sink_valid && (!sink_ready) && (spare_full", "(spare_full"),
+            "loses the spare word": ("(!sink_ready) && (spare_full || (source_valid && source_ready)));",
+                "(!sink_ready) && spare_full);"),
+            "delivers the spare word twice": ("spare_full <= ((!reset) && sink_valid && (!sink_ready) &&",
+                "spare_full <= ((!reset) &&"),
             "changes an offered word": ("if ((sink_ready || (!sink_valid))) begin\n        if (spare_full) begin\n"
                 "            held", "if (1'b1) begin\n        if (spare_full) begin\n            held"),
-            "withdraws an offered word": ("source_ready <= (!spare_full);", "sink_valid <= 1'b0;"),
+            "withdraws an offered word": ("((sink_valid && (!sink_ready)) || spare_full", "(spare_full"),
             "overtakes the spare word": ("held <= spare;", "held <= word;"),
-            "takes a word every second cycle": ("source_ready <= 1'b1;", "source_ready <= !source_ready;"),
+            "takes a word every second cycle": ("source_ready <= ((!reset) && (!(",
+                "source_ready <= ((!reset) && (!source_ready) && (!("),
         },
     ),
     "activation_queue": Unit(
