@@ -99,11 +99,11 @@ def test_an_entity_is_written_once_for_each_width_and_before_its_users(hdl, suff
 @pytest.mark.parametrize(
     "unit, ports, reason",
     [
-        (with_inner_name, 1, r"with_inner_name\d*\.others is a reserved word of VHDL"),
+        (with_inner_name, 1, r"with_inner_name\d*(_\d+)?\.others is a reserved word of VHDL"),
         (wrapper, 1, r"with_inner_name\d*(_\d+)?\.others is a reserved word of VHDL"),
-        (with_process_name, 1, r"with_process_name\d*\.sequence is a reserved word of VHDL"),
-        (with_verilog_process_name, 1, r"with_verilog_process_name\d*\.join is a reserved word of Verilog"),
-        (with_port_name, 1, r"top\.signal is a reserved word of VHDL|with_port_name\d*\.signal is a reserved word"),
+        (with_process_name, 1, r"with_process_name\d*(_\d+)?\.sequence is a reserved word of VHDL"),
+        (with_verilog_process_name, 1, r"with_verilog_process_name\d*(_\d+)?\.join is a reserved word of Verilog"),
+        (with_port_name, 1, r"(top|with_port_name\d*(_\d+)?)\.signal is a reserved word of VHDL"),
     ],
 )
 def test_a_reserved_word_as_a_name_is_refused_whichever_hdl_is_written(hdl, unit, ports, reason, tmp_path):
