@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from eie.errors import NetworkError
-from eie.network.onnx_parts import OWN_DOMAIN, copy_of, import_domain
+from eie.network.onnx_parts import OWN_DOMAIN, import_domain, set_nodes
 
 _TRANSFORMS = {"NONE": "Identity", "SOFTMAX": "Softmax", "LOGISTIC": "Sigmoid"}
 _NORMS = {"L1": 1, "L2": 2}
@@ -40,9 +40,7 @@ def plain_ml(model: Any) -> None:
                 outputs[name].CopyFrom(helper.make_tensor_value_info(name, TensorProto.FLOAT, None))
         else:
             nodes.append(node)
-    kept = [copy_of(node) for node in nodes]
-    del model.graph.node[:]
-    model.graph.node.extend(kept)
+    set_nodes(model.graph, nodes)
     import_domain(model, OWN_DOMAIN)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -39,14 +39,17 @@ class Parts:
     def add(self, operator: str, inputs: list[str], name: str, domain: str = "", **attributes: Any) -> str:
         """Add a node with one output of its own."""
         made = f"{self.node.output[0]}:{name}"
-        self._append(operator, inputs, [made], domain, attributes)
+        self.put(operator, inputs, [made], domain, **attributes)
         return made
 
     def end(self, operator: str, inputs: list[str], domain: str = "", **attributes: Any) -> None:
         """Add the node that gives what the given one gave."""
-        self._append(operator, inputs, self.node.output, domain, attributes)
+        self.put(operator, inputs, self.node.output, domain, **attributes)
 
-    def _append(self, operator: str, inputs: list[str], outputs: Any, domain: str, attributes: dict[str, Any]) -> None:
+    def put(
+        self, operator: str, inputs: list[str], outputs: Sequence[str], domain: str = "", **attributes: Any
+    ) -> None:
+        """Add a node with outputs of any names."""
         from onnx import helper
 
         given = {name: value for name, value in attributes.items() if value is not None}
@@ -80,9 +83,17 @@ def replace_nodes(model: Any, of: Callable[[Any], Replace]) -> None:
         for node in graph.node:
             if not replace(node, nodes):
                 nodes.append(node)
-        kept = [copy_of(node) for node in nodes]
-        del graph.node[:]
-        graph.node.extend(kept)
+        set_nodes(graph, nodes)
+
+
+def set_nodes(graph: Any, nodes: Iterable[Any]) -> None:
+    """Give a graph other nodes, its own among them: messages of a list die with it, so that copies are kept."""
+    kept = []
+    for node in nodes:
+        kept.append(type(node)())
+        kept[-1].CopyFrom(node)
+    del graph.node[:]
+    graph.node.extend(kept)
 
 
 def import_domain(model: Any, domain: str) -> None:
@@ -91,10 +102,3 @@ def import_domain(model: Any, domain: str) -> None:
 
     if all(entry.domain != domain for entry in model.opset_import):
         model.opset_import.append(helper.make_opsetid(domain, 1))
-
-
-def copy_of(node: Any) -> Any:
-    """Return a message of its own: those of a list die with it."""
-    copy = type(node)()
-    copy.CopyFrom(node)
-    return copy

@@ -14,7 +14,7 @@ from eie.network.graph import ABSENT, CONDITIONAL, DEPTH_LIMIT, Graph, Node, Val
 from eie.network.onnx_functions import expanded, graphs_of
 from eie.network.onnx_integers import plain_integers
 from eie.network.onnx_ml import plain_ml
-from eie.network.onnx_parts import OWN_DOMAIN, copy_of, import_domain
+from eie.network.onnx_parts import OWN_DOMAIN, import_domain, set_nodes
 from eie.network.onnx_runtime import RUNTIME_DOMAIN, plain_runtime
 from eie.network.onnx_values import array_of, constant_array, dense_array, end_of, require_text, value_of
 from eie.network.onnx_versions import modernise
@@ -149,9 +149,7 @@ def _sort(graph: Any) -> None:
         known.update(message.output)
     order = ordered(nodes, outside)
     if not sorted_already:
-        kept = [copy_of(messages[id(node)]) for node in order]
-        del graph.node[:]
-        graph.node.extend(kept)
+        set_nodes(graph, [messages[id(node)] for node in order])
 
 
 _OWN = ("Constant", CONDITIONAL, "Upsample")

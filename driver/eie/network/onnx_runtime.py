@@ -167,7 +167,7 @@ def _quantised_gemm(given: _Given) -> None:
 def _dynamic_product(given: _Given) -> None:
     a, b, b_scale, b_zero, bias, *_ = given.inputs
     names = [f"{given.node.output[0]}:{what}" for what in ("a", "a scale", "a zero")]
-    given.nodes.append(_node("DynamicQuantizeLinear", [a], names))
+    given.put("DynamicQuantizeLinear", [a], names)
     _product_to_floats(given, names[0], b, names[1], b_scale, names[2], b_zero, bias)
 
 
@@ -269,17 +269,11 @@ def _skip_norm(operator: str, count: int) -> Callable[[_Given], None]:
         if outputs[1] or outputs[2]:
             raise NetworkError("the mean and deviation beside the outputs are not supported")
         total = given.sum("sum", x, skip, given.inputs[2 + count])
-        given.nodes.append(_node(operator, [total, *norm], outputs[:1], OWN_DOMAIN, **given.pick("epsilon")))
+        given.put(operator, [total, *norm], outputs[:1], OWN_DOMAIN, **given.pick("epsilon"))
         if outputs[3]:
-            given.nodes.append(_node("Identity", [total], outputs[3:4]))
+            given.put("Identity", [total], outputs[3:4])
 
     return rewrite
-
-
-def _node(operator: str, inputs: list[str], outputs: list[str], domain: str | None = None, **attributes: Any) -> Any:
-    from onnx import helper
-
-    return helper.make_node(operator, inputs, outputs, domain=domain, **attributes)
 
 
 _WINDOW = ("kernel_shape", "strides", "pads", "auto_pad", "ceil_mode", "count_include_pad")
