@@ -11,8 +11,8 @@ from eie.compression.forward import forward_integer
 from eie.data.frozen_random import frozen_random
 from eie.errors import NetworkError
 from eie.network.graph import Array
-from eie.network.graph_model import ArrayProduct
-from eie.network.operators.linear import FloatProduct, Matrix, Product
+from eie.network.graph_model import ArrayProduct, QuantisedProduct
+from eie.network.operators.linear import FloatProduct, Matrix
 
 SAMPLED_VECTORS = 4096
 """Vectors of a linear map, spread over the calibration, that compensation and the report see; ranges come from all."""
@@ -150,18 +150,13 @@ class MovedProduct(FloatProduct):
         return np.maximum(outputs, 0) if self.relu else outputs
 
 
-class FastProduct(Product):
+class FastProduct(QuantisedProduct):
     """An `IntegerProduct` that multiplies dense matrices, or dense groups: equal, and faster for many vectors."""
 
     def __init__(self, product: ArrayProduct, groups: int = 1) -> None:
-        self.product, self.groups = product, groups
+        super().__init__(product)
+        self.groups = groups
         self.weights = [layer.dense_integers() for layer in product.model.layers]
-
-    def entering(self, x: Array) -> Array:
-        return self.product.to_integers(x)
-
-    def __call__(self, vectors: Array) -> Array:
-        return self.entered(self.entering(vectors))
 
     def entered(self, integers: Array) -> Array:
         for layer, weights in zip(self.product.model.layers, self.weights, strict=True):

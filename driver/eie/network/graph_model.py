@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,6 +20,7 @@ from eie.network.limits import check_name, fitting_name, metadata_text
 from eie.network.model import Layer, Model, layers_of
 from eie.network.operators import LINEAR
 from eie.network.operators.gates import DIRECTIONS, run_directions
+from eie.network.operators.linear import Product
 from eie.network.recurrent_model import RecurrentModel
 
 
@@ -80,6 +82,27 @@ class ArrayProduct:
         floats = sums.reshape(len(integers), -1, self.rows) * self.output_scales
         floats = floats if self.offsets is None else floats + self.offsets
         return floats.reshape(sums.shape).astype(np.float32)
+
+
+class QuantisedProduct(Product):
+    """The product of a graph's linear map in integers; inputs become such before they are arranged as vectors.
+
+    Parameters
+    ----------
+    product : ArrayProduct
+    """
+
+    def __init__(self, product: ArrayProduct) -> None:
+        self.product = product
+
+    def entering(self, x: Array) -> Array:
+        return self.product.to_integers(x)
+
+    @abstractmethod
+    def entered(self, integers: Array) -> Array: ...
+
+    def __call__(self, vectors: Array) -> Array:
+        return self.entered(self.entering(vectors))
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,9 +15,8 @@ from eie.errors import PackError
 from eie.network.cells import Apply
 from eie.network.evaluation import evaluate
 from eie.network.graph import Array, Node
-from eie.network.graph_model import ArrayProduct, GraphModel, named_inputs, run_products, run_sequences, unnamed
+from eie.network.graph_model import GraphModel, QuantisedProduct, named_inputs, run_products, run_sequences, unnamed
 from eie.network.model import Layer, Model
-from eie.network.operators.linear import Product
 from eie.network.recurrent_model import RecurrentModel
 from eie.network.term import Term
 
@@ -130,17 +129,8 @@ def as_sequences(model: RecurrentModel, x: ArrayLike) -> NDArray[Any]:
     return batch
 
 
-class IntegerProduct(Product):
+class IntegerProduct(QuantisedProduct):
     """The product in exact integers: what the array computes, without one."""
-
-    def __init__(self, product: ArrayProduct) -> None:
-        self.product = product
-
-    def entering(self, x: Array) -> Array:
-        return self.product.to_integers(x)
-
-    def __call__(self, vectors: Array) -> Array:
-        return self.entered(self.entering(vectors))
 
     def entered(self, integers: Array) -> Array:
         for layer in self.product.model.layers:

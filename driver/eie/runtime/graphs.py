@@ -13,7 +13,7 @@ from eie.contract.config import ArrayConfig
 from eie.errors import VerificationError
 from eie.network.evaluation import evaluate, run_node
 from eie.network.graph import Array, Node
-from eie.network.graph_model import ArrayProduct, GraphModel, named_inputs, run_products, run_sequences
+from eie.network.graph_model import GraphModel, QuantisedProduct, named_inputs, run_products, run_sequences
 from eie.network.model import Layer, Model
 from eie.network.operators.linear import Product
 from eie.network.operators.recurrent import RECURRENT
@@ -183,27 +183,18 @@ class GraphRunner:
         )
 
 
-class _DeviceProduct(Product):
+class _DeviceProduct(QuantisedProduct):
     """The product on the array."""
 
     def __init__(self, runner: GraphRunner, key: str, index: int, verify: bool) -> None:
+        super().__init__(runner.model.products[key][index])
         self.runner, self.key, self.index, self.verify = runner, key, index, verify
         self.geometry: Geometry | None = None
         self.side: Ints = ()
 
-    @property
-    def product(self) -> ArrayProduct:
-        return self.runner.model.products[self.key][self.index]
-
     def patch(self, geometry: Geometry) -> Ints:
         self.geometry = geometry
         return self.runner.patch(self.key, self.index, geometry)
-
-    def entering(self, x: Array) -> Array:
-        return self.product.to_integers(x)
-
-    def __call__(self, vectors: Array) -> Array:
-        return self.entered(self.entering(vectors))
 
     def entered(self, integers: Array) -> Array:
         return self.product.to_floats(
