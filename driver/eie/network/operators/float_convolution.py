@@ -36,28 +36,13 @@ def convolve_floats(x: Array, weight: Array, groups: int, geometry: Geometry) ->
     if rank == 1:
         x, geometry = x[:, :, None], geometry.as_picture()
     kernel = weight.reshape(rows, -1, *geometry.kernel)
-    padded = _padded(x, geometry)
-    outputs = _by_channel(padded, kernel[:, 0], geometry) if depthwise else _by_row(padded, kernel, geometry)
-    return outputs.reshape(pixels, rows)
-
-
-def _padded(x: Array, geometry: Geometry) -> Array:
-    """Return what the windows see, channels last: shape (B, rows, columns, C)."""
     reach = [
         (n - 1) * s + (k - 1) * d + 1
         for n, s, k, d in zip(geometry.outputs, geometry.strides, geometry.kernel, geometry.dilations, strict=True)
     ]
-    padded = np.zeros((len(x), *reach, x.shape[1]), x.dtype)
-    seen = x[(slice(None), slice(None), *(slice(max(0, -b), max(0, n - b)) for b, n in _ends(geometry, reach)))]
-    at = tuple(
-        slice(max(0, b), max(0, b) + n) for (b, _), n in zip(_ends(geometry, reach), seen.shape[2:], strict=True)
-    )
-    padded[(slice(None), *at)] = seen.transpose(0, 2, 3, 1)
-    return padded
-
-
-def _ends(geometry: Geometry, reach: list[int]) -> list[tuple[int, int]]:
-    return list(zip(geometry.before, reach, strict=True))
+    padded = np.ascontiguousarray(geometry.padded(x.transpose(0, 2, 3, 1), reach, 1))
+    outputs = _by_channel(padded, kernel[:, 0], geometry) if depthwise else _by_row(padded, kernel, geometry)
+    return outputs.reshape(pixels, rows)
 
 
 def _windows(padded: Array, geometry: Geometry) -> NDArray[np.generic]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -56,7 +57,7 @@ class Geometry:
         places = [tap // step for tap, step in zip(taps, apart, strict=True)]
         jumps = [p * s for p, s in zip(patch, self.strides, strict=True)]  # from one patch to the next
         reach = [(n - 1) * jump + int(tap[-1]) + 1 for n, jump, tap in zip(counts, jumps, taps, strict=True)]
-        padded = self._padded(x, reach)
+        padded = self.padded(x, reach)
         batch, channel, *steps = padded.strides
         between = [step * jump for step, jump in zip(steps, jumps, strict=True)]
         within = [step * n for step, n in zip(steps, apart, strict=True)]
@@ -67,14 +68,16 @@ class Geometry:
             found = found[read]
         return np.ascontiguousarray(found).reshape(len(x) * math.prod(counts), -1)
 
-    def _padded(self, x: Array, reach: list[int]) -> Array:
-        """Return what windows that reach so far see, zeros around it."""
-        begins = [max(0, -before) for before in self.before]
-        x = x[(slice(None), slice(None), *(slice(begin, None) for begin in begins))]
-        before = [max(0, n) for n in self.before]
-        behind = [max(0, n - b - size) for n, b, size in zip(reach, before, x.shape[2:], strict=True)]
-        widths = [(0, 0), (0, 0), *zip(before, behind, strict=True)]
-        return np.pad(x, widths) if any(before) or any(behind) else x
+    def padded(self, x: Array, reach: Sequence[int], first: int = 2) -> Array:
+        """Return what windows that reach so far see along the axes from `first` on, zeros around it."""
+        places = [slice(None)] * x.ndim
+        widths = [(0, 0)] * x.ndim
+        for axis, (before, end) in enumerate(zip(self.before, reach, strict=True), first):
+            places[axis] = slice(max(0, -before), max(0, end - before))
+            seen = len(range(*places[axis].indices(x.shape[axis])))
+            widths[axis] = max(0, before), max(0, end - max(0, before) - seen)
+        x = x[tuple(places)]
+        return np.pad(x, widths) if np.any(widths) else x
 
     def reduce(self, x: Array, ufunc: np.ufunc, fill: float) -> Array:
         """Return what a ufunc makes of each window: (B, C, *sizes) -> (B, C, *outputs), axis by axis, tap by tap."""
