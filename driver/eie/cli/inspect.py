@@ -49,7 +49,7 @@ def _run(args: argparse.Namespace) -> None:
         try:
             rows = inspect_graph(network, given)
         except NetworkError as error:
-            raise NetworkError(f"{error}{_advice(graph, given, args)}") from error
+            raise NetworkError(f"{error}{'' if args.inputs else _advice(graph, given, shapes)}") from error
     total = sum(row.multiplications for row in rows)
     on_array = sum(row.multiplications for row in rows if row.where == "array")
     if args.json:
@@ -62,10 +62,10 @@ def _run(args: argparse.Namespace) -> None:
     print("\n".join(_text(graph, rows, total, on_array)))
 
 
-def _advice(graph: Graph, given: Mapping[str, Array], args: argparse.Namespace) -> str:
+def _advice(graph: Graph, given: Mapping[str, Array], shapes: Mapping[str, tuple[int, ...]]) -> str:
     """Return what to try where inputs of made up sizes do not go through a network."""
-    for value in graph.inputs if args.inputs is None else ():
-        if value.name not in shapes_of(args.shape, graph) and not all(isinstance(n, int) for n in value.shape or ()):
+    for value in graph.inputs:
+        if value.name not in shapes and not all(isinstance(n, int) for n in value.shape or ()):
             taken, name = ",".join(map(str, given[value.name].shape)), value.name
             return f"; input {name!r} leaves sizes open and was made {taken}: give --shape {name}=SIZE,... or --inputs"
     return ""
