@@ -3,96 +3,163 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from collections import ChainMap
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from eie.errors import NetworkError
-from eie.network.evaluation import evaluate
-from eie.network.graph import Array, Graph, Value
+from eie.network.batch_layout import FixedNode, Layout, alike, find_layout
+from eie.network.evaluation import check_inputs, compute_node, walk
+from eie.network.graph import Array, Graph, Node, Value
 
 _TRIED = 3
 _CHOICES = 16
 """Most choices of the inputs' axes that are tried."""
 _BATCH = "batch"
+Shape = tuple[int | str | None, ...]
 
 
 def open_batch(graph: Graph) -> Graph:
     """Return a graph that takes any batch, if its inputs fix a batch of 1 and nothing depends on that.
 
     Which of an input's axes of size 1 that is, and whether it is any, is tried: several random inputs together must
-    give what each gives alone.
+    give what each gives alone. Nodes that hold the batch's size in a constant, such as a Reshape to fixed sizes, are
+    replaced by others that do not (`eie.network.batch_layout`).
     """
     if not all(value.shape and all(isinstance(size, int) for size in value.shape) for value in graph.inputs):
         return graph
     for axes in itertools.islice(_choices(graph), _CHOICES):
-        opened = _opened(graph, axes)
+        try:
+            opened = _Trial(graph, axes).opened()
+        except NetworkError:
+            continue
         if opened is not None:
             return opened
     return graph
 
 
 def _choices(graph: Graph) -> Iterator[dict[str, int]]:
-    """Yield an axis for each input, the first ones first."""
+    """Yield an axis for each input, the first ones first; of one input alone the first one."""
     ones = [[i for i, size in enumerate(value.shape or ()) if size == 1] for value in graph.inputs]
-    for axes in itertools.product(*ones):
-        if len(graph.inputs) > 1 or axes == (0,):
-            yield {value.name: axis for value, axis in zip(graph.inputs, axes, strict=True)}
+    for axes in itertools.product(*(places[:1] if len(ones) == 1 else places for places in ones)):
+        yield {value.name: axis for value, axis in zip(graph.inputs, axes, strict=True)}
 
 
-def _opened(graph: Graph, axes: Mapping[str, int]) -> Graph | None:
-    """Return a graph whose inputs have these batch axes, or None if it computes something else."""
-    several = Graph(
-        graph.nodes,
-        [_with_batch(value, axes[value.name]) for value in graph.inputs],
-        [replace(value, shape=None) for value in graph.outputs],
-        graph.constants,
-        graph.name,
-        shapes=_shapes(graph, len(axes) == 1),
-    )
-    rng = np.random.default_rng(0)
-    x = {}
-    for value in graph.inputs:
-        shape = [_TRIED if i == axes[value.name] else size for i, size in enumerate(value.shape or ())]
-        x[value.name] = rng.standard_normal([int(size or 1) for size in shape]).astype(value.dtype)
-    batch_axes: dict[str, int] = {}
-    try:
-        together = evaluate(several, x)
-        for i in range(_TRIED):
-            part = {name: np.take(array, [i], axes[name]) for name, array in x.items()}
-            for name, alone in evaluate(graph, part).items():
-                at = _batch_axis(alone, together[name])
-                elsewhere = len(axes) == 1 and at != 0  # what takes one input by its first axis gives by the first
-                if at is None or elsewhere or not _is_part(alone, together[name], i, at):
-                    return None
-                batch_axes[name] = at
-    except NetworkError:
-        return None
-    outputs = [_with_batch(value, batch_axes[value.name]) for value in graph.outputs]
-    return Graph(several.nodes, several.inputs, outputs, several.constants, several.name, shapes=several.shapes)
+@dataclass(frozen=True)
+class _Taken:
+    """Nodes in the place of one, what they add to the constants, and what comes of them."""
+
+    nodes: Sequence[Node]
+    constants: Mapping[str, Array]
+    values: dict[str, Array]
+    layouts: dict[str, Layout]
 
 
-def _with_batch(value: Value, axis: int) -> Value:
-    if value.shape is None:
-        return value
-    return replace(value, shape=(*value.shape[:axis], _BATCH, *value.shape[axis + 1 :]))
+class _Trial:
+    """Several random inputs of a graph, together and each alone, node by node.
 
+    Parameters
+    ----------
+    graph : Graph
+    axes : mapping of str to int
+        The axis of each input that is the batch's.
+    """
 
-def _shapes(graph: Graph, first: bool) -> dict[str, tuple[int | str | None, ...]]:
-    """Return what is left of the tensors' shapes: any size of 1 may be the batch; if it lies `first`, that one."""
-    if first:
-        return {name: (_BATCH, *shape[1:]) for name, shape in graph.shapes.items() if shape and shape[0] == 1}
-    return {name: tuple(None if size == 1 else size for size in shape) for name, shape in graph.shapes.items()}
+    def __init__(self, graph: Graph, axes: Mapping[str, int]) -> None:
+        self.graph = graph
+        rng = np.random.default_rng(0)
+        self.values: dict[str, Array] = {}
+        for value in graph.inputs:
+            shape = [_TRIED if i == axes[value.name] else size for i, size in enumerate(value.shape or ())]
+            self.values[value.name] = rng.standard_normal([int(size or 1) for size in shape]).astype(value.dtype)
+        parts = [{name: np.take(x, [i], axes[name]) for name, x in self.values.items()} for i in range(_TRIED)]
+        self.walks = [walk(graph, check_inputs(graph, part)) for part in parts]
+        self.layouts = {name: Layout(axis) for name, axis in axes.items()}
+        self.constants = dict(graph.constants)
+        self.values |= graph.constants
+        self.nodes: list[Node] = []
 
+    def opened(self) -> Graph | None:
+        """Return the graph that takes batches; None if the inputs do not give the same together."""
+        alone, sizes = self._step(), dict[str, tuple[int, ...]]()
+        for node in self.graph.nodes:
+            sizes |= {name: alone[0][name].shape for name in node.inputs if name}
+            alone = self._step()
+            self._take(node, sizes, alone)
+            for name in node.inputs:  # what nobody reads any more is let go
+                if name not in alone[0]:
+                    self.values.pop(name, None)
+        for value in self.graph.outputs:
+            layout, found = self.layouts.get(value.name), self.values[value.name]
+            if layout is None or any(x[value.name].shape[layout.axis] != 1 for x in alone):
+                return None
+            if not all(alike(np.take(found, [i], layout.axis), x[value.name]) for i, x in enumerate(alone)):
+                return None
+        return Graph(
+            self.nodes,
+            map(self._with_batch, self.graph.inputs),
+            map(self._with_batch, self.graph.outputs),
+            self.constants,
+            self.graph.name,
+            shapes={name: self._shape(name, shape) for name, shape in self.graph.shapes.items()},
+        )
 
-def _batch_axis(alone: Array, together: Array) -> int | None:
-    """Return the one axis along which several are longer, or None."""
-    axes = [i for i, sizes in enumerate(zip(alone.shape, together.shape)) if sizes == (1, _TRIED)]  # noqa: B905
-    return axes[0] if len(axes) == 1 and alone.ndim == together.ndim else None
+    def _step(self) -> list[dict[str, Array]]:
+        """Let each input alone go one node on."""
+        return [next(each)[1] for each in self.walks]
 
+    def _take(self, node: Node, shapes: Mapping[str, tuple[int, ...]], alone: Sequence[Mapping[str, Array]]) -> None:
+        """Compute a node of all inputs together: as it is, or what serves in its place if it fixes the batch."""
+        shape = alone[0][node.outputs[0]].shape
+        taken: _Taken | None = None
+        failed: NetworkError | None = None
+        for nodes, constants in FixedNode(node, self.layouts, self.constants, shape, shapes).alternatives():
+            try:
+                tried = self._tried(nodes, constants, alone, sizes_tell=nodes[0] is node and node.operator != "Reshape")
+            except NetworkError as error:
+                failed = failed or error
+                continue
+            layout = tried.layouts.get(node.outputs[0])
+            if taken is None or (layout is not None and node.outputs[0] not in taken.layouts):
+                taken = tried
+            if layout is not None and shape[layout.axis] == 1:
+                taken = tried
+                break
+        if taken is None:
+            raise failed or NetworkError(f"{node} takes no batch")
+        self.nodes += taken.nodes
+        self.constants |= taken.constants
+        self.values |= taken.values
+        self.layouts |= taken.layouts
 
-def _is_part(alone: Array, together: Array, i: int, axis: int) -> bool:
-    """Say whether what an input gives alone is its part of what several give."""
-    part = np.take(together, [i], axis)
-    return part.shape == alone.shape and np.allclose(part, alone, rtol=1e-4, atol=1e-5, equal_nan=True)
+    def _tried(
+        self,
+        nodes: Sequence[Node],
+        constants: Mapping[str, Array],
+        alone: Sequence[Mapping[str, Array]],
+        sizes_tell: bool,
+    ) -> _Taken:
+        """Compute nodes of all inputs together, and see where these lie in what they give."""
+        found = _Taken(nodes, constants, dict(constants), {})
+        for node in nodes:
+            results = compute_node(node, ChainMap(found.values, self.values))
+            for name, result in zip(node.outputs, results):  # noqa: B905 - the last may be left out
+                found.values[name] = result
+                parts = [each[name] for each in alone if name in each]
+                layout = find_layout(parts, result, sizes_tell) if parts else None
+                if layout is not None:
+                    found.layouts[name] = layout
+        return found
+
+    def _with_batch(self, value: Value) -> Value:
+        return value if value.shape is None else replace(value, shape=self._shape(value.name, value.shape))
+
+    def _shape(self, name: str, shape: Shape) -> Shape:
+        """Return what is known of a tensor's shape when there is a batch."""
+        layout = self.layouts.get(name)
+        if layout is None:
+            return shape
+        size = _BATCH if shape[layout.axis] == 1 else None
+        return (*shape[: layout.axis], size, *shape[layout.axis + 1 :])

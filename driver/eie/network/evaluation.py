@@ -66,7 +66,7 @@ def walk(
     for place in range(first, len(graph.nodes)):
         yield place, values
         node = graph.nodes[place]
-        for name, result in zip(node.outputs, _checked(node, values, hook)):  # noqa: B905 - the last may be left out
+        for name, result in zip(node.outputs, compute_node(node, values, hook)):  # noqa: B905 - the last may be left out
             if name != ABSENT:
                 values[name] = result
         for name in node.inputs:  # what nobody reads any more is let go
@@ -76,8 +76,8 @@ def walk(
     yield len(graph.nodes), values
 
 
-def _checked(node: Node, values: dict[str, Array], hook: Hook | None) -> list[Array]:
-    """Compute a node, or raise an error that names it."""
+def compute_node(node: Node, values: Mapping[str, Array], hook: Hook | None = None) -> list[Array]:
+    """Compute a node of values by name, or raise an error that names it."""
     try:
         return _compute(node, values, hook)
     except NetworkError as error:
@@ -91,7 +91,7 @@ def _checked(node: Node, values: dict[str, Array], hook: Hook | None) -> list[Ar
         raise NetworkError(f"{node} cannot compute inputs of shapes {shapes}: {error}") from error
 
 
-def _compute(node: Node, values: dict[str, Array], hook: Hook | None) -> list[Array]:
+def _compute(node: Node, values: Mapping[str, Array], hook: Hook | None) -> list[Array]:
     if node.operator == CONDITIONAL:
         condition = values[node.inputs[0]]
         branch = node.attributes["then_branch" if bool(condition.ravel()[0]) else "else_branch"]

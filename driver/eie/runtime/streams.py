@@ -31,7 +31,9 @@ class Stream:
     accelerator : Accelerator
     model : GraphModel
     states : mapping of str to str
-        Inputs of the network that take, from the second piece on, what an output gave for the piece before.
+        Inputs of the network that take, from the second piece on, what an output gave for the piece before. If none
+        are named, recurrent layers whose state no input determines go on with theirs; else such a layer begins anew
+        with each piece, as it does in the network.
     initial : mapping of str to array_like
         What such inputs take for the first piece; default: zeros.
 
@@ -58,7 +60,7 @@ class Stream:
             unknown = [name for name in names if name not in known]
             if unknown:
                 raise NetworkError(f"there is no state {unknown[0]!r}; the network has {', '.join(known)}")
-        self._nodes = unfed_states(graph)
+        self._nodes = {} if states else unfed_states(graph)
         if not self._nodes and not states:
             raise NetworkError(f"model {model.name!r} keeps nothing: name its states, {{input: output}}")
         unknown = [name for name in initial if name not in states]

@@ -1,5 +1,7 @@
 """Graphs exported for one input at a time: opened to batches where nothing depends on that, left alone elsewhere."""
 
+import warnings
+
 import numpy as np
 import pytest
 
@@ -35,14 +37,151 @@ def test_a_graph_that_treats_inputs_alike_takes_any_batch():
 @pytest.mark.parametrize(
     "nodes",
     [
-        [Node("Reshape", ("c", "of_one"), ("y",))],  # gives (1, 2, 48) for three
-        [Node("Mul", ("c", "zero"), ("m",)), Node("Reshape", ("m", "of_one"), ("y",))],
         [Node("Mul", ("c", "zero"), ("m",)), Node("ReduceMax", ("m",), ("y",), {"keepdims": 1})],  # (1, 1, 1, 1), of 0
         [Node("Softmax", ("c",), ("y",), {"axis": 0})],
     ],
 )
 def test_a_graph_that_mixes_a_batch_stays_as_it_is(nodes):
     assert read_graph(graph(*nodes)).inputs[0].shape == (1, 3, 4, 4)
+
+
+F = np.float32
+BATCH, TIME, CHANNELS = 1, 5, 4
+
+
+def constant(*shape):
+    return RNG.standard_normal(shape).astype(F)
+
+
+W = constant(CHANNELS, CHANNELS)
+HEADS = np.array([TIME, 2, CHANNELS // 2])
+FIXED = {
+    "sizes": (
+        [Node("Reshape", ("x", "s"), ("y",))],
+        {"s": np.array([1, TIME * CHANNELS])},
+    ),
+    "sizes with one to find": (
+        [Node("Reshape", ("x", "s"), ("y",))],
+        {"s": np.array([1, 2, -1])},
+    ),
+    "time and batch in one": (
+        [Node("Reshape", ("x", "s"), ("a",)), Node("MatMul", ("a", "w"), ("b",)), Node("Reshape", ("b", "t"), ("y",))],
+        {"s": np.array([TIME, CHANNELS]), "w": W, "t": np.array([1, TIME, CHANNELS])},
+    ),
+    "heads of attention, the batch among them": (
+        [
+            Node("Transpose", ("x",), ("t",), {"perm": [1, 0, 2]}),
+            Node("Reshape", ("t", "heads"), ("h",)),  # (T, B heads, C / heads)
+            Node("Transpose", ("h",), ("q",), {"perm": [1, 0, 2]}),
+            Node("Transpose", ("h",), ("k",), {"perm": [1, 2, 0]}),
+            Node("MatMul", ("q", "k"), ("scores",)),
+            Node("Softmax", ("scores",), ("p",), {"axis": -1}),
+            Node("MatMul", ("p", "q"), ("o",)),
+            Node("Transpose", ("o",), ("back",), {"perm": [1, 0, 2]}),
+            Node("Reshape", ("back", "rows"), ("r",)),  # (T B, C)
+            Node("MatMul", ("r", "w"), ("m",)),
+            Node("Reshape", ("m", "time"), ("u",)),
+            Node("Transpose", ("u",), ("y",), {"perm": [1, 0, 2]}),
+        ],
+        {"heads": HEADS, "rows": np.array([TIME, CHANNELS]), "w": W, "time": np.array([TIME, 1, CHANNELS])},
+    ),
+    "something before each input": (
+        [Node("Concat", ("token", "x"), ("y",), {"axis": 1})],
+        {"token": constant(1, 1, CHANNELS)},
+    ),
+    "a resolution": (
+        [
+            Node("Unsqueeze", ("x", "first"), ("u",)),
+            Node("Resize", ("u", "", "", "s"), ("v",)),
+            Node("Squeeze", ("v", "first"), ("y",)),
+        ],
+        {"first": np.array([1]), "s": np.array([1, 1, 2 * TIME, CHANNELS])},
+    ),
+    "states of zeros": (
+        [
+            Node("LSTM", ("x", "i", "h", "", "", "zeros", "zeros"), ("o",), {"hidden_size": 3, "layout": 1}),
+            Node("Squeeze", ("o", "second"), ("y",)),
+        ],
+        {"i": constant(1, 12, CHANNELS), "h": constant(1, 12, 3), "zeros": np.zeros((1, 1, 3), F), "second": [2]},
+    ),
+    "states": (
+        [
+            Node("Transpose", ("x",), ("t",), {"perm": [1, 0, 2]}),
+            Node("GRU", ("t", "i", "h", "", "", "state"), ("o",), {"hidden_size": 3}),
+            Node("Squeeze", ("o", "second"), ("p",)),
+            Node("Transpose", ("p",), ("y",), {"perm": [1, 0, 2]}),
+        ],
+        {"i": constant(1, 9, CHANNELS), "h": constant(1, 9, 3), "state": constant(1, 1, 3), "second": [1]},
+    ),
+    "places to write to": (
+        [
+            Node("Mul", ("two", "x"), ("doubled",)),
+            Node("Slice", ("doubled", *"012"), ("u",)),
+            Node("ScatterND", ("x", "at", "u"), ("y",)),
+        ],
+        {
+            "two": np.array(2, F),
+            **{name: np.array([value]) for name, value in zip("012", (0, 1, 1), strict=True)},
+            "at": np.array([[[[0, 3, i] for i in range(CHANNELS)]]]),
+        },
+    ),
+    "a place where another axis could be meant": (
+        [
+            Node("Reshape", ("x", "s"), ("a",)),
+            Node("Transpose", ("x",), ("t",), {"perm": [1, 0, 2]}),
+            Node("Unsqueeze", ("t", "first"), ("b",)),
+            Node("Add", ("a", "b"), ("sum",)),
+            Node("ReduceMean", ("sum", "some"), ("y",), {"keepdims": 0}),
+        ],
+        {"s": np.array([1, TIME, 1, CHANNELS]), "first": [0], "some": [1, 2]},
+    ),
+}
+
+
+@pytest.mark.parametrize("what", FIXED)
+def test_what_fixes_the_size_of_a_batch_is_replaced(what):
+    nodes, constants = FIXED[what]
+    constants = {name: np.asarray(array) for name, array in constants.items()}
+    given = Graph(nodes, [Value("x", "float32", (BATCH, TIME, CHANNELS))], [Value("y")], constants)
+    network = read_graph(given)
+    assert network.inputs[0].shape == ("batch", TIME, CHANNELS)
+    x = constant(4, TIME, CHANNELS)
+    alone = [evaluate(given, {"x": x[i : i + 1]})["y"] for i in range(4)]
+    assert alone[0].size
+    np.testing.assert_allclose(evaluate(network, {"x": x})["y"], np.concatenate(alone), rtol=1e-4, atol=1e-5)
+
+
+def test_what_torch_exports_of_one_input_takes_a_batch(tmp_path):
+    torch = pytest.importorskip("torch")
+
+    class Attention(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.encoder = torch.nn.TransformerEncoderLayer(8, 2, 16, batch_first=True)
+            self.recurrent = torch.nn.GRU(8, 4, bidirectional=True, batch_first=True)
+            self.last = torch.nn.Linear(8 * TIME, 3)
+
+        def forward(self, x):
+            return self.last(self.recurrent(self.encoder(x))[0].reshape(1, -1))
+
+    torch.manual_seed(0)
+    module, x = Attention().eval(), torch.randn(4, TIME, 8)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.onnx.export(module, (x[:1],), tmp_path / "net.onnx", dynamo=False)
+    network = read_graph(tmp_path / "net.onnx")
+    (value,) = network.inputs
+    assert value.shape == ("batch", TIME, 8)
+    wanted = torch.cat([module(each[None]) for each in x]).detach().numpy()
+    (found,) = evaluate(network, {value.name: x.numpy()}).values()
+    np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-5)
+
+
+def test_the_batch_of_one_input_may_be_its_second_axis():
+    cell = Node("GRU", ("x", "i", "h"), ("o", "y"), {"hidden_size": 3})
+    weights = {"i": constant(1, 9, CHANNELS), "h": constant(1, 9, 3)}
+    network = read_graph(Graph([cell], [Value("x", "float32", (TIME, 1, CHANNELS))], [Value("y")], weights))
+    assert network.inputs[0].shape == (TIME, "batch", CHANNELS)
 
 
 STATE = {"w": CONSTANTS["w"].reshape(2, 3), "u": RNG.standard_normal((2, 2)).astype(np.float32), "first": np.array([1])}

@@ -114,6 +114,20 @@ def test_a_piece_that_fails_may_be_tried_again(x):
         assert np.array_equal(np.concatenate([first, stream.run(x[4:])]), whole)
 
 
+@pytest.mark.parametrize("direction", ["forward", "reverse"])
+def test_beside_named_states_layers_begin_anew(direction, x):
+    """As they do in the network that is fed so: one that runs along frequencies remembers nothing of the last piece."""
+    given = network("GRU", np.random.default_rng(0), direction=direction)
+    last = Node("Add", ("before", "x"), ("after",))
+    inputs = [*given.inputs, Value("before", "float32", ("time", "batch", 4))]
+    graph = Graph([*given.nodes, last], inputs, [*given.outputs, Value("after")], given.constants)
+    model = eie.compress(graph, 1.0, {"x": x, "before": x}, method="magnitude")
+    with eie.Accelerator(eie.EmulatedDevice(CONFIG)) as accelerator:
+        stream = accelerator.stream(model, {"before": "after"})
+        first, second = stream.run(x), stream.run(x)
+    assert np.array_equal(first, second)
+
+
 def test_what_cannot_be_kept_is_refused(x):
     rng = np.random.default_rng(0)
     h = np.zeros((1, 2, 5), np.float32)
