@@ -11,12 +11,14 @@ import numpy as np
 
 from eie.errors import NetworkError
 from eie.network.batch_layout import FixedNode, Layout, alike, find_layout
-from eie.network.evaluation import check_inputs, compute_node, walk
+from eie.network.evaluation import check_inputs, compute_node, evaluate, walk
 from eie.network.graph import Array, Graph, Node, Value
 
 _TRIED = 3
 _CHOICES = 16
 """Most choices of the inputs' axes that are tried."""
+_SIZES = (32, 1024, 16384)
+"""What is tried for sizes that are open, one after the other: pictures are small, and a sound is long."""
 _BATCH = "batch"
 Shape = tuple[int | str | None, ...]
 
@@ -25,14 +27,15 @@ def open_batch(graph: Graph) -> Graph:
     """Return a graph that takes any batch, if its inputs fix a batch of 1 and nothing depends on that.
 
     Which of an input's axes of size 1 that is, and whether it is any, is tried: several random inputs together must
-    give what each gives alone. Nodes that hold the batch's size in a constant, such as a Reshape to fixed sizes, are
-    replaced by others that do not (`eie.network.batch_layout`).
+    give what each gives alone. Of an input with open sizes it is the first. Nodes that hold the batch's size in a
+    constant, such as a Reshape to fixed sizes, are replaced by others that do not (`eie.network.batch_layout`).
     """
-    if not all(value.shape and all(isinstance(size, int) for size in value.shape) for value in graph.inputs):
+    if any(_BATCH in (value.shape or (_BATCH,)) for value in graph.inputs):
         return graph
     for axes in itertools.islice(_choices(graph), _CHOICES):
+        size = _size(graph)
         try:
-            opened = _Trial(graph, axes).opened()
+            opened = None if size is None else _Trial(graph, axes, size).opened()
         except NetworkError:
             continue
         if opened is not None:
@@ -43,8 +46,32 @@ def open_batch(graph: Graph) -> Graph:
 def _choices(graph: Graph) -> Iterator[dict[str, int]]:
     """Yield an axis for each input, the first ones first; of one input alone the first one."""
     ones = [[i for i, size in enumerate(value.shape or ()) if size == 1] for value in graph.inputs]
+    for i, value in enumerate(graph.inputs):
+        if _is_open(value):
+            ones[i] = [axis for axis in ones[i] if axis == 0]
     for axes in itertools.product(*(places[:1] if len(ones) == 1 else places for places in ones)):
         yield {value.name: axis for value, axis in zip(graph.inputs, axes, strict=True)}
+
+
+def _is_open(value: Value) -> bool:
+    return not all(isinstance(size, int) for size in value.shape or ())
+
+
+def _size(graph: Graph) -> int | None:
+    """Return what the sizes that a graph leaves open may be; None if it takes none of those that are tried."""
+    if not any(map(_is_open, graph.inputs)):
+        return 1
+    for size in _SIZES:
+        try:
+            evaluate(graph, {value.name: np.zeros(_tried_shape(value, size), value.dtype) for value in graph.inputs})
+        except NetworkError:
+            continue
+        return size
+    return None
+
+
+def _tried_shape(value: Value, size: int) -> list[int]:
+    return [known if isinstance(known, int) else size for known in value.shape or ()]
 
 
 @dataclass(frozen=True)
@@ -65,15 +92,18 @@ class _Trial:
     graph : Graph
     axes : mapping of str to int
         The axis of each input that is the batch's.
+    size : int
+        What the sizes are that the graph leaves open.
     """
 
-    def __init__(self, graph: Graph, axes: Mapping[str, int]) -> None:
-        self.graph = graph
+    def __init__(self, graph: Graph, axes: Mapping[str, int], size: int) -> None:
+        self.graph, self.any_size = graph, any(map(_is_open, graph.inputs))
         rng = np.random.default_rng(0)
         self.values: dict[str, Array] = {}
         for value in graph.inputs:
-            shape = [_TRIED if i == axes[value.name] else size for i, size in enumerate(value.shape or ())]
-            self.values[value.name] = rng.standard_normal([int(size or 1) for size in shape]).astype(value.dtype)
+            shape = _tried_shape(value, size)
+            shape[axes[value.name]] = _TRIED
+            self.values[value.name] = rng.standard_normal(shape).astype(value.dtype)
         parts = [{name: np.take(x, [i], axes[name]) for name, x in self.values.items()} for i in range(_TRIED)]
         self.walks = [walk(graph, check_inputs(graph, part)) for part in parts]
         self.layouts = {name: Layout(axis) for name, axis in axes.items()}
@@ -115,7 +145,8 @@ class _Trial:
         shape = alone[0][node.outputs[0]].shape
         taken: _Taken | None = None
         failed: NetworkError | None = None
-        for nodes, constants in FixedNode(node, self.layouts, self.constants, shape, shapes).alternatives():
+        fixed = FixedNode(node, self.layouts, self.constants, shape, shapes, self.any_size)
+        for nodes, constants in fixed.alternatives():
             try:
                 tried = self._tried(nodes, constants, alone, sizes_tell=nodes[0] is node and node.operator != "Reshape")
             except NetworkError as error:

@@ -76,6 +76,8 @@ class FixedNode:
         Of the node's first output for a single input of the graph.
     shapes : mapping of str to tuple of int
         Of what it reads then.
+    any_size : bool
+        Whether other sizes than these are possible.
     """
 
     node: Node
@@ -83,6 +85,7 @@ class FixedNode:
     constants: Mapping[str, Array]
     shape: tuple[int, ...]
     shapes: Mapping[str, tuple[int, ...]]
+    any_size: bool = False
 
     def alternatives(self) -> Iterator[Opened]:
         """Yield what may give the same of any batch, the likeliest first."""
@@ -116,26 +119,34 @@ class FixedNode:
                 perm[here], perm[i] = i, here
                 yield Layout(i), Node("Transpose", (name,), (moved,), {"perm": perm}), {}
         if here + 1 < len(shape):
-            sizes = np.array([-1 if i == here + 1 else size for i, size in enumerate(shape)], np.int64)
             place = self._name("place")
+            sizes = np.zeros(len(shape), np.int64)  # 0: as many as before
+            sizes[here : here + 2] = 1, -1
             yield Layout(here + 1), Node("Reshape", (name, place), (moved,)), {place: sizes}
 
     def of_reshape(self) -> Opened | None:
         """A Reshape: elements keep their order, and the batch stays behind as many of them as before."""
         data, target = self.node.inputs[:2]
-        if data not in self.layouts or target not in self.constants or 0 in self.shape:
+        if data not in self.layouts or target not in self.constants or 0 in self.shape or not self.shape:
             return None
         layout = self.layouts[data]
         before = math.prod(self.shapes[data][: layout.axis + (not layout.outer)])
         ends = [i for i in range(len(self.shape) + 1) if math.prod(self.shape[:i]) == before]
-        if not ends or not self.shape:
+        if not ends:
             return None
         single = [i for i, size in enumerate(self.shape) if size == 1 and i in ends]
         # Else it shares an axis: the one behind its place or, lest it be among the channels, the one before.
         axis = single[0] if single else ends[0] if ends[0] < len(self.shape) - 1 else max(ends[0] - 1, 0)
+        sizes = self.constants[target].ravel().tolist()
+        sizes[axis] = -1
+        if sizes.count(-1) > 1 and single and layout.axis == axis:
+            sizes[axis] = 0  # as many as before
+        if sizes.count(-1) > 1:
+            if self.any_size:
+                return None
+            sizes = [-1 if i == axis else size for i, size in enumerate(self.shape)]
         name = self._name("sizes")
-        sizes = np.array([-1 if i == axis else size for i, size in enumerate(self.shape)], np.int64)
-        return [replace(self.node, inputs=(data, name))], {name: sizes}
+        return [replace(self.node, inputs=(data, name))], {name: np.array(sizes, np.int64)}
 
     def of_equal_sizes(self) -> Opened | None:
         """A node whose inputs must have the same sizes, some of them constant: each input of the graph gets its own."""

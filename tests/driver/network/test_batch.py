@@ -151,6 +151,27 @@ def test_what_fixes_the_size_of_a_batch_is_replaced(what):
     np.testing.assert_allclose(evaluate(network, {"x": x})["y"], np.concatenate(alone), rtol=1e-4, atol=1e-5)
 
 
+def of_any_time(what, **changed):
+    nodes, constants = FIXED[what]
+    constants = {name: np.asarray(array) for name, array in {**constants, **changed}.items()}
+    return Graph(nodes, [Value("x", "float32", (1, "time", CHANNELS))], [Value("y")], constants)
+
+
+@pytest.mark.parametrize("given", [of_any_time("sizes", s=[1, -1, 2]), of_any_time("states of zeros")])
+def test_a_network_that_leaves_another_size_open_takes_a_batch_too(given):
+    network = read_graph(given)
+    assert network.inputs[0].shape == ("batch", "time", CHANNELS)
+    for time in (1, 7):
+        x = constant(3, time, CHANNELS)
+        alone = [evaluate(given, {"x": x[i : i + 1]})["y"] for i in range(3)]
+        np.testing.assert_allclose(evaluate(network, {"x": x})["y"], np.concatenate(alone), rtol=1e-4, atol=1e-5)
+
+
+def test_two_sizes_that_a_reshape_would_have_to_find_leave_a_network_as_it_is():
+    network = read_graph(of_any_time("time and batch in one", s=[-1, CHANNELS], t=[1, -1, CHANNELS]))
+    assert network.inputs[0].shape == (1, "time", CHANNELS)
+
+
 def test_what_torch_exports_of_one_input_takes_a_batch(tmp_path):
     torch = pytest.importorskip("torch")
 
