@@ -204,17 +204,20 @@ class GraphJob:
         tell("scale")
         known = self.bits.get(linear.data) if len(linear.matrices) == 1 else None
         lows, highs = np.minimum(given.lows, seen.lows), np.maximum(given.highs, seen.highs)
-        bits = fraction_bits(peak * self.recipe.headroom) if known is None else known
         unit = 1 if units is None else units
         may_have = units is not None and not relu and given.vectors >= VECTORS_FOR_OFFSETS
         offsets, largest = offsets_of_rows(lows / unit, highs / unit, may_have)
         if offsets is not None:
             chosen = replace(chosen, shared_bias=(chosen.shared_bias - offsets).astype(np.float32))
             offsets = offsets * unit
-        model = Model([fixed_point(chosen, relu, bits, largest * self.recipe.headroom, name)], name)
+        bits = fraction_bits(peak * self.recipe.headroom) if known is None else known
+        layer = fixed_point(chosen, relu, bits, largest * self.recipe.headroom, name, may_be_coarser=known is None)
+        model = Model([layer], name)
         if units is None:
             return ArrayProduct(model)
-        return ArrayProduct(model, 2.0**-bits, units * 2.0**-model.output_fraction_bits, offsets=offsets)
+        return ArrayProduct(
+            model, 2.0**-layer.input_fraction_bits, units * 2.0**-model.output_fraction_bits, offsets=offsets
+        )
 
     def _gate(
         self, linear: LinearNode, i: int, given: Recorder, seen: Recorder, tell: Callable[[str], None]

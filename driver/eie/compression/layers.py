@@ -13,7 +13,7 @@ from eie.compression.codebooks import codes_of_terms, holds, share_among
 from eie.compression.compensation import Compensated
 from eie.compression.pruning import keep_count
 from eie.compression.report import sqnr_db
-from eie.compression.scaling import BIAS_MAX, ROW_SHIFT, choose_scales, row_scaling
+from eie.compression.scaling import BIAS_MAX, ROW_SHIFT, choose_scales, finest_inputs, row_scaling
 from eie.contract.config import SHIFT_LIMIT
 from eie.errors import NetworkError
 from eie.network.dense import Dense
@@ -28,16 +28,21 @@ def fixed_point(
     output_peak: float,
     name: str,
     bits_together: int | None = None,
+    may_be_coarser: bool = False,
 ) -> Layer:
     """Return the layer whose weights, shared values and biases were chosen, in fixed point.
 
     One of several with the same codebooks has as many terms as the others, and `bits_together` at most for weights.
+    Inputs that `may_be_coarser` have fewer bits where these would leave the weights none.
     """
     rows, columns = np.nonzero(chosen.codes)
     codes, units = chosen.codes[rows, columns], chosen.units
     bias = chosen.shared_bias if units is None else (chosen.shared_bias / units).astype(np.float32)
     largest_shift = SHIFT_LIMIT if units is None else ROW_SHIFT
     row_indices = rows.astype(np.int32)
+    if may_be_coarser:
+        finest = finest_inputs(chosen.codebooks, bias, output_peak, largest_shift)
+        input_fraction_bits = min(input_fraction_bits, finest)
     scales = choose_scales(
         chosen.codebooks, codes, row_indices, bias, input_fraction_bits, output_peak, name, largest_shift,
         bits_together,

@@ -25,6 +25,8 @@ from eie.network.scaling import Scaling
 
 WEIGHT_MAX = ACTIVATION_MAX
 BIAS_MAX = (1 << (BIAS_BITS - 1)) - 1
+_COARSE_WEIGHT_MAX = 127
+"""Largest stored weight of a layer whose inputs may as well be coarser."""
 _ACCUMULATOR_MAX = (1 << (ACCUMULATOR_BITS - 1)) - 1
 
 
@@ -71,6 +73,20 @@ def fraction_bits(peak: float, largest: int = ACTIVATION_MAX) -> int:
 def activation_fraction_bits(peak: float) -> int:
     """Return the most fraction bits of activations up to `peak`, not more than float32 has for an int16."""
     return min(fraction_bits(peak), ACTIVATION_FRACTION_BITS[1])
+
+
+def finest_inputs(
+    codebooks: NDArray[np.float64], bias: NDArray[np.float32], output_peak: float, largest_shift: int = SHIFT_LIMIT
+) -> int:
+    """Return the most fraction bits of a layer's inputs with which the bias and the shift leave some to the weights.
+
+    Inputs that are next to nothing beside the bias, such as means of what a normalisation has centred, need no more.
+    Parameters as of `choose_scales`.
+    """
+    weight_bits = fraction_bits(float(np.abs(codebooks).max()), _COARSE_WEIGHT_MAX)
+    most = largest_shift + activation_fraction_bits(output_peak) - weight_bits
+    bias_peak = float(np.abs(bias).max(initial=0))
+    return min(most, fraction_bits(bias_peak, BIAS_MAX) - weight_bits) if bias_peak else most
 
 
 def choose_scales(

@@ -135,11 +135,13 @@ class FixedNode:
         if not ends:
             return None
         single = [i for i, size in enumerate(self.shape) if size == 1 and i in ends]
-        # Else it shares an axis: the one behind its place or, lest it be among the channels, the one before.
-        axis = single[0] if single else ends[0] if ends[0] < len(self.shape) - 1 else max(ends[0] - 1, 0)
+        if single:
+            axis = layout.axis if layout.axis in single else single[0]
+        else:  # it shares one: the axis behind its place or, lest it be among the channels, the one before
+            axis = ends[0] if ends[0] < len(self.shape) - 1 else max(ends[0] - 1, 0)
         sizes = self.constants[target].ravel().tolist()
         sizes[axis] = -1
-        if sizes.count(-1) > 1 and single and layout.axis == axis:
+        if sizes.count(-1) > 1 and single and layout.axis == axis and self.shapes[data][axis] == 1:
             sizes[axis] = 0  # as many as before
         if sizes.count(-1) > 1:
             if self.any_size:

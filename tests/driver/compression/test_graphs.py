@@ -130,3 +130,22 @@ def test_gates_that_saturate_where_their_functions_are_flat_bring_no_warning(ope
         warnings.simplefilter("error", eie.errors.AccuracyWarning)
         model = eie.compress(graph, 1.0, x, terms=2)
     assert model.sequences and min(row.output_sqnr_db for row in report(model).layers) > 30
+
+
+def test_inputs_that_are_nothing_beside_the_bias_leave_it():
+    """The mean of what is centred is 0 but for rounding; one would want 38 fraction bits for it."""
+    nodes = [
+        Node("Conv", ("x", "w"), ("c",)),
+        Node("InstanceNormalization", ("c", "ones", "zeros"), ("n",)),
+        Node("GlobalAveragePool", ("n",), ("m",)),
+        Node("Conv", ("m", "v", "bias"), ("y",), {}, "last"),
+    ]
+    constants = {"w": he(3, 2, 1, 1), "v": he(4, 3, 1, 1), "bias": he(4), "ones": np.ones(3), "zeros": np.zeros(3)}
+    constants = {name: array.astype(np.float32) for name, array in constants.items()}
+    network = Graph(nodes, [Value("x", "float32", ("batch", 2, 5, 5))], [Value("y")], constants)
+    x = he(8, 2, 5, 5)
+    for method in ("magnitude", "compensated"):
+        model = eie.compress(network, 1.0, x, method=method, terms=2)
+        with eie.Accelerator("emulated") as accelerator:
+            y = accelerator.run(x, model=model, verify=True)
+        np.testing.assert_allclose(y[:, :, 0, 0], np.broadcast_to(constants["bias"], (8, 4)), atol=1e-3)

@@ -68,6 +68,10 @@ FIXED = {
         [Node("Reshape", ("x", "s"), ("a",)), Node("MatMul", ("a", "w"), ("b",)), Node("Reshape", ("b", "t"), ("y",))],
         {"s": np.array([TIME, CHANNELS]), "w": W, "t": np.array([1, TIME, CHANNELS])},
     ),
+    "time and batch in one, and apart with a size to find": (
+        [Node("Reshape", ("x", "s"), ("a",)), Node("Tanh", ("a",), ("b",)), Node("Reshape", ("b", "t"), ("y",))],
+        {"s": np.array([TIME, 1, CHANNELS]), "t": np.array([1, TIME, -1, CHANNELS])},
+    ),
     "heads of attention, the batch among them": (
         [
             Node("Transpose", ("x",), ("t",), {"perm": [1, 0, 2]}),
@@ -112,6 +116,22 @@ FIXED = {
             Node("Transpose", ("p",), ("y",), {"perm": [1, 0, 2]}),
         ],
         {"i": constant(1, 9, CHANNELS), "h": constant(1, 9, 3), "state": constant(1, 1, 3), "second": [1]},
+    ),
+    "one step of a sequence": (
+        [
+            Node("ReduceMean", ("x", "second"), ("m",), {"keepdims": 1}),
+            Node("Transpose", ("m",), ("t",), {"perm": [1, 0, 2]}),  # (1, B, C)
+            Node("Reshape", ("t", "s"), ("u",)),
+            Node("GRU", ("u", "i", "h"), ("", "y3"), {"hidden_size": 3}),
+            Node("Squeeze", ("y3", "first"), ("y",)),
+        ],
+        {
+            "second": [1],
+            "s": np.array([1, 1, CHANNELS]),
+            "i": constant(1, 9, CHANNELS),
+            "h": constant(1, 9, 3),
+            "first": [0],
+        },
     ),
     "places to write to": (
         [
