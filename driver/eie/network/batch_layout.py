@@ -127,7 +127,7 @@ class FixedNode:
     def of_reshape(self) -> Opened | None:
         """A Reshape: elements keep their order, and the batch stays behind as many of them as before."""
         data, target = self.node.inputs[:2]
-        if data not in self.layouts or target not in self.constants or 0 in self.shape or not self.shape:
+        if data not in self.layouts or 0 in self.shape or not self.shape:
             return None
         layout = self.layouts[data]
         before = math.prod(self.shapes[data][: layout.axis + (not layout.outer)])
@@ -139,7 +139,9 @@ class FixedNode:
             axis = layout.axis if layout.axis in single else single[0]
         else:  # it shares one: the axis behind its place or, lest it be among the channels, the one before
             axis = ends[0] if ends[0] < len(self.shape) - 1 else max(ends[0] - 1, 0)
-        sizes = self.constants[target].ravel().tolist()
+        sizes = list(self.shape) if target not in self.constants else self.constants[target].ravel().tolist()
+        if target not in self.constants and self.any_size:
+            return None
         sizes[axis] = -1
         if sizes.count(-1) > 1 and single and layout.axis == axis and self.shapes[data][axis] == 1:
             sizes[axis] = 0  # as many as before

@@ -19,6 +19,7 @@ from eie.network.onnx_runtime import RUNTIME_DOMAIN, plain_runtime
 from eie.network.onnx_values import array_of, constant_array, dense_array, end_of, require_text, value_of
 from eie.network.onnx_versions import modernise
 from eie.network.operators import OPERATORS
+from eie.network.operators.resizing import ALIGN_WHOLE
 
 OLDEST_VERSION = 7
 """Oldest operator set that is read."""
@@ -84,6 +85,7 @@ def _checked(model: Any) -> Any:
     copy = plain_integers(copy)
     _fill_sparse(copy.graph)
     _open_sizes(copy.graph)
+    _align_whole(copy)
     _sort(copy.graph)
     onnx.checker.check_model(_with_shapes(copy))
     copy = expanded(copy, (*OPERATORS, *_OWN))
@@ -128,6 +130,20 @@ def _name_qonnx(model: Any) -> None:
             node.domain, found = _QONNX_DOMAIN, True
     if found:
         import_domain(model, _QONNX_DOMAIN)
+
+
+def _align_whole(model: Any) -> None:
+    """Align the corners of resized tensors as PyTorch does, where it wrote the file.
+
+    Where a scale gives a fractional length, PyTorch and ONNX Runtime take what is left of it, onnx's own evaluation and
+    its node tests the fraction, too.
+    """
+    if model.producer_name != "pytorch":
+        return
+    for graph in graphs_of(model.graph):
+        for attribute in (attribute for node in graph.node if node.op_type == "Resize" for attribute in node.attribute):
+            if attribute.s == b"align_corners":
+                attribute.s = ALIGN_WHOLE.encode()
 
 
 def _sort(graph: Any) -> None:

@@ -155,6 +155,21 @@ def test_branches_come_after_what_they_read_outside(tmp_path):
         np.testing.assert_allclose(got, -(x @ W["w"]) if x[0, 0] > 0 else np.abs(x @ W["w"]), atol=1e-5)
 
 
+@pytest.mark.parametrize(("producer", "last"), [("pytorch", 6), ("another", 54 / 9.5)])
+def test_corners_are_aligned_as_who_wrote_the_file_does(producer, last):
+    """A length of 7 times 1.5: PyTorch aligns the last of 10 with the last of 7, onnx's evaluation of 10.5."""
+    resize = helper.make_node(
+        "Resize", ["x", "", "scales"], ["y"], mode="linear", coordinate_transformation_mode="align_corners"
+    )
+    scales = numpy_helper.from_array(np.array([1, 1.5], np.float32), "scales")
+    values = [helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None) for name in "xy"]
+    graph = helper.make_graph([resize], "g", values[:1], values[1:], [scales])
+    model = helper.make_model(graph, producer_name=producer, opset_imports=[helper.make_opsetid("", 18)])
+    x = np.arange(7, dtype=np.float32)[None]
+    y = evaluate(read_onnx(model), {"x": x})["y"]
+    np.testing.assert_allclose(y, np.linspace(0, last, 10)[None], rtol=1e-6, atol=1e-6)
+
+
 def test_old_operator_sets_are_refused(tmp_path):
     path = write(tmp_path / "n.onnx", [node("Relu", ["x"], "y")], {}, ["batch", 4])
     model = onnx.load(str(path))

@@ -74,6 +74,8 @@ _NEAREST: dict[str, Callable[[Array], Array]] = {
     "floor": np.floor,
     "ceil": np.ceil,
 }
+ALIGN_WHOLE = "align_whole_corners"
+"""As align_corners, but of the length that the tensor has, not of the fractional one that a scale gives."""
 _COORDINATES: dict[str, Callable[..., Array]] = {
     "half_pixel": lambda i, factor, size, new: (i + 0.5) / factor - 0.5,
     "half_pixel_symmetric": lambda i, factor, size, new: (
@@ -81,6 +83,7 @@ _COORDINATES: dict[str, Callable[..., Array]] = {
     ),
     "asymmetric": lambda i, factor, size, new: i / factor,
     "pytorch_half_pixel": lambda i, factor, size, new: (i + 0.5) / factor - 0.5 if new > 1 else 0 * i,
+    ALIGN_WHOLE: lambda i, factor, size, new: i * (size - 1) / (new - 1) if new > 1 else 0 * i,
     "align_corners": lambda i, factor, size, new: i * (size - 1) / (factor * size - 1) if new > 1 else 0 * i,
 }
 
