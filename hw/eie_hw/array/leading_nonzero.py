@@ -42,8 +42,9 @@ def leading_nonzero_node(
     held_position = vector(len(position))
     remaining, rest, quarters = vector(4), vector(4), vector(4)
     child = vector(2)
-    load, taken_now = bit(), bit()
+    advance, load = bit(), bit()
     # What the handshake must know of `remaining`: registers of their own, for nodes ask one another in one cycle.
+    # Without a mask `last` is high, too: so what comes next does not wait for the handshake, which only enables.
     some, last = bit(), bit()
 
     @always_comb
@@ -77,7 +78,7 @@ def leading_nonzero_node(
 
     @always_comb
     def handshake():
-        taken_now.next = quarter_free or (quarter_through and bit_ready)
+        advance.next = not some or quarter_free or (quarter_through and bit_ready)
         load.next = not some or (quarter_free and last) or (quarter_through and last and bit_ready)
         mask_free.next = not some or (quarter_free and last)
         mask_through.next = quarter_through and last
@@ -95,14 +96,15 @@ def leading_nonzero_node(
             remaining.next = 0
             some.next = False
             last.next = True
-        elif load:
-            remaining.next = quarters
-            some.next = quarters != 0
-            last.next = quarters == 0 or quarters == 1 or quarters == 2 or quarters == 4 or quarters == 8
-        elif taken_now:
-            remaining.next = rest
-            some.next = rest != 0
-            last.next = rest == 0 or rest == 1 or rest == 2 or rest == 4 or rest == 8
+        elif advance:
+            if last:
+                remaining.next = quarters
+                some.next = quarters != 0
+                last.next = quarters == 0 or quarters == 1 or quarters == 2 or quarters == 4 or quarters == 8
+            else:
+                remaining.next = rest
+                some.next = rest != 0
+                last.next = rest == 0 or rest == 1 or rest == 2 or rest == 4 or rest == 8
         if load:
             taken.next = mask
             held_position.next = position

@@ -66,7 +66,7 @@ module properties (
         end
         if (pending != 0) assert (inside_held_position == pending_position);
         assert (inside_some == (pending != 0));
-        assert (pending == 0 || inside_last == (rest == 0));
+        assert (inside_last == (rest == 0));
 `endif
     end
 endmodule

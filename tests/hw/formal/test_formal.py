@@ -90,7 +90,7 @@ UNITS = {
             "loses a quarter": ("remaining & 14", "remaining & 12"),
             "offers a quarter twice": ("remaining & 8", "remaining & 12"),
             "changes the order": ("if (remaining[0]) begin", "if (remaining[0] && !remaining[1]) begin"),
-            "moves on before an offer is taken": ("else if (taken_now) begin", "else begin"),
+            "moves on before an offer is taken": ("else if (advance) begin", "else begin"),
             "leaves a gap between masks": ("assign mask_free = ((!some) ||", "assign mask_free = (1'b0 ||"),
             "misplaces a quarter": ("child = 2;", "child = 3;"),
         },
