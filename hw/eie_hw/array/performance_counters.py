@@ -57,7 +57,7 @@ def performance_counters(
     visit_1, visited = vector(pe_bits), vector(pe_bits)
     settle = vector(pe_bits + 2)
     fresh = bit()
-    held, updated = vector(3 * COUNTER_BITS), vector(3 * COUNTER_BITS)
+    stored, held, updated = (vector(3 * COUNTER_BITS) for _ in range(3))
     old_parts = [vector(COUNTER_BITS) for _ in range(3)]
     highs = [Signal(modbv(0)[high_bits:]) for _ in range(3)]
     lows = [vector(bits) for _ in range(3)]
@@ -67,7 +67,9 @@ def performance_counters(
     always_write = bit()
     counts, chosen = vector(3 * bits), vector(3 * bits)
 
-    memory = lut_ram(clk, always_write, visited, updated, visited, held)
+    # Read a cycle ahead: behind a register, the sum has the whole cycle. That the PE's last visit is written by then
+    # takes two PEs; of a single one, visits alternate between two sums, each of them right.
+    memory = lut_ram(clk, always_write, visited, updated, visit_1, stored)
 
     cluster_bits = (config.words_per_group - 1).bit_length()
     if cluster_bits:
@@ -101,6 +103,7 @@ def performance_counters(
         visit_1.next = visit
         visited.next = visit_1
         counts.next = chosen
+        held.next = stored
         if computing:
             cycles.next = cycles + 1
         if reset:
