@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from myhdl import ConcatSignal, Signal, always, always_comb, block, intbv, modbv
+from myhdl import ConcatSignal, Signal, always, always_comb, block, concat, intbv, modbv
 
 from eie.contract.config import LENGTH_BITS, LENGTHS_PER_WORD, ArrayConfig
 from eie_hw.parts.interfaces import LoadBus, vector
-from eie_hw.parts.memories import single_port_ram
 
 
 @block
@@ -24,8 +23,7 @@ def pointer_loads(clk: Signal, load: LoadBus, data: Signal, config: ArrayConfig)
     **Timing**: one cycle.
     """
     together = config.flit_words
-    place_bits = (config.length_words // together - 1).bit_length()
-    place = load.pe(max(1, place_bits), 0)
+    places = config.length_words // together
     beat_bits = 4 * config.pointer_bits
     row_bits = config.pointer_bits - config.start_bits
     no_row = [intbv(0)[row_bits:]] if row_bits else []
@@ -35,7 +33,7 @@ def pointer_loads(clk: Signal, load: LoadBus, data: Signal, config: ArrayConfig)
         even, odd = (Signal(modbv(0)[config.start_bits :]) for _ in range(2))
         low = 2 * i * LENGTH_BITS
         lengths = load.data(low + LENGTH_BITS, low), load.data(low + 2 * LENGTH_BITS, low + LENGTH_BITS)
-        sums.append(running_sum(clk, load.length_write, load.first, place, *lengths, even, odd, place_bits))
+        sums.append(running_sum(clk, load.length_write, load.first, *lengths, even, odd, places))
         pointers += [even, odd]
     fields = [part for pointer in pointers for part in (pointer, *no_row)]
     beats = [load.data(8 * config.beat_bytes * i + beat_bits, 8 * config.beat_bytes * i) for i in range(together)]
@@ -44,18 +42,19 @@ def pointer_loads(clk: Signal, load: LoadBus, data: Signal, config: ArrayConfig)
 
 
 @block
-def running_sum(clk, write, first, place, even_length, odd_length, even, odd, place_bits: int):
-    """Sum the lengths of a PE's columns (combinational, but for the sum that it keeps).
+def running_sum(clk, write, first, even_length, odd_length, even, odd, places: int):
+    """Sum the lengths of a PE's columns (combinational, but for the sums that it keeps).
 
     **Ports**
 
     ======================= === ================================================
     write                   in  keep the sum behind these two columns
-    first                   in  they are the first: the sum before them is 0
-    place                   in  which of the PEs that come here
+    first                   in  they are the first of their PE: the sum before them is 0
     even_length, odd_length in
     even, odd               out the sums before them, modulo a power of two
     ======================= === ================================================
+
+    **Parameters**: `places`, the PEs that come here, one after another.
     """
     width = len(even)
     so_far, total = (Signal(modbv(0)[width:]) for _ in range(2))
@@ -84,18 +83,28 @@ def running_sum(clk, write, first, place, even_length, odd_length, even, odd, pl
     def hand_over():
         next_sum.next = total
 
-    if place_bits:
-        memory = single_port_ram(clk, write, next_sum, place, kept)
+    # The PEs take turns: a shift register has a PE's sum when its turn comes again, without an address.
+    sums = vector(places * width)
+    top, oldest = places * width, (places - 1) * width
+
+    @always_comb
+    def recall():
+        kept.next = sums[top:oldest]
+
+    if oldest:
+
+        @always(clk.posedge)
+        def keep():
+            if write:
+                sums.next = concat(sums[oldest:], next_sum)
     else:
 
         @always(clk.posedge)
         def keep():
             if write:
-                kept.next = next_sum
+                sums.next = next_sum
 
-        memory = keep
-
-    return start, add, add_lengths, hand_over, memory
+    return start, add, add_lengths, hand_over, recall, keep
 
 
 @block
