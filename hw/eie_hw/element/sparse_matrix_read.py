@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from myhdl import Signal, always, always_comb, block, concat, modbv
+from itertools import pairwise
+
+from myhdl import ConcatSignal, Signal, always, always_comb, block, concat, modbv
 
 from eie.contract.config import ACTIVATION_BITS, CODE_BITS, ArrayConfig
 from eie_hw.parts.array_interfaces import Entry, QueuedColumn
+from eie_hw.parts.entity import entity
 from eie_hw.parts.interfaces import bit, vector
 from eie_hw.parts.load_interfaces import ElementLoads
 from eie_hw.parts.memories import block_ram, ultra_ram
@@ -41,7 +44,12 @@ def sparse_matrix_read(
     following = Signal(modbv(0)[start_bits:])
     next_address = Signal(modbv(0)[start_bits:])
     address, finish, last = (vector(start_bits) for _ in range(3))
-    unfinished, idle, next_valid, issue, issued, issued_first = (bit() for _ in range(6))
+    idle, ended, next_valid, issue, issued, issued_first = (bit() for _ in range(6))
+    third = max(1, start_bits // 3)
+    bounds = sorted({0, start_bits - 2 * third, start_bits - third, start_bits})
+    part_differs = [bit() for _ in bounds[1:]]
+    all_differs = ConcatSignal(*part_differs)
+    differs = vector(len(part_differs))
     row = vector(len(head.first_row))
     column_activation = vector(ACTIVATION_BITS)
     word = vector(config.word_bits)
@@ -80,19 +88,30 @@ def sparse_matrix_read(
 
     @always_comb
     def handshake():
-        idle.next = not unfinished
-        head.pop.next = not unfinished and head.valid and not hold
-        busy.next = (head.valid and head.tag == oldest) or (unfinished and column_tag == oldest)
+        busy.next = (head.valid and head.tag == oldest) or (not idle and column_tag == oldest)
         next_address.next = address + 1
 
-    # Whether entries of the column remain is known a cycle ahead: by then it need not be compared.
+    # Whether entries of the column remain is known a cycle ahead, but for the three parts of the comparison: the choice
+    # of a column's start and end comes late, and behind it there is no time for more.
+    @always_comb
+    def gather():
+        differs.next = all_differs
+
+    taking = entity(take_column(differs, head.valid, hold, head.pop))
+
+    @always_comb
+    def tell():
+        idle.next = differs == 0
+        ended.next = reset or (differs == 0 and not next_valid)
+
+    parts = [
+        differ(clk, ended, hold, next_address(high, low), finish(high, low), part)
+        for part, (low, high) in zip(part_differs, pairwise(bounds), strict=True)
+    ]
+
     @always(clk.posedge)
     def advance_address():
         last.next = finish
-        if reset:
-            unfinished.next = False
-        elif not hold:
-            unfinished.next = (unfinished or next_valid) and next_address != finish
         if issue:
             following.next = next_address
         if head.pop:
@@ -190,5 +209,32 @@ def sparse_matrix_read(
         given.index.next = entry[entry_bits:CODE_BITS]
 
     return (
-        look_ahead, arbitrate, handshake, advance_address, place, memory, first_choice, last_choice, deliver, split,
+        look_ahead, arbitrate, handshake, gather, taking, tell, parts, advance_address, place, memory,
+        first_choice, last_choice, deliver, split,
     )  # fmt: skip
+
+
+@block
+def take_column(differs, valid, hold, pop):
+    """Take a column that is `valid` if no entries of the one before remain, unless `hold` (combinational). An entity,
+    lest a tool makes it of `idle`, which the choice of addresses makes late."""
+
+    @always_comb
+    def decide():
+        pop.next = valid and not hold and differs == 0
+
+    return decide
+
+
+@block
+def differ(clk, none, hold, first, second, different):
+    """Register whether two values differ, unless `hold`; if there are `none`, they do not."""
+
+    @always(clk.posedge)
+    def compare():
+        if none:
+            different.next = False
+        elif not hold:
+            different.next = first != second
+
+    return compare
