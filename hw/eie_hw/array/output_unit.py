@@ -75,7 +75,9 @@ def output_unit(
     accumulator = vector(ACCUMULATOR_BITS)
     bias = vector(BIAS_BITS)
     unscaled, clipped, halved = (vector(ACTIVATION_BITS) for _ in range(3))
-    not_negative = bit()
+    not_negative, both_negative = bit(), bit()
+    drops_low, drops_middle, drops_high = bit(), bit(), bit()
+    wrong = vector(sum_bits - SCALED_BITS)
     # A bit below the sum's lowest carries a one into it for a difference.
     total_and_carry = Signal(modbv(0)[sum_bits + 1 :])
     total = vector(sum_bits)
@@ -149,22 +151,39 @@ def output_unit(
             factor.next = multiplier
         else:
             factor.next = scale
+        both_negative.next = multiplier[ACTIVATION_BITS - 1] and lowered_again[ACTIVATION_BITS - 1]
 
-    # What is dropped at the top must be copies of the sign, which is one of them.
     @always_comb
     def lower():
         if form.pre_shift == 0:
             lowered.next = total[25:]
-            beyond.next = total[49:24] != 0 and total[49:24] != 0x1FFFFFF
         elif form.pre_shift == 1:
             lowered.next = total[33:8]
-            beyond.next = total[49:32] != 0 and total[49:32] != 0x1FFFF
         elif form.pre_shift == 2:
             lowered.next = total[41:16]
-            beyond.next = total[49:40] != 0 and total[49:40] != 0x1FF
         else:
             lowered.next = total[49:24]
-            beyond.next = False
+
+    # What is dropped at the top must be copies of the sign. Which bytes are is decoded ahead: four bits, the sign and
+    # that fill a LUT.
+    @always(clk.posedge)
+    def drop():
+        drops_low.next = form.pre_shift == 0
+        drops_middle.next = form.pre_shift < 2
+        drops_high.next = form.pre_shift != 3
+
+    @always_comb
+    def check_dropped():
+        if total[sum_bits - 1]:
+            wrong.next = total[sum_bits - 1 : SCALED_BITS - 1] ^ 0xFFFFFF
+        else:
+            wrong.next = total[sum_bits - 1 : SCALED_BITS - 1]
+
+    @always_comb
+    def look_beyond():
+        beyond.next = (
+            (drops_low and wrong[8:] != 0) or (drops_middle and wrong[16:8] != 0) or (drops_high and wrong[24:16] != 0)
+        )
 
     # The operands, the product and its copy are the registers of a DSP slice.
     @always(clk.posedge)
@@ -189,7 +208,7 @@ def output_unit(
             greater.next = factor
         else:
             greater.next = kept
-        greater.next[ACTIVATION_BITS - 1] = factor[ACTIVATION_BITS - 1] and kept[ACTIVATION_BITS - 1]
+        greater.next[ACTIVATION_BITS - 1] = both_negative
 
     @always_comb
     def choose():
@@ -238,5 +257,5 @@ def output_unit(
 
     return (
         split, bias_port, even_biases, odd_biases, take, extend, add_bias, drop_carry, take_factor, lower,
-        multiply, compare, choose, shifter, clip, sign, halve, deliver,
+        drop, check_dropped, look_beyond, multiply, compare, choose, shifter, clip, sign, halve, deliver,
     )  # fmt: skip
