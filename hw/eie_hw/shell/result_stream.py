@@ -47,13 +47,15 @@ def result_stream(
     on_last_word = bit()
     last_word = vector(len(memory.word))
     credit = vector(RESULT_QUEUE.bit_length())
+    has_place = bit()
     written = counter(_POINTER_BITS + 1)
     fetched = counter(_POINTER_BITS + 1)
     write_slot = vector(_POINTER_BITS)
     fetch_slot = vector(_POINTER_BITS)
     entry = vector(WORD_BITS + 1)
     stored = vector(WORD_BITS + 1)
-    fetch = bit()
+    left = counter(_POINTER_BITS + 1)
+    waiting, fetch = bit(), bit()
     busy = bit()
 
     all_words = config.words_per_group - 1
@@ -63,12 +65,16 @@ def result_stream(
 
     @always_comb
     def look():
-        ask.next = asking and credit != 0
+        ask.next = asking and has_place
         on_last_word.next = taken_word == last_word and taken_group == 1
-        fetch.next = fetched != written and (sink.ready or not busy)
+        left.next = written - fetched
         write_slot.next = written[_POINTER_BITS:]
         fetch_slot.next = fetched[_POINTER_BITS:]
-        empty.next = fetched == written and not busy
+        empty.next = not waiting and not busy
+
+    @always_comb
+    def choose():
+        fetch.next = waiting and (sink.ready or not busy)
 
     @always_comb
     def tag():
@@ -123,14 +129,23 @@ def result_stream(
             else:
                 taken_word.next = taken_word + 1
 
+    # Whether there are any is a register, too: what is asked for need not wait for their number.
     @always(clk.posedge)
     def count_free_places():
         if reset:
             credit.next = RESULT_QUEUE
+            has_place.next = True
         elif ask and not fetch:
             credit.next = credit - 1
+            has_place.next = credit != 1
         elif fetch and not ask:
             credit.next = credit + 1
+            has_place.next = True
+
+    # Whether words wait is a register, too: `fetch` need not wait for the comparison of two pointers.
+    @always(clk.posedge)
+    def wait_in_queue():
+        waiting.next = not reset and (memory.valid or (waiting and not (fetch and left == 1)))
 
     @always(clk.posedge)
     def send():
@@ -150,4 +165,7 @@ def result_stream(
     def offer():
         sink.valid.next = busy
 
-    return queue, look, tag, limit_words, ask_words, take_words, count_free_places, send, offer
+    return (
+        queue, look, choose, tag, limit_words, ask_words, take_words, count_free_places, wait_in_queue, send,
+        offer,
+    )  # fmt: skip

@@ -18,6 +18,7 @@ module properties (
     );
     // Connected to the unit's signals of the same names.
     wire [2:0] inside_written, inside_fetched, inside_credit;
+    wire inside_has_place, inside_waiting;
     wire [2:0] inside_entry;
     wire [11:0] inside_memory;
 
@@ -56,6 +57,8 @@ module properties (
         // What makes it inductive: every place is free, asked for or taken; where the words are.
         assert (inside_credit <= PLACES && unanswered <= PLACES && queued <= PLACES);
         assert (inside_credit + memory_enable + unanswered + queued == PLACES);
+        assert (inside_has_place == (inside_credit != 0));
+        assert (inside_waiting == (queued != 0));
         assert (inside_written == pushed[2:0] && inside_fetched == fetched[2:0]);
         if (is_waiting && !(sink_valid && followed == popped))
             assert (inside_memory[3 * followed[1:0] +: 3] == content);

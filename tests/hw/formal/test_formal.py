@@ -70,7 +70,7 @@ UNITS = {
     "result_stream": Unit(
         "result_stream",
         {
-            **{name: name for name in ("written", "fetched", "credit", "entry")},
+            **{name: name for name in ("written", "fetched", "waiting", "credit", "has_place", "entry")},
             "memory": ",".join(f"stored_memory.memory[{i}]" for i in range(3, -1, -1)),
         },
         {
