@@ -61,7 +61,7 @@ def load_unit(
     beat = vector(len(load.data))
     narrow = bit()
     completes = bit()
-    first = bit()
+    first, ended = bit(), bit()
     is_codebook, is_pointers, is_lengths, is_entries, is_bias, is_scale, is_activations = (bit() for _ in LOADS)
     address = counter(ADDRESS_BITS)
     remaining = vector(ADDRESS_BITS)
@@ -118,22 +118,29 @@ def load_unit(
         else:
             last_place.next = last_pair
 
+    # In the cycle of the writes, which is a cycle later: there they are the address and `first` of the bus.
+    @always(clk.posedge)
+    def count_addresses():
+        ended.next = word_valid and completes and place == last_place
+        if prepare:
+            address.next = first_address
+            first.next = True
+        elif ended:
+            address.next = address + 1
+            first.next = False
+
     @always(clk.posedge)
     def count_beats():
         if prepare:
-            address.next = first_address
             remaining.next = count
             place.next = 0
-            first.next = True
             if is_codebook:
                 remaining.next = codebook_words
             elif is_entries:
                 place.next = pe
         elif word_valid and completes:
             if place == last_place:
-                address.next = address + 1
                 remaining.next = remaining - 1
-                first.next = False
                 if not is_entries:
                     place.next = 0
             else:
@@ -141,11 +148,9 @@ def load_unit(
 
     @always(clk.posedge)
     def tag():
-        load.address.next = address
         load.pe.next = place
         load.bank.next = header[bank]
         load.slot.next = slot
-        load.first.next = first
         load.length_write.next = word_valid and completes and is_lengths
         load.pointer_write.next = word_valid and completes and is_pointers
         load.entry_write.next = word_valid and completes and is_entries
@@ -158,8 +163,10 @@ def load_unit(
     @always_comb
     def pass_data():
         load.data.next = beat
+        load.address.next = address
+        load.first.next = first
 
-    return cutter, decode, look_ahead, set_bound, count_beats, tag, pass_data
+    return cutter, decode, look_ahead, set_bound, count_addresses, count_beats, tag, pass_data
 
 
 def same_fields_everywhere() -> bool:
