@@ -142,8 +142,7 @@ def execute_queue(
         parts_meet.next = (head_quarters & store_quarters) != 0
         conflict.next = store_holds and (parts_meet or (head[entry_end:word_end] & store_segments) != 0)
         overwrites.next = read_busy and (head[entry_end:word_end] & read_segments) != 0
-        computed.next = computes == computes_done
-        in_progress.next = computes - computes_done
+        computed.next = in_progress == 0
 
     @always_comb
     def take():
@@ -165,6 +164,7 @@ def execute_queue(
     # A push becomes the head where nothing is before it: it is there a cycle later, as it would be from its slot.
     @always(clk.posedge)
     def advance():
+        waiting.next = not reset and (more or push or not load_head)
         if load_head:
             if more:
                 head.next = stored
@@ -174,7 +174,6 @@ def execute_queue(
             written.next = 0
             taken.next = 0
             following.next = 1
-            waiting.next = False
             more.next = False
             available.next = False
         else:
@@ -184,7 +183,6 @@ def execute_queue(
                 taken.next = taken + 1
                 following.next = following + 1
             if load_head:
-                waiting.next = more or push
                 more.next = more and (push or not is_last)
                 available.next = (more or push) and not hold and not element_runs
             else:
@@ -192,7 +190,8 @@ def execute_queue(
                 available.next = not hold and not element_runs
 
     # While no instruction of a kind holds its fields they may be those of any head: all bits of a command need not wait
-    # for the decision to take it. `compute_begins` is `start` for that decision alone.
+    # for the decision to take it. `compute_begins` is `start` for that decision alone, and `in_progress` the difference
+    # of the COMPUTEs taken and done.
     @always(clk.posedge)
     def run_computes():
         compute.start.next = take_compute and not reset
@@ -202,7 +201,12 @@ def execute_queue(
         if reset:
             computes.next = 0
             computes_done.next = 0
+            in_progress.next = 0
         else:
+            if take_compute and not compute.done:
+                in_progress.next = in_progress + 1
+            elif compute.done and not take_compute:
+                in_progress.next = in_progress - 1
             if take_compute:
                 computes.next = computes + 1
             if compute.done:

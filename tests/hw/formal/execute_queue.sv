@@ -25,7 +25,7 @@ module properties (
     wire inside_one, inside_two, inside_store_busy, inside_read_busy, inside_form_busy, inside_element_busy;
     wire inside_store_waits, inside_read_waits;
     wire [1:0] inside_first, inside_second, inside_store_slot, inside_read_slot, inside_form_slot, inside_element_slot;
-    wire [1:0] inside_computes, inside_computes_done;
+    wire [1:0] inside_computes, inside_computes_done, inside_in_progress;
     wire [3:0] inside_finished;
     wire [283:0] inside_memory;
 
@@ -140,6 +140,7 @@ module properties (
         assert (computing <= 2 && !(computing == 2 && compute_start));
         assert (computing + compute_start == inside_one + inside_two);
         assert (computing + compute_start == inside_computes - inside_computes_done);
+        assert (inside_in_progress == inside_computes - inside_computes_done);
         assert (inside_form_busy == (forming || form_start) && !(forming && form_start));
         assert (inside_element_busy == (combining || element_start) && !(combining && element_start));
         assert ((inside_store_busy || !inside_store_waits) && (inside_read_busy || !inside_read_waits));

@@ -99,7 +99,7 @@ UNITS = {
         "execute_queue",
         {
             **{name: name for name in ("written", "following", "taken", "waiting", "more", "available", "over")},
-            **{name: name for name in ("held", "head", "computes", "computes_done", "finished")},
+            **{name: name for name in ("held", "head", "computes", "computes_done", "in_progress", "finished")},
             **{name: name for name in ("one", "two", "first", "second", "store_waits", "read_waits")},
             **{f"{kind}_busy": f"{kind}_busy" for kind in ("store", "read", "form", "element")},
             **{f"{kind}_slot": f"{kind}_slot" for kind in ("store", "read", "form", "element")},
