@@ -137,7 +137,8 @@ def _timing(options: argparse.Namespace) -> int:
     from eie_hw.estimates.timing_report import as_json, as_markdown
 
     if options.board:
-        config, title, choice = board(options.board).config, board(options.board).title, f"--board {options.board}"
+        config = board(options.board).config
+        title, choice = f"{board(options.board).title}, {config.num_pes} PEs", f"--board {options.board}"
     else:
         config, title, choice = ArrayConfig(num_pes=options.pes), f"{options.pes} PEs", f"--pes {options.pes}"
     config, title, choice = _with_stream(options, config, title, choice)
@@ -149,7 +150,7 @@ def _timing(options: argparse.Namespace) -> int:
         print(json.dumps(as_json(timings, title), indent=2))
     else:
         command = f"eie-hw timing {choice}" + (f" --markdown {options.markdown}" if options.markdown else "")
-        _print_page(as_markdown(timings, f"{title}, {config.num_pes} PEs", command), options.markdown)
+        _print_page(as_markdown(timings, title, command), options.markdown)
     longest = timings[len(timings) // 2].longest_ns
     if options.limit is not None and longest > options.limit:
         print(f"eie-hw: the longest path takes {longest:.2f} ns, the limit is {options.limit:g}", file=sys.stderr)

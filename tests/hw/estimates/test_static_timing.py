@@ -134,4 +134,7 @@ def test_a_clocked_cell_launches_and_a_memory_of_luts_is_also_read_at_once(kind)
 def test_no_path_of_the_default_array_is_above_its_limit(capsys, tmp_path):
     page = tmp_path / "timing.md"
     assert cli.main(["timing", "--pes", str(ArrayConfig().num_pes), "--limit", "10", "--markdown", str(page)]) == 0
-    assert page.read_text().count(" ns**, ") == 10
+    text = page.read_text()
+    assert text.count(" ns**, ") == 10
+    # An array that is no board's is called by its number of PEs, once.
+    assert text.startswith(f"# Static timing: {ArrayConfig().num_pes} PEs\n")
