@@ -22,18 +22,19 @@ class Layout:
     Parameters
     ----------
     axis : int
-    outer : bool
-        What the inputs have there lies one behind the other; else they take turns.
+    before : int
+        Of the places that a single input has along the axis, how many lie around the batch, outside; the others lie
+        within. With 1 the inputs lie one behind the other; with all of them they take turns.
     """
 
     axis: int
-    outer: bool = True
+    before: int = 1
 
     def part(self, together: Array, count: int, i: int) -> Array:
         """Return what one of so many inputs has in a tensor."""
-        before, size, behind = together.shape[: self.axis], together.shape[self.axis], together.shape[self.axis + 1 :]
-        split = (count, size // count) if self.outer else (size // count, count)
-        return together.reshape(*before, *split, *behind).take(i, self.axis + (not self.outer))
+        outer, size, inner = together.shape[: self.axis], together.shape[self.axis], together.shape[self.axis + 1 :]
+        split = together.reshape(*outer, self.before, count, size // (count * self.before), *inner)
+        return split.take(i, self.axis + 1).reshape(*outer, size // count, *inner)
 
 
 def find_layout(alone: Sequence[Array], together: Array, sizes_tell: bool = False) -> Layout | None:
@@ -48,7 +49,7 @@ def find_layout(alone: Sequence[Array], together: Array, sizes_tell: bool = Fals
     if len(longer) != 1 or together.shape[longer[0]] != count * shape[longer[0]]:
         return None
     (axis,) = longer
-    possible = [Layout(axis)] if shape[axis] == 1 else [Layout(axis), Layout(axis, outer=False)]
+    possible = [Layout(axis, before) for before in range(1, shape[axis] + 1) if shape[axis] % before == 0]
     if sizes_tell and len(possible) == 1:
         return possible[0]
     fitting = [
@@ -129,21 +130,14 @@ class FixedNode:
         data, target = self.node.inputs[:2]
         if data not in self.layouts or 0 in self.shape or not self.shape:
             return None
-        layout = self.layouts[data]
-        before = math.prod(self.shapes[data][: layout.axis + (not layout.outer)])
-        ends = [i for i in range(len(self.shape) + 1) if math.prod(self.shape[:i]) == before]
-        if not ends:
+        axis = self._axis_behind(self.layouts[data], self.shapes[data])
+        if axis is None:
             return None
-        single = [i for i, size in enumerate(self.shape) if size == 1 and i in ends]
-        if single:
-            axis = layout.axis if layout.axis in single else single[0]
-        else:  # it shares one: the axis behind its place or, lest it be among the channels, the one before
-            axis = ends[0] if ends[0] < len(self.shape) - 1 else max(ends[0] - 1, 0)
         sizes = list(self.shape) if target not in self.constants else self.constants[target].ravel().tolist()
         if target not in self.constants and self.any_size:
             return None
         sizes[axis] = -1
-        if sizes.count(-1) > 1 and single and layout.axis == axis and self.shapes[data][axis] == 1:
+        if sizes.count(-1) > 1 and self.layouts[data].axis == axis and self.shapes[data][axis] == self.shape[axis] == 1:
             sizes[axis] = 0  # as many as before
         if sizes.count(-1) > 1:
             if self.any_size:
@@ -151,6 +145,19 @@ class FixedNode:
             sizes = [-1 if i == axis else size for i, size in enumerate(self.shape)]
         name = self._name("sizes")
         return [replace(self.node, inputs=(data, name))], {name: np.array(sizes, np.int64)}
+
+    def _axis_behind(self, layout: Layout, shape: tuple[int, ...]) -> int | None:
+        """Return the axis of a reshaped tensor in which the batch comes behind as many elements as before."""
+        place = math.prod(shape[: layout.axis]) * layout.before
+        outside = [math.prod(self.shape[:i]) for i in range(len(self.shape) + 1)]
+        ends = [i for i, elements in enumerate(outside) if elements == place]
+        single = [i for i, size in enumerate(self.shape) if size == 1 and i in ends]
+        if single:
+            return layout.axis if layout.axis in single else single[0]
+        if ends:  # it shares one: the axis behind its place or, lest it be among the channels, the one before
+            return ends[0] if ends[0] < len(self.shape) - 1 else max(ends[0] - 1, 0)
+        within = [i for i in range(len(self.shape)) if outside[i] < place < outside[i + 1]]
+        return within[0] if outside[within[0] + 1] % place == 0 and place % outside[within[0]] == 0 else None
 
     def of_equal_sizes(self) -> Opened | None:
         """A node whose inputs must have the same sizes, some of them constant: each input of the graph gets its own."""

@@ -89,6 +89,24 @@ FIXED = {
         ],
         {"heads": HEADS, "rows": np.array([TIME, CHANNELS]), "w": W, "time": np.array([TIME, 1, CHANNELS])},
     ),
+    "windows whose batch comes to lie within an axis": (
+        [
+            Node("Reshape", ("x", "windows"), ("v",)),  # (B T, 2, C / 2)
+            Node("Transpose", ("v",), ("u",), {"perm": [1, 0, 2]}),
+            Node("Reshape", ("u", "rows"), ("r",)),  # (2 B T, C / 2)
+            Node("MatMul", ("r", "half"), ("m",)),
+            Node("Reshape", ("m", "back"), ("b",)),
+            Node("Transpose", ("b",), ("c",), {"perm": [1, 0, 2]}),
+            Node("Reshape", ("c", "input"), ("y",)),
+        ],
+        {
+            "windows": np.array([TIME, 2, CHANNELS // 2]),
+            "rows": np.array([2 * TIME, CHANNELS // 2]),
+            "half": constant(CHANNELS // 2, CHANNELS // 2),
+            "back": np.array([2, TIME, CHANNELS // 2]),
+            "input": np.array([1, TIME, CHANNELS]),
+        },
+    ),
     "something before each input": (
         [Node("Concat", ("token", "x"), ("y",), {"axis": 1})],
         {"token": constant(1, 1, CHANNELS)},
