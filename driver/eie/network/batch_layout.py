@@ -144,7 +144,8 @@ class FixedNode:
                 return None
             sizes = [-1 if i == axis else size for i, size in enumerate(self.shape)]
         name = self._name("sizes")
-        return [replace(self.node, inputs=(data, name))], {name: np.array(sizes, np.int64)}
+        attributes = {**self.node.attributes, "allowzero": 0}
+        return [replace(self.node, inputs=(data, name), attributes=attributes)], {name: np.array(sizes, np.int64)}
 
     def _axis_behind(self, layout: Layout, shape: tuple[int, ...]) -> int | None:
         """Return the axis of a reshaped tensor in which the batch comes behind as many elements as before."""

@@ -61,7 +61,7 @@ FIXED = {
         {"s": np.array([1, TIME * CHANNELS])},
     ),
     "sizes with one to find": (
-        [Node("Reshape", ("x", "s"), ("y",))],
+        [Node("Reshape", ("x", "s"), ("y",), {"allowzero": 1})],
         {"s": np.array([1, 2, -1])},
     ),
     "time and batch in one": (
