@@ -110,20 +110,24 @@ class FixedNode:
                         yield [move, *opened[0]], {**sizes, **opened[1]}
 
     def _moves(self, name: str) -> Iterator[tuple[Layout, Node, dict[str, Array]]]:
-        """Yield where a batch could lie as well, for a single input has one place here; and how it gets there."""
-        here, shape, moved = self.layouts[name].axis, self.shapes[name], self._name("moved")
-        if shape[here] != 1:
-            return
-        for i, size in enumerate(shape):
-            if i != here and size == 1:
-                perm = list(range(len(shape)))
-                perm[here], perm[i] = i, here
-                yield Layout(i), Node("Transpose", (name,), (moved,), {"perm": perm}), {}
-        if here + 1 < len(shape):
-            place = self._name("place")
+        """Yield where a batch could lie as well, for a single input has one place there; and how it gets there."""
+        here, shape, moved, place = self.layouts[name].axis, self.shapes[name], self._name("moved"), self._name("place")
+        if shape[here] == 1:
+            for i, size in enumerate(shape):
+                if i != here and size == 1:
+                    perm = list(range(len(shape)))
+                    perm[here], perm[i] = i, here
+                    yield Layout(i), Node("Transpose", (name,), (moved,), {"perm": perm}), {}
+            others = [here + 1] if here + 1 < len(shape) else []
+        else:  # it shares its axis: axes of one place before it could take it
+            first = here
+            while first and shape[first - 1] == 1 and self.layouts[name].before == 1 and not self.any_size:
+                first -= 1
+            others = list(range(first, here))
+        for i in others:
             sizes = np.zeros(len(shape), np.int64)  # 0: as many as before
-            sizes[here : here + 2] = 1, -1
-            yield Layout(here + 1), Node("Reshape", (name, place), (moved,)), {place: sizes}
+            sizes[here], sizes[i] = shape[here], -1
+            yield Layout(i), Node("Reshape", (name, place), (moved,)), {place: sizes}
 
     def of_reshape(self) -> Opened | None:
         """A Reshape: elements keep their order, and the batch stays behind as many of them as before."""

@@ -107,6 +107,14 @@ FIXED = {
             "input": np.array([1, TIME, CHANNELS]),
         },
     ),
+    "an axis that a batch shares, beside one that it does not": (
+        [
+            Node("Reshape", ("x", "s"), ("a",)),
+            Node("Unsqueeze", ("a", "first"), ("b",)),
+            Node("Add", ("x", "b"), ("y",)),
+        ],
+        {"s": np.array([TIME, CHANNELS]), "first": [0]},
+    ),
     "something before each input": (
         [Node("Concat", ("token", "x"), ("y",), {"axis": 1})],
         {"token": constant(1, 1, CHANNELS)},
