@@ -32,10 +32,13 @@ def open_batch(graph: Graph) -> Graph:
     """
     if any(_BATCH in (value.shape or (_BATCH,)) for value in graph.inputs):
         return graph
-    for axes in itertools.islice(_choices(graph), _CHOICES):
-        size = _size(graph)
+    choices = list(itertools.islice(_choices(graph), _CHOICES))
+    size = _size(graph) if choices else None
+    if size is None:
+        return graph
+    for axes in choices:
         try:
-            opened = None if size is None else _Trial(graph, axes, size).opened()
+            opened = _Trial(graph, axes, size).opened()
         except NetworkError:
             continue
         if opened is not None:
