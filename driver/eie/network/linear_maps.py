@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
+
 from eie.network.cells import STATE_BITS
 from eie.network.graph import ABSENT, Array, Graph, Node, constant_values, count_uses
 from eie.network.graph_model import ArrayProduct
@@ -18,6 +20,16 @@ from eie.network.quantised import Grid, Stage, data_grid, integer_rows, stage_be
 
 _ROWS = ("Gemm", "MatMul")
 _FUSED = (*_ROWS, "Conv", "ConvTranspose")
+_KEEP_SMALL = (
+    *("Abs", "Neg", "Relu", "Sqrt", "Pow", "Mul", "Div", "ReduceSum", "ReduceMean", "ReduceSumSquare", "ReduceL2"),
+    *("Reshape", "Flatten", "Transpose", "Squeeze", "Unsqueeze", "Slice", "Split", "Concat", "Gather", "Pad", "Expand"),
+    "Cast",
+)
+"""Operators behind which small values are as small as before, or more so."""
+_LIMIT = ("Add", "Max", "Clip")
+"""Those that keep values above a constant, or add it."""
+_TINY = 1e-3
+"""Constants that only keep a logarithm from infinity are below it."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +78,8 @@ def linear_nodes(
     """Return a graph's linear maps, those of branches too, by the name of their node's first output.
 
     Those whose outputs a logarithm reads are left to the host: in 16 bits the smallest would be 0, and their logarithm
-    minus infinity, which is what spectra of near silence come to.
+    minus infinity, which is what spectra of near silence come to. Powers, tiny limits and the like in between change
+    nothing of that.
 
     Parameters
     ----------
@@ -80,7 +93,7 @@ def linear_nodes(
     known = cells or {}
     constants = {**(outer or {}), **graph.constants}
     makers = {name: node for node in graph.nodes for name in node.outputs}
-    logarithms = {node.inputs[0] for node in graph.nodes if node.operator == "Log"}
+    logarithms = _read_by_logarithms(graph, makers, constants)
     found: dict[str, LinearNode] = {}
     taken: set[str] = set()
     for node in graph.nodes:
@@ -107,6 +120,22 @@ def linear_nodes(
         grid = data_grid(data, makers, constants) if node.operator in _FUSED else None
         stage = stage_behind(graph, makers, constants, node.outputs[0]) if grid and node.operator in _ROWS else None
         found[node.outputs[0]] = LinearNode(node, attributes, weights, matrices, names, data, grid, stage)
+    return found
+
+
+def _read_by_logarithms(graph: Graph, makers: Mapping[str, Node], constants: Mapping[str, Array]) -> set[str]:
+    """Return the tensors whose smallest values matter as much as the largest: logarithms of them are computed."""
+    found: set[str] = set()
+    waiting = [node.inputs[0] for node in graph.nodes if node.operator == "Log"]
+    while waiting:
+        name = waiting.pop()
+        node = makers.get(name)
+        if name in found or node is None:
+            continue
+        found.add(name)
+        limits = [float(np.abs(constants[other]).max(initial=0)) for other in node.inputs[:2] if other in constants]
+        if node.operator in _KEEP_SMALL or (node.operator in _LIMIT and max(limits, default=0) < _TINY):
+            waiting += [other for other in node.inputs if other and other not in constants]
     return found
 
 

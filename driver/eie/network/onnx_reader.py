@@ -89,7 +89,12 @@ def _checked(model: Any) -> Any:
     _sort(copy.graph)
     onnx.checker.check_model(_with_shapes(copy))
     copy = expanded(copy, (*OPERATORS, *_OWN))
-    return onnx.shape_inference.infer_shapes(copy, check_type=True, strict_mode=True, data_prop=True)
+    try:
+        return onnx.shape_inference.infer_shapes(copy, check_type=True, strict_mode=True, data_prop=True)
+    except (
+        onnx.shape_inference.InferenceError
+    ):  # it takes sums of vectors for those of shapes, some of which it rejects
+        return onnx.shape_inference.infer_shapes(copy, check_type=True, strict_mode=True)
 
 
 def _with_shapes(model: Any) -> Any:

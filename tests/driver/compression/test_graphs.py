@@ -95,13 +95,36 @@ def spectrum(operator):
     return Graph(nodes, [Value("x", "float32", ("batch", 12))], [Value("y")], constants), x
 
 
-def test_what_a_logarithm_reads_is_computed_by_the_host():
+BETWEEN = {
+    "nothing": [],
+    "a limit": [Node("Clip", ("a", "least"), ("b",))],
+    "powers": [Node("Pow", ("a", "two"), ("p",)), Node("Transpose", ("p",), ("b",), {"perm": [0, 1]})],
+}
+
+
+@pytest.mark.parametrize("between", BETWEEN)
+def test_what_a_logarithm_reads_is_computed_by_the_host(between):
     network, x = spectrum("Log")
+    bands, least, log, head = network.nodes
+    if BETWEEN[between]:
+        log = Node("Log", ("b",), ("l",))
+    constants = {**network.constants, "two": np.float32(2)}
+    nodes = [bands, least, *BETWEEN[between], log, head]
+    network = Graph(nodes, network.inputs, network.outputs, constants)
     model = eie.compress(network, 1.0, x, terms=2)
     assert [layer.name for layer in model.layers] == ["head"]
     assert report(model).output_sqnr_db > 35
     with eie.Accelerator(eie.EmulatedDevice(eie.ArrayConfig(num_pes=4))) as accelerator:
         assert np.isfinite(accelerator.run(x, model=model, verify=True)).all()
+
+
+def test_a_sum_that_is_no_small_one_keeps_the_array_before_a_logarithm():
+    network, x = spectrum("Log")
+    bands, _, log, head = network.nodes
+    nodes = [bands, Node("Abs", ("m",), ("n",)), Node("Add", ("n", "one"), ("a",)), log, head]
+    network = Graph(nodes, network.inputs, network.outputs, {**network.constants, "one": np.float32(1)})
+    model = eie.compress(network, 1.0, x, terms=2)
+    assert [layer.name for layer in model.layers] == ["bands", "head"]
 
 
 def test_infinity_that_compression_causes_is_one_clear_error():

@@ -170,6 +170,23 @@ def test_corners_are_aligned_as_who_wrote_the_file_does(producer, last):
     np.testing.assert_allclose(y, np.linspace(0, last, 10)[None], rtol=1e-6, atol=1e-6)
 
 
+def test_a_sum_of_vectors_is_not_taken_for_one_of_shapes():
+    """onnx's shape inference rejects it while it propagates values, for it takes small integers for shapes."""
+    nodes = [
+        helper.make_node("Unsqueeze", ["b", "axis"], ["u"]),
+        helper.make_node("Add", ["u", "a"], ["s"]),
+        helper.make_node("Cast", ["s"], ["f"], to=onnx.TensorProto.FLOAT),
+        helper.make_node("MatMul", ["x", "f"], ["y"]),
+    ]
+    values = [helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None) for name in "xy"]
+    constants = {"b": np.arange(2), "a": np.arange(3), "axis": np.array([1])}
+    given = [numpy_helper.from_array(array, name) for name, array in constants.items()]
+    graph = helper.make_graph(nodes, "g", values[:1], values[1:], given)
+    network = read_onnx(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)]))
+    x = np.array([[1, 10]], np.float32)
+    np.testing.assert_array_equal(evaluate(network, {"x": x})["y"], [[10, 21, 32]])
+
+
 def test_old_operator_sets_are_refused(tmp_path):
     path = write(tmp_path / "n.onnx", [node("Relu", ["x"], "y")], {}, ["batch", 4])
     model = onnx.load(str(path))
