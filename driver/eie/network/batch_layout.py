@@ -34,7 +34,7 @@ class Layout:
         """Return what one of so many inputs has in a tensor."""
         outer, size, inner = together.shape[: self.axis], together.shape[self.axis], together.shape[self.axis + 1 :]
         split = together.reshape(*outer, self.before, count, size // (count * self.before), *inner)
-        return split.take(i, self.axis + 1).reshape(*outer, size // count, *inner)
+        return np.take(split, i, self.axis + 1).reshape(*outer, size // count, *inner)
 
 
 def find_layout(alone: Sequence[Array], together: Array, sizes_tell: bool = False) -> Layout | None:
