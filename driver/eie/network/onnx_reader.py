@@ -91,9 +91,8 @@ def _checked(model: Any) -> Any:
     copy = expanded(copy, (*OPERATORS, *_OWN))
     try:
         return onnx.shape_inference.infer_shapes(copy, check_type=True, strict_mode=True, data_prop=True)
-    except (
-        onnx.shape_inference.InferenceError
-    ):  # it takes sums of vectors for those of shapes, some of which it rejects
+    except onnx.shape_inference.InferenceError:
+        # With values to propagate, it takes sums of integer vectors for those of shapes, and rejects some.
         return onnx.shape_inference.infer_shapes(copy, check_type=True, strict_mode=True)
 
 
