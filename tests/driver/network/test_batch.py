@@ -56,10 +56,7 @@ def constant(*shape):
 W = constant(CHANNELS, CHANNELS)
 HEADS = np.array([TIME, 2, CHANNELS // 2])
 FIXED = {
-    "sizes": (
-        [Node("Reshape", ("x", "s"), ("y",))],
-        {"s": np.array([1, TIME * CHANNELS])},
-    ),
+    "sizes": ([Node("Reshape", ("x", "s"), ("y",))], {"s": np.array([1, TIME * CHANNELS])}),
     "sizes with one to find": (
         [Node("Reshape", ("x", "s"), ("y",), {"allowzero": 1})],
         {"s": np.array([1, 2, -1])},
