@@ -120,6 +120,7 @@ class GraphJob:
         if not self._ready:
             self._learning: dict[str, Trained] = {}
         self.products: dict[str, tuple[ArrayProduct, ...]] = {}
+        self._chosen_products: dict[str, list[Product]] = {}
         self.rows: dict[str, list[LayerReport]] = {}
         self.bits: dict[str, int] = {}
         self.stages: dict[str, Stage] = {}
@@ -134,10 +135,12 @@ class GraphJob:
             terms = given_terms(self.recipe.terms, self.names)
         self._terms = dict(zip(self.names, terms, strict=True))
         found = evaluate(self.graph, self.inputs, self.compress)
+        # The compressed network may leave out what the given one computes: another branch, or fewer steps of a loop.
+        nodes = {key: linear for key, linear in self.nodes.items() if key in self.products}
         report = CompressionReport(
-            tuple(row for key in self.nodes for row in self.rows[key]), outputs_sqnr_db(self.given, found)
+            tuple(row for key in nodes for row in self.rows[key]), outputs_sqnr_db(self.given, found)
         )
-        stripped, products = merge_chains(without_weights(self.graph, self.nodes), self.products, self.stages)
+        stripped, products = merge_chains(without_weights(self.graph, nodes), self.products, self.stages)
         return GraphModel(stripped, products, name), report
 
     def record(self, node: Node, values: list[Array | None]) -> list[Array] | None:
@@ -145,7 +148,8 @@ class GraphJob:
         linear = self.nodes.get(node.outputs[0])
         if linear is None:
             return None
-        recorders = [Recorder(matrix, node.outputs[0] in self.fused) for matrix in linear.matrices]
+        recorders = self.recorded.get(node.outputs[0])  # those of a loop's steps before
+        recorders = recorders or [Recorder(matrix, node.outputs[0] in self.fused) for matrix in linear.matrices]
         outputs = self._run(linear, values, recorders)
         self.recorded[node.outputs[0]] = recorders
         if linear.attributes.get("cell"):
@@ -158,6 +162,8 @@ class GraphJob:
         linear = self.nodes.get(key)
         if linear is None:
             return None
+        if key in self._chosen_products:  # a loop's next step
+            return self._run(linear, values, self._chosen_products[key])
         relu = key in self.fused
         current: list[Product] = [FusedProduct(matrix, relu) for matrix in linear.matrices]
         products, self.rows[key] = [], []
@@ -165,6 +171,8 @@ class GraphJob:
             seen = Recorder(matrix, relu)
             current[i] = seen
             self._run(linear, values, current)
+            if seen.vectors != self.recorded[key][i].vectors:  # of a loop, whose next steps come once this is chosen
+                seen = self.recorded[key][i]
             product = self._product(linear, i, matrix, seen, relu)
             self.rows[key].append(self._report(product, i, key, matrix, seen))
             current[i] = FastProduct(product, matrix.groups)
@@ -172,6 +180,7 @@ class GraphJob:
         self.products[key] = tuple(products)
         if len(products) == 1 and products[0].input_scale is None:
             self.bits[key] = products[0].model.output_fraction_bits
+        self._chosen_products[key] = current
         if key in self.stages:  # the nodes of the stage still follow, and come to the same integers
             return self._run(linear, values, [FloatProduct(matrix) for matrix in linear.matrices])
         if linear.attributes.get("cell"):

@@ -14,7 +14,7 @@ from eie.contract.functions import Operation
 from eie.errors import NetworkError
 from eie.network.cells import CELLS, STATE_BITS, Apply
 from eie.network.evaluation import run_node, walk
-from eie.network.graph import Graph, Node
+from eie.network.graph import LOOPS, Graph, Node
 from eie.network.linear_maps import LinearNode
 from eie.network.operators.convolution import conv_geometry, transposed_geometry
 from eie.network.operators.gates import DIRECTIONS
@@ -72,6 +72,9 @@ class TorchGraph:
     def _compute(
         self, inputs: Mapping[str, Value], matrices: Mapping[str, Pair], known: Mapping[str, Value]
     ) -> tuple[Values, Values]:
+        loop = next((node for node in self.graph.walk() if node.operator in LOOPS), None)
+        if loop is not None:
+            raise NetworkError(f'no gradient goes back through {loop}, which refit="whole" needs; compress without')
         inner: Values = {}
         *_, (_, found) = walk(self.graph, inputs, self._hook(matrices, inner, known))
         return {value.name: found[value.name] for value in self.graph.outputs}, inner

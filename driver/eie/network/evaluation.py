@@ -9,7 +9,8 @@ from numpy.typing import ArrayLike
 
 from eie.arguments import real_array
 from eie.errors import EieError, NetworkError
-from eie.network.graph import ABSENT, CONDITIONAL, Array, Graph, Node, Value, count_uses, find_operator
+from eie.network.control import run_control
+from eie.network.graph import ABSENT, CONTROL, Array, Graph, Node, Value, count_uses, find_operator
 
 Hook = Callable[[Node, list["Array | None"]], "list[Array] | None"]
 """Is asked to compute each node, and may leave it (None) to the operator's own evaluation."""
@@ -92,10 +93,8 @@ def compute_node(node: Node, values: Mapping[str, Array], hook: Hook | None = No
 
 
 def _compute(node: Node, values: Mapping[str, Array], hook: Hook | None) -> list[Array]:
-    if node.operator == CONDITIONAL:
-        condition = values[node.inputs[0]]
-        branch = node.attributes["then_branch" if bool(condition.ravel()[0]) else "else_branch"]
-        return list(_evaluate(branch, values, hook).values())
+    if node.operator in CONTROL:
+        return run_control(node, values, lambda graph, given: list(_evaluate(graph, given, hook).values()))
     inputs = [values[name] if name else None for name in node.inputs]
     results = None if hook is None else hook(node, inputs)
     if results is None:
@@ -106,7 +105,7 @@ def _compute(node: Node, values: Mapping[str, Array], hook: Hook | None) -> list
 
 
 def run_node(node: Node, inputs: list[Array | None]) -> list[Array]:
-    """Compute a node that is no branch by its operator's own evaluation."""
+    """Compute a node that holds no graphs by its operator's own evaluation."""
     attributes = node.attributes
     if "num_outputs" in attributes and not attributes["num_outputs"]:  # Split into as many parts as there are names
         attributes = {**attributes, "num_outputs": len(node.outputs)}

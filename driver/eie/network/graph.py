@@ -16,8 +16,9 @@ Array = NDArray[Any]
 ABSENT = ""
 """Name of an optional input that is not given, and of an output that nobody wants."""
 CONDITIONAL = "If"
-"""The one operator that holds graphs: attributes ``then_branch`` and ``else_branch``, whose nodes may read what is
-outside."""
+LOOPS = ("Loop", "Scan")
+CONTROL = (CONDITIONAL, *LOOPS)
+"""The operators that hold graphs, branches or a body, whose nodes may read what is outside."""
 
 DEPTH_LIMIT = 32
 """Deepest nesting of branches."""
@@ -52,11 +53,11 @@ class Node:
     Parameters
     ----------
     operator : str
-        A name of `eie.network.operators.OPERATORS`, or "If".
+        A name of `eie.network.operators.OPERATORS`, or of `CONTROL`.
     inputs, outputs : tuple of str
         Names of tensors.
     attributes : dict
-        Numbers, text, lists of them, arrays; for "If" graphs.
+        Numbers, text, lists of them, arrays; graphs for those of `CONTROL`.
     name : str
     """
 
@@ -162,7 +163,9 @@ class Graph:
 
 def _checked(node: Node, known: Collection[str]) -> Node:
     """Return a node with all its attributes, or raise `NetworkError`; `known` is made by no node."""
-    if node.operator == CONDITIONAL:
+    if node.operator in CONTROL:
+        if not node.branches:
+            raise NetworkError(f"{node}: holds no graph")
         return node
     try:
         operator = _operator(node, known)

@@ -50,8 +50,14 @@ def inspect_graph(network: Graph | GraphModel, inputs: Mapping[str, Array]) -> l
     inputs : mapping of str to ndarray
         As for `eie.network.evaluation.evaluate`.
     """
-    rows: list[NodeReport] = []
+    rows: dict[str, NodeReport] = {}
     maps = linear_nodes(network) if isinstance(network, Graph) else {}
+
+    def note(node: Node, where: str, outputs: list[Array], multiplications: int, weights: int = 0) -> None:
+        """Enter a node; what it does in all steps of a loop adds up."""
+        before = rows.get(node.outputs[0])
+        done = multiplications + (before.multiplications if before else 0)
+        rows[node.outputs[0]] = NodeReport(node.operator, _name(node), where, outputs[0].shape, done, weights)
 
     def hook(node: Node, values: list[Array | None]) -> list[Array]:
         counted = _counters(node, network, maps)
@@ -62,7 +68,7 @@ def inspect_graph(network: Graph | GraphModel, inputs: Mapping[str, Array]) -> l
             outputs = run_products(Node(node.operator, (), (), attributes), data, counted)
             done = sum(product.multiplications for product in counted)
             weights = sum(product.weights for product in counted)
-            rows.append(NodeReport(node.operator, _name(node), "array", outputs[0].shape, done, weights))
+            note(node, "array", outputs, done, weights)
             return outputs
         operator = find_operator(node.operator)
         outputs = run_node(node, values)
@@ -70,11 +76,11 @@ def inspect_graph(network: Graph | GraphModel, inputs: Mapping[str, Array]) -> l
         if operator.where == "array":  # a product of two tensors that both are data
             first = values[0]
             each = 1 if first is None else int(first.shape[-1])
-        rows.append(NodeReport(node.operator, _name(node), "host", outputs[0].shape, each * outputs[0].size))
+        note(node, "host", outputs, each * outputs[0].size)
         return outputs
 
     evaluate(network.graph if isinstance(network, GraphModel) else network, inputs, hook)
-    return rows
+    return list(rows.values())
 
 
 def _name(node: Node) -> str:

@@ -9,13 +9,14 @@ from typing import Any
 import numpy as np
 
 from eie.network.cells import STATE_BITS
-from eie.network.graph import ABSENT, Array, Graph, Node, constant_values, count_uses
+from eie.network.graph import ABSENT, LOOPS, Array, Graph, Node, constant_values, count_uses
 from eie.network.graph_model import ArrayProduct
 from eie.network.limits import fitting_name
 from eie.network.model import Model
 from eie.network.operators import LINEAR
 from eie.network.operators.gates import array_cell, gate_names
 from eie.network.operators.linear import Matrix
+from eie.network.operators.recurrent import RECURRENT
 from eie.network.quantised import Grid, Stage, data_grid, integer_rows, stage_behind
 
 _ROWS = ("Gemm", "MatMul")
@@ -75,7 +76,9 @@ class LinearNode:
 def linear_nodes(
     graph: Graph, outer: Mapping[str, Array] | None = None, cells: Mapping[str, tuple[str, int] | None] | None = None
 ) -> dict[str, LinearNode]:
-    """Return a graph's linear maps, those of branches too, by the name of their node's first output.
+    """Return a graph's linear maps, those of branches and loops too, by the name of their node's first output.
+
+    Recurrent layers within a loop are left to the host.
 
     Those whose outputs a logarithm reads are left to the host: in 16 bits the smallest would be 0, and their logarithm
     minus infinity, which is what spectra of near silence come to. Powers, tiny limits and the like in between change
@@ -99,6 +102,8 @@ def linear_nodes(
     for node in graph.nodes:
         for branch in node.branches:
             inner = linear_nodes(branch, constants, known)
+            if node.operator in LOOPS:
+                inner = {key: linear for key, linear in inner.items() if linear.node.operator not in RECURRENT}
             taken.update(name for linear in inner.values() for name in linear.names)
             found.update(inner)
         weights = weights_of(node, constants)
@@ -118,7 +123,8 @@ def linear_nodes(
         taken.update(names)
         data = next(name for i, name in enumerate(node.inputs) if i not in weights and name)
         grid = data_grid(data, makers, constants) if node.operator in _FUSED else None
-        stage = stage_behind(graph, makers, constants, node.outputs[0]) if grid and node.operator in _ROWS else None
+        alone = grid is not None and node.operator in _ROWS and outer is None
+        stage = stage_behind(graph, makers, constants, node.outputs[0]) if alone else None
         found[node.outputs[0]] = LinearNode(node, attributes, weights, matrices, names, data, grid, stage)
     return found
 

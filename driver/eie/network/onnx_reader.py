@@ -10,12 +10,13 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from eie.errors import MissingExtraError, NetworkError
-from eie.network.graph import ABSENT, CONDITIONAL, DEPTH_LIMIT, Graph, Node, Value, ordered
+from eie.network.graph import ABSENT, CONTROL, DEPTH_LIMIT, Graph, Node, Value, ordered
 from eie.network.onnx_functions import expanded, graphs_of
 from eie.network.onnx_integers import plain_integers
 from eie.network.onnx_ml import plain_ml
 from eie.network.onnx_parts import OWN_DOMAIN, import_domain, set_nodes
 from eie.network.onnx_runtime import RUNTIME_DOMAIN, plain_runtime
+from eie.network.onnx_scopes import name_apart
 from eie.network.onnx_values import array_of, constant_array, dense_array, end_of, require_text, value_of
 from eie.network.onnx_versions import modernise
 from eie.network.operators import OPERATORS
@@ -79,6 +80,7 @@ def _checked(model: Any) -> Any:
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
     copy.graph.name = copy.graph.name or _UNNAMED
+    name_apart(copy)
     _name_qonnx(copy)
     plain_runtime(copy)
     plain_ml(copy)
@@ -172,8 +174,8 @@ def _sort(graph: Any) -> None:
         set_nodes(graph, [messages[id(node)] for node in order])
 
 
-_OWN = ("Constant", CONDITIONAL, "Upsample")
-"""Operators that the reader itself turns into something else."""
+_OWN = ("Constant", *CONTROL, "Upsample")
+"""Operators beside those of the table."""
 
 
 class _Reader:

@@ -117,6 +117,13 @@ def _dft(operator: str, version: int, inputs: list[str], attributes: Attributes,
     return operator, inputs, attributes
 
 
+def _scan(operator: str, version: int, inputs: list[str], attributes: Attributes, constant: Constant) -> Any:
+    if version < 9:
+        attributes["scan_input_directions"] = attributes.pop("directions", None)
+        attributes["batched"] = 1
+    return operator, inputs, attributes
+
+
 _REWRITES: dict[str, Callable[..., Any]] = {
     "Clip": _clip,
     "Slice": _slice,
@@ -128,4 +135,5 @@ _REWRITES: dict[str, Callable[..., Any]] = {
     "LogSoftmax": _softmax,
     "Hardmax": _softmax,
     "DFT": _dft,
+    "Scan": _scan,
 }

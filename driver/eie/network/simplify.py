@@ -17,8 +17,8 @@ _FOLDED_LIMIT = 1 << 24
 def simplify(graph: Graph) -> Graph:
     """Return a graph that computes the same, with fewer nodes.
 
-    Folded are nodes with constant inputs, branches with a constant condition, identities, and batch normalisations and
-    scalings by constants that follow a linear map, unless its weights and data are quantised: their integers stay.
+    Folded are nodes that read only constants, branches with a constant condition, identities, and batch normalisations
+    and scalings by constants that follow a linear map, unless its weights and data are quantised: their integers stay.
     """
     graph = _fold_constants(graph, {})
     return _drop_unused(fold_affine(_drop_unused(graph)))
@@ -35,11 +35,7 @@ def _fold_constants(graph: Graph, outer: dict[str, Array]) -> Graph:
                 renamed[node.outputs[0]] = node.inputs[0]
             elif not _takes_name(node, nodes, uses):
                 nodes.append(node)
-        elif (
-            node.operator != CONDITIONAL
-            and all(name in constants or not name for name in node.inputs)
-            and any(node.inputs)
-        ):
+        elif (read := _reads(node)) and constants.keys() >= read:
             constants.update(_computed(node, constants, nodes))
         else:
             branches = {
@@ -51,6 +47,10 @@ def _fold_constants(graph: Graph, outer: dict[str, Array]) -> Graph:
     own = {name: array for name, array in constants.items() if name not in outer}
     around = from_outside(graph)
     return Graph(nodes, graph.inputs, graph.outputs, own, graph.name, around, graph.shapes)
+
+
+def _reads(node: Node) -> set[str]:
+    return {name for name in node.inputs if name}.union(*map(from_outside, node.branches))
 
 
 def _takes_name(node: Node, nodes: list[Node], uses: dict[str, int]) -> bool:
@@ -65,7 +65,7 @@ def _takes_name(node: Node, nodes: list[Node], uses: dict[str, int]) -> bool:
 def _computed(node: Node, constants: dict[str, Array], nodes: list[Node]) -> dict[str, Array]:
     """Return a node's outputs as constants; if they are large, none, and keep the node."""
     wanted = [Value(name, shape=None) for name in node.outputs if name]
-    alone = Graph([node], [], wanted, {name: constants[name] for name in node.inputs if name})
+    alone = Graph([node], [], wanted, {name: constants[name] for name in _reads(node)})
     results = evaluate(alone, {})
     if sum(array.size for array in results.values()) > _FOLDED_LIMIT:
         nodes.append(node)
@@ -132,6 +132,6 @@ def _drop_unused(graph: Graph) -> Graph:
     for node in reversed(graph.nodes):
         if not wanted.isdisjoint(node.outputs):
             kept.append(node)
-            wanted |= set(node.inputs).union(*(from_outside(branch) for branch in node.branches))
+            wanted |= _reads(node)
     constants = {name: array for name, array in graph.constants.items() if name in wanted}
     return Graph(kept[::-1], graph.inputs, graph.outputs, constants, graph.name, from_outside(graph), graph.shapes)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from eie.errors import NetworkError
-from eie.network.graph import ABSENT, CONDITIONAL, Graph, Node
+from eie.network.graph import ABSENT, CONDITIONAL, CONTROL, Graph, Node
 from eie.network.operators.recurrent import INITIAL_STATES, RECURRENT
 
 _SHAPES_ONLY = ("Shape", "Size")
@@ -30,12 +30,12 @@ def unfed_states(graph: Graph) -> dict[str, tuple[int, ...]]:
 def _unfed(graph: Graph, fed: set[str]) -> dict[str, tuple[int, ...]]:
     fed, found = set(fed), dict[str, tuple[int, ...]]()
     for node in graph.nodes:
-        for branch in node.branches:
+        for branch in node.branches if node.operator == CONDITIONAL else ():  # a loop begins anew with each step
             found.update(_unfed(branch, fed))
         if node.operator in RECURRENT:
             found.update(_of_node(node, fed))
         reads = set(node.inputs).union(*(branch.reads() for branch in node.branches))
-        if node.operator == CONDITIONAL or (node.operator not in _SHAPES_ONLY and reads & fed):
+        if node.operator in CONTROL or (node.operator not in _SHAPES_ONLY and reads & fed):
             fed.update(node.outputs)
     return found
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from eie.network.graph import CONDITIONAL
 from eie.network.operators import OPERATORS
 
 _READERS = {
@@ -12,6 +11,12 @@ _READERS = {
     "ArrayFeatureExtractor": "ONNX-ML",
 }
 """Readers of operators that are not of ONNX itself."""
+_CONTROL = {
+    "If": "`then_branch`, `else_branch`",
+    "Loop": "`body`",
+    "Scan": "`body`, `num_scan_inputs`, `scan_input_axes`, `scan_input_directions`, `scan_output_axes`, "
+    "`scan_output_directions`",
+}
 _EXTENSIONS = ("flattened", "weight_rank", "cell", "input_bits")
 """Attributes that the package adds."""
 
@@ -24,5 +29,6 @@ def support_table() -> str:
         where = "array, where its weights are constant" if operator.where == "array" else "host"
         reader = _READERS.get(name, "ONNX, PyTorch")
         lines.append(f"| {name} | {operator.family} | {where} | {reader} | {known} |")
-    lines.append(f"| {CONDITIONAL} | graph | where its branches do | ONNX, PyTorch | `then_branch`, `else_branch` |")
+    for name, attributes in _CONTROL.items():
+        lines.append(f"| {name} | graph | where what it holds does | ONNX, PyTorch | {attributes} |")
     return "\n".join(lines)

@@ -18,7 +18,7 @@ import onnx
 import eie
 from eie.errors import NetworkError
 from eie.network.evaluation import check_inputs, evaluate
-from eie.network.graph import CONDITIONAL, Graph, constant_values, find_operator
+from eie.network.graph import CONTROL, Graph, constant_values, find_operator
 from eie.network.onnx_reader import read_onnx
 from eie.network.operators import LINEAR, OPERATORS
 
@@ -46,7 +46,7 @@ MODULES = {
     "signals": "dft stft",
     "quantisation": "quantizelinear dequantizelinear dynamicquantizelinear matmulinteger convinteger qlinearmatmul "
     "qlinearconv",
-    "control": "if_",
+    "control": "if_ loop scan",
 }
 """The modules of onnx.backend.test.case.node, one for each operator: importing one makes its cases."""
 
@@ -60,7 +60,7 @@ OUT_OF_SCOPE = {
     "Resize of": "antialiasing; crops; interpolated integers",
     "gives 1 outputs here; the graph wants 2": "indices beside the values",
     "operator set 1 is too old": "files of before operator set 7",
-    "operator (Loop|Scan|CenterCropPad) is not known": "loops, into which onnx expands the operator",
+    "operator CenterCropPad is not known": "antialiasing; crops; interpolated integers",
 }
 """What the operators refuse, by the words of the error, and why."""
 
@@ -128,9 +128,8 @@ def _evaluate(graph: Graph, inputs: dict) -> tuple[dict, dict]:
         attributes = node.attributes
         if attributes.get("num_outputs") == 0:
             attributes = {**attributes, "num_outputs": len(node.outputs)}
-        if "then_branch" not in attributes:
-            found = find_operator(node.operator).shape(*values, **attributes)
-            shapes.update(zip(node.outputs, found if isinstance(found, list) else [found], strict=False))
+        found = find_operator(node.operator).shape(*values, **attributes)
+        shapes.update(zip(node.outputs, found if isinstance(found, list) else [found], strict=False))
         return None
 
     return evaluate(graph, inputs, hook), shapes
@@ -165,7 +164,7 @@ def _error_on_the_array(graph: Graph, inputs: dict, wanted: list) -> float | Non
 
 def names() -> dict[str, str]:
     """Return the operator of each module."""
-    known = {name.lower(): name for name in (*OPERATORS, CONDITIONAL)}
+    known = {name.lower(): name for name in (*OPERATORS, *CONTROL)}
     schemas = {schema.name.lower(): schema.name for schema in onnx.defs.get_all_schemas()}
     plain = {module: module.replace("_", "") for text in MODULES.values() for module in text.split()}
     return {module: NAMES.get(module) or known.get(key) or schemas[key] for module, key in plain.items()}

@@ -1,0 +1,251 @@
+"""Loops are computed step by step on the host, their linear maps by the array."""
+
+import numpy as np
+import onnx
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from onnx import helper, numpy_helper, parser
+from onnx.reference import ReferenceEvaluator
+
+import eie
+from eie.errors import NetworkError
+from eie.network import control
+from eie.network.evaluation import evaluate
+from eie.network.graph_readers import read_graph
+from eie.network.inspection import inspect_graph
+
+RNG = np.random.default_rng(0)
+CONFIG = eie.ArrayConfig(num_pes=4)
+
+
+def floats(*shape):
+    return RNG.standard_normal(shape).astype(np.float32)
+
+
+def model_of(text, version=17, **constants):
+    """Return the model of a graph in onnx's own notation."""
+    model = parser.parse_model(f'<ir_version: 8, opset_import: ["" : {version}]>\n{text}')
+    model.graph.initializer.extend(numpy_helper.from_array(np.asarray(x), name) for name, x in constants.items())
+    onnx.checker.check_model(model)
+    return model
+
+
+def outputs_of(model, **inputs):
+    return list(evaluate(read_graph(model), inputs).values())
+
+
+LOOP = """
+g (float[3] x, int64 most, float limit) => (float[3] y, float[n,3] all, int64[n] steps) {
+    y, all, steps = Loop (%s, %s, x) <body = b (int64 i, bool before, float[3] v) =>
+        (bool after, float[3] w, float[3] copy, int64 number) {
+            w = Add (v, x)
+            copy = Neg (w)
+            number = Add (i, most)
+            sum = ReduceSum <keepdims = 0> (w)
+            after = Less (sum, limit)
+    }>
+}"""
+
+
+@pytest.mark.parametrize("version", [13, 17, 21])
+@pytest.mark.parametrize(("most", "condition"), [("most", ""), ("", "yes"), ("most", "yes"), ("most", "no")])
+def test_a_loop_ends_with_its_count_or_its_condition(most, condition, version):
+    model = model_of(LOOP % (most, condition), version, yes=np.array(True), no=np.array(False))
+    x = np.array([0.5, 1, 1.5], np.float32)
+    for count, limit in ((5, 100), (100, 20), (0, 20)):
+        y, collected, numbers = outputs_of(model, x=x, most=np.int64(count), limit=np.float32(limit))
+        going_on = 0 if condition == "no" else -(-limit // 3) - 1
+        steps = min(going_on, count) if most else going_on
+        assert np.array_equal(y, x * (steps + 1))
+        assert collected.dtype == np.float32 and np.array_equal(collected, -x * np.arange(2, steps + 2)[:, None])
+        assert numbers.dtype == np.int64 and np.array_equal(numbers, count + np.arange(steps))
+
+
+def test_loops_hold_branches_and_loops_and_read_what_is_around_them():
+    model = model_of(
+        """g (float[3] x, int64 most) => (float[3] y) {
+            twice = Mul (x, two)
+            y = Loop (most, , x) <body = outer (int64 i, bool going, float[3] v) => (bool still, float[3] w) {
+                still = Identity (going)
+                odd = Mod (i, two_steps)
+                is_odd = Cast <to = 9> (odd)
+                w = If (is_odd) <
+                    then_branch = t () => (float[3] w1) { w1 = Add (v, twice) },
+                    else_branch = e () => (float[3] w2) {
+                        w2 = Loop (i, , v) <body = inner (int64 j, bool c, float[3] u) => (bool d, float[3] z) {
+                            d = Identity (c)
+                            z = Sub (u, twice)
+                        }>
+                    }
+                >
+            }>
+        }""",
+        two=np.float32(2),
+        two_steps=np.int64(2),
+    )
+    x, factor = floats(3), 1
+    for most in range(7):
+        (y,) = outputs_of(model, x=x, most=np.int64(most))
+        np.testing.assert_allclose(y, x * factor, rtol=1e-5)
+        factor += 2 if most % 2 else -2 * most
+    graph = read_graph(model, inputs={"x": x, "most": 6})
+    assert not graph.nodes, "what reads only constants is folded"
+    np.testing.assert_allclose(graph.constants["y"], y)
+
+
+def test_a_loop_without_end_is_an_error_that_names_the_limit(monkeypatch):
+    monkeypatch.setattr(control, "STEPS_LIMIT", 10)
+    model = model_of(LOOP % ("", ""))
+    given = {"x": np.zeros(3, np.float32), "most": np.int64(0), "limit": np.float32(1)}
+    with pytest.raises(NetworkError, match=r"Loop node 'y': its condition still holds after 10 steps, the limit"):
+        evaluate(read_graph(model), given)
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.lists(st.tuples(st.integers(-3, 2), st.booleans()), min_size=4, max_size=4), st.sampled_from([9, 11, 16]))
+def test_scans_run_along_any_axis_in_both_directions(ways, version):
+    """Two scanned inputs and two outputs beside a state, each along its own axis."""
+    axes = [axis if version > 9 else axis % 3 for axis, _ in ways]
+    backwards = [int(back) for _, back in ways]
+    x, z, state = floats(4, 4, 4), floats(4, 4, 4), floats(4, 4)
+    model = model_of(
+        """g (float[4,4] s, float[4,4,4] x, float[4,4,4] z) => (float[4,4] e, float[4,4,4] p, float[4,4,4] q) {
+            e, p, q = Scan <num_scan_inputs = 2, body = b (float[4,4] v, float[4,4] a, float[4,4] b) =>
+                (float[4,4] w, float[4,4] c, float[4,4] d) {
+                    w = Sub (a, v)
+                    c = Add (w, b)
+                    d = Mul (w, b)
+            }> (s, x, z)
+        }""",
+        version,
+    )
+    for i, what in enumerate(("input", "output")):
+        parts = slice(2 * i, 2 * i + 2)
+        ways_of = {f"scan_{what}_axes": axes[parts], f"scan_{what}_directions": backwards[parts]}
+        model.graph.node[0].attribute.extend(helper.make_attribute(*pair) for pair in ways_of.items())
+    steps = [np.moveaxis(t, axis, 0)[:: 1 - 2 * back] for t, axis, back in zip((x, z), axes, backwards)]  # noqa: B905
+    found = [], []
+    end = state
+    for a, b in zip(*steps, strict=True):
+        end = a - end
+        found[0].append(end + b)
+        found[1].append(end * b)
+    wanted = [
+        np.moveaxis(np.stack(y)[:: 1 - 2 * back], 0, axis) for y, (axis, back) in zip(found, ways[2:], strict=True)
+    ]
+    got = evaluate(read_graph(model), {"s": state, "x": x, "z": z}).values()
+    for y, want in zip(got, (end, *wanted), strict=True):
+        np.testing.assert_allclose(y, want, rtol=1e-5, atol=1e-5)
+
+
+def test_scanned_inputs_have_one_length():
+    model = model_of(
+        """g (float[n] x, float[m] z) => (float[k] y) {
+            y = Scan <num_scan_inputs = 2, body = b (float a, float c) => (float d) { d = Add (a, c) }> (x, z)
+        }"""
+    )
+    x, z = floats(5), floats(5)
+    assert np.array_equal(outputs_of(model, x=x, z=z)[0], x + z)
+    with pytest.raises(NetworkError, match=r"Scan node 'y': its scanned inputs have the lengths \[5, 6\]"):
+        evaluate(read_graph(model), {"x": floats(5), "z": floats(6)})
+
+
+def test_the_first_scan_had_a_batch_and_lengths():
+    model = model_of(
+        """g (int64[2] n, float[2,1] s, float[2,4] x) => (float[2,1] e, float[2,4,1] y) {
+            e, y = Scan <num_scan_inputs = 1, directions = [1], body = b (float[1] v, float a) =>
+                (float[1] w, float[1] c) {
+                    w = Add (v, a)
+                    c = Neg (w)
+            }> (n, s, x)
+        }""",
+        8,
+    )
+    x = np.arange(8, dtype=np.float32).reshape(2, 4)
+    given = {"n": np.array([4, 2]), "s": np.ones((2, 1), np.float32), "x": x}
+    end, y = evaluate(read_graph(model), given).values()
+    assert end.tolist() == [[7], [10]]
+    assert y[..., 0].tolist() == [[-4, -6, -7, -7], [-6, -10, 0, 0]]
+
+
+CELL = """
+g (float[n,t,3] x) => (float[t,n,4] y) {
+    batch = Shape <start = 0, end = 1> (x)
+    size = Constant <value_ints = [4]> ()
+    shape = Concat <axis = 0> (batch, size)
+    zeros = ConstantOfShape (shape)
+    steps = Transpose <perm = [1, 0, 2]> (x)
+    end, y = Scan <num_scan_inputs = 1, body = b (float[n,4] h, float[n,3] a) => (float[n,4] w, float[n,4] c) {
+        p = MatMul (a, wx)
+        q = MatMul (h, wh)
+        r = Add (p, q)
+        w = Tanh (r)
+        c = Identity (w)
+    }> (zeros, steps)
+}"""
+
+
+def test_linear_maps_of_a_loop_are_the_array_s(tmp_path):
+    """A layer is calibrated on what all steps give it."""
+    model = model_of(CELL, 18, wx=floats(3, 4), wh=floats(4, 4) * 0.4)
+    x = floats(16, 6, 3)
+    (want,) = ReferenceEvaluator(model).run(None, {"x": x})
+    compressed = eie.compress(model, 1.0, x, terms=2)
+    assert [(layer.rows, layer.columns) for layer in compressed.layers] == [(4, 3), (4, 4)]
+    rows = {row["name"]: row["vectors"] for row in compressed.metadata["compression"]["layers"] if "vectors" in row}
+    assert all(vectors == 16 * 6 for vectors in rows.values())
+    eie.save(compressed, tmp_path / "m.eie")
+    loaded = eie.load(tmp_path / "m.eie")
+    assert loaded == compressed
+    fresh = floats(5, 9, 3)
+    with eie.Accelerator(eie.EmulatedDevice(CONFIG)) as accelerator:
+        np.testing.assert_allclose(accelerator.run(x, model=loaded, verify=True), want, atol=0.02)
+        y = accelerator.run(fresh, model=loaded, verify=True)
+    assert np.array_equal(eie.reference(loaded, fresh), y)
+    np.testing.assert_allclose(y, ReferenceEvaluator(model).run(None, {"x": fresh})[0], atol=0.05)
+
+
+def test_inspect_adds_up_the_steps_of_a_loop():
+    model = model_of(CELL, 18, wx=floats(3, 4), wh=floats(4, 4))
+    rows = {row.name: row for row in inspect_graph(read_graph(model), {"x": floats(2, 6, 3)})}
+    assert rows["p"].where == rows["q"].where == "array"
+    assert (rows["p"].multiplications, rows["q"].multiplications) == (2 * 6 * 3 * 4, 2 * 6 * 4 * 4)
+
+
+def test_pruning_by_loss_takes_a_network_with_a_loop_and_a_refit_as_a_whole_does_not():
+    text = CELL.replace("float[t,n,4] y", "float[t,n,5] o").replace("steps)\n}", "steps)\n    o = MatMul (y, wo)\n}")
+    model = model_of(text, 18, wx=floats(3, 4), wh=floats(4, 4) * 0.4, wo=floats(4, 5))
+    x = floats(64, 6, 3)
+    compressed = eie.compress(model, 0.6, x, allocation="loss")
+    want = evaluate(read_graph(model), {"x": x})["o"]
+    error = np.square(eie.reference(compressed, x) - want).mean() / np.square(want).mean()
+    assert error < 0.3
+    pytest.importorskip("torch")
+    with pytest.raises(NetworkError, match="no gradient goes back through Scan node 'end'"):
+        eie.compress(model, 0.6, x, refit="whole")
+
+
+def test_branches_may_use_the_same_names_for_tensors_of_their_own():
+    """Layers and shapes go by names: those of two branches must not be taken for one another."""
+
+    def branch(factor):
+        weight = numpy_helper.from_array(np.eye(4, dtype=np.float32) * factor, "w")
+        nodes = [helper.make_node("MatMul", ["x", "w"], ["t"]), helper.make_node("Relu", ["t"], ["o"])]
+        made = helper.make_tensor_value_info("o", onnx.TensorProto.FLOAT, [None, 4])
+        return helper.make_graph(nodes, "b", [], [made], [weight])
+
+    model = model_of(
+        """g (float[n,4] x, bool c) => (float[n,4] y) {
+            y = If (c) <then_branch = t () => (float[n,4] o) { o = Neg (x) },
+                else_branch = e () => (float[n,4] o) { o = Neg (x) }>
+        }"""
+    )
+    choice = model.graph.node[0]
+    for attribute, factor in zip(choice.attribute, (2, 5), strict=True):
+        attribute.g.CopyFrom(branch(factor))
+    x = np.abs(floats(8, 4))
+    compressed = eie.compress(model, 1.0, {"x": x, "c": np.array(True)})
+    for condition, factor in ((True, 2), (False, 5)):
+        got = eie.reference(compressed, {"x": x, "c": np.array(condition)})
+        np.testing.assert_allclose(got, x * factor, rtol=0.02, atol=0.01)
