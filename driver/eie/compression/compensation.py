@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from eie.compression.codebooks import codes_of_terms, share_among, values_of
 from eie.compression.least_squares import LeastSquares
 from eie.compression.obs import Row, prune_rows, share_rows
-from eie.compression.row_units import scales_of_rows
+from eie.compression.row_units import scales_of_rows, within_spread
 from eie.compression.sweep import Sweep
 from eie.contract.config import CODE_BITS, CODEBOOK_SIZE
 
@@ -159,12 +159,15 @@ def _worth(task: LeastSquares, weight: NDArray[np.float64], plain: Compensated) 
 
 def _in_row_scales(task: LeastSquares, pruned: _Pruned, sharing: str, terms: int) -> Compensated:
     """Share values among weights in units of each row, and then choose the units anew for their codes."""
-    units = scales_of_rows(pruned.weight, task.bias_of(pruned.weight))
+    bias = task.bias_of(pruned.weight)
+    units = scales_of_rows(pruned.weight, bias)
     part = task.in_units(units)
     codes, codebooks = pruned.share(part, sharing, terms, units)
-    units = units * part.row_factors(values_of(codebooks)[codes])
-    largest = units.max()
-    return pruned.compensated(task, codes, codebooks * largest, units / largest)
+    best = units * part.row_factors(values_of(codebooks)[codes])
+    largest = best.max()
+    units = within_spread(best, bias)
+    codes[units * largest > 2 * best] = 0  # a quadratic loss: more than twice the best factor is worse than none
+    return pruned.compensated(task, codes, codebooks * largest, units)
 
 
 def is_exact(task: LeastSquares, effort: str) -> bool:

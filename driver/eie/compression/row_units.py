@@ -81,10 +81,7 @@ def offsets_of_rows(
 
 
 def scales_of_rows(weight: NDArray[np.float64], bias: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the units of rows that the array itself multiplies by, shape (R,), the largest 1.
-
-    They are the rows' largest weights, but not so small that the scale of a row, or the weights beside its bias,
-    which is in the same unit, would have too few bits.
+    """Return the units of rows that the array itself multiplies by, shape (R,), the largest 1: their largest weights.
 
     Parameters
     ----------
@@ -93,6 +90,12 @@ def scales_of_rows(weight: NDArray[np.float64], bias: NDArray[np.float64]) -> ND
     bias : ndarray, shape (R,), float64
     """
     peaks = np.abs(weight).max(axis=1, initial=0)
-    units = peaks / peaks.max()
+    return np.where(peaks > 0, within_spread(peaks, bias), 1)
+
+
+def within_spread(units: NDArray[np.float64], bias: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return units over the largest, but not so small that the scale of a row, or the weights beside its bias, which is
+    in the same unit, would have too few bits.
+    """
     biases = np.abs(bias) / (np.abs(bias).max() or 1)
-    return np.where(peaks > 0, np.maximum(np.maximum(units, 1 / LARGEST_SPREAD), biases / _BIAS_SPREAD), 1)
+    return np.maximum(np.maximum(units / units.max(), 1 / LARGEST_SPREAD), biases / _BIAS_SPREAD)

@@ -68,6 +68,14 @@ def test_a_layer_with_scales_is_in_floats_what_it_computes():
     assert sqnr_db(np.maximum(X @ dense.weight.T + dense.bias, 0), run(model, X)) > 60
 
 
+def test_rows_whose_weights_decayed_to_next_to_nothing_lose_them_and_the_others_keep_their_precision():
+    decayed = uneven_layer(60, 40, 10, 1)
+    decayed.weight[:5] *= 1e-28
+    (layer,) = eie.compress([decayed], 1.0, X, row_scales=True, terms=2, effort="fast").layers
+    assert not layer.dense_weights()[:5].any()
+    assert sqnr_db(X @ decayed.weight.T + decayed.bias, run(eie.Model([layer]), X)) > 35
+
+
 def test_a_linear_map_of_a_graph_has_scales_and_one_whose_outputs_the_host_scales_anyway_has_none():
     conv = np.random.default_rng(0).normal(0, 1, (6, 2, 1, 1)) * np.array([1, 0.1, 0.1, 1, 1, 0.2])[:, None, None, None]
     constants = {"k": conv.astype(np.float32), "w": uneven_layer(30, 24, 10).weight, "shape": np.array([-1, 24])}
