@@ -10,6 +10,7 @@ import numpy as np
 
 from eie.network.graph import ABSENT, Array, Node
 from eie.network.operators.recurrent import INITIAL_STATES, RECURRENT
+from eie.network.operators.sequences import is_sequence
 
 Opened = tuple[list[Node], dict[str, Array]]
 """Nodes in the place of one, and constants that they add."""
@@ -43,7 +44,7 @@ def find_layout(alone: Sequence[Array], together: Array, sizes_tell: bool = Fals
     With `sizes_tell`, sizes are enough where only one place is possible.
     """
     shape, count = alone[0].shape, len(alone)
-    if together.ndim != len(shape) or any(x.shape != shape for x in alone):
+    if together.ndim != len(shape) or any(x.shape != shape for x in alone) or is_sequence(together):
         return None
     longer = [i for i, (one, several) in enumerate(zip(shape, together.shape, strict=True)) if one != several]
     if len(longer) != 1 or together.shape[longer[0]] != count * shape[longer[0]]:

@@ -193,12 +193,13 @@ class _Reader:
         if depth > DEPTH_LIMIT:
             raise NetworkError(f"branches are nested more than {DEPTH_LIMIT} deep")
         constants = {tensor.name: array_of(tensor) for tensor in graph.initializer}
-        inputs = [value_of(value) for value in graph.input if value.name not in constants]
+        inner = depth > 0
+        inputs = [value_of(value, inner) for value in graph.input if value.name not in constants]
         if depth == 0:
             inputs = self._bind(inputs, constants)
         described = {value.name: value for value in (*graph.value_info, *graph.output)}
         ends = list(outputs or [v.name for v in graph.output])
-        wanted = [end_of(described.get(name), name, graph) for name in ends]
+        wanted = [end_of(described.get(name), name, graph, inner) for name in ends]
         made = {o for n in graph.node for o in n.output}
         visible = frozenset(outer | constants.keys() | {v.name for v in inputs} | made)
         for value in wanted:
@@ -206,7 +207,7 @@ class _Reader:
                 raise NetworkError(f"there is no tensor {value.name!r} to end at")
         kept = _needed(graph, {value.name for value in wanted})
         of_kept = {name for node in kept for name in node.output} & described.keys()
-        known = {name: value_of(described[name]) for name in of_kept}
+        known = {name: value_of(described[name], inner=True) for name in of_kept}
         nodes = []
         for node in kept:
             converted = self._node(node, constants, visible, depth)

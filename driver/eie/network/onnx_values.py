@@ -42,10 +42,10 @@ def constant_array(attributes: dict[str, Any]) -> Any:
     raise NetworkError(f"a Constant node holds {name}; tensors and numbers are supported")
 
 
-def end_of(described: Any, name: str, graph: Any) -> Value:
+def end_of(described: Any, name: str, graph: Any, inner: bool = False) -> Value:
     """Return a tensor that the graph is to end at, or say which outputs are left if its type is not supported."""
     try:
-        return Value(name, shape=None) if described is None else value_of(described)
+        return Value(name, shape=None) if described is None else value_of(described, inner)
     except NetworkError as error:
         others = [value.name for value in graph.output if value.name != name] or _before(name, graph)
         hint = f"; name others: outputs={others}, on the command line --outputs {' '.join(others)}" if others else ""
@@ -58,11 +58,11 @@ def _before(name: str, graph: Any) -> list[str]:
     return [given for node in graph.node if name in node.output for given in node.input if given not in constants]
 
 
-def value_of(value: Any) -> Value:
-    """Return what a file says of a tensor: its name, type and sizes."""
+def value_of(value: Any, inner: bool = False) -> Value:
+    """Return what a file says of a tensor: its name, type and sizes; within a network there are sequences too."""
     tensor = value.type.tensor_type
     if not value.type.HasField("tensor_type"):
-        if value.type.WhichOneof("value") is None:
+        if inner or value.type.WhichOneof("value") is None:
             return Value(value.name)
         raise NetworkError(f"{value.name!r} is no tensor but a {value.type.WhichOneof('value')}")
     dtype = dtype_of(tensor.elem_type).name if tensor.elem_type else "float32"

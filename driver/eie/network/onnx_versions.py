@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from eie.errors import NetworkError
+
 Attributes = dict[str, Any]
 Constant = Callable[[Any], str]
 """Enters an array into the graph and returns its name."""
@@ -117,6 +119,13 @@ def _dft(operator: str, version: int, inputs: list[str], attributes: Attributes,
     return operator, inputs, attributes
 
 
+def _optional(operator: str, version: int, inputs: list[str], attributes: Attributes, constant: Constant) -> Any:
+    """An optional value is its tensor or sequence."""
+    if not any(inputs):
+        raise NetworkError("an optional value without a tensor is not supported; export the network without it")
+    return "Identity", inputs, {}
+
+
 def _scan(operator: str, version: int, inputs: list[str], attributes: Attributes, constant: Constant) -> Any:
     if version < 9:
         attributes["scan_input_directions"] = attributes.pop("directions", None)
@@ -136,4 +145,6 @@ _REWRITES: dict[str, Callable[..., Any]] = {
     "Hardmax": _softmax,
     "DFT": _dft,
     "Scan": _scan,
+    "Optional": _optional,
+    "OptionalGetElement": _optional,
 }

@@ -8,6 +8,7 @@ from typing import Any
 from eie.network.affine import fold_affine
 from eie.network.evaluation import evaluate
 from eie.network.graph import CONDITIONAL, Array, Graph, Node, Value, count_uses, from_outside
+from eie.network.operators.sequences import is_sequence
 
 _NO_OPERATION = ("Identity", "Dropout")
 _FOLDED_LIMIT = 1 << 24
@@ -63,11 +64,11 @@ def _takes_name(node: Node, nodes: list[Node], uses: dict[str, int]) -> bool:
 
 
 def _computed(node: Node, constants: dict[str, Array], nodes: list[Node]) -> dict[str, Array]:
-    """Return a node's outputs as constants; if they are large, none, and keep the node."""
+    """Return a node's outputs as constants; if they are large, or sequences, none, and keep the node."""
     wanted = [Value(name, shape=None) for name in node.outputs if name]
     alone = Graph([node], [], wanted, {name: constants[name] for name in _reads(node)})
     results = evaluate(alone, {})
-    if sum(array.size for array in results.values()) > _FOLDED_LIMIT:
+    if sum(array.size for array in results.values()) > _FOLDED_LIMIT or any(map(is_sequence, results.values())):
         nodes.append(node)
         return {}
     return results

@@ -11,6 +11,7 @@ from eie.network.operators import (
     recurrent,
     reduction,
     resizing,
+    sequences,
     signal,
 )
 from eie.network.operators.linear import LINEAR
@@ -30,5 +31,6 @@ __all__ = [
     "recurrent",
     "reduction",
     "resizing",
+    "sequences",
     "signal",
 ]

@@ -21,6 +21,7 @@ from eie.network.evaluation import check_inputs, evaluate
 from eie.network.graph import CONTROL, Graph, constant_values, find_operator
 from eie.network.onnx_reader import read_onnx
 from eie.network.operators import LINEAR, OPERATORS
+from tests.driver.network.operators.sequence_ends import with_tensors
 
 PAGE = Path(__file__).parents[4] / "docs" / "networks.md"
 START, END = "<!-- node tests -->\n", "<!-- end of node tests -->\n"
@@ -47,16 +48,24 @@ MODULES = {
     "quantisation": "quantizelinear dequantizelinear dynamicquantizelinear matmulinteger convinteger qlinearmatmul "
     "qlinearconv",
     "control": "if_ loop scan",
+    "sequences": "sequence sequenceinsert splittosequence sequence_map optionalgetelement optionalhaselement",
 }
-"""The modules of onnx.backend.test.case.node, one for each operator: importing one makes its cases."""
+"""The modules of onnx.backend.test.case.node, one for each operator: importing one makes its cases. That of several
+sequence operators is among onnx's small models."""
 
-NAMES = {"rangeop": "Range", "upsample": "Upsample"}
+NAMES = {
+    "rangeop": "Range",
+    "upsample": "Upsample",
+    "sequence": "ConcatFromSequence, SequenceAt, SequenceConstruct, SequenceEmpty, SequenceErase, SequenceInsert, "
+    "SequenceLength and SplitToSequence",
+}
 """Operators that their module does not have the name of."""
 
 OUT_OF_SCOPE = {
     "is none of numpy's numbers": "types that numpy has not: bfloat16, float8, 4 bits, text",
     "training mode": "training",
-    "is no tensor but a": "sequences and optional values",
+    "is no tensor but a": "optional values",
+    "optional value without a tensor": "optional values",
     "Resize of": "antialiasing; crops; interpolated integers",
     "gives 1 outputs here; the graph wants 2": "indices beside the values",
     "operator set 1 is too old": "files of before operator set 7",
@@ -88,9 +97,9 @@ def run(module: str) -> Outcome:
     """Run the node tests of an operator; a wrong result is an `AssertionError`, and so is a refusal without reason."""
     outcome = Outcome()
     for case in _cases(module):
-        inputs, wanted = ([_array(x) for x in part] for part in case.data_sets[0])
+        model, inputs, wanted = with_tensors(case)
         try:
-            graph = read_onnx(case.model)
+            graph = read_onnx(model)
             given = check_inputs(graph, dict(zip((value.name for value in graph.inputs), inputs, strict=False)))
             outputs, shapes = _evaluate(graph, given)
         except NetworkError as error:
@@ -110,14 +119,12 @@ def run(module: str) -> Outcome:
 
 
 def _cases(module: str) -> list[onnx.backend.test.case.test_case.TestCase]:
-    node = importlib.import_module("onnx.backend.test.case.node")
-    already = len(node._NodeTestCases)
-    importlib.import_module(f"onnx.backend.test.case.node.{module}")
-    return [case for case in node._NodeTestCases[already:] if case.model is not None]
-
-
-def _array(value: object) -> object:
-    return onnx.numpy_helper.to_array(value) if isinstance(value, onnx.TensorProto) else value
+    package = "model" if module == "sequence" else "node"
+    base = importlib.import_module(f"onnx.backend.test.case.{package}")
+    cases = base._SimpleModelTestCases if package == "model" else base._NodeTestCases
+    already = len(cases)
+    importlib.import_module(f"onnx.backend.test.case.{package}.{module}")
+    return [case for case in cases[already:] if case.model is not None]
 
 
 def _evaluate(graph: Graph, inputs: dict) -> tuple[dict, dict]:

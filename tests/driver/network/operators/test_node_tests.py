@@ -1,5 +1,7 @@
 """Every operator computes what ONNX's own node tests store, and the page says how many there are."""
 
+import re
+
 import pytest
 
 onnx = pytest.importorskip("onnx")
@@ -22,6 +24,7 @@ LEAST = {
     "signals": 8,
     "quantisation": 25,
     "control": 6,
+    "sequences": 24,
 }
 """How many cases pass at the least: a release of onnx may bring more."""
 
@@ -42,7 +45,7 @@ def test_the_array_computes_them_within_its_number_format(family):
 
 def test_every_operator_of_onnx_in_the_table_is_among_them():
     standard = {name for name in OPERATORS if onnx.defs.has(name)}
-    assert standard <= set(names().values())
+    assert standard <= set(re.findall(r"\w+", " ".join(names().values())))
 
 
 def test_the_page_has_the_table():
