@@ -37,12 +37,13 @@ def evaluate(graph: Graph, inputs: Mapping[str, ArrayLike], hook: Hook | None = 
     NetworkError
         If an input does not fit, or a node cannot compute what it gets; the message names the node.
     """
-    return _evaluate(graph, check_inputs(graph, inputs), hook)
+    found = _evaluate(graph, check_inputs(graph, inputs), hook)
+    return {value.name: result for value, result in zip(graph.outputs, found, strict=True)}
 
 
-def _evaluate(graph: Graph, values: Mapping[str, Array], hook: Hook | None) -> dict[str, Array]:
+def _evaluate(graph: Graph, values: Mapping[str, Array], hook: Hook | None) -> list[Array]:
     *_, (_, found) = walk(graph, values, hook)
-    return {value.name: found[value.name] for value in graph.outputs}
+    return [found[value.name] for value in graph.outputs]
 
 
 def walk(
@@ -94,7 +95,7 @@ def compute_node(node: Node, values: Mapping[str, Array], hook: Hook | None = No
 
 def _compute(node: Node, values: Mapping[str, Array], hook: Hook | None) -> list[Array]:
     if node.operator in CONTROL:
-        return run_control(node, values, lambda graph, given: list(_evaluate(graph, given, hook).values()))
+        return run_control(node, values, lambda graph, given: _evaluate(graph, given, hook))
     inputs = [values[name] if name else None for name in node.inputs]
     results = None if hook is None else hook(node, inputs)
     if results is None:

@@ -96,13 +96,18 @@ def _unfolded(branch: Graph, node: Node, constants: dict[str, Array], renamed: d
     """Yield a branch's nodes in the place of its If, their tensors under names of their own."""
     own = {name for inner in branch.nodes for name in inner.outputs if name} | branch.constants.keys()
     names = {name: f"{node.outputs[0]}/{name}" for name in own}
+    others: dict[str, str] = {}  # from outside, or given a second time
     for value, output in zip(branch.outputs, node.outputs, strict=True):
-        if value.name in own and output not in names.values():
+        if value.name in own:
+            own.discard(value.name)
             names[value.name] = output
         else:
-            renamed[output] = renamed.get(value.name, value.name)
+            others[output] = value.name
     constants.update({names[name]: array for name, array in branch.constants.items()})
     yield from _inlined(_renamed(branch, names).nodes, constants, renamed)
+    for output, name in others.items():
+        given = names.get(name, name)
+        renamed[output] = renamed.get(given, given)
 
 
 def _renamed(graph: Graph, names: dict[str, str]) -> Graph:

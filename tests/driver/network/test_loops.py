@@ -226,6 +226,28 @@ def test_pruning_by_loss_takes_a_network_with_a_loop_and_a_refit_as_a_whole_does
         eie.compress(model, 0.6, x, refit="whole")
 
 
+@pytest.mark.parametrize("known", [True, False])
+def test_branches_and_loops_may_give_a_tensor_twice(known):
+    model = model_of(
+        """g (float[2] x, bool c) => (float[2] y, float[2] z, float[2] end, float[n,2] all) {
+            p, q = If (c) <then_branch = t () => (float[2] a, float[2] a) { a = Neg (x) },
+                else_branch = e () => (float[2] b, float[2] b) { b = Identity (x) }>
+            y = Abs (p)
+            z = Neg (q)
+            end, all = Loop (three, , x) <body = b (int64 i, bool before, float[2] v) =>
+                (bool before, float[2] w, float[2] w) { w = Add (v, x) }>
+        }""",
+        three=np.int64(3),
+    )
+    x = np.array([1, -2], np.float32)
+    for condition in (True, False):
+        bound = {"c": condition} if known else {}
+        given = {"x": x} if known else {"x": x, "c": np.array(condition)}
+        y, z, end, collected = evaluate(read_graph(model, inputs=bound), given).values()
+        assert np.array_equal(y, np.abs(x)) and np.array_equal(z, x if condition else -x)
+        assert np.array_equal(end, 4 * x) and np.array_equal(collected, x * np.array([[2], [3], [4]]))
+
+
 def test_branches_may_use_the_same_names_for_tensors_of_their_own():
     """Layers and shapes go by names: those of two branches must not be taken for one another."""
 
