@@ -1,4 +1,4 @@
-"""The operators that hold graphs: a branch that is taken, and bodies that run again and again."""
+"""Loops: graphs that run again and again."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ _Given = Sequence[Any]
 """The inputs of a node: an array, or None where none is given."""
 
 
-def run_control(node: Node, values: Mapping[str, Array], run_graph: RunGraph) -> list[Array]:
-    """Compute a node that holds graphs.
+def run_loop(node: Node, values: Mapping[str, Array], run_graph: RunGraph) -> list[Array]:
+    """Compute a loop.
 
     Parameters
     ----------
     node : Node
-        Its operator is one of `eie.network.graph.CONTROL`.
+        Its operator is one of `eie.network.graph.LOOPS`.
     values : mapping of str to ndarray
         What lies around it.
     run_graph : callable
@@ -46,16 +46,12 @@ def run_control(node: Node, values: Mapping[str, Array], run_graph: RunGraph) ->
         names = (value.name for value in graph.inputs)
         return run_graph(graph, {**around, **dict(zip(names, inputs, strict=True))})
 
-    return _CONTROL[node.operator]([values[name] if name else None for name in node.inputs], node.attributes, run)
+    return _LOOPS[node.operator]([values[name] if name else None for name in node.inputs], node.attributes, run)
 
 
 def is_true(condition: Array) -> bool:
     """Return what a condition says, a scalar or the one element of a tensor."""
     return bool(condition.ravel()[0])
-
-
-def _conditional(inputs: _Given, attributes: Mapping[str, Any], run: _Run) -> list[Array]:
-    return run(attributes["then_branch" if is_true(inputs[0]) else "else_branch"], [])
 
 
 def _loop(inputs: _Given, attributes: Mapping[str, Any], run: _Run) -> list[Array]:
@@ -150,8 +146,7 @@ class _Collected:
         return found
 
 
-_CONTROL: dict[str, Callable[[_Given, Mapping[str, Any], _Run], list[Array]]] = {
-    "If": _conditional,
+_LOOPS: dict[str, Callable[[_Given, Mapping[str, Any], _Run], list[Array]]] = {
     "Loop": _loop,
     "Scan": _scan,
 }
