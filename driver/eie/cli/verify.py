@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from eie.cli.common import Commands, Progress, add_device_option, add_json_option, print_json, print_text, read_batch
 from eie.cli.graphs import graph_text, read_inputs, run_graph
 from eie.cli.recurrent import verify_recurrent
-from eie.compression.calibration import graph_calibration
+from eie.compression.samples import random_inputs
 from eie.contract.array_options import add_array_options, array_config
 from eie.contract.fixed_point import ACTIVATION_MAX, ACTIVATION_MIN, as_activations, quantise
 from eie.devices.choice import device_by_name
@@ -91,7 +91,7 @@ def _verify_graph(args: argparse.Namespace, model: GraphModel) -> None:
     """Compare every result of the array while a graph runs, on given inputs or on standard normal ones."""
     if args.inputs.lstrip("+-").isdigit():
         try:
-            inputs = graph_calibration(model.graph, None, _count(args.inputs))
+            inputs = random_inputs(model.graph, _count(args.inputs))
         except NetworkError as error:
             raise PackError(f"{args.file}: {error} in a file: --inputs X.npy, of several inputs .npz") from error
     else:

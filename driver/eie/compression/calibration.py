@@ -10,20 +10,15 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from eie.arguments import real_array
-from eie.compression.streamed import Stream
+from eie.compression.samples import SYNTHETIC_SAMPLES
 from eie.data.frozen_random import frozen_random
 from eie.errors import NetworkError
-from eie.network.graph import Array, Graph
-from eie.network.graph_model import named_inputs
 
 MEASURED_SAMPLES = 256
 """Most calibration inputs on which the errors of the report are measured."""
 
 _HELD_OUT = 8
 """One in so many calibration inputs is kept from compensation, so that the report is about inputs it never saw."""
-
-_SYNTHETIC_SAMPLES = 64
-
 
 MOST_OF_ITERABLE, MOST_NUMBERS = 4096, 1 << 24
 """Inputs taken of an iterable of batches, which may have no end, or batches until they have so many numbers."""
@@ -38,7 +33,7 @@ def calibration_inputs(calibration: ArrayLike | None, columns: int) -> NDArray[n
         If they are no real numbers, not finite, or not of the network's shape.
     """
     if calibration is None:
-        return frozen_random(0).standard_normal((_SYNTHETIC_SAMPLES, columns)).astype(np.float32)
+        return frozen_random(0).standard_normal((SYNTHETIC_SAMPLES, columns)).astype(np.float32)
     if isinstance(calibration, Mapping) and len(calibration) == 1:
         (calibration,) = calibration.values()
     if isinstance(calibration, Mapping):
@@ -130,26 +125,3 @@ def split(samples: int, hold_out: bool) -> tuple[NDArray[np.intp], NDArray[np.in
     measured = min(MEASURED_SAMPLES, samples // _HELD_OUT if hold_out else samples) or samples
     held = np.arange(measured) * samples // measured
     return (np.delete(everything, held) if measured < samples and hold_out else everything), held
-
-
-def graph_calibration(graph: Graph, calibration: Any, samples: int = _SYNTHETIC_SAMPLES) -> dict[str, Array]:
-    """Return a graph's inputs for calibration: those given, or standard normal values of its shapes.
-
-    Raises
-    ------
-    NetworkError
-        If none are given and the graph leaves more than its batch open, or takes other than floats.
-    """
-    if isinstance(calibration, Stream):
-        return calibration.inputs
-    if calibration is not None:
-        return named_inputs(graph, calibration)
-    random = frozen_random(0)
-    found: dict[str, Array] = {}
-    for value in graph.inputs:
-        unknown = {size for size in value.shape or () if not isinstance(size, int)}
-        if value.shape is None or len(unknown) > 1 or np.dtype(value.dtype).kind != "f":
-            raise NetworkError(f"input {value} leaves open what typical inputs are; give calibration inputs")
-        shape = [size if isinstance(size, int) else samples for size in value.shape]
-        found[value.name] = random.standard_normal(shape).astype(value.dtype)
-    return found

@@ -109,7 +109,7 @@ class ChainJob:
         inputs = {source.name: self.inputs[self.fitted]}
         groups = [range(i, i + 1) for i in range(len(self._learning))]
         self.tell(len(self.layers) - 1, "refit")
-        found = refit_whole(graph, linear_nodes(graph), fused, inputs, None, self._learning, groups, self.recipe)
+        found = refit_whole(graph, linear_nodes(graph), fused, [inputs], None, self._learning, groups, self.recipe)
         return {} if found is None else {part.name: new for part, new in zip(self._learning, found, strict=True)}
 
     def _choose_terms(self, counts: list[int | None]) -> list[int]:

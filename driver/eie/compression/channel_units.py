@@ -8,7 +8,7 @@ loudest, and its weights are divided by it: in floats that changes nothing.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -26,17 +26,17 @@ _DATA, _WEIGHTS = 0, 1
 """Inputs of recurrent nodes."""
 
 
-def in_channel_units(graph: Graph, inputs: Mapping[str, Array]) -> Graph:
+def in_channel_units(graph: Graph, samples: Sequence[Mapping[str, Array]]) -> Graph:
     """Return the same graph with the inputs of recurrent nodes in units of their channels, where these differ much.
 
     Parameters
     ----------
     graph : Graph
         A simple one, see `eie.network.simplify`.
-    inputs : mapping of str to ndarray
+    samples : sequence of mapping of str to ndarray
         The calibration, which says how large each channel is.
     """
-    exponents = _exponents(graph, inputs)
+    exponents = _exponents(graph, samples)
     if not exponents:
         return graph
     nodes: list[Node] = []
@@ -55,22 +55,30 @@ def in_channel_units(graph: Graph, inputs: Mapping[str, Array]) -> Graph:
     return replace(graph, constants=constants).with_nodes(nodes)
 
 
-def _exponents(graph: Graph, inputs: Mapping[str, Array]) -> dict[str, NDArray[np.intp]]:
+def _exponents(graph: Graph, samples: Sequence[Mapping[str, Array]]) -> dict[str, NDArray[np.intp]]:
     """Return what powers of two the channels are to be multiplied by, by the first output of the nodes that gain."""
     places = {node.outputs[0] for node in graph.nodes}
     cells = {key for key, linear in linear_nodes(graph).items() if linear.attributes.get("cell") and key in places}
-    found: dict[str, NDArray[np.intp]] = {}
+    peaks: dict[str, NDArray[np.float64]] = {}
 
     def look(node: Node, values: list[Array | None]) -> None:
-        x = values[_DATA] if node.outputs[0] in cells else None
-        if x is None or not x.size or not np.isfinite(x).all():
-            return
-        peaks = np.abs(x).max(axis=tuple(range(x.ndim - 1))).astype(np.float64)
-        known = peaks[peaks > 0]
-        if len(known) and known.max() > _SPREAD * known.min():
-            ratios = known.max() / np.where(peaks > 0, peaks, known.max())
-            found[node.outputs[0]] = np.minimum(np.floor(np.log2(ratios)), _MOST).astype(np.intp)
+        key = node.outputs[0]
+        x = values[_DATA] if key in cells else None
+        if x is not None and x.size:
+            found = np.abs(x).max(axis=tuple(range(x.ndim - 1))).astype(np.float64)
+            peaks[key] = np.maximum(peaks.get(key, 0), found)  # NaN stays
 
-    if cells:
+    for inputs in samples if cells else ():
         evaluate(graph, inputs, look)
+    found = {key: _exponents_of(of_channels) for key, of_channels in peaks.items()}
+    return {key: exponents for key, exponents in found.items() if exponents is not None}
+
+
+def _exponents_of(peaks: NDArray[np.float64]) -> NDArray[np.intp] | None:
+    """Return those of the channels of a node; None if they are much alike, or no numbers."""
+    known = peaks[peaks > 0]
+    if not np.isfinite(peaks).all() or not len(known) or known.max() <= _SPREAD * known.min():
+        return None
+    ratios = known.max() / np.where(peaks > 0, peaks, known.max())
+    found: NDArray[np.intp] = np.minimum(np.floor(np.log2(ratios)), _MOST).astype(np.intp)
     return found

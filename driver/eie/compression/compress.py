@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 
 from eie.arguments import require_type
 from eie.compression.allocation import Density, is_number
-from eie.compression.calibration import calibration_inputs, graph_calibration, read_calibration
+from eie.compression.calibration import calibration_inputs, read_calibration
 from eie.compression.chains import ChainJob
 from eie.compression.channel_units import in_channel_units
 from eie.compression.graphs import GraphJob
@@ -21,6 +21,7 @@ from eie.compression.layers import plain_density
 from eie.compression.recipe import DEFAULT_DENSITY, Recipe
 from eie.compression.recurrent import alone, one_node, sequences_for
 from eie.compression.report import CompressionReport
+from eie.compression.samples import calibration_samples
 from eie.compression.streamed import Stream
 from eie.compression.target import largest_density, smallest_density
 from eie.compression.terms import Terms
@@ -209,9 +210,16 @@ def compress(
         shared_gates,
     )
     typical = calibration if recurrent is None else sequences_for(recurrent, calibration)
-    if isinstance(found, Graph) and recurrent is None:  # of a layer alone, no graph would be left
-        found = in_channel_units(found, graph_calibration(found, typical))
-    job = _job(found, typical, recipe, config or ArrayConfig(), progress or (lambda layer, stage: None))
+    config, tell = config or ArrayConfig(), progress or (lambda layer, stage: None)
+    job: ChainJob | GraphJob
+    if isinstance(found, Graph):
+        samples = typical.samples if isinstance(typical, Stream) else calibration_samples(found, typical)
+        if recurrent is None:  # of a layer alone, no graph would be left
+            found = in_channel_units(found, samples)
+        job = GraphJob(found, samples, typical if isinstance(typical, Stream) else None, recipe, config, tell)
+    else:
+        floats = _named(found)
+        job = ChainJob(floats, recipe, calibration_inputs(typical, floats[0].weight.shape[1]), config, tell)
     about = {
         "density": None if targets else plain_density(density),
         **targets,
@@ -237,19 +245,6 @@ def compress(
     for text in accuracy_warnings(floats, report, job.shared_anew, calibration is not None, vectors):
         warnings.warn(text, AccuracyWarning, stacklevel=2)
     return model if recurrent is None else alone(model)
-
-
-def _job(
-    found: Graph | Sequence[Dense],
-    calibration: Any,
-    recipe: Recipe,
-    config: ArrayConfig,
-    tell: Callable[[int, str], None],
-) -> ChainJob | GraphJob:
-    if isinstance(found, Graph):
-        return GraphJob(found, calibration, recipe, config, tell)
-    floats = _named(found)
-    return ChainJob(floats, recipe, calibration_inputs(calibration, floats[0].weight.shape[1]), config, tell)
 
 
 def _about_calibration(job: ChainJob | GraphJob, given: bool) -> dict[str, Any]:

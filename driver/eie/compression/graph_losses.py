@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 
 import numpy as np
 
@@ -12,9 +11,10 @@ from eie.compression.graph_products import FusedProduct, MovedProduct, NoisyProd
 from eie.compression.groups import held, is_compensated, task_of
 from eie.compression.least_squares import LeastSquares
 from eie.compression.recipe import DEFAULT_DENSITY, Recipe
+from eie.compression.samples import Sample, in_one
 from eie.compression.streamed import Stream
 from eie.compression.terms import terms_by_loss
-from eie.network.evaluation import Hook, check_inputs, evaluate, walk
+from eie.network.evaluation import Hooks, check_inputs, evaluate_in_step, walk_in_step
 from eie.network.graph import Array, Graph, Node
 from eie.network.graph_model import run_products
 from eie.network.linear_maps import LinearNode
@@ -41,15 +41,17 @@ class GraphLosses:
         nodes: Mapping[str, LinearNode],
         fused: set[str],
         recorded: Mapping[str, list[Recorder]],
-        inputs: Mapping[str, Array],
+        samples: Sequence[Sample],
         recipe: Recipe,
         stream: Stream | None = None,
     ) -> None:
         self.graph, self.nodes, self.fused, self.recorded, self.recipe = graph, nodes, fused, recorded, recipe
-        self.inputs, self.stream = _some(graph, inputs), stream
+        self.samples, self.stream = _some(graph, samples), stream
         self.places = [(key, i) for key, linear in nodes.items() for i in range(len(linear.matrices))]
-        compute = partial(evaluate, graph, hook=self._hook())
-        self.wanted = compute(self.inputs) if stream is None else stream.outputs(compute)
+        if stream is None:
+            self.wanted = in_one(evaluate_in_step(graph, self.samples, self._hooks()))
+        else:
+            self.wanted = self._outputs(stream, self._hooks())
         self._curves: dict[int, LossCurve] = {}
         self._known: dict[int, float] = {}
 
@@ -100,11 +102,12 @@ class GraphLosses:
     def _measured(self) -> dict[int, float]:
         """Measure every linear map: what is before it is computed once, what is behind it anew."""
         found: dict[int, float] = {}
-        for place, values in walk(self.graph, check_inputs(self.graph, self.inputs), self._hook()):
+        samples = [check_inputs(self.graph, inputs) for inputs in self.samples]
+        for place, values in walk_in_step(self.graph, samples, self._hooks()):
             for at in self._within(place):
                 noisy = NoisyProduct(self._matrix(at), self.places[at][0] in self.fused)
-                *_, (_, ends) = walk(self.graph, values, self._hook(at, noisy), place)
-                found[at] = self._change(ends, noisy.power)
+                *_, (_, ends) = walk_in_step(self.graph, values, self._hooks(at, noisy), place)
+                found[at] = self._change(in_one(ends), noisy.power)
         return found
 
     def _within(self, place: int) -> list[int]:
@@ -121,14 +124,16 @@ class GraphLosses:
             if not self._compensated(at):
                 continue
             moved = MovedProduct(self._matrix(at), key in self.fused, self.recorded[key][i].samples()[0])
-            hook = self._hook(at, moved)
-            found[at] = self._change(stream.outputs(partial(evaluate, self.graph, hook=hook)), moved.power)
+            found[at] = self._change(self._outputs(stream, self._hooks(at, moved)), moved.power)
         return found
 
-    def _hook(self, at: int | None = None, product: Product | None = None) -> Hook:
+    def _outputs(self, stream: Stream, hooks: Hooks) -> dict[str, Array]:
+        return stream.outputs(lambda inputs: evaluate_in_step(self.graph, [inputs], hooks)[0])
+
+    def _hooks(self, at: int | None = None, product: Product | None = None) -> Hooks:
         """Return what computes the linear maps of the given network, one product of which is given here."""
 
-        def hook(node: Node, values: list[Array | None]) -> list[Array] | None:
+        def hooks(node: Node, samples: list[list[Array | None]]) -> list[list[Array]] | None:
             key = node.outputs[0]
             linear = self.nodes.get(key)
             if linear is None:
@@ -136,9 +141,9 @@ class GraphLosses:
             products: list[Product] = [FusedProduct(matrix, key in self.fused) for matrix in linear.matrices]
             if product is not None and at is not None and self.places[at][0] == key:
                 products[self.places[at][1]] = product
-            return run_products(linear.with_attributes(), linear.without_weights(values), products)
+            return [run_products(linear.with_attributes(), linear.without_weights(x), products) for x in samples]
 
-        return hook
+        return hooks
 
     def _change(self, outputs: Mapping[str, Array], power: float) -> float:
         """Return the squared change of all outputs over that of one vector, whose power is given."""
@@ -154,7 +159,9 @@ class GraphLosses:
         return max(change / power, _LEAST) if power else _LEAST
 
 
-def _some(graph: Graph, inputs: Mapping[str, Array]) -> dict[str, Array]:
-    """Return some of the inputs, where the first axis of all is that of a batch of any size."""
+def _some(graph: Graph, samples: Sequence[Sample]) -> Sequence[Sample]:
+    """Return some of the samples, or of the inputs of one where the first axis of all is that of a batch."""
     batched = all(value.shape and not isinstance(value.shape[0], int) for value in graph.inputs)
-    return {name: array[:_SAMPLES] if batched else array for name, array in inputs.items()}
+    if len(samples) > 1 or not batched:
+        return samples[:_SAMPLES]
+    return [{name: array[:_SAMPLES] for name, array in samples[0].items()}]

@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eie.compression.allocation import Density, checked, given_counts
-from eie.compression.calibration import graph_calibration
 from eie.compression.compensation import Compensated, compensate
 from eie.compression.exact import exact_product, staged_product
 from eie.compression.gates import factors_of_columns, groups_of_gates, joined, parts_of, products_of_gates, stacked
@@ -20,17 +19,18 @@ from eie.compression.graph_products import FastProduct, FusedProduct, Recorder, 
 from eie.compression.groups import held, is_compensated, spread_out, task_of
 from eie.compression.layers import by_magnitude, distinct_weights, fixed_point, is_exact
 from eie.compression.recipe import WHOLE, Recipe
-from eie.compression.recurrent import gate_format, scaled_nodes
-from eie.compression.refit_nodes import NodeTask
+from eie.compression.recurrent import gate_format, run_as_the_array, scaled_nodes
+from eie.compression.refit_nodes import NodeTask, apart, together
 from eie.compression.report import CompressionReport, LayerReport, layer_report, outputs_sqnr_db, sqnr_db
 from eie.compression.row_units import VECTORS_FOR_OFFSETS, has_units, in_units, offsets_of_rows, row_units
+from eie.compression.samples import Sample, in_one
 from eie.compression.scaling import fraction_bits
 from eie.compression.streamed import Stream
 from eie.compression.terms import given_terms
 from eie.compression.trained import Trained, root_mean_squares
 from eie.contract.config import ArrayConfig
 from eie.errors import NetworkError
-from eie.network.evaluation import evaluate
+from eie.network.evaluation import evaluate_in_step
 from eie.network.graph import Array, Graph, Node
 from eie.network.graph_model import ArrayProduct, GraphModel, run_products
 from eie.network.linear_maps import LinearNode, fuse_relu, merge_chains, without_weights
@@ -48,7 +48,11 @@ class GraphJob:
     ----------
     graph : Graph
         A simple one, see `eie.network.simplify`.
-    calibration, recipe, config, tell
+    samples : sequence of dict of str to ndarray
+        The calibration, see `eie.compression.samples`.
+    stream : Stream or None
+        Where the samples come from, if they are pieces of sequences.
+    recipe, config, tell
         As of `eie.compress`.
 
     Raises
@@ -58,13 +62,18 @@ class GraphJob:
     """
 
     def __init__(
-        self, graph: Graph, calibration: Any, recipe: Recipe, config: ArrayConfig, tell: Callable[[int, str], None]
+        self,
+        graph: Graph,
+        samples: Sequence[Sample],
+        stream: Stream | None,
+        recipe: Recipe,
+        config: ArrayConfig,
+        tell: Callable[[int, str], None],
     ) -> None:
         self.recipe, self.config, self.tell = recipe, config, tell
-        self.inputs = graph_calibration(graph, calibration)
-        self.stream = calibration if isinstance(calibration, Stream) else None
+        self.inputs, self.stream = samples, stream
         self.graph, self.fused = fuse_relu(graph)
-        self.nodes = scaled_nodes(graph, self.graph, self.inputs, recipe.headroom)
+        self.nodes = scaled_nodes(graph, self.graph, samples, recipe.headroom)
         if not self.nodes:
             raise NetworkError(
                 "the network multiplies by no constant weights, or only for a logarithm, which the host computes: "
@@ -72,8 +81,8 @@ class GraphJob:
             )
         self.recorded: dict[str, list[Recorder]] = {}
         self.vectors: dict[str, int] = {}
-        self.sequences: dict[str, tuple[list[Array | None], Array]] = {}
-        self.given = evaluate(self.graph, self.inputs, self.record)
+        self.sequences: dict[str, tuple[list[Array | None] | None, Array]] = {}
+        self.given = in_one(evaluate_in_step(self.graph, samples, self.record))
         # What lies in branches that the calibration does not take stays with the host: its ranges are not known.
         self.nodes = {key: linear for key, linear in self.nodes.items() if key in self.recorded}
         if not self.nodes:
@@ -85,7 +94,7 @@ class GraphJob:
     @property
     def samples(self) -> int:
         """Calibration inputs."""
-        return max(len(np.atleast_1d(x)) for x in self.inputs.values())
+        return sum(max(len(np.atleast_1d(x)) for x in sample.values()) for sample in self.inputs)
 
     def counts(self, density: Density, least: int = 0) -> list[int | None]:
         """Return how many weights each linear map keeps, at least so many of those that it has."""
@@ -134,43 +143,44 @@ class GraphJob:
         else:
             terms = given_terms(self.recipe.terms, self.names)
         self._terms = dict(zip(self.names, terms, strict=True))
-        found = evaluate(self.graph, self.inputs, self.compress)
+        found = in_one(evaluate_in_step(self.graph, self.inputs, self.compress))
         # The compressed network may leave out what the given one computes: another branch, or fewer steps of a loop.
         nodes = {key: linear for key, linear in self.nodes.items() if key in self.products}
-        report = CompressionReport(
-            tuple(row for key in nodes for row in self.rows[key]), outputs_sqnr_db(self.given, found)
-        )
+        rows = tuple(row for key in nodes for row in self.rows[key])
+        report = CompressionReport(rows, outputs_sqnr_db(self.given, found))
         stripped, products = merge_chains(without_weights(self.graph, nodes), self.products, self.stages)
         return GraphModel(stripped, products, name), report
 
-    def record(self, node: Node, values: list[Array | None]) -> list[Array] | None:
-        """Compute a node in floats, and keep a sample."""
-        linear = self.nodes.get(node.outputs[0])
+    def record(self, node: Node, samples: list[list[Array | None]]) -> list[list[Array]] | None:
+        """Compute a node in floats, and keep a sample of its vectors."""
+        key = node.outputs[0]
+        linear = self.nodes.get(key)
         if linear is None:
             return None
-        recorders = self.recorded.get(node.outputs[0])  # those of a loop's steps before
-        recorders = recorders or [Recorder(matrix, node.outputs[0] in self.fused) for matrix in linear.matrices]
-        outputs = self._run(linear, values, recorders)
-        self.recorded[node.outputs[0]] = recorders
+        recorders = self.recorded.get(key)  # those of a loop's steps before
+        recorders = recorders or [Recorder(matrix, key in self.fused) for matrix in linear.matrices]
+        outputs = _run(linear, samples, recorders)
+        self.recorded[key] = recorders
         if linear.attributes.get("cell"):
-            self.sequences[node.outputs[0]] = linear.without_weights(values), outputs[0]
+            given = together(linear, [linear.without_weights(values) for values in samples])
+            self.sequences[key] = given, np.concatenate([each[0].ravel() for each in outputs])
         return outputs
 
-    def compress(self, node: Node, values: list[Array | None]) -> list[Array] | None:
+    def compress(self, node: Node, samples: list[list[Array | None]]) -> list[list[Array]] | None:
         """Compress a node's matrices, one after another, and compute it as the array will."""
         key = node.outputs[0]
         linear = self.nodes.get(key)
         if linear is None:
             return None
         if key in self._chosen_products:  # a loop's next step
-            return self._run(linear, values, self._chosen_products[key])
+            return _run(linear, samples, self._chosen_products[key])
         relu = key in self.fused
         current: list[Product] = [FusedProduct(matrix, relu) for matrix in linear.matrices]
         products, self.rows[key] = [], []
         for i, matrix in enumerate(linear.matrices):
             seen = Recorder(matrix, relu)
             current[i] = seen
-            self._run(linear, values, current)
+            _run(linear, samples, current)
             if seen.vectors != self.recorded[key][i].vectors:  # of a loop, whose next steps come once this is chosen
                 seen = self.recorded[key][i]
             product = self._product(linear, i, matrix, seen, relu)
@@ -182,13 +192,10 @@ class GraphJob:
             self.bits[key] = products[0].model.output_fraction_bits
         self._chosen_products[key] = current
         if key in self.stages:  # the nodes of the stage still follow, and come to the same integers
-            return self._run(linear, values, [FloatProduct(matrix) for matrix in linear.matrices])
+            return _run(linear, samples, [FloatProduct(matrix) for matrix in linear.matrices])
         if linear.attributes.get("cell"):
-            return self._run_cell(linear, linear.without_weights(values))
-        return self._run(linear, values, current)
-
-    def _run(self, linear: LinearNode, values: list[Array | None], products: Any) -> list[Array]:
-        return run_products(linear.with_attributes(), linear.without_weights(values), products)
+            return self._run_cell(linear, [linear.without_weights(values) for values in samples])
+        return _run(linear, samples, current)
 
     def _product(self, linear: LinearNode, i: int, matrix: Matrix, seen: Recorder, relu: bool) -> ArrayProduct:
         name = linear.names[i]
@@ -279,11 +286,13 @@ class GraphJob:
         found = refit_whole(self.graph, self.nodes, self.fused, self.inputs, self.stream, trained, groups, self.recipe)
         return {} if found is None else {part.name: chosen for part, chosen in zip(trained, found, strict=True)}
 
-    def _run_cell(self, linear: LinearNode, data: list[Array | None]) -> list[Array]:
+    def _run_cell(self, linear: LinearNode, samples: list[list[Array | None]]) -> list[list[Array]]:
         """Compute a recurrent node as the array will, its gates refitted through time where they were chosen."""
         key, names = linear.node.outputs[0], linear.names
-        given, wanted = self.sequences[key]
-        task = NodeTask(linear, given, data, 1 if self.stream is None else self.stream.pieces)
+        (given, wanted), seen = self.sequences[key], together(linear, samples)
+        if given is None or seen is None:  # sequences of several lengths
+            return [run_as_the_array(linear, values, self.products[key]) for values in samples]
+        task = NodeTask(linear, given, seen, 1 if self.stream is None else self.stream.pieces)
         found = None
         if self.recipe.refit and not self._ready and all(name in self._chosen for name in names):
             self.tell(self.places[names[-1]], "refit")
@@ -296,9 +305,9 @@ class GraphJob:
             self.products[key] = tuple(self._gates[name] for name in names)
             known = [(name, chosen) for name, chosen in zip(names, found, strict=True) if name in self._learning]
             self._learning.update((name, replace(self._learning[name], start=chosen)) for name, chosen in known)
-        outputs = task.outputs(self.products[key])
+        outputs = apart(linear, task.outputs(self.products[key]), samples)
         if found is not None:  # a gate alone need no longer give what it did; the layer must
-            ratio = sqnr_db(wanted, outputs[0])
+            ratio = sqnr_db(wanted, np.concatenate([each[0].ravel() for each in outputs]))
             layers = [product.model.layers[0] for product in self.products[key]]
             self.rows[key] = [layer_report(layer, self.config, output_sqnr_db=ratio) for layer in layers]
         return outputs
@@ -368,3 +377,7 @@ class GraphJob:
         got = FastProduct(product, matrix.groups)(seen.samples()[0])
         found = layer_report(layer, self.config, output_sqnr_db=sqnr_db(wanted, got))
         return replace(found, unequal=self.unequal.get(self.nodes[key].names[i]))
+
+
+def _run(linear: LinearNode, samples: list[list[Array | None]], products: Any) -> list[list[Array]]:
+    return [run_products(linear.with_attributes(), linear.without_weights(values), products) for values in samples]

@@ -33,7 +33,9 @@ _SYNTHETIC = (64, 16)
 _INPUT, _OUTPUT = "x", "y"
 
 
-def scaled_nodes(graph: Graph, fused: Graph, inputs: Mapping[str, Array], headroom: float) -> dict[str, LinearNode]:
+def scaled_nodes(
+    graph: Graph, fused: Graph, samples: Sequence[Mapping[str, Array]], headroom: float
+) -> dict[str, LinearNode]:
     """Return a graph's linear maps; those of recurrent nodes with the scales of the inputs that they were given.
 
     A node whose states leave the range that they have on the array keeps the host in its loop.
@@ -44,20 +46,21 @@ def scaled_nodes(graph: Graph, fused: Graph, inputs: Mapping[str, Array], headro
         What is evaluated.
     fused : Graph
         The same without the ReLUs that linear maps take over: whose linear maps are returned.
-    inputs : mapping of str to ndarray
+    samples : sequence of mapping of str to ndarray
+        Inputs.
     headroom : float
     """
     nodes = linear_nodes(fused)
     if not any(linear.attributes.get("cell") for linear in nodes.values()):
         return nodes
-    cells: dict[str, tuple[str, int] | None] = {}
+    reached: dict[str, tuple[NDArray[np.float64], float]] = {}
 
     def hook(node: Node, values: list[Array | None]) -> list[Array] | None:
         linear = nodes.get(node.outputs[0])
         if linear is None or not linear.attributes.get("cell"):
             return None
         products = [FloatProduct(matrix) for matrix in linear.matrices]
-        peaks = np.zeros(len(CELLS[linear.attributes["cell"]].states))
+        peaks, before = reached.get(node.outputs[0], (np.zeros(len(CELLS[linear.attributes["cell"]].states)), 0.0))
 
         def sequence(direction: int, x: Array, states: Array) -> tuple[Array, Array]:
             whole = float_sequence(x, states, linear.attributes, products, direction)
@@ -70,12 +73,16 @@ def scaled_nodes(graph: Graph, fused: Graph, inputs: Mapping[str, Array], headro
         largest = float(np.abs(data[0]).max()) if data[0] is not None and data[0].size else 0.0
         if not (np.isfinite(largest) and np.isfinite(peaks).all()):
             raise NetworkError(f"layer {linear.names[0]!r}: the calibration holds or causes infinity or NaN here")
-        kind = _kind_for(linear.attributes["cell"], peaks, headroom)
-        bits = activation_fraction_bits(largest * headroom) if largest else STATE_BITS
-        cells[node.outputs[0]] = None if kind is None else (kind, bits)
+        reached[node.outputs[0]] = peaks, max(before, largest)
         return outputs
 
-    evaluate(graph, inputs, hook)
+    for inputs in samples:
+        evaluate(graph, inputs, hook)
+    cells: dict[str, tuple[str, int] | None] = {}
+    for key, (peaks, largest) in reached.items():
+        kind = _kind_for(nodes[key].attributes["cell"], peaks, headroom)
+        bits = activation_fraction_bits(largest * headroom) if largest else STATE_BITS
+        cells[key] = None if kind is None else (kind, bits)
     return linear_nodes(fused, cells=cells)
 
 

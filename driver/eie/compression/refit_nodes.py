@@ -137,6 +137,28 @@ class NodeTask:
         return found
 
 
+def together(linear: LinearNode, samples: Sequence[list[Array | None]]) -> list[Array | None] | None:
+    """Return the inputs that a node has in several samples, without weights, as a batch; None if sizes differ."""
+    if len(samples) == 1:
+        return samples[0]
+    axes, _ = _BATCH_AXES[bool(linear.attributes["layout"])]
+    found: list[Array | None] = []
+    for i, parts in enumerate(zip(*samples, strict=True)):
+        axis, arrays = axes[i == 0], [x for x in parts if x is not None]
+        if len({np.delete(x.shape, axis).tobytes() for x in arrays}) > 1:
+            return None
+        found.append(np.concatenate(arrays, axis) if arrays else None)
+    return found
+
+
+def apart(linear: LinearNode, outputs: list[Array], samples: Sequence[list[Array | None]]) -> list[list[Array]]:
+    """Return the outputs of a batch that `together` made, sample by sample."""
+    of_inputs, of_outputs = _BATCH_AXES[bool(linear.attributes["layout"])]
+    ends = np.cumsum([x.shape[of_inputs[True]] for x, *_ in samples if x is not None])[:-1]
+    parts = [np.split(y, ends, of_outputs[i == 0]) for i, y in enumerate(outputs)]
+    return [list(each) for each in zip(*parts, strict=True)]
+
+
 def _unrolled(cell: Cell, given: Sequence[Matrix]) -> Unrolled:
     return Unrolled(cell, [np.asarray(matrix.weight, np.float32) for matrix in given], biases_of(given))
 

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eie.arguments import require_type
+from eie.compression.samples import Sample, in_samples
 from eie.errors import NetworkError
 from eie.network.evaluation import evaluate
 from eie.network.graph import Array, Graph, Value
@@ -27,14 +28,16 @@ class Stream:
     ----------
     graph : Graph
     calibration : dict of str to array_like, or array_like
-        The other inputs, as the graph takes them behind a first axis of time: shape (T, ...).
+        The other inputs, as the graph takes them behind a first axis of time: shape (T, ...). Several sequences are a
+        batch, or run one by one where states have a fixed size; see `eie.compression.samples`.
     states : mapping of str to str
         Inputs that take, from the second piece on, what an output gave for the one before; zeros at first.
 
     Attributes
     ----------
-    inputs : dict of str to ndarray
-        Those of all pieces, with the states that the graph gives, one behind the other as a batch.
+    samples : list of dict of str to ndarray
+        The inputs of all pieces, with the states that the graph gives: one behind the other as a batch, or apart; of
+        each piece those of all sequences.
     pieces : int
     batch : int
         Sequences.
@@ -64,40 +67,76 @@ class Stream:
         lengths = {np.shape(array)[:1] for array in given.values()}
         if len(lengths) != 1 or lengths & {(), (0,)}:
             raise NetworkError(f"the calibration's sequences have the lengths {sorted(lengths)}; they must be one")
-        self.axes = axes = _batch_axes(values)
-        self.batch = given[others[0].name].shape[1:][axes[others[0].name]]
-        self._given, self.states = given, dict(states)
-        self._first = {name: _zeros(values[name], self.batch) for name in states}
-        pieces, _ = self.run(partial(evaluate, graph))
-        self.pieces = len(pieces)
-        self.inputs = {name: np.concatenate([piece[name] for piece in pieces], axis=axes[name]) for name in values}
+        self.states, self.pieces = dict(states), lengths.pop()[0]
+        self.axes = None if all(_is_fixed(values[name]) for name in states) else _batch_axes(values)
+        self._given = [given] if self.axes else _apart(Graph((), others, others[:1]), given)
+        self.batch = given[others[0].name].shape[1:][self.axes[others[0].name]] if self.axes else len(self._given)
+        first = {name: _zeros(values[name], self.batch) for name in states}
+        self._first = [first] * len(self._given)
+        self.samples: list[Sample] = []
+        each = [part.run(partial(evaluate, graph))[0] for part in self.parts]
+        if self.axes:
+            (pieces,) = each
+            joined = {name: np.concatenate([x[name] for x in pieces], axis) for name, axis in self.axes.items()}
+            self.samples = [joined]
+        else:
+            self.samples = [sample for pieces in zip(*each, strict=True) for sample in pieces]
+
+    @property
+    def parts(self) -> list[Stream]:
+        """What is run at once: all sequences as a batch, or each by itself."""
+        return [self] if self.axes else [self.some(np.array([i])) for i in range(self.batch)]
 
     def some(self, chosen: NDArray[np.intp]) -> Stream:
         """Return the stream of some of the sequences."""
         part = copy(self)
         part.batch = len(chosen)
-        part._given = {name: np.take(array, chosen, self.axes[name] + 1) for name, array in self._given.items()}
-        part._first = {name: np.take(array, chosen, self.axes[name]) for name, array in self._first.items()}
         of_pieces = (np.arange(self.pieces)[:, None] * self.batch + chosen).ravel()
-        part.inputs = {name: np.take(array, of_pieces, self.axes[name]) for name, array in self.inputs.items()}
+        if self.axes:
+            part._given = [_taken(self._given[0], chosen, self.axes, 1)]
+            part._first = [_taken(self._first[0], chosen, self.axes)]
+            part.samples = [_taken(sample, of_pieces, self.axes) for sample in self.samples]
+        else:
+            part._given, part._first = ([runs[i] for i in chosen] for runs in (self._given, self._first))
+            part.samples = [self.samples[i] for i in of_pieces] if self.samples else []
         return part
 
     def outputs(self, compute: Callable[[dict[str, Array]], dict[str, Array]]) -> dict[str, Array]:
-        """Run the sequences through anything that computes pieces; return its outputs but the states, (T, ...)."""
-        _, found = self.run(compute)
-        names = [name for name in found[0] if name not in self.states.values()] or list(found[0])
-        return {name: np.stack([outputs[name] for outputs in found]) for name in names}
+        """Run the sequences through anything that computes pieces; return its outputs but the states.
+
+        They have the shapes (T, ...), with an axis of the sequences behind that of time if these run one by one.
+        """
+        each = [part.run(compute)[1] for part in self.parts]
+        first = each[0][0]
+        names = [name for name in first if name not in self.states.values()] or list(first)
+        found = {name: [np.stack([outputs[name] for outputs in run]) for run in each] for name in names}
+        return {name: runs[0] if self.axes else np.stack(runs, axis=1) for name, runs in found.items()}
 
     def run(
         self, compute: Callable[[dict[str, Array]], dict[str, Array]]
     ) -> tuple[list[dict[str, Array]], list[dict[str, Array]]]:
-        """Return inputs and outputs of every piece."""
-        kept, pieces, found = self._first, [], []
-        for time in range(len(next(iter(self._given.values())))):
-            pieces.append({**{name: array[time] for name, array in self._given.items()}, **kept})
+        """Return inputs and outputs of every piece of what is run at once."""
+        ((given,), (kept,)), pieces, found = (self._given, self._first), [], []
+        for time in range(self.pieces):
+            pieces.append({**{name: array[time] for name, array in given.items()}, **kept})
             found.append(compute(pieces[-1]))
             kept = {name: found[-1][output] for name, output in self.states.items()}
         return pieces, found
+
+
+def _is_fixed(value: Value) -> bool:
+    return value.shape is not None and all(isinstance(size, int) for size in value.shape)
+
+
+def _apart(others: Graph, given: Mapping[str, Array]) -> list[Sample]:
+    """Return sequences that run one by one, each shape (T, ...)."""
+    length = len(next(iter(given.values())))
+    times = [in_samples(others, {name: array[time] for name, array in given.items()}) for time in range(length)]
+    return [{name: np.stack([x[name] for x in run]) for name in given} for run in zip(*times, strict=True)]
+
+
+def _taken(arrays: Mapping[str, Array], chosen: NDArray[np.intp], axes: Mapping[str, int], behind: int = 0) -> Sample:
+    return {name: np.take(array, chosen, axes[name] + behind) for name, array in arrays.items()}
 
 
 def _batch_axes(values: Mapping[str, Value]) -> dict[str, int]:

@@ -54,8 +54,8 @@ class TorchGraph:
         return self._compute(inputs, matrices, {})
 
     def stream(self, stream: Stream, matrices: Mapping[str, Pair]) -> tuple[Values, Values]:
-        """Return the same of sequences that come in pieces, with a first axis of time."""
-        ahead = self._ahead(stream, matrices)
+        """Return the same of sequences that are run at once, piece by piece, with a first axis of time."""
+        ahead = self._ahead(stream, matrices) if stream.axes else {}
         times = iter(range(stream.pieces))
         found: list[Values] = []
 
@@ -99,7 +99,7 @@ class TorchGraph:
     def _ahead(self, stream: Stream, matrices: Mapping[str, Pair]) -> dict[str, list[Value]]:
         """Compute what does not depend on the states for all pieces at once, as a batch; return it by piece."""
         nodes = _independent(self.graph, stream.states)
-        values: dict[str, Value] = {**self.graph.constants, **stream.inputs}
+        values: dict[str, Value] = {**self.graph.constants, **stream.samples[0]}
         hook, found = self._hook(matrices, {}, {}), {}
         for node in nodes:
             inputs = [values[name] if name else None for name in node.inputs]

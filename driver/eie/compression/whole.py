@@ -17,13 +17,14 @@ from eie.compression.compensation import Compensated
 from eie.compression.learner import PROBES, Learner
 from eie.compression.recipe import Recipe
 from eie.compression.refit import Sharing, best_of, held_out
+from eie.compression.samples import Sample
 from eie.compression.streamed import Stream
 from eie.compression.student import torch
 from eie.compression.through_time import Floats
 from eie.compression.torch_graph import TorchGraph
 from eie.compression.trained import Trained
 from eie.errors import NetworkError
-from eie.network.graph import Array, Graph
+from eie.network.graph import Graph
 from eie.network.linear_maps import LinearNode
 
 _MEASURED = 64
@@ -51,23 +52,22 @@ class Lesson:
     graph : TorchGraph
     given : mapping of str to pair of tensors
         Its matrices and biases.
-    inputs : mapping of str to ndarray
-        With the batch along the first axis.
+    inputs : sequence of dict of str to ndarray
+        Samples; one alone has a batch along its first axis.
     stream : Stream, optional
         In place of these.
     """
 
     def __init__(
-        self, graph: TorchGraph, given: Mapping[str, Any], inputs: Mapping[str, Array], stream: Stream | None
+        self, graph: TorchGraph, given: Mapping[str, Any], inputs: Sequence[Sample], stream: Stream | None
     ) -> None:
         self.graph, self.given, self._inputs, self._stream = graph, given, inputs, stream
-        if stream is not None:
-            self.samples = stream.batch
-            return
-        counts = {len(array) if array.ndim else 0 for array in inputs.values()}
-        if len(counts) != 1:
-            raise NetworkError("the inputs have no common first axis, that of a batch")
-        (self.samples,) = counts
+        self.samples = len(inputs) if stream is None else stream.batch
+        if stream is None and self.samples == 1:
+            counts = {len(array) if array.ndim else 0 for array in inputs[0].values()}
+            if len(counts) != 1:
+                raise NetworkError("the inputs have no common first axis, that of a batch")
+            (self.samples,) = counts
 
     def losses(self, matrices: Mapping[str, Any], chosen: NDArray[np.intp]) -> list[list[torch.Tensor]]:
         """Return residuals for some inputs: of the network's outputs, and of those of its linear maps."""
@@ -86,16 +86,28 @@ class Lesson:
 
     def _run(self, matrices: Mapping[str, Any], chosen: NDArray[np.intp]) -> tuple[list[Any], list[Any]]:
         """Return the outputs, and those of the linear maps."""
-        if self._stream is None:
-            inputs = {name: array[chosen] for name, array in self._inputs.items()}
-            outputs, inner = self.graph(inputs, matrices)
+        if self._stream is not None:
+            runs = [self.graph.stream(part, matrices) for part in self._stream.some(chosen).parts]
+        elif len(self._inputs) > 1:
+            runs = [self.graph(self._inputs[i], matrices) for i in chosen]
         else:
-            outputs, inner = self.graph.stream(self._stream.some(chosen), matrices)
+            runs = [self.graph({name: array[chosen] for name, array in self._inputs[0].items()}, matrices)]
+        outputs, inner = zip(*runs, strict=True)
         return _floats(outputs), _floats(inner)
 
 
-def _floats(values: Mapping[str, Any]) -> list[torch.Tensor]:
-    return [x for x in values.values() if isinstance(x, torch.Tensor) and x.is_floating_point() and x.numel()]
+def _floats(runs: Sequence[Mapping[str, Any]]) -> list[torch.Tensor]:
+    """Return the values that are floats, those of all runs of one name together."""
+    found = []
+    for name in runs[0]:
+        values = [run[name] for run in runs if _is_floats(run.get(name))]
+        if len(values) == len(runs):
+            found.append(values[0] if len(runs) == 1 else torch.cat([x.flatten() for x in values]))
+    return found
+
+
+def _is_floats(value: Any) -> bool:
+    return isinstance(value, torch.Tensor) and value.is_floating_point() and value.numel() > 0
 
 
 def _residual(found: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
@@ -176,7 +188,7 @@ def refit_whole(
     graph: Graph,
     nodes: Mapping[str, LinearNode],
     fused: Collection[str],
-    inputs: Mapping[str, Array],
+    inputs: Sequence[Sample],
     stream: Stream | None,
     trained: Sequence[Trained],
     groups: Sequence[range],

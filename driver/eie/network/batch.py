@@ -11,7 +11,7 @@ import numpy as np
 
 from eie.errors import NetworkError
 from eie.network.batch_layout import FixedNode, Layout, alike, find_layout
-from eie.network.evaluation import check_inputs, compute_node, evaluate, walk
+from eie.network.evaluation import check_inputs, compute_node, evaluate, walk_in_step
 from eie.network.graph import Array, Graph, Node, Value
 
 _TRIED = 3
@@ -28,7 +28,8 @@ def open_batch(graph: Graph) -> Graph:
 
     Which of an input's axes of size 1 that is, and whether it is any, is tried: several random inputs together must
     give what each gives alone. Of an input with open sizes it is the first. Nodes that hold the batch's size in a
-    constant, such as a Reshape to fixed sizes, are replaced by others that do not (`eie.network.batch_layout`).
+    constant, such as a Reshape to fixed sizes, are replaced by others that do not (`eie.network.batch_layout`); of
+    several axes that will do, those are the batch's with which the fewest are.
     """
     if any(_BATCH in (value.shape or (_BATCH,)) for value in graph.inputs):
         return graph
@@ -36,14 +37,20 @@ def open_batch(graph: Graph) -> Graph:
     size = _size(graph) if choices else None
     if size is None:
         return graph
+    given, best, fewest = set(map(id, graph.nodes)), graph, len(graph.nodes) + 1
     for axes in choices:
         try:
             opened = _Trial(graph, axes, size).opened()
         except NetworkError:
             continue
-        if opened is not None:
-            return opened
-    return graph
+        if opened is None:
+            continue
+        replaced = len(given.difference(map(id, opened.nodes)))
+        if replaced < fewest:
+            best, fewest = opened, replaced
+        if not replaced:
+            break
+    return best
 
 
 def _choices(graph: Graph) -> Iterator[dict[str, int]]:
@@ -108,7 +115,7 @@ class _Trial:
             shape[axes[value.name]] = _TRIED
             self.values[value.name] = rng.standard_normal(shape).astype(value.dtype)
         parts = [{name: np.take(x, [i], axes[name]) for name, x in self.values.items()} for i in range(_TRIED)]
-        self.walks = [walk(graph, check_inputs(graph, part)) for part in parts]
+        self.alone = walk_in_step(graph, [check_inputs(graph, part) for part in parts])
         self.layouts = {name: Layout(axis) for name, axis in axes.items()}
         self.constants = dict(graph.constants)
         self.values |= graph.constants
@@ -141,7 +148,7 @@ class _Trial:
 
     def _step(self) -> list[dict[str, Array]]:
         """Let each input alone go one node on."""
-        return [next(each)[1] for each in self.walks]
+        return next(self.alone)[1]
 
     def _take(self, node: Node, shapes: Mapping[str, tuple[int, ...]], alone: Sequence[Mapping[str, Array]]) -> None:
         """Compute a node of all inputs together: as it is, or what serves in its place if it fixes the batch."""

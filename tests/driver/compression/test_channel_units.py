@@ -38,7 +38,7 @@ def sequences(sizes, seed=1, time=20, batch=24):
 )
 def test_floats_do_not_change(sizes, kind):
     graph, x = network(*kind, np.array(sizes)), sequences(np.array(sizes), time=3, batch=2)
-    found = in_channel_units(graph, {"x": x})
+    found = in_channel_units(graph, [{"x": x}])
     assert np.array_equal(evaluate(graph, {"x": x})["y"], evaluate(found, {"x": x})["y"])
     known = [size for size in sizes if size]
     assert (found is graph) or max(known) > min(known)
@@ -46,7 +46,7 @@ def test_floats_do_not_change(sizes, kind):
 
 def test_channels_come_near_the_loudest_and_silent_ones_stay():
     sizes = np.array([1, 0.5, 0.01, 1e-4, 1e-9, 0])
-    graph = in_channel_units(network(sizes=sizes), {"x": np.tile(sizes.astype(np.float32), (5, 2, 1))})
+    graph = in_channel_units(network(sizes=sizes), [{"x": np.tile(sizes.astype(np.float32), (5, 2, 1))}])
     assert [node.operator for node in graph.nodes] == ["Mul", "LSTM"]
     units = graph.constants[graph.nodes[0].inputs[1]]
     assert units.tolist() == [1, 2, 2**6, 2**13, 2**15, 1]
@@ -55,7 +55,7 @@ def test_channels_come_near_the_loudest_and_silent_ones_stay():
 
 def test_channels_of_about_one_size_stay_as_they_are():
     graph = network()
-    assert in_channel_units(graph, {"x": sequences(np.array([1, 1, 0.5, 0.3, 0.9, 0.15]))}) is graph
+    assert in_channel_units(graph, [{"x": sequences(np.array([1, 1, 0.5, 0.3, 0.9, 0.15]))}]) is graph
 
 
 @pytest.mark.parametrize("operator", ["LSTM", "GRU"])

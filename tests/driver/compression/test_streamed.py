@@ -9,16 +9,16 @@ from eie.errors import NetworkError
 from eie.network.evaluation import evaluate
 from eie.network.graph import Graph, Node, Value
 
-RNG = np.random.default_rng(0)
 STATES = {"h": "hn", "c": "cn"}
-PIECES = RNG.standard_normal((12, 3, 4)).astype(np.float32)
+PIECES = np.random.default_rng(0).standard_normal((12, 3, 4)).astype(np.float32)
 """Time, sequences, columns."""
 
 
 def network(state=(1, "batch", 5), x=("batch", 4)):
     """Return an LSTM of one time step, its states inputs and outputs, with a dense layer behind it."""
+    rng = np.random.default_rng(1)
     sizes = {"w": (1, 20, 4), "r": (1, 20, 5), "b": (1, 40), "v": (5, 2)}
-    constants = {name: (0.7 * RNG.standard_normal(size)).astype(np.float32) for name, size in sizes.items()}
+    constants = {name: (0.7 * rng.standard_normal(size)).astype(np.float32) for name, size in sizes.items()}
     constants["axis"], constants["axes"] = np.array([0], np.int64), np.array([0, 1], np.int64)
     nodes = [
         Node("Unsqueeze", ("x", "axis"), ("sequence",)),
@@ -32,7 +32,7 @@ def network(state=(1, "batch", 5), x=("batch", 4)):
 
 def test_the_pieces_come_with_the_states_that_a_stream_has_there():
     graph = network()
-    found = Stream(graph, {"x": PIECES}, STATES).inputs
+    found = Stream(graph, {"x": PIECES}, STATES).samples[0]
     assert found["x"].shape == (36, 4) and found["h"].shape == (1, 36, 5)
     states = {name: np.zeros((1, 3, 5), np.float32) for name in STATES}
     for time, piece in enumerate(PIECES):
@@ -47,17 +47,17 @@ def test_compress_takes_sequences_and_the_names_of_the_states():
     graph = network()
     model = eie.compress(graph, 1.0, PIECES, states=STATES, terms=2)
     assert model.metadata["compression"]["calibration"]["samples"] == 36
-    assert model.sequences == eie.compress(graph, 1.0, Stream(graph, PIECES, STATES).inputs, terms=2).sequences
+    assert model.sequences == eie.compress(graph, 1.0, Stream(graph, PIECES, STATES).samples[0], terms=2).sequences
     with eie.Accelerator(eie.EmulatedDevice(eie.ArrayConfig(num_pes=4))) as accelerator:
         stream = accelerator.stream(model, STATES)
         got = np.stack([stream.run(piece, verify=True) for piece in PIECES])
-    want = Stream(graph, PIECES, STATES).inputs
+    want = Stream(graph, PIECES, STATES).samples[0]
     want = evaluate(graph, want)["out"].reshape(12, 3, 2)
     assert 10 * np.log10((want**2).sum() / ((got - want) ** 2).sum()) > 30
 
 
 def test_of_several_open_sizes_the_batch_is_the_one_that_all_inputs_name():
-    given = Stream(network(x=("batch", "samples")), PIECES, STATES).inputs
+    given = Stream(network(x=("batch", "samples")), PIECES, STATES).samples[0]
     assert given["x"].shape == (36, 4) and given["h"].shape == (1, 36, 5)
 
 
@@ -77,9 +77,39 @@ def test_what_does_not_fit_is_named(calibration, states, message):
         Stream(network(), calibration, states)
 
 
-def test_an_input_must_leave_the_batch_open():
+def test_what_is_of_an_open_size_must_tell_the_batch():
     with pytest.raises(NetworkError, match="must have one axis of open size"):
-        Stream(network((1, 3, 5)), PIECES, STATES)
+        Stream(network(x=("a", "b"), state=(1, "c", 5)), PIECES, STATES)
+
+
+def test_sequences_of_states_of_a_fixed_size_run_one_by_one():
+    apart = Stream(network((1, 1, 5), (1, 4)), PIECES, STATES)
+    at_once = Stream(network(), PIECES, STATES)
+    assert (apart.batch, apart.pieces, len(apart.samples)) == (3, 12, 36)
+    for name, axis in at_once.axes.items():
+        assert np.allclose(np.concatenate([x[name] for x in apart.samples], axis), at_once.samples[0][name], atol=1e-6)
+    some = apart.some(np.array([2]))
+    assert np.array_equal(some.samples[5]["h"], apart.samples[3 * 5 + 2]["h"])
+
+
+@pytest.mark.parametrize("refit", [None, False])
+def test_a_network_whose_batch_is_fixed_is_compressed_on_all_sequences(refit):
+    fixed = network((1, 1, 5), (1, 4))
+    flat = Node("Reshape", ("out", "any"), ("flat",))
+    outputs, constants = [Value("flat"), *fixed.outputs[1:]], {**fixed.constants, "any": np.array([-1])}
+    fixed = Graph([*fixed.nodes, flat], fixed.inputs, outputs, constants)  # without a batch, so it cannot be opened
+    one, other = (eie.compress(graph, 0.5, PIECES, states=STATES, refit=refit) for graph in (fixed, network()))
+    assert one.metadata["compression"]["calibration"]["samples"] == 36
+    unseen = Stream(network(), np.random.default_rng(2).standard_normal((12, 1, 4)).astype(np.float32), STATES)
+    want = unseen.outputs(lambda piece: evaluate(network(), piece))["out"]
+
+    def piece_of_one(piece):
+        found = eie.reference(one, piece)
+        return {"out": found["flat"][None], "hn": found["hn"], "cn": found["cn"]}
+
+    found = unseen.outputs(lambda piece: eie.reference(other, piece)), unseen.outputs(piece_of_one)
+    errors = [float(np.square(y["out"] - want).mean()) for y in found]
+    assert errors[1] < 1.3 * errors[0]
 
 
 def test_a_chain_of_layers_has_no_states():
@@ -117,7 +147,7 @@ def test_weights_go_where_errors_last(seed):
     want = stream.outputs(lambda piece: evaluate(graph, piece))["out"]
     ratios = []
     for typical in (
-        {"calibration": Stream(graph, calibration, STATES).inputs},
+        {"calibration": Stream(graph, calibration, STATES).samples[0]},
         {"calibration": calibration, "states": STATES},
     ):
         model = eie.compress(graph, 0.3, **typical)
@@ -129,7 +159,7 @@ def test_weights_go_where_errors_last(seed):
 def test_the_report_is_about_the_states_that_the_compressed_network_has():
     graph = network()
     model = eie.compress(graph, 0.5, PIECES, states=STATES)
-    given = Stream(graph, PIECES, STATES).inputs
+    given = Stream(graph, PIECES, STATES).samples[0]
     want = evaluate(graph, given)
     states, found = {name: np.zeros((1, 3, 5), np.float32) for name in STATES}, []
     for piece in PIECES:
