@@ -104,6 +104,7 @@ def test_a_fixed_batch_is_compressed_as_an_open_one(density):
     assert errors[0] == pytest.approx(errors[1], rel=0.3)
 
 
+@pytest.mark.filterwarnings("ignore::eie.errors.AccuracyWarning")
 def test_all_inputs_count_not_only_the_first():
     """Of a single vector, weights could be anything that gives its outputs."""
     unseen = np.random.default_rng(5).standard_normal((200, 1, 6)).astype(np.float32)

@@ -10,7 +10,7 @@ from onnx.reference import ReferenceEvaluator
 
 import eie
 from eie.errors import NetworkError
-from eie.network import control
+from eie.network import loops
 from eie.network.evaluation import evaluate
 from eie.network.graph_readers import read_graph
 from eie.network.inspection import inspect_graph
@@ -95,7 +95,7 @@ def test_loops_hold_branches_and_loops_and_read_what_is_around_them():
 
 
 def test_a_loop_without_end_is_an_error_that_names_the_limit(monkeypatch):
-    monkeypatch.setattr(control, "STEPS_LIMIT", 10)
+    monkeypatch.setattr(loops, "STEPS_LIMIT", 10)
     model = model_of(LOOP % ("", ""))
     given = {"x": np.zeros(3, np.float32), "most": np.int64(0), "limit": np.float32(1)}
     with pytest.raises(NetworkError, match=r"Loop node 'y': its condition still holds after 10 steps, the limit"):
