@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +16,7 @@ from eie.compression.graph_products import FastProduct, FusedProduct, Recorder
 from eie.compression.groups import held, is_compensated, spread_out, task_of
 from eie.compression.layers import by_magnitude, distinct_weights, fixed_point, is_exact
 from eie.compression.recipe import WHOLE
+from eie.compression.recording import Recording, run_samples
 from eie.compression.recurrent import gate_format, run_as_the_array
 from eie.compression.refit_nodes import NodeTask, apart, together
 from eie.compression.report import CompressionReport, LayerReport, layer_report, outputs_sqnr_db, sqnr_db
@@ -26,14 +26,11 @@ from eie.compression.scaling import fraction_bits
 from eie.compression.trained import Trained, root_mean_squares
 from eie.network.evaluation import evaluate_in_step
 from eie.network.graph import Array, Node
-from eie.network.graph_model import ArrayProduct, GraphModel, run_products
+from eie.network.graph_model import ArrayProduct, GraphModel
 from eie.network.linear_maps import LinearNode, merge_chains, without_weights
 from eie.network.model import Dense, Model
 from eie.network.operators.linear import FloatProduct, Matrix, Product
 from eie.network.quantised import Grid, Stage
-
-if TYPE_CHECKING:
-    from eie.compression.graphs import GraphJob
 
 
 class GraphPass:
@@ -43,7 +40,7 @@ class GraphPass:
 
     Parameters
     ----------
-    job : GraphJob
+    job : Recording
     counts : mapping of str to int or None
         Weights that each linear map keeps; None: its own zeros.
     terms : mapping of str to int
@@ -64,7 +61,7 @@ class GraphPass:
 
     def __init__(
         self,
-        job: GraphJob,
+        job: Recording,
         counts: Mapping[str, int | None],
         terms: Mapping[str, int],
         keep_integers: bool,
@@ -290,7 +287,3 @@ class GraphPass:
         got = FastProduct(product, matrix.groups)(seen.samples()[0])
         found = layer_report(layer, self.job.config, output_sqnr_db=sqnr_db(wanted, got))
         return replace(found, unequal=self._unequal.get(self.job.nodes[key].names[i]))
-
-
-def run_samples(linear: LinearNode, samples: list[list[Array | None]], products: Any) -> list[list[Array]]:
-    return [run_products(linear.with_attributes(), linear.without_weights(values), products) for values in samples]
