@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from eie.errors import NetworkError
 from eie.network.onnx_functions import graphs_of
 
 OWN_DOMAIN = "eie"
@@ -66,6 +68,89 @@ class Parts:
     def as_floats(self, name: str, what: str) -> str:
         """Add a cast to float32."""
         return self.add("Cast", [name], what, to=element_type("FLOAT"))
+
+
+@dataclass(frozen=True)
+class Known:
+    """What is known of a model's tensors.
+
+    Parameters
+    ----------
+    ranks : dict of str to int
+        How many dimensions they have.
+    constants : dict of str to TensorProto
+    """
+
+    ranks: dict[str, int]
+    constants: dict[str, Any]
+
+
+def known_of(model: Any) -> Known:
+    """Return what is known of a model's tensors, as far as onnx can infer it."""
+    from onnx import shape_inference
+
+    ranks, constants = dict[str, int](), dict[str, Any]()
+    for graph in graphs_of(shape_inference.infer_shapes(model).graph):
+        for value in (*graph.value_info, *graph.output, *graph.input):
+            if value.type.HasField("tensor_type") and value.type.tensor_type.HasField("shape"):
+                ranks[value.name] = len(value.type.tensor_type.shape.dim)
+        constants |= {tensor.name: tensor for tensor in graph.initializer}
+        for node in graph.node:
+            if node.op_type == "Constant" and node.attribute[0].name == "value":
+                constants[node.output[0]] = node.attribute[0].t
+    return Known({**ranks, **{name: len(tensor.dims) for name, tensor in constants.items()}}, constants)
+
+
+class Given(Parts):
+    """A node of ONNX Runtime, and what it becomes.
+
+    Parameters
+    ----------
+    node, graph, nodes
+        See `Parts`.
+    known : Known
+    """
+
+    def __init__(self, node: Any, graph: Any, nodes: list[Any], known: Known) -> None:
+        from onnx import helper
+
+        super().__init__(node, graph, nodes)
+        self.known = known
+        self.inputs = [*node.input, *[""] * 12]
+        self.attributes: dict[str, Any] = {a.name: helper.get_attribute_value(a) for a in node.attribute}
+
+    def pick(self, *names: str) -> dict[str, Any]:
+        """Return some attributes as far as they are given."""
+        return {name: self.attributes[name] for name in names if name in self.attributes}
+
+    def others(self, *names: str) -> dict[str, Any]:
+        """Return all attributes but some."""
+        return {name: value for name, value in self.attributes.items() if name not in names}
+
+    def refuse(self, name: str, taken: Any) -> None:
+        """Refuse an attribute that is not what alone is supported."""
+        value = self.attributes.get(name, taken)
+        if value != taken:
+            raise NetworkError(f"{name} {value!r} is not supported; {taken!r} is")
+
+    def own(self, operator: str, inputs: list[str], name: str, **attributes: Any) -> str:
+        """Add a node of the table's newest form."""
+        return self.add(operator, inputs, name, OWN_DOMAIN, **attributes)
+
+    def sum(self, name: str, *terms: str) -> str:
+        """Add the sum of those terms that are given."""
+        total, *rest = [term for term in terms if term]
+        for i, term in enumerate(rest):
+            total = self.add("Add", [total, term], f"{name} {i}")
+        return total
+
+    def turned(self, name: str, turn: int, what: str) -> str:
+        """Return a tensor with its last two axes swapped if `turn`; Einsum does so for any number of axes."""
+        return self.own("Einsum", [name], what, equation="...ij->...ji") if turn else name
+
+    def dequantised(self, quantised: list[str], what: str) -> str:
+        """Return the floats of a tensor, given with its one scale and zero point."""
+        return self.own("DequantizeLinear", quantised, what)
 
 
 def element_type(name: str) -> int:

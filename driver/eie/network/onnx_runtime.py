@@ -12,7 +12,8 @@ import numpy as np
 
 from eie.errors import NetworkError
 from eie.network.onnx_functions import graphs_of
-from eie.network.onnx_parts import OWN_DOMAIN, Parts, Replace, import_domain, replace_nodes
+from eie.network.onnx_parts import OWN_DOMAIN, Given, Replace, import_domain, known_of, replace_nodes
+from eie.network.onnx_transformers import TRANSFORMER_REWRITES
 
 RUNTIME_DOMAIN = "com.microsoft"
 _UNVERSIONED = {"LayerNormalization": "LayerNormalization", "SimplifiedLayerNormalization": "RMSNormalization"}
@@ -25,7 +26,7 @@ def plain_runtime(model: Any) -> None:
 
     version = max((e.version for e in model.opset_import if e.domain in ("", "ai.onnx")), default=1)
 
-    def rewrite_of(node: Any) -> Callable[[_Given], None] | None:
+    def rewrite_of(node: Any) -> Callable[[Given], None] | None:
         if node.domain == RUNTIME_DOMAIN:
             return _REWRITES.get(node.op_type)
         lacks = node.op_type in _UNVERSIONED and not defs.has(node.op_type, version)
@@ -34,9 +35,11 @@ def plain_runtime(model: Any) -> None:
     if not any(rewrite_of(node) for graph in graphs_of(model.graph) for node in graph.node):
         return
 
+    known = known_of(model)
+
     def of(graph: Any) -> Replace:
         def replace(node: Any, nodes: list[Any]) -> bool:
-            rewrite, given = rewrite_of(node), _Given(node, graph, nodes)
+            rewrite, given = rewrite_of(node), Given(node, graph, nodes, known)
             try:
                 if rewrite:
                     rewrite(given)
@@ -50,61 +53,17 @@ def plain_runtime(model: Any) -> None:
     import_domain(model, OWN_DOMAIN)
 
 
-class _Given(Parts):
-    """A node of ONNX Runtime, and what it becomes."""
-
-    def __init__(self, node: Any, graph: Any, nodes: list[Any]) -> None:
-        from onnx import helper
-
-        super().__init__(node, graph, nodes)
-        self.inputs = [*node.input, *[""] * 12]
-        self.attributes: dict[str, Any] = {a.name: helper.get_attribute_value(a) for a in node.attribute}
-
-    def pick(self, *names: str) -> dict[str, Any]:
-        """Return some attributes as far as they are given."""
-        return {name: self.attributes[name] for name in names if name in self.attributes}
-
-    def others(self, *names: str) -> dict[str, Any]:
-        """Return all attributes but some."""
-        return {name: value for name, value in self.attributes.items() if name not in names}
-
-    def refuse(self, name: str, taken: Any) -> None:
-        """Refuse an attribute that is not what alone is supported."""
-        value = self.attributes.get(name, taken)
-        if value != taken:
-            raise NetworkError(f"{name} {value!r} is not supported; {taken!r} is")
-
-    def own(self, operator: str, inputs: list[str], name: str, **attributes: Any) -> str:
-        """Add a node of the table's newest form."""
-        return self.add(operator, inputs, name, OWN_DOMAIN, **attributes)
-
-    def sum(self, name: str, *terms: str) -> str:
-        """Add the sum of those terms that are given."""
-        total, *rest = [term for term in terms if term]
-        for i, term in enumerate(rest):
-            total = self.add("Add", [total, term], f"{name} {i}")
-        return total
-
-    def turned(self, name: str, turn: int, what: str) -> str:
-        """Return a tensor with its last two axes swapped if `turn`; Einsum does so for any number of axes."""
-        return self.own("Einsum", [name], what, equation="...ij->...ji") if turn else name
-
-    def dequantised(self, quantised: list[str], what: str) -> str:
-        """Return the floats of a tensor, given with its one scale and zero point."""
-        return self.own("DequantizeLinear", quantised, what)
-
-
 # What the quantiser writes.
 
 
-def _dynamic_lstm(given: _Given) -> None:
+def _dynamic_lstm(given: Given) -> None:
     """An LSTM whose weights are int8, by direction or by row, each direction's matrices the other way round."""
     x, w, r, bias, lengths, h, c, peepholes, w_scale, w_zero, r_scale, r_zero, *_ = given.inputs
     sides = [_lstm_weights(given, *names) for names in ((w, w_scale, w_zero, "w"), (r, r_scale, r_zero, "r"))]
     given.end("LSTM", [x, *sides, bias, lengths, h, c, peepholes], **given.attributes)
 
 
-def _lstm_weights(given: _Given, name: str, scale: str, zero: str, what: str) -> str:
+def _lstm_weights(given: Given, name: str, scale: str, zero: str, what: str) -> str:
     shape = given.constant(f"{what} shape", np.array([0, 1, -1], np.int64))
     units = given.add("Reshape", [scale, shape], f"{what} units")
     floats = given.as_floats(name, what)
@@ -114,10 +73,10 @@ def _lstm_weights(given: _Given, name: str, scale: str, zero: str, what: str) ->
     return given.add("Transpose", [given.add("Mul", [floats, units], f"{what} real")], f"{what} rows", perm=[0, 2, 1])
 
 
-def _between(operator: str, *attributes: str, count: int = 1) -> Callable[[_Given], None]:
+def _between(operator: str, *attributes: str, count: int = 1) -> Callable[[Given], None]:
     """Return the rewrite of an operator on quantised tensors: its inputs are tensor, scale and zero point, in turn."""
 
-    def rewrite(given: _Given) -> None:
+    def rewrite(given: Given) -> None:
         given.refuse("channels_last", 0)
         triples = [given.inputs[3 * i : 3 * i + 3] for i in range(count)]
         floats = [given.dequantised(triple, f"x{i}") for i, triple in enumerate(triples)]
@@ -127,27 +86,27 @@ def _between(operator: str, *attributes: str, count: int = 1) -> Callable[[_Give
     return rewrite
 
 
-def _quantised_concat(given: _Given) -> None:
+def _quantised_concat(given: Given) -> None:
     scale, zero, *parts = given.node.input
     triples = [parts[i : i + 3] for i in range(0, len(parts), 3)]
     floats = [given.dequantised(triple, f"x{i}") for i, triple in enumerate(triples)]
     given.end("QuantizeLinear", [given.add("Concat", floats, "y", **given.pick("axis")), scale, zero], OWN_DOMAIN)
 
 
-def _quantised_where(given: _Given) -> None:
+def _quantised_where(given: Given) -> None:
     condition, *others = given.inputs
     floats = [given.dequantised(others[i : i + 3], f"x{i}") for i in (0, 3)]
     given.end("QuantizeLinear", [given.add("Where", [condition, *floats], "y"), *others[6:8]], OWN_DOMAIN)
 
 
-def _quantised_softmax(given: _Given) -> None:
+def _quantised_softmax(given: Given) -> None:
     flattened = int(given.attributes.get("opset", 13) < 13)
     attributes = {"axis": given.attributes.get("axis", 1 if flattened else -1), "flattened": flattened}
     y = given.own("Softmax", [given.dequantised(given.inputs[:3], "x")], "y", **attributes)
     given.end("QuantizeLinear", [y, *given.inputs[3:5]], OWN_DOMAIN)
 
 
-def _quantised_gemm(given: _Given) -> None:
+def _quantised_gemm(given: Given) -> None:
     """Weights have one scale or one a column of the product, the int32 bias the unit of the sums."""
     a, a_scale, a_zero, b, b_scale, b_zero, c, y_scale, y_zero, *_ = given.inputs
     unit = given.add("Mul", [a_scale, b_scale], "unit")
@@ -164,20 +123,20 @@ def _quantised_gemm(given: _Given) -> None:
     given.end("QuantizeLinear", [given.add("Gemm", factors, "y", **attributes), y_scale, y_zero], OWN_DOMAIN)
 
 
-def _dynamic_product(given: _Given) -> None:
+def _dynamic_product(given: Given) -> None:
     a, b, b_scale, b_zero, bias, *_ = given.inputs
     names = [f"{given.node.output[0]}:{what}" for what in ("a", "a scale", "a zero")]
     given.put("DynamicQuantizeLinear", [a], names)
     _product_to_floats(given, names[0], b, names[1], b_scale, names[2], b_zero, bias)
 
 
-def _product_of_integers(given: _Given) -> None:
+def _product_of_integers(given: Given) -> None:
     a, b, a_scale, b_scale, a_zero, b_zero, bias, *_ = given.inputs
     _product_to_floats(given, a, b, a_scale, b_scale, a_zero, b_zero, bias)
 
 
 def _product_to_floats(
-    given: _Given, a: str, b: str, a_scale: str, b_scale: str, a_zero: str, b_zero: str, bias: str
+    given: Given, a: str, b: str, a_scale: str, b_scale: str, a_zero: str, b_zero: str, bias: str
 ) -> None:
     sums = given.as_floats(given.add("MatMulInteger", [a, b, a_zero, b_zero], "sums"), "floats")
     unit = given.add("Mul", [a_scale, b_scale], "unit")
@@ -187,28 +146,28 @@ def _product_to_floats(
     given.end("Add", [given.add("Mul", [sums, unit], "y"), bias])
 
 
-def _same(operator: str) -> Callable[[_Given], None]:
+def _same(operator: str) -> Callable[[Given], None]:
     """Return the rewrite of an operator that is ONNX's own under another domain."""
 
-    def rewrite(given: _Given) -> None:
+    def rewrite(given: Given) -> None:
         given.refuse("channels_last", 0)
         given.end(operator, list(given.node.input), **given.others("channels_last"))
 
     return rewrite
 
 
-def _quantiser(given: _Given) -> None:
+def _quantiser(given: Given) -> None:
     given.end(given.node.op_type, list(given.node.input), OWN_DOMAIN, **given.attributes)
 
 
 # What the optimiser writes.
 
 
-def _activated(operator: str) -> Callable[[_Given], None]:
+def _activated(operator: str) -> Callable[[Given], None]:
     """Return the rewrite of a linear map, what is added to it, and its activation."""
     fused = ("activation", "activation_params", "activation_alpha", "activation_beta", "activation_gamma")
 
-    def rewrite(given: _Given) -> None:
+    def rewrite(given: Given) -> None:
         *inputs, added = (*given.inputs[:3], given.inputs[3])
         while not inputs[-1]:
             inputs.pop()
@@ -224,7 +183,7 @@ def _activated(operator: str) -> Callable[[_Given], None]:
     return rewrite
 
 
-def _activate(given: _Given, kind: str, x: str, values: list[float]) -> None:
+def _activate(given: Given, kind: str, x: str, values: list[float]) -> None:
     if kind == "Clip":
         limits = [given.constant(f"limit {i}", np.float32(value)) for i, value in enumerate(values)]
         given.end("Clip", [x, *limits], OWN_DOMAIN)
@@ -232,7 +191,7 @@ def _activate(given: _Given, kind: str, x: str, values: list[float]) -> None:
         given.end(kind, [x], OWN_DOMAIN, **dict(zip(("alpha", "beta"), values)))  # noqa: B905 - some have none
 
 
-def _product(given: _Given) -> None:
+def _product(given: Given) -> None:
     """A product of batches of matrices, each turned or not, times a number."""
     given.refuse("transBatchA", 0)
     given.refuse("transBatchB", 0)
@@ -245,39 +204,13 @@ def _product(given: _Given) -> None:
     given.nodes[-1].name = given.node.name
 
 
-def _gelu(approximate: str) -> Callable[[_Given], None]:
-    def rewrite(given: _Given) -> None:
-        given.end("Gelu", [given.sum("biased", *given.inputs[:2])], OWN_DOMAIN, approximate=approximate)
-
-    return rewrite
-
-
-def _quick_gelu(given: _Given) -> None:
-    given.end("Swish", given.inputs[:1], OWN_DOMAIN, alpha=given.attributes.get("alpha", 1.702))
-
-
-def _unversioned(given: _Given) -> None:
+def _unversioned(given: Given) -> None:
     given.end(_UNVERSIONED[given.node.op_type], list(given.node.input), OWN_DOMAIN, **given.attributes)
 
 
-def _skip_norm(operator: str, count: int) -> Callable[[_Given], None]:
-    """Return the rewrite of a normalised sum; `count` inputs are the norm's own, a bias of the sum comes last."""
-
-    def rewrite(given: _Given) -> None:
-        x, skip, *norm = given.inputs[: 2 + count]
-        outputs = [*given.node.output, "", "", ""]
-        if outputs[1] or outputs[2]:
-            raise NetworkError("the mean and deviation beside the outputs are not supported")
-        total = given.sum("sum", x, skip, given.inputs[2 + count])
-        given.put(operator, [total, *norm], outputs[:1], OWN_DOMAIN, **given.pick("epsilon"))
-        if outputs[3]:
-            given.put("Identity", [total], outputs[3:4])
-
-    return rewrite
-
-
 _WINDOW = ("kernel_shape", "strides", "pads", "auto_pad", "ceil_mode", "count_include_pad")
-_REWRITES: dict[str, Callable[[_Given], None]] = {
+_REWRITES: dict[str, Callable[[Given], None]] = {
+    **TRANSFORMER_REWRITES,
     "DynamicQuantizeLSTM": _dynamic_lstm,
     "DynamicQuantizeMatMul": _dynamic_product,
     "MatMulIntegerToFloat": _product_of_integers,
@@ -297,10 +230,4 @@ _REWRITES: dict[str, Callable[[_Given], None]] = {
     "FusedConv": _activated("Conv"),
     "FusedGemm": _activated("Gemm"),
     "FusedMatMul": _product,
-    "Gelu": _gelu("none"),
-    "BiasGelu": _gelu("none"),
-    "FastGelu": _gelu("tanh"),
-    "QuickGelu": _quick_gelu,
-    "SkipLayerNormalization": _skip_norm("LayerNormalization", 2),
-    "SkipSimplifiedLayerNormalization": _skip_norm("RMSNormalization", 1),
 }

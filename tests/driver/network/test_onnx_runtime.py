@@ -254,6 +254,6 @@ def test_what_is_not_computed_is_refused_by_name():
         read_graph(
             model_of([node("QLinearGlobalAveragePool", [*A, *Y], channels_last=1)], UNITS, {"a": integers(1, 2)})
         )
-    attention = node("Attention", ["a", "w", "b"], num_heads=2)
-    with pytest.raises(NetworkError, match="Attention node 'y': this operator of ONNX Runtime is not known; export"):
+    attention = node("PackedAttention", ["a", "w", "b"], num_heads=2)
+    with pytest.raises(NetworkError, match="PackedAttention node 'y': this operator of ONNX Runtime is not known"):
         read_graph(model_of([attention], {"w": floats(4, 12), "b": floats(12)}, {"a": floats(2, 3, 4)}))
