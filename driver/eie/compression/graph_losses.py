@@ -7,11 +7,12 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from eie.compression.allocation import LossCurve, loss_curve, spread
+from eie.compression.compared import pairs
 from eie.compression.graph_products import FusedProduct, MovedProduct, NoisyProduct, Recorder
 from eie.compression.groups import held, is_compensated, task_of
 from eie.compression.least_squares import LeastSquares
 from eie.compression.recipe import DEFAULT_DENSITY, Recipe
-from eie.compression.samples import Sample, in_one
+from eie.compression.samples import Sample
 from eie.compression.streamed import Stream
 from eie.compression.terms import terms_by_loss
 from eie.network.evaluation import Hooks, check_inputs, evaluate_in_step, walk_in_step
@@ -49,9 +50,9 @@ class GraphLosses:
         self.samples, self.stream = _some(graph, samples), stream
         self.places = [(key, i) for key, linear in nodes.items() for i in range(len(linear.matrices))]
         if stream is None:
-            self.wanted = in_one(evaluate_in_step(graph, self.samples, self._hooks()))
+            self.wanted = evaluate_in_step(graph, self.samples, self._hooks())
         else:
-            self.wanted = self._outputs(stream, self._hooks())
+            self.wanted = [self._outputs(stream, self._hooks())]
         self._curves: dict[int, LossCurve] = {}
         self._known: dict[int, float] = {}
 
@@ -107,7 +108,7 @@ class GraphLosses:
             for at in self._within(place):
                 noisy = NoisyProduct(self._matrix(at), self.places[at][0] in self.fused)
                 *_, (_, ends) = walk_in_step(self.graph, values, self._hooks(at, noisy), place)
-                found[at] = self._change(in_one(ends), noisy.power)
+                found[at] = self._change(ends, noisy.power)
         return found
 
     def _within(self, place: int) -> list[int]:
@@ -124,7 +125,7 @@ class GraphLosses:
             if not self._compensated(at):
                 continue
             moved = MovedProduct(self._matrix(at), key in self.fused, self.recorded[key][i].samples()[0])
-            found[at] = self._change(self._outputs(stream, self._hooks(at, moved)), moved.power)
+            found[at] = self._change([self._outputs(stream, self._hooks(at, moved))], moved.power)
         return found
 
     def _outputs(self, stream: Stream, hooks: Hooks) -> dict[str, Array]:
@@ -145,13 +146,10 @@ class GraphLosses:
 
         return hooks
 
-    def _change(self, outputs: Mapping[str, Array], power: float) -> float:
+    def _change(self, outputs: Sequence[Mapping[str, Array]], power: float) -> float:
         """Return the squared change of all outputs over that of one vector, whose power is given."""
         change = 0.0
-        for name, wanted in self.wanted.items():
-            found = outputs[name]
-            if found.dtype.kind != "f":
-                continue
+        for _, wanted, found in pairs(self.wanted, outputs):
             both = np.isfinite(wanted) & np.isfinite(found)
             given = wanted[both].astype(np.float64)
             unit = float(np.sum(np.square(given))) or 1.0

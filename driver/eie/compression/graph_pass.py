@@ -9,6 +9,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
+from eie.compression.compared import outputs_sqnr_db
 from eie.compression.compensation import Compensated, compensate
 from eie.compression.exact import exact_product, staged_product
 from eie.compression.gates import factors_of_columns, groups_of_gates, joined, parts_of, products_of_gates, stacked
@@ -19,9 +20,8 @@ from eie.compression.recipe import WHOLE
 from eie.compression.recording import Recording, run_samples
 from eie.compression.recurrent import gate_format, run_as_the_array
 from eie.compression.refit_nodes import NodeTask, apart, together
-from eie.compression.report import CompressionReport, LayerReport, layer_report, outputs_sqnr_db, sqnr_db
+from eie.compression.report import CompressionReport, LayerReport, layer_report, sqnr_db
 from eie.compression.row_units import VECTORS_FOR_OFFSETS, has_units, in_units, offsets_of_rows, row_units
-from eie.compression.samples import in_one
 from eie.compression.scaling import fraction_bits
 from eie.compression.trained import Trained, root_mean_squares
 from eie.network.evaluation import evaluate_in_step
@@ -85,7 +85,7 @@ class GraphPass:
     def run(self, name: str) -> tuple[GraphModel, CompressionReport]:
         """Return the compressed graph by this name, and what became of its layers."""
         job = self.job
-        found = in_one(evaluate_in_step(job.graph, job.inputs, self._compress))
+        found = evaluate_in_step(job.compared, job.inputs, self._compress)
         # The compressed network may leave out what the given one computes: another branch, or fewer steps of a loop.
         nodes = {key: linear for key, linear in job.nodes.items() if key in self._products}
         rows = tuple(row for key in nodes for row in self._rows[key])

@@ -52,7 +52,7 @@ class GraphJob(Recording):
     def losses(self) -> GraphLosses:
         """Return what each linear map costs at the outputs."""
         if self._losses is None:
-            parts = (self.graph, self.nodes, self.fused, self.recorded, self.inputs, self.recipe)
+            parts = (self.compared, self.nodes, self.fused, self.recorded, self.inputs, self.recipe)
             self._losses = GraphLosses(*parts, self.stream)
         return self._losses
 

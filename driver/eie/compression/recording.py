@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 
+from eie.compression.compared import comparable
 from eie.compression.graph_products import Recorder
 from eie.compression.recipe import Recipe
 from eie.compression.recurrent import scaled_nodes
 from eie.compression.refit_nodes import together
-from eie.compression.samples import Sample, in_one
+from eie.compression.samples import Sample
 from eie.compression.streamed import Stream
 from eie.contract.config import ArrayConfig
 from eie.errors import NetworkError
@@ -61,7 +62,8 @@ class Recording:
             )
         self.recorded: dict[str, list[Recorder]] = {}
         self.sequences: dict[str, tuple[list[Array | None] | None, Array]] = {}
-        self.given = in_one(evaluate_in_step(self.graph, samples, self.record))
+        self.compared = comparable(self.graph)
+        self.given = evaluate_in_step(self.compared, samples, self.record)
         # What lies in branches that the calibration does not take stays with the host: its ranges are not known.
         self.nodes = {key: linear for key, linear in self.nodes.items() if key in self.recorded}
         if not self.nodes:

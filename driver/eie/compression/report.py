@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from eie.contract.config import BIAS_BITS, CODE_BITS, CODEBOOK_SIZE, WEIGHT_BITS, ArrayConfig
 from eie.network.model import Layer, Model
@@ -258,13 +258,6 @@ def sqnr_db(signal: ArrayLike, approximation: ArrayLike) -> float | None:
     power = float(np.sum(given**2))
     error = float(np.sum((given - found) ** 2)) if np.isfinite(found).all() else math.inf
     return power_ratio_db(power, error)
-
-
-def outputs_sqnr_db(given: Mapping[str, NDArray], found: Mapping[str, NDArray]) -> float | None:
-    """Return that of all outputs that are numbers, each in units of its own power; None if none is."""
-    ratios = [sqnr_db(given[name], y) for name, y in found.items() if y.dtype.kind == "f" and y.size]
-    known = [ratio for ratio in ratios if ratio is not None]
-    return min(known) if known else None
 
 
 def power_ratio_db(power: float, error: float) -> float | None:

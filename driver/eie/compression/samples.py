@@ -90,11 +90,3 @@ def random_inputs(graph: Graph, samples: int = SYNTHETIC_SAMPLES) -> Sample:
         shape = [size if isinstance(size, int) else samples for size in value.shape]
         found[value.name] = random.standard_normal(shape).astype(value.dtype)
     return found
-
-
-def in_one(samples: Sequence[Mapping[str, Array]]) -> dict[str, Array]:
-    """Return the values of several samples by name, one behind the other; those of one as they are."""
-    if len(samples) == 1:
-        return dict(samples[0])
-    names = [name for name in samples[0] if all(name in sample for sample in samples)]
-    return {name: np.concatenate([sample[name].ravel() for sample in samples]) for name in names}

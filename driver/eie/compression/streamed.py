@@ -104,11 +104,13 @@ class Stream:
     def outputs(self, compute: Callable[[dict[str, Array]], dict[str, Array]]) -> dict[str, Array]:
         """Run the sequences through anything that computes pieces; return its outputs but the states.
 
-        They have the shapes (T, ...), with an axis of the sequences behind that of time if these run one by one.
+        Those of one size have the shapes (T, ...), with an axis of the sequences behind that of time if they run one
+        by one.
         """
         each = [part.run(compute)[1] for part in self.parts]
         first = each[0][0]
         names = [name for name in first if name not in self.states.values()] or list(first)
+        names = [name for name in names if len({outputs[name].shape for run in each for outputs in run}) == 1]
         found = {name: [np.stack([outputs[name] for outputs in run]) for run in each] for name in names}
         return {name: runs[0] if self.axes else np.stack(runs, axis=1) for name, runs in found.items()}
 
