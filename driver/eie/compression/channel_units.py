@@ -1,9 +1,12 @@
-"""Units of channels: what the host multiplies each channel of a recurrent layer's inputs by.
+"""Units of channels: what the host multiplies each channel of a layer's inputs by.
 
-One fixed point serves all inputs of a time step, and one set of shared values all weights of a gate. Where channels
-differ by orders of magnitude, as spectra do, the quiet ones are left a few bits, and the large weights that they come
-with leave the weights of the states few values. So each channel is multiplied by a power of two that brings it near the
-loudest, and its weights are divided by it: in floats that changes nothing.
+One fixed point serves all inputs of a recurrent layer's time step, or of a convolution, and one set of shared values
+all weights of a gate. Where channels differ by orders of magnitude, as spectra do, the quiet ones are left a few bits,
+and the large weights that they come with leave the weights of the states few values. So each channel is multiplied by a
+power of two that brings it near the loudest, and its weights are divided by it: in floats that changes nothing.
+
+Of convolutions depthwise ones gain, whose rows have units: these take the weights up again. Weights of others are
+shared among columns of all channels, and would lose more by it than the quiet channels gain.
 """
 
 from __future__ import annotations
@@ -16,18 +19,19 @@ from numpy.typing import NDArray
 
 from eie.network.evaluation import evaluate
 from eie.network.graph import Array, Graph, Node
-from eie.network.linear_maps import linear_nodes
+from eie.network.linear_maps import LinearNode, linear_nodes
 
 _SPREAD = 8.0
 """Ratio of the largest channel's peak to the smallest's up to which all channels have one unit."""
 _MOST = 15
 """Largest exponent: what is smaller has no bit in the loudest channel's fixed point."""
 _DATA, _WEIGHTS = 0, 1
-"""Inputs of recurrent nodes."""
+"""Inputs of nodes."""
+_CONVOLUTIONS = ("Conv", "ConvTranspose")
 
 
 def in_channel_units(graph: Graph, samples: Sequence[Mapping[str, Array]]) -> Graph:
-    """Return the same graph with the inputs of recurrent nodes in units of their channels, where these differ much.
+    """Return the same graph with the inputs of such nodes in units of their channels, where these differ much.
 
     Parameters
     ----------
@@ -48,8 +52,12 @@ def in_channel_units(graph: Graph, samples: Sequence[Mapping[str, Array]]) -> Gr
             continue
         units, data, weights = (f"{node.outputs[0]}/{what}" for what in ("units", "in units", "weights in units"))
         given = graph.constants[node.inputs[_WEIGHTS]]
-        constants[units] = np.ldexp(given.dtype.type(1), found)
-        constants[weights] = given / constants[units]
+        factors = np.ldexp(given.dtype.type(1), found)
+        of_weights = factors
+        if node.operator in _CONVOLUTIONS:
+            factors = factors.reshape(-1, *[1] * (given.ndim - 2))
+            of_weights = factors.repeat(len(given) // len(found), axis=0)[:, None]
+        constants[units], constants[weights] = factors, given / of_weights
         nodes.append(Node("Mul", (node.inputs[_DATA], units), (data,), {}, units))
         nodes.append(replace(node, inputs=(data, weights, *node.inputs[_WEIGHTS + 1 :])))
     return replace(graph, constants=constants).with_nodes(nodes)
@@ -58,17 +66,18 @@ def in_channel_units(graph: Graph, samples: Sequence[Mapping[str, Array]]) -> Gr
 def _exponents(graph: Graph, samples: Sequence[Mapping[str, Array]]) -> dict[str, NDArray[np.intp]]:
     """Return what powers of two the channels are to be multiplied by, by the first output of the nodes that gain."""
     places = {node.outputs[0] for node in graph.nodes}
-    cells = {key for key, linear in linear_nodes(graph).items() if linear.attributes.get("cell") and key in places}
+    taken = {key for key, linear in linear_nodes(graph).items() if key in places and _gains(linear, graph)}
     peaks: dict[str, NDArray[np.float64]] = {}
 
     def look(node: Node, values: list[Array | None]) -> None:
         key = node.outputs[0]
-        x = values[_DATA] if key in cells else None
+        x = values[_DATA] if key in taken else None
         if x is not None and x.size:
-            found = np.abs(x).max(axis=tuple(range(x.ndim - 1))).astype(np.float64)
+            axis = 1 if node.operator in _CONVOLUTIONS else x.ndim - 1
+            found = np.abs(x).max(axis=tuple(i for i in range(x.ndim) if i != axis)).astype(np.float64)
             peaks[key] = np.maximum(peaks.get(key, 0), found)  # NaN stays
 
-    for inputs in samples if cells else ():
+    for inputs in samples if taken else ():
         evaluate(graph, inputs, look)
     found = {key: _exponents_of(of_channels) for key, of_channels in peaks.items()}
     return {key: exponents for key, exponents in found.items() if exponents is not None}
@@ -82,3 +91,15 @@ def _exponents_of(peaks: NDArray[np.float64]) -> NDArray[np.intp] | None:
     ratios = known.max() / np.where(peaks > 0, peaks, known.max())
     found: NDArray[np.intp] = np.minimum(np.floor(np.log2(ratios)), _MOST).astype(np.intp)
     return found
+
+
+def _gains(linear: LinearNode, graph: Graph) -> bool:
+    """Tell whether a node is a recurrent layer of the array or a depthwise convolution."""
+    node = linear.node
+    if node.operator not in _CONVOLUTIONS:
+        return bool(linear.attributes.get("cell"))
+    weights = graph.constants.get(node.inputs[_WEIGHTS])
+    if weights is None or linear.grid is not None:
+        return False
+    channels = len(weights) if node.operator == "ConvTranspose" else linear.attributes["group"] * weights.shape[1]
+    return bool(1 < channels == linear.attributes["group"])

@@ -1,4 +1,4 @@
-"""Channels of a recurrent layer's inputs in units of their own, where they differ by orders of magnitude."""
+"""Channels of a layer's inputs in units of their own, where they differ by orders of magnitude."""
 
 import numpy as np
 import pytest
@@ -80,3 +80,26 @@ def test_a_layer_alone_takes_its_inputs_as_they_are():
     assert model.columns == CHANNELS
     with eie.Accelerator(eie.EmulatedDevice(eie.ArrayConfig(num_pes=4))) as accelerator:
         assert accelerator.run(x, model=model, verify=True).shape == (*x.shape[:2], HIDDEN)
+
+
+def depthwise(operator, sizes):
+    """Return a network that brings channels to these sizes, and a convolution whose weights make up for them."""
+    channels = len(sizes)
+    shape = (channels, 1, 3, 3) if operator == "ConvTranspose" else (2 * channels, 1, 3, 3)
+    weight = np.random.default_rng(0).standard_normal(shape)
+    weight /= sizes.repeat(len(weight) // channels).reshape(-1, 1, 1, 1)
+    constants = {"w": weight.astype(np.float32), "sizes": sizes.reshape(-1, 1, 1).astype(np.float32)}
+    nodes = [Node("Mul", ("x", "sizes"), ("s",)), Node(operator, ("s", "w"), ("y",), {"group": channels}, "conv")]
+    return Graph(nodes, [Value("x", "float32", (None, channels, 7, 7))], [Value("y")], constants)
+
+
+@pytest.mark.parametrize("operator", ["Conv", "ConvTranspose"])
+def test_a_depthwise_convolution_takes_quiet_channels_as_well_as_loud_ones(operator):
+    x, other = (np.random.default_rng(seed).standard_normal((6, 4, 7, 7)).astype(np.float32) for seed in (1, 2))
+    ratios = []
+    for sizes in (np.ones(4), np.array([1, 2**-4, 2**-13, 2**-9])):
+        graph = depthwise(operator, sizes)
+        want = evaluate(graph, {"x": other})["y"]
+        assert np.array_equal(evaluate(in_channel_units(graph, [{"x": x}]), {"x": other})["y"], want)
+        ratios.append(sqnr_db(want, eie.reference(eie.compress(graph, 1.0, x, terms=2, effort="fast"), other)))
+    assert min(ratios) > 45, "6 dB where all channels have one unit"
