@@ -133,12 +133,12 @@ class _Collected:
     def add(self, results: Sequence[Array]) -> None:
         for parts, result in zip(self.parts, results, strict=True):
             parts.append(result)
+            check_elements((len(parts), *result.shape))
 
     def stacked(self) -> list[Array]:
         found = []
         for value, parts in zip(self.outputs, self.parts, strict=True):
             if parts:
-                check_elements((len(parts), *parts[0].shape))
                 found.append(np.stack(parts))
             else:
                 sizes = (size if isinstance(size, int) else 0 for size in value.shape or ())

@@ -14,6 +14,7 @@ from eie.network import loops
 from eie.network.evaluation import evaluate
 from eie.network.graph_readers import read_graph
 from eie.network.inspection import inspect_graph
+from eie.network.operators import table
 
 RNG = np.random.default_rng(0)
 CONFIG = eie.ArrayConfig(num_pes=4)
@@ -100,6 +101,26 @@ def test_a_loop_without_end_is_an_error_that_names_the_limit(monkeypatch):
     given = {"x": np.zeros(3, np.float32), "most": np.int64(0), "limit": np.float32(1)}
     with pytest.raises(NetworkError, match=r"Loop node 'y': its condition still holds after 10 steps, the limit"):
         evaluate(read_graph(model), given)
+
+
+def test_what_the_steps_of_a_loop_collect_has_a_limit(monkeypatch):
+    """It is refused while it grows, not when all of it is there."""
+    monkeypatch.setattr(table, "ELEMENTS_LIMIT", 20)
+    collecting = model_of(LOOP % ("most", ""))
+    given = {"x": np.zeros(3, np.float32), "most": np.int64(1 << 19), "limit": np.float32(1)}
+    with pytest.raises(NetworkError, match=r"a tensor of shape \(7, 3\) has 21 elements; the limit is 20"):
+        evaluate(read_graph(collecting), given)
+    growing = model_of(
+        """g (float[3] x) => (float[n,3] y) {
+            none = SequenceEmpty ()
+            done = Loop (most, , none) <body = b (int64 i, bool going, seq(float[3]) found) =>
+                (bool going, seq(float[3]) longer) { longer = SequenceInsert (found, x) }>
+            y = ConcatFromSequence <axis = 0, new_axis = 1> (done)
+        }""",
+        most=np.int64(1 << 19),
+    )
+    with pytest.raises(NetworkError, match=r"SequenceInsert node 'longer': a tensor of shape \(21,\)"):
+        evaluate(read_graph(growing), {"x": floats(3)})
 
 
 @settings(deadline=None, max_examples=40)

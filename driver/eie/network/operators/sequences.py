@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from eie.errors import NetworkError
-from eie.network.operators.table import REQUIRED, Array, Shape, axis_of, operator
+from eie.network.operators.table import REQUIRED, Array, Shape, axis_of, check_elements, operator
 
 LENGTH_LIMIT = 1 << 20
 """Most tensors of a sequence: each takes memory, however small it is."""
@@ -20,7 +20,8 @@ def is_sequence(value: Array) -> bool:
 
 
 def sequence_of(parts: Collection[Array]) -> Array:
-    """Return a sequence of tensors."""
+    """Return a sequence of tensors, together no larger than one may be."""
+    check_elements((sum(part.size for part in parts),))
     found = np.empty(_length(len(parts)), object)
     for i, part in enumerate(parts):
         found[i] = part
