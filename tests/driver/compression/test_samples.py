@@ -4,12 +4,17 @@ import re
 
 import numpy as np
 import pytest
+from hypothesis import assume, given, settings
 
 import eie
+from eie.compression.graphs import GraphJob
+from eie.compression.recipe import Recipe
 from eie.compression.samples import calibration_samples, in_samples
 from eie.errors import NetworkError
 from eie.network.evaluation import evaluate, evaluate_in_step
 from eie.network.graph import Graph, Node, Value
+from eie.network.graph_readers import read_graph
+from tests.driver.network.test_random_graphs import graphs
 
 X = np.random.default_rng(0).standard_normal((24, 1, 6)).astype(np.float32)
 """Samples, batch, columns."""
@@ -109,8 +114,8 @@ def test_all_inputs_count_not_only_the_first():
     unseen = np.random.default_rng(5).standard_normal((200, 1, 6)).astype(np.float32)
     graph, ratios = network(hidden=40), []
     want = np.concatenate([evaluate(graph, {"x": x})["y"] for x in unseen])
-    for given in (X[0], X):
-        model = eie.compress(graph, 0.5, given)
+    for inputs in (X[0], X):
+        model = eie.compress(graph, 0.5, inputs)
         got = np.concatenate([eie.reference(model, x) for x in unseen])
         ratios.append(10 * np.log10((want**2).sum() / ((got - want) ** 2).sum()))
     assert ratios[1] > ratios[0] + 3
@@ -122,3 +127,23 @@ def test_a_refit_as_a_whole_takes_samples():
     x = rng.standard_normal((160, 1, 6)).astype(np.float32)
     model = eie.compress(network(hidden=24), 0.5, x, refit="whole", effort="fast")
     assert model.metadata["compression"]["refit"] == "whole"
+
+
+@settings(max_examples=25)
+@given(graphs())
+def test_of_any_graph_samples_side_by_side_give_what_a_batch_gives(case):
+    model, x = case
+    assume(any(node.op_type == "Conv" for node in model.graph.node))
+    graph = read_graph(model)
+    recipe = Recipe.of(1.0, True, "magnitude", None, "auto", "linear", 1, 2.0, None, False, False)
+    found = []
+    for samples in ([{"x": x}], [{"x": x[i : i + 1]} for i in range(len(x))]):
+        try:
+            job = GraphJob(graph, samples, None, recipe, eie.ArrayConfig(), lambda layer, stage: None)
+        except NetworkError as error:
+            assert "infinity or NaN" in str(error) or "constant weights" in str(error)
+            assume(False)
+        found.append(job.run(job.counts(1.0), "model", False)[0])
+    for one, other in zip(found[0].layers, found[1].layers, strict=True):
+        assert abs(one.output_fraction_bits - other.output_fraction_bits) <= 1
+        assert np.array_equal(one.codes, other.codes)
