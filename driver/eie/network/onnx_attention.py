@@ -39,7 +39,7 @@ def attention(given: Given) -> None:
     if any(given.node.output[1:]):
         both = [unsqueezed(given, part, f"present {i}", 0) for i, part in enumerate((k, v))]
         given.put("Concat", both, given.node.output[1:2], OWN_DOMAIN, axis=0)
-    _attend(given, q, k, v, mask, added)
+    attend(given, q, k, v, mask, added)
 
 
 def multi_head_attention(given: Given) -> None:
@@ -60,7 +60,7 @@ def multi_head_attention(given: Given) -> None:
     for name, part in zip(given.node.output[1:3], (k, v)):  # noqa: B905 - they may be left out
         if name:
             given.put("Identity", [part], [name], OWN_DOMAIN)
-    _attend(given, q, k, v, mask, added)
+    attend(given, q, k, v, mask, added)
 
 
 def rotary_embedding(given: Given) -> None:
@@ -76,45 +76,45 @@ def rotary_embedding(given: Given) -> None:
         raise NetworkError("features that are not turned need the number of heads")
     with_heads = given.known.ranks.get(x, _RANK) == _RANK + 1
     if with_heads:
-        y = _turned(given, x, "by place")
+        y = turned(given, x, "by place")
     else:
         shape = ints(given, "heads", 0, 0, *((heads, -1) if heads else (-1, 2 * half)))
-        y = given.own("Reshape", [_flat(given, x, "x"), shape], "by place")
+        y = given.own("Reshape", [flat(given, x, "x"), shape], "by place")
     if places == 1:  # the first one's
         positions = given.own("Add", [counted(given, size_of(given, y, 1, "length"), "steps"), positions], "positions")
-    cosine, sine = (
-        unsqueezed(given, given.own("Gather", [table, positions], what), f"{what} of heads", -2)
-        for table, what in zip(tables, ("cosine", "sine"), strict=True)
-    )
-    rest = []
-    if width:
-        axis, ends = ints(given, "last axis", -1), [ints(given, f"end {i}", i) for i in (0, width, _END)]
-        rest = [given.own("Slice", [y, *ends[1:], axis], "unturned")]
-        y = given.own("Slice", [y, *ends[:2], axis], "to turn")
-    y = _rotated(given, y, cosine, sine, half)
-    y = joined(given, [y, *rest], "whole", -1)
+    y = rotated(given, y, positions, tables, given.attributes.get("interleaved", 0), "y")
     if with_heads:
         given.end("Transpose", [y], OWN_DOMAIN, perm=[0, 2, 1, 3])
     else:
         given.end("Reshape", [y, ints(given, "flat", 0, 0, -1)], OWN_DOMAIN)
 
 
-def _rotated(given: Given, y: str, cosine: str, sine: str, half: int) -> str:
-    """Turn pairs of features: those side by side, or those of the first and the second half."""
-    pairs = [half, 2] if given.attributes.get("interleaved", 0) else [2, half]
-    axis = pairs.index(2) - 2
-    whole = given.own("Reshape", [y, ints(given, "pairs", 0, 0, 0, *pairs)], "in pairs")
-    parts = split(given, whole, ["a", "b"], axis=axis)
-    alone = [given.own("Squeeze", [part, ints(given, f"{part} axis", axis)], f"{part} alone") for part in parts]
+def rotated(given: Given, x: str, positions: str, tables: Sequence[str], interleaved: int, what: str) -> str:
+    """Turn the first features of heads, (B, S, N, D), as many as there are angles for two of each.
+
+    A pair are two side by side, or one of the first and one of the second half.
+    """
+    half = given.known.constants[tables[0]].dims[1]
+    angles = [given.own("Gather", [table, positions], f"{what} angle {i}") for i, table in enumerate(tables)]
+    cosine, sine = (unsqueezed(given, angle, f"{what} factor {i}", -2) for i, angle in enumerate(angles))
+    axis, ends = ints(given, f"{what} last", -1), [ints(given, f"{what} {i}", i) for i in (0, 2 * half, _END)]
+    first, rest = (given.own("Slice", [x, *ends[i : i + 2], axis], f"{what} part {i}") for i in (0, 1))
+    pairs = [half, 2] if interleaved else [2, half]
+    place = pairs.index(2) - 2
+    whole = given.own("Reshape", [first, ints(given, f"{what} pairs", 0, 0, 0, *pairs)], f"{what} in pairs")
+    parts = split(given, whole, [f"{what} a", f"{what} b"], axis=place)
+    alone = [given.own("Squeeze", [part, ints(given, f"{part} axis", place)], f"{part} alone") for part in parts]
     found = []
     for operator, factors in (("Sub", (cosine, sine)), ("Add", (sine, cosine))):
-        terms = [given.own("Mul", [alone[i], factor], f"{operator} {i}") for i, factor in enumerate(factors)]
-        found.append(unsqueezed(given, given.own(operator, terms, operator), f"{operator} turned", axis))
-    turned = joined(given, found, "turned pairs", axis)
-    return given.own("Reshape", [turned, ints(given, "of heads", 0, 0, 0, -1)], "turned")
+        name = f"{what} {operator}"
+        terms = [given.own("Mul", [alone[i], factor], f"{name} {i}") for i, factor in enumerate(factors)]
+        found.append(unsqueezed(given, given.own(operator, terms, name), f"{name} turned", place))
+    both = joined(given, found, f"{what} turned pairs", place)
+    level = given.own("Reshape", [both, ints(given, f"{what} of heads", 0, 0, 0, 2 * half)], f"{what} turned")
+    return joined(given, [level, rest], f"{what} whole", -1)
 
 
-def _flat(given: Given, name: str, what: str) -> str:
+def flat(given: Given, name: str, what: str) -> str:
     """Return a tensor as it is, and have it refused if it has not three dimensions."""
     return given.own("Transpose", [name], f"{what} flat", perm=list(range(_RANK)))
 
@@ -124,10 +124,10 @@ def _heads(given: Given, name: str, count: int, what: str) -> str:
     if given.known.ranks.get(name, _RANK) == _RANK + 1:
         return name
     shape = ints(given, f"{what} shape", 0, 0, count, -1)
-    return _turned(given, given.own("Reshape", [_flat(given, name, what), shape], f"{what} split"), f"{what} heads")
+    return turned(given, given.own("Reshape", [flat(given, name, what), shape], f"{what} split"), f"{what} heads")
 
 
-def _turned(given: Given, name: str, what: str) -> str:
+def turned(given: Given, name: str, what: str) -> str:
     return given.own("Transpose", [name], what, perm=[0, 2, 1, 3])
 
 
@@ -150,9 +150,12 @@ def _with_biases(given: Given, parts: Sequence[str], bias: str) -> list[str]:
     return found
 
 
-def _attend(given: Given, q: str, k: str, v: str, mask: str, added: str) -> None:
-    """Add attention of heads (B, N, S, D), and give their results side by side, (B, S, N D)."""
-    scores = given.own("MatMul", [q, given.own("Transpose", [k], "k turned", perm=[0, 1, 3, 2])], "scores")
+def attend(given: Given, q: str, k: str, v: str, mask: str, added: str, seen: str = "") -> None:
+    """Add attention of heads (B, N, S, D), and give their results side by side, (B, S, N D).
+
+    `seen` says for which keys a query has scores at all.
+    """
+    scores = given.own("MatMul", [q, given.own("Transpose", [k], "keys turned", perm=[0, 1, 3, 2])], "scores")
     scale = given.attributes.get("scale", 0.0)
     if scale:
         scores = given.own("Mul", [scores, _like(given, scale, scores, "scale")], "scaled")
@@ -164,15 +167,21 @@ def _attend(given: Given, q: str, k: str, v: str, mask: str, added: str) -> None
     if added:
         scores = given.own("Add", [scores, added], "biased")
     if given.attributes.get("unidirectional", 0):
-        lengths = [size_of(given, name, 2, f"{what} length") for name, what in ((q, "q"), (k, "k"))]
-        square = joined(given, lengths, "square", 0)
-        ones = given.own("Expand", [given.constant("true", np.array(True)), square], "ones")
-        past = given.own("Squeeze", [given.own("Sub", lengths[::-1], "more keys")], "past")
-        seen = given.own("Trilu", [ones, past], "seen", upper=0)
-        scores = given.own("Where", [seen, scores, _like(given, -math.inf, scores, "never")], "causal")
+        seen = _before(given, q, k)
+    if seen:
+        scores = given.own("Where", [seen, scores, _like(given, -math.inf, scores, "never")], "seen scores")
     shares = given.own("Softmax", [scores], "shares", axis=-1)
-    mixed = _turned(given, given.own("MatMul", [shares, v], "mixed"), "mixed by place")
+    mixed = turned(given, given.own("MatMul", [shares, v], "mixed"), "mixed by place")
     given.put("Reshape", [mixed, ints(given, "joined shape", 0, 0, -1)], given.node.output[:1], OWN_DOMAIN)
+
+
+def _before(given: Given, q: str, k: str) -> str:
+    """Return which keys are not after a query; the last query is as late as the last key."""
+    lengths = [size_of(given, name, 2, f"{what} length") for name, what in ((q, "q"), (k, "k"))]
+    square = joined(given, lengths, "square", 0)
+    ones = given.own("Expand", [given.constant("true", np.array(True)), square], "ones")
+    past = given.own("Squeeze", [given.own("Sub", lengths[::-1], "more keys")], "past")
+    return given.own("Trilu", [ones, past], "seen", upper=0)
 
 
 def _mask(given: Given, mask: str, k: str, scores: str) -> str:

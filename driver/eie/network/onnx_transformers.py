@@ -9,6 +9,7 @@ import numpy as np
 
 from eie.errors import NetworkError
 from eie.network.onnx_attention import attention, counted, ints, multi_head_attention, rotary_embedding, size_of
+from eie.network.onnx_grouped import group_query_attention
 from eie.network.onnx_parts import OWN_DOMAIN, Given
 from eie.network.onnx_values import array_of
 
@@ -111,6 +112,7 @@ def _skip_norm(operator: str, count: int) -> Callable[[Given], None]:
 
 TRANSFORMER_REWRITES: dict[str, Callable[[Given], None]] = {
     "Attention": attention,
+    "GroupQueryAttention": group_query_attention,
     "MultiHeadAttention": multi_head_attention,
     "EmbedLayerNormalization": _embedding,
     "RotaryEmbedding": rotary_embedding,

@@ -226,7 +226,7 @@ def test_a_block_of_a_transformer_runs_on_the_array():
         ([node("MultiHeadAttention", ["x"], num_heads=HEADS)], "packed queries, keys and values are not supported"),
         ([node("MatMulNBits", ["x", "c", "s"], K=D, N=4, block_size=16)], "the weights 'c' are not constant"),
         ([node("RotaryEmbedding", ["x", "p", "w", "w"])], "the dimensions of the positions are not known"),
-        ([node("GroupQueryAttention", ["x", "", "", "", "", "l", "n"])], "this operator of ONNX Runtime is not known"),
+        ([node("GroupQueryAttention", ["x", "", "", "", "", "l", "n"], softcap=30.0)], "softcap 30.0 is not supported"),
     ],
 )
 def test_what_is_not_supported_is_named(nodes, words):
