@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import warnings
+from functools import partial
 from typing import Any
+from unittest import mock
 
 from eie.errors import MissingExtraError, NetworkError
 
@@ -41,6 +43,7 @@ def torch_to_onnx(source: Any, example: Any) -> Any:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of what the exporter leaves for later versions
+            warnings.filterwarnings("error", ".*this will cause the ONNX model to be incorrect")  # index_add's
             if not isinstance(source, torch.nn.Module):
                 torch.onnx.export(source, f=file, dynamo=True)  # type: ignore[arg-type]
             else:
@@ -57,24 +60,32 @@ def _export_module(torch: Any, module: Any, example: Any, file: io.BytesIO) -> N
         example = _plain_example(torch, module)
     named = example if isinstance(example, dict) else None
     given = list(example.values()) if named else list(example) if isinstance(example, tuple) else [example]
-    tensors = tuple(torch.as_tensor(x)[:2] for x in given)
-    names = list(named) if named else [f"input{i}" if i else "input" for i in range(len(tensors))]
+    names = list(named) if named else [f"input{i}" if i else "input" for i in range(len(given))]
+    tensors = [torch.as_tensor(x) for x in given]
+    export = partial(_trace, torch, module)
     mode, fast = module.training, torch.backends.mha.get_fastpath_enabled()
     try:
         torch.backends.mha.set_fastpath_enabled(False)  # one operator for a whole encoder layer, which ONNX lacks
         module.eval()
-        with torch.no_grad():
-            torch.onnx.export(
-                module,
-                tensors,
-                file,
-                input_names=names,
-                dynamic_axes={name: {0: "batch"} for name in names},
-                dynamo=False,
-            )
+        try:
+            pairs = [x[:2] if x.ndim else x for x in tensors]
+            export(pairs, {name: {0: "batch"} if x.ndim else {} for name, x in zip(names, pairs)}, file)  # noqa: B905
+        except Exception:
+            if len(tensors) == 1:
+                raise
+            file.truncate(file.seek(0))  # inputs without a batch, as the nodes and edges of a graph
+            sizes = {name: [f"{name}_{i}" for i in range(x.ndim)] for name, x in zip(names, tensors)}  # noqa: B905
+            export(tensors, {name: dict(enumerate(size)) for name, size in sizes.items()}, file)
     finally:
         module.train(mode)
         torch.backends.mha.set_fastpath_enabled(fast)
+
+
+def _trace(torch: Any, module: Any, tensors: list[Any], axes: dict[str, dict[int, str]], file: io.BytesIO) -> None:
+    """Export what a module computes of these inputs, of which such dimensions are open and have these names."""
+    quiet = mock.patch.object(torch._C, "_jit_onnx_log", lambda *_: None, create=True)
+    with torch.no_grad(), quiet:  # or the whole network is printed where it cannot be exported
+        torch.onnx.export(module, tuple(tensors), file, input_names=list(axes), dynamic_axes=axes, dynamo=False)
 
 
 def _plain_example(torch: Any, module: Any) -> Any:

@@ -1,0 +1,59 @@
+"""PyTorch modules of several inputs, and what PyTorch's exporter says of those that it cannot export."""
+
+import numpy as np
+import pytest
+
+import eie
+from eie.compression.report import sqnr_db
+from eie.errors import NetworkError
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("onnx")
+
+
+class Messages(torch.nn.Module):
+    """A layer of a graph network: nodes take what their neighbours send, along edges given as pairs of nodes."""
+
+    def __init__(self, adds="scatter_add"):
+        super().__init__()
+        torch.manual_seed(0)
+        self.adds, self.inner, self.outer = adds, torch.nn.Linear(8, 6), torch.nn.Linear(6, 3)
+
+    def forward(self, x, edges, scale):
+        h = self.inner(x)
+        to, sender = edges
+        sent = torch.relu(h[sender]) * scale
+        if self.adds == "index_add":
+            return self.outer(h + torch.zeros_like(h).index_add(0, to, sent))
+        return self.outer(h + torch.zeros_like(h).scatter_add(0, to[:, None].expand_as(sent), sent))
+
+
+def given(nodes, edges, seed=0):
+    rng = np.random.default_rng(seed)
+    x = rng.standard_normal((nodes, 8)).astype(np.float32)
+    return {"x": x, "edges": rng.integers(0, nodes, (2, edges)), "scale": np.float32(0.5)}
+
+
+def test_inputs_need_no_common_batch_and_may_have_other_sizes_later():
+    module = Messages()
+    model = eie.compress(module, 1.0, given(40, 90), terms=2)
+    for sizes in ((40, 90, 1), (17, 25, 2)):
+        x = given(*sizes)
+        with torch.no_grad():
+            want = module(*(torch.as_tensor(value) for value in x.values())).numpy()
+        assert sqnr_db(want, eie.reference(model, x)) > 40
+
+
+def test_what_pytorch_says_it_exports_wrongly_is_refused():
+    with pytest.raises(NetworkError, match="duplicated values in 'index'"):
+        eie.compress(Messages("index_add"), 1.0, given(40, 90))
+
+
+def test_a_module_that_cannot_be_exported_is_not_printed(capfd):
+    class Spectrum(torch.nn.Module):
+        def forward(self, x):
+            return torch.fft.rfft(x).abs()
+
+    with pytest.raises(NetworkError, match="fft_rfft"):
+        eie.compress(Spectrum(), 1.0, np.ones((4, 8), np.float32))
+    assert capfd.readouterr().out == ""
