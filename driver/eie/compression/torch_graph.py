@@ -18,7 +18,7 @@ from eie.network.graph import LOOPS, Graph, Node
 from eie.network.linear_maps import LinearNode
 from eie.network.operators.convolution import conv_geometry, transposed_geometry
 from eie.network.operators.gates import DIRECTIONS
-from eie.network.operators.linear import Matrix
+from eie.network.operators.linear import Matrix, leading_ones
 
 Tensor = torch.Tensor
 Values = dict[str, Any]
@@ -158,7 +158,7 @@ def _matmul(linear: LinearNode, values: list[Any], pairs: Sequence[Pair]) -> lis
     if rank == 1 or (second is not None and second.ndim == 1):
         raise NetworkError("no gradient goes back through a MatMul with a vector")
     y = _rows(first, pairs[0]) if first is not None else _rows(second.mT, pairs[0]).mT
-    return [y.reshape((1,) * max(0, rank - y.ndim) + y.shape)]
+    return [y.reshape((1,) * leading_ones(rank, (second if first is None else first).ndim) + y.shape)]
 
 
 def _gemm(linear: LinearNode, values: list[Any], pairs: Sequence[Pair]) -> list[Tensor]:

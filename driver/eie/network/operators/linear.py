@@ -185,7 +185,13 @@ def _matmul_run(inputs: list[Any], attributes: dict[str, Any], products: Sequenc
     rank = attributes.get("weight_rank", 2)
     if rank == 1:
         y = y[..., 0] if first is not None else y[..., 0, :] if second.ndim > 1 else y[..., 0]
-    return [y.reshape((1,) * max(0, rank - y.ndim) + y.shape)]
+    data = second if first is None else first
+    return [y.reshape((1,) * leading_ones(rank, data.ndim) + y.shape)]
+
+
+def leading_ones(rank: int, of_data: int) -> int:
+    """Return how many axes of size 1 weights of this rank put before a product with data of another."""
+    return max(0, rank - max(2, of_data))
 
 
 def _matmul_prepare(inputs: list[Any], attributes: dict[str, Any]) -> dict[str, Any]:
