@@ -117,7 +117,7 @@ def test_what_the_steps_of_a_loop_collect_has_a_limit(monkeypatch):
         }""",
         most=np.int64(1 << 19),
     )
-    with pytest.raises(NetworkError, match=r"SequenceInsert node 'longer': a tensor of shape \(21,\)"):
+    with pytest.raises(NetworkError, match=r"SequenceInsert node 'longer': a tensor of shape \(7, 3\) has 21"):
         evaluate(read_graph(growing), {"x": floats(3)})
 
 

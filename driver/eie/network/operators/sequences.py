@@ -20,8 +20,7 @@ def is_sequence(value: Array) -> bool:
 
 
 def sequence_of(parts: Collection[Array]) -> Array:
-    """Return a sequence of tensors, together no larger than one may be."""
-    check_elements((sum(part.size for part in parts),))
+    """Return a sequence of tensors."""
     found = np.empty(_length(len(parts)), object)
     for i, part in enumerate(parts):
         found[i] = part
@@ -64,16 +63,22 @@ def sequence_at(sequence: Array, position: Array) -> Any:
     return sequence[_place(sequence, position, len(sequence) - 1)]
 
 
-@operator("SequenceInsert", lambda sequence, tensor, position=None: _length(len(sequence) + 1))
+def _longer(sequence: Array, tensor: Array, position: Array | None = None) -> Shape:
+    """Return the length with one tensor more; as many of its size are no larger than one tensor may be."""
+    check_elements((len(sequence) + 1, *tensor.shape))
+    return _length(len(sequence) + 1)
+
+
+@operator("SequenceInsert", _longer)
 def sequence_insert(sequence: Array, tensor: Array, position: Array | None = None) -> Array:
     place = _place(sequence, position, len(sequence))
-    return sequence_of([*sequence[:place], tensor, *sequence[place:]])
+    return np.concatenate([sequence[:place], sequence_of([tensor]), sequence[place:]])
 
 
 @operator("SequenceErase", lambda sequence, position=None: (max(0, len(sequence) - 1),))
 def sequence_erase(sequence: Array, position: Array | None = None) -> Array:
     place = _place(sequence, position, len(sequence) - 1)
-    return sequence_of([*sequence[:place], *sequence[place + 1 :]])
+    return np.concatenate([sequence[:place], sequence[place + 1 :]])
 
 
 def _split_sizes(x: Array, split: Array | None, axis: int) -> list[int]:
