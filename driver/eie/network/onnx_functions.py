@@ -13,22 +13,33 @@ def expanded(model: Any, known: Collection[str]) -> Any:
 
     if model.functions:
         model = inliner.inline_local_functions(model)
-    unknown = {(n.domain, n.op_type) for n in _nodes(model.graph) if n.op_type not in known}
-    found = [(domain, name) for domain, name in unknown if defs.has(name, domain) and _has_body(name, domain)]
-    for node in _nodes(model.graph):
-        if (node.domain, node.op_type) in found:
-            _complete(node, defs.get_schema(node.op_type, domain=node.domain))
-    if found and "inline_schema_functions" in inspect.signature(inliner.inline_selected_functions).parameters:
-        model = _with_types(model)
-        return inliner.inline_selected_functions(model, found, inline_schema_functions=True)
+    if "inline_schema_functions" not in inspect.signature(inliner.inline_selected_functions).parameters:
+        return model
+    found: set[tuple[str, str]] = set()
+    while (left := _functions(model, known)) and left != found:  # bodies may hold functions in turn
+        found = left
+        for node in _nodes(model.graph):
+            if (node.domain, node.op_type) in found:
+                _complete(node, defs.get_schema(node.op_type, domain=node.domain))
+        model = inliner.inline_selected_functions(_with_types(model), list(found), inline_schema_functions=True)
     return model
+
+
+def _functions(model: Any, known: Collection[str]) -> set[tuple[str, str]]:
+    """Return domains and names of a model's operators that are functions of ONNX, and not known."""
+    from onnx import defs
+
+    unknown = {(node.domain, node.op_type) for node in _nodes(model.graph) if node.op_type not in known}
+    return {(domain, name) for domain, name in unknown if defs.has(name, domain) and _has_body(name, domain)}
 
 
 def _with_types(model: Any) -> Any:
     """Return a model with the type of every tensor written out: bodies of some functions follow from their inputs'."""
-    from onnx import helper, shape_inference
+    from onnx import TensorProto, helper, shape_inference
 
     model = shape_inference.infer_shapes(model)
+    # onnx's inliner wants a type of inputs that are not given, too.
+    model.graph.value_info.append(helper.make_tensor_value_info("", TensorProto.FLOAT, None))
     for graph in graphs_of(model.graph):
         known = {value.name for value in (*graph.input, *graph.output, *graph.value_info)}
         graph.value_info.extend(

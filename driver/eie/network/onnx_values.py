@@ -68,7 +68,10 @@ def value_of(value: Any, inner: bool = False) -> Value:
     dtype = dtype_of(tensor.elem_type).name if tensor.elem_type else "float32"
     if not tensor.HasField("shape"):
         return Value(value.name, dtype)
-    shape = tuple(d.dim_value if d.HasField("dim_value") else d.dim_param or None for d in tensor.shape.dim)
+    # Inference gives sizes below 0 in branches that are not taken.
+    shape = tuple(
+        d.dim_param or None if not d.HasField("dim_value") or d.dim_value < 0 else d.dim_value for d in tensor.shape.dim
+    )
     check_elements(tuple(size if isinstance(size, int) else 1 for size in shape))
     return Value(value.name, dtype, shape)
 

@@ -42,9 +42,10 @@ MODULES = {
     "movement": "reshape flatten squeeze unsqueeze transpose concat split slice gather gatherelements pad expand tile "
     "shape size constant constantofshape rangeop depthtospace spacetodepth",
     "indexing": "gathernd scatterelements scatternd trilu topk einsum nonzero onehot eyelike reversesequence compress",
-    "resizing": "resize upsample",
-    "detection": "nonmaxsuppression gridsample",
-    "signals": "dft stft",
+    "resizing": "resize upsample center_crop_pad",
+    "detection": "nonmaxsuppression gridsample affinegrid",
+    "signals": "dft stft hannwindow hammingwindow blackmanwindow",
+    "attention": "attention rotaryembedding flexattention linear_attention swiglu",
     "quantisation": "quantizelinear dequantizelinear dynamicquantizelinear matmulinteger convinteger qlinearmatmul "
     "qlinearconv",
     "control": "if_ loop scan",
@@ -69,7 +70,6 @@ OUT_OF_SCOPE = {
     "Resize of": "antialiasing; crops; interpolated integers",
     "gives 1 outputs here; the graph wants 2": "indices beside the values",
     "operator set 1 is too old": "files of before operator set 7",
-    "operator CenterCropPad is not known": "antialiasing; crops; interpolated integers",
 }
 """What the operators refuse, by the words of the error, and why."""
 
