@@ -13,12 +13,15 @@ from eie.errors import NetworkError
 from eie.network.batch_layout import FixedNode, Layout, alike, find_layout
 from eie.network.evaluation import check_inputs, compute_node, evaluate, walk_in_step
 from eie.network.graph import Array, Graph, Node, Value
+from eie.network.loops import steps_at_most
 
 _TRIED = 3
 _CHOICES = 16
 """Most choices of the inputs' axes that are tried."""
 _SIZES = (32, 1024, 16384)
 """What is tried for sizes that are open, one after the other: pictures are small, and a sound is long."""
+_STEPS = 1 << 16
+"""Most steps that loops take on trial."""
 _BATCH = "batch"
 Shape = tuple[int | str | None, ...]
 
@@ -34,9 +37,13 @@ def open_batch(graph: Graph) -> Graph:
     if any(_BATCH in (value.shape or (_BATCH,)) for value in graph.inputs):
         return graph
     choices = list(itertools.islice(_choices(graph), _CHOICES))
-    size = _size(graph) if choices else None
-    if size is None:
-        return graph
+    with steps_at_most(_STEPS):
+        size = _size(graph) if choices else None
+        return graph if size is None else _opened(graph, choices, size)
+
+
+def _opened(graph: Graph, choices: Sequence[Mapping[str, int]], size: int) -> Graph:
+    """Return the graph with the batch on the axes of a choice with which it stays most as it is."""
     given, best, fewest = set(map(id, graph.nodes)), graph, len(graph.nodes) + 1
     for axes in choices:
         try:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -12,7 +15,8 @@ from eie.network.graph import Array, Graph, Node, Value, from_outside
 from eie.network.operators.table import axis_of, check_elements
 
 STEPS_LIMIT = 1 << 20
-"""Most steps of a loop: one whose condition never fails would not end."""
+"""Most steps of a loop and those within it: one whose condition never fails would not end."""
+_LEFT: ContextVar[list[int] | None] = ContextVar("steps that loops may still take", default=None)
 
 RunGraph = Callable[[Graph, Mapping[str, Array]], "list[Array]"]
 """Computes a graph of values by name, those of its surroundings among them."""
@@ -20,6 +24,17 @@ _Run = Callable[[Graph, Sequence[Any]], "list[Array]"]
 """Computes a graph of its inputs."""
 _Given = Sequence[Any]
 """The inputs of a node: an array, or None where none is given."""
+
+
+@contextmanager
+def steps_at_most(limit: int) -> Iterator[list[int]]:
+    """Let all loops within take so many steps together; yield how many are left, below 0 if they wanted more."""
+    left = [limit]
+    token = _LEFT.set(left)
+    try:
+        yield left
+    finally:
+        _LEFT.reset(token)
 
 
 def run_loop(node: Node, values: Mapping[str, Array], run_graph: RunGraph) -> list[Array]:
@@ -39,10 +54,17 @@ def run_loop(node: Node, values: Mapping[str, Array], run_graph: RunGraph) -> li
     NetworkError
         If a loop takes too many steps, or the inputs of a scan differ in length.
     """
+    left = _LEFT.get()
+    if left is None:
+        with steps_at_most(STEPS_LIMIT):
+            return run_loop(node, values, run_graph)
     outside = set().union(*map(from_outside, node.branches))
     around = {name: values[name] for name in outside}
 
     def run(graph: Graph, inputs: Sequence[Any]) -> list[Array]:
+        left[0] -= 1
+        if left[0] < 0:
+            raise NetworkError(f"it goes on after as many steps as all loops may take together, {STEPS_LIMIT} at most")
         names = (value.name for value in graph.inputs)
         return run_graph(graph, {**around, **dict(zip(names, inputs, strict=True))})
 
@@ -57,14 +79,12 @@ def is_true(condition: Array) -> bool:
 def _loop(inputs: _Given, attributes: Mapping[str, Any], run: _Run) -> list[Array]:
     body = attributes["body"]
     most, condition, *carried = [*inputs, None, None][: max(2, len(inputs))]
-    steps = STEPS_LIMIT + 1 if most is None else int(most.ravel()[0])
+    steps = count() if most is None else range(int(most.ravel()[0]))
     going = np.array(True) if condition is None else condition
     collected = _Collected(body.outputs[1 + len(carried) :])
-    for step in range(steps):
+    for step in steps:
         if not is_true(going):
             break
-        if step == STEPS_LIMIT:
-            raise NetworkError(f"its condition still holds after {STEPS_LIMIT} steps, the limit")
         going, *results = run(body, [np.array(step), going, *carried])
         carried = results[: len(carried)]
         collected.add(results[len(carried) :])

@@ -5,14 +5,18 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from eie.errors import NetworkError
 from eie.network.affine import fold_affine
 from eie.network.evaluation import evaluate
 from eie.network.graph import CONDITIONAL, Array, Graph, Node, Value, count_uses, from_outside
+from eie.network.loops import steps_at_most
 from eie.network.operators.sequences import is_sequence
 
 _NO_OPERATION = ("Identity", "Dropout")
 _FOLDED_LIMIT = 1 << 24
 """Most elements of what is folded; a larger constant is made when it is needed."""
+_FOLDED_STEPS = 1 << 12
+"""Most steps that the loops of a constant take, or it is made when it is needed, too."""
 
 
 def simplify(graph: Graph) -> Graph:
@@ -64,10 +68,17 @@ def _takes_name(node: Node, nodes: list[Node], uses: dict[str, int]) -> bool:
 
 
 def _computed(node: Node, constants: dict[str, Array], nodes: list[Node]) -> dict[str, Array]:
-    """Return a node's outputs as constants; if they are large, or sequences, none, and keep the node."""
+    """Return a node's outputs as constants; if they are large, take long, or are sequences, none, and keep the node."""
     wanted = [Value(name, shape=None) for name in node.outputs if name]
     alone = Graph([node], [], wanted, {name: constants[name] for name in _reads(node)})
-    results = evaluate(alone, {})
+    with steps_at_most(_FOLDED_STEPS) as left:
+        try:
+            results = evaluate(alone, {})
+        except NetworkError:
+            if left[0] >= 0:
+                raise
+            nodes.append(node)
+            return {}
     if sum(array.size for array in results.values()) > _FOLDED_LIMIT or any(map(is_sequence, results.values())):
         nodes.append(node)
         return {}

@@ -97,8 +97,39 @@ def test_a_loop_without_end_is_an_error_that_names_the_limit(monkeypatch):
     monkeypatch.setattr(loops, "STEPS_LIMIT", 10)
     model = model_of(LOOP % ("", ""))
     given = {"x": np.zeros(3, np.float32), "most": np.int64(0), "limit": np.float32(1)}
-    with pytest.raises(NetworkError, match=r"Loop node 'y': its condition still holds after 10 steps, the limit"):
+    with pytest.raises(NetworkError, match=r"Loop node 'y': it goes on after .* 10 at most"):
         evaluate(read_graph(model), given)
+
+
+NESTED = """
+g (float[3] x) => (float[3] z) {
+    y = Loop (many, , start) <body = b (int64 i, bool before, float[3] v) => (bool after, float[3] w) {
+        after = Identity (before)
+        w = Loop (many, , v) <body = c (int64 j, bool again, float[3] u) => (bool on, float[3] t) {
+            on = Identity (again)
+            t = Add (u, one)
+        }>
+    }>
+    z = Add (x, y)
+}"""
+
+
+@pytest.mark.parametrize("many", [10, 1 << 20])
+def test_loops_of_constants_are_folded_if_they_are_short(many):
+    """Two of a million steps, one within the other, must not keep a reader busy."""
+    one, start = np.ones(3, np.float32), np.zeros(3, np.float32)
+    graph = read_graph(model_of(NESTED, many=np.int64(many), one=one, start=start))
+    assert [node.operator for node in graph.nodes] == (["Add"] if many == 10 else ["Loop", "Add"])
+    if many == 10:
+        assert np.array_equal(evaluate(graph, {"x": start})["z"], 100 * one)
+
+
+def test_steps_of_loops_within_loops_count(monkeypatch):
+    monkeypatch.setattr(loops, "STEPS_LIMIT", 100)
+    one, start = np.ones(3, np.float32), np.zeros(3, np.float32)
+    graph = read_graph(model_of(NESTED, many=np.int64(1 << 20), one=one, start=start))
+    with pytest.raises(NetworkError, match="100 at most"):
+        evaluate(graph, {"x": start})
 
 
 def test_what_the_steps_of_a_loop_collect_has_a_limit(monkeypatch):
