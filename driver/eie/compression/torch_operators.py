@@ -56,7 +56,7 @@ def _tensor(x: Value) -> Tensor | None:
     """Return a value as a tensor; floats of any width are float32."""
     if x is None:
         return None
-    found = x if isinstance(x, Tensor) else torch.as_tensor(np.ascontiguousarray(x))
+    found = x if isinstance(x, Tensor) else torch.as_tensor(np.require(x, requirements=["C", "W"]))
     return found.float() if found.is_floating_point() else found
 
 
