@@ -174,7 +174,7 @@ def _sort(graph: Any) -> None:
         set_nodes(graph, [messages[id(node)] for node in order])
 
 
-_OWN = ("Constant", *CONTROL, "Upsample")
+_OWN = ("Constant", *CONTROL, "Scatter", "Upsample")
 """Operators beside those of the table."""
 
 

@@ -119,6 +119,16 @@ def _dft(operator: str, version: int, inputs: list[str], attributes: Attributes,
     return operator, inputs, attributes
 
 
+def _roi_align(operator: str, version: int, inputs: list[str], attributes: Attributes, constant: Constant) -> Any:
+    if version < 16:
+        attributes.setdefault("coordinate_transformation_mode", "output_half_pixel")
+    return operator, inputs, attributes
+
+
+def _scatter(operator: str, version: int, inputs: list[str], attributes: Attributes, constant: Constant) -> Any:
+    return "ScatterElements", inputs, attributes
+
+
 def _optional(operator: str, version: int, inputs: list[str], attributes: Attributes, constant: Constant) -> Any:
     """An optional value is its tensor or sequence."""
     if not any(inputs):
@@ -139,6 +149,8 @@ _REWRITES: dict[str, Callable[..., Any]] = {
     "Pad": _pad,
     "Split": _split,
     "Upsample": _upsample,
+    "Scatter": _scatter,
+    "RoiAlign": _roi_align,
     "Resize": _resize,
     "Softmax": _softmax,
     "LogSoftmax": _softmax,

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import itertools
+import math
 
 import numpy as np
 
 from eie.errors import NetworkError
+from eie.network.operators.indexing import checked_indices
 from eie.network.operators.table import Array, Shape, operator
 
 # Non-maximum suppression
@@ -74,6 +76,65 @@ def _overlaps(lows: Array, highs: Array, best: int, others: Array) -> Array:
     areas = np.prod(highs - lows, axis=-1)
     union = areas[best] + areas[others] - shared
     return np.where(union > 0, shared / np.where(union > 0, union, 1), 0)
+
+
+# RoiAlign
+
+
+def _aligned_shape(
+    x: Array, rois: Array, batch: Array, *, output_height: int = 1, output_width: int = 1, **_: object
+) -> Shape:
+    if x.ndim != 4 or rois.shape != (len(batch), 4):
+        raise NetworkError(f"regions of shape {rois.shape} and {len(batch)} pictures do not fit {x.shape}")
+    return len(rois), x.shape[1], output_height, output_width
+
+
+@operator("RoiAlign", _aligned_shape, 4)
+def roi_align(
+    x: Array,
+    rois: Array,
+    batch: Array,
+    *,
+    coordinate_transformation_mode: str = "half_pixel",
+    mode: str = "avg",
+    output_height: int = 1,
+    output_width: int = 1,
+    sampling_ratio: int = 0,
+    spatial_scale: float = 1.0,
+) -> Array:
+    """Cut regions out and bring them to one size, each place the mean or the largest of points in its part."""
+    found = np.zeros(_aligned_shape(x, rois, batch, output_height=output_height, output_width=output_width), x.dtype)
+    half_pixel = coordinate_transformation_mode == "half_pixel"
+    for i, (region, picture) in enumerate(zip(rois * spatial_scale, checked_indices(x, batch, 0), strict=True)):
+        region = region - 0.5 if half_pixel else region
+        sides = []
+        for axis, count in ((1, output_height), (0, output_width)):
+            size = region[axis + 2] - region[axis]
+            size = size if half_pixel else max(size, 1)
+            points = max(sampling_ratio or math.ceil(size / count), 0)
+            steps = (np.arange(count * points) + 0.5) * (size / count / max(points, 1))
+            sides.append((points, *_neighbours(region[axis] + steps, x.shape[3 - axis])))
+        (high, *rows), (wide, *columns) = sides
+        if not high * wide:
+            continue
+        corners = [
+            x[picture][:, at][:, :, to] * weight[:, None] * other
+            for at, weight in (rows[:2], rows[2:])
+            for to, other in (columns[:2], columns[2:])
+        ]
+        values = np.maximum.reduce(corners) if mode == "max" else np.sum(corners, axis=0)
+        parts = values.reshape(len(values), output_height, high, output_width, wide)
+        found[i] = parts.max(axis=(2, 4)) if mode == "max" else parts.mean(axis=(2, 4))
+    return found
+
+
+def _neighbours(places: Array, size: int) -> tuple[Array, Array, Array, Array]:
+    """Return the elements before and behind places of an axis, each with its weight; both 0 far outside."""
+    inside = (places >= -1) & (places <= size)
+    places = np.clip(places, 0, size - 1)
+    first = np.floor(places).astype(np.intp)
+    part = places - first
+    return first, (1 - part) * inside, np.minimum(first + 1, size - 1), part * inside
 
 
 # GridSample

@@ -41,6 +41,7 @@ _UNARY: dict[str, Callable[[Array], Array]] = {
     "Sigmoid": sigmoid_of,
     "Tanh": np.tanh,
     "Erf": erf_of,
+    "BitwiseNot": np.invert,
     "HardSwish": lambda x: x * np.clip(x / 6 + x.dtype.type(0.5), 0, 1).astype(x.dtype),
     "Softplus": lambda x: np.logaddexp(x, x.dtype.type(0)),
     "Softsign": lambda x: x / (1 + np.abs(x)),
@@ -187,6 +188,13 @@ _BINARY: dict[str, Callable[[Array, Array], Array]] = {
 }
 for _name, _pair in _BINARY.items():
     _binary(_name, _pair)
+
+
+@operator("BitShift", broadcast)
+def bit_shift(a: Array, b: Array, *, direction: str = REQUIRED) -> Array:
+    if direction not in ("LEFT", "RIGHT"):
+        raise NetworkError(f"direction {direction!r} is not known")
+    return np.asarray(np.left_shift(a, b) if direction == "LEFT" else np.right_shift(a, b))
 
 
 @operator("Mod", broadcast)

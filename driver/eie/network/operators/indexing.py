@@ -106,6 +106,20 @@ def compress(x: Array, condition: Array, *, axis: int | None = None) -> Array:
     return np.take(x, places, at)
 
 
+def _distinct_shapes(x: Array, *, axis: int | None = None, sorted: int = 1) -> list[Shape]:
+    return [y.shape for y in distinct(x, axis=axis, sorted=sorted)]
+
+
+@operator("Unique", _distinct_shapes)
+def distinct(x: Array, *, axis: int | None = None, sorted: int = 1) -> tuple[Array, Array, Array, Array]:
+    """Return the distinct elements, where each is first, which of them each element is, and how often each is there."""
+    at = None if axis is None else axis_of(axis, x.ndim)
+    values, first, places, counts = np.unique(x, True, True, True, axis=at)
+    order = np.arange(len(first)) if sorted else np.argsort(first)
+    rank = np.argsort(order)
+    return np.take(values, order, at or 0), first[order], rank[places.ravel()], counts[order]
+
+
 def _one_hot_shape(indices: Array, depth: Array, values: Array, *, axis: int = -1) -> Shape:
     axis = axis_of(axis, indices.ndim + 1)
     return (*indices.shape[:axis], int(depth.ravel()[0]), *indices.shape[axis:])

@@ -72,6 +72,22 @@ def average_pool(
     return (sums / counts).astype(x.dtype)  # type: ignore[no-any-return]
 
 
+@operator("LpPool", _pooled, 1)
+def lp_pool(
+    x: Array,
+    *,
+    kernel_shape: list[int] = REQUIRED,
+    strides: list[int] | None = None,
+    dilations: list[int] | None = None,
+    pads: list[int] | None = None,
+    auto_pad: str = "NOTSET",
+    ceil_mode: int = 0,
+    p: int = 2,
+) -> Array:
+    geometry = window(x.shape[2:], kernel_shape, strides, dilations, pads, auto_pad, ceil_mode)
+    return (geometry.reduce(np.abs(x) ** p, np.add, 0) ** (1 / p)).astype(x.dtype)  # type: ignore[no-any-return]
+
+
 def _same_padding(sizes: Shape, geometry: Geometry) -> list[int]:
     """Return the padding behind the input that the last window reaches."""
     return [
@@ -94,3 +110,9 @@ def global_average_pool(x: Array) -> Array:
 @operator("GlobalMaxPool", _global)
 def global_max_pool(x: Array) -> Array:
     return x.max(axis=tuple(range(2, x.ndim)), keepdims=True)  # type: ignore[no-any-return]
+
+
+@operator("GlobalLpPool", lambda x, *, p=2: _global(x), 1)
+def global_lp_pool(x: Array, *, p: int = 2) -> Array:
+    sums = (np.abs(x) ** p).sum(axis=tuple(range(2, x.ndim)), keepdims=True)
+    return (sums ** (1 / p)).astype(x.dtype)  # type: ignore[no-any-return]

@@ -195,10 +195,27 @@ def lp_normalization(x: Array, *, axis: int = -1, p: int = 2) -> Array:
     return np.where(norm == 0, 0, x / np.where(norm == 0, 1, norm)).astype(x.dtype)
 
 
-@operator("CumSum", same)
-def cum_sum(x: Array, axis: Array, *, exclusive: int = 0, reverse: int = 0) -> Array:
+def _cumulated(x: Array, axis: Array, ufunc: np.ufunc, exclusive: int, reverse: int) -> Array:
+    """Return what a ufunc makes of all elements up to each, or of those before it."""
     at = axis_of(int(axis.ravel()[0]), x.ndim)
     turned = np.flip(x, at) if reverse else x
-    sums = np.cumsum(turned, axis=at, dtype=x.dtype)
-    sums = sums - turned if exclusive else sums
-    return np.flip(sums, at) if reverse else sums
+    if exclusive:
+        first = np.full_like(np.take(turned, [], at), ufunc.identity, shape=(*x.shape[:at], 1, *x.shape[at + 1 :]))
+        turned = np.concatenate([first, np.delete(turned, [-1], at)], at) if x.shape[at] else turned
+    found = ufunc.accumulate(turned, axis=at, dtype=x.dtype)
+    return np.flip(found, at) if reverse else found
+
+
+@operator("CumSum", same)
+def cum_sum(x: Array, axis: Array, *, exclusive: int = 0, reverse: int = 0) -> Array:
+    return _cumulated(x, axis, np.add, exclusive, reverse)
+
+
+@operator("CumProd", same)
+def cum_prod(x: Array, axis: Array, *, exclusive: int = 0, reverse: int = 0) -> Array:
+    return _cumulated(x, axis, np.multiply, exclusive, reverse)
+
+
+@operator("Det", lambda x: x.shape[:-2])
+def determinant(x: Array) -> Array:
+    return np.asarray(np.linalg.det(x), x.dtype)

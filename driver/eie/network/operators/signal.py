@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from eie.errors import NetworkError
+from eie.network.operators.elementwise import dtype_of
 from eie.network.operators.table import Array, Shape, axis_of, operator
 
 
@@ -91,3 +92,26 @@ def stft(
     places = np.arange(frames)[:, None] * apart + np.arange(count)
     cut = signal[:, places] if window is None else signal[:, places] * window
     return _parts(np.fft.fft(cut, axis=-1)[..., : _bins(count, onesided)], x)
+
+
+def _mel_shape(bands: Array, length: Array, *others: Array, **attributes: int) -> Shape:
+    return int(length.ravel()[0]) // 2 + 1, int(bands.ravel()[0])
+
+
+@operator("MelWeightMatrix", _mel_shape)
+def mel_weight_matrix(
+    bands: Array, length: Array, rate: Array, lowest: Array, highest: Array, *, output_datatype: int = 1
+) -> Array:
+    """Return triangles over the bins of a spectrum, shape (bins, bands), as wide on the mel scale as apart."""
+    rows, columns = _mel_shape(bands, length)
+    low, high = (2595 * np.log10(1 + float(x.ravel()[0]) / 700) for x in (lowest, highest))
+    edges = 700 * (10 ** ((low + np.arange(columns + 2) * (high - low) / (columns + 2)) / 2595) - 1)
+    places = ((int(length.ravel()[0]) + 1) * edges // int(rate.ravel()[0])).astype(int)
+    below, center, above = places[:-2], places[1:-1], places[2:]
+    if columns and not (places[0] >= 0 and places[-1] <= rows):
+        raise NetworkError(f"bands from bin {places[0]} to {places[-1]} do not fit a spectrum of {rows}")
+    bins = np.arange(rows)[:, None]
+    rising = (bins - below) / np.maximum(center - below, 1)
+    falling = (above - bins) / np.maximum(above - center, 1)
+    found = np.where((bins >= center) & (bins < above), falling, np.where((bins >= below) & (bins < center), rising, 0))
+    return np.where(bins == center, 1, found).astype(dtype_of(output_datatype))

@@ -31,20 +31,22 @@ MODULES = {
     "softsign mish swish thresholdedrelu exp log sqrt reciprocal abs neg floor ceil round sign sin cos "
     "tan asin acos atan sinh cosh asinh acosh atanh shrink hardmax",
     "arithmetic": "add sub mul div pow mod min max sum mean where equal less less_or_equal greater greater_or_equal "
-    "and_ or_ xor not_ isnan isinf identity dropout cast castlike bitwiseand bitwiseor bitwisexor",
+    "and_ or_ xor not_ isnan isinf identity dropout cast castlike bitwiseand bitwiseor bitwisexor bitwisenot "
+    "bitshift",
     "linear maps": "gemm matmul conv convtranspose",
     "recurrent layers": "lstm gru rnn",
-    "pooling": "maxpool averagepool globalaveragepool globalmaxpool",
+    "pooling": "maxpool averagepool lppool globalaveragepool globalmaxpool",
     "normalisation": "softmax logsoftmax layernormalization rmsnormalization batch_normalization "
-    "instance_normalization lpnormalization lrn cumsum groupnormalization meanvariancenormalization",
+    "instance_normalization lpnormalization lrn cumsum cumprod det groupnormalization meanvariancenormalization",
     "reduction": "reducemean reducesum reducemax reducemin reduceprod reducel1 reducel2 reducesumsquare argmax argmin "
     "reduce_log_sum reduce_log_sum_exp",
     "movement": "reshape flatten squeeze unsqueeze transpose concat split slice gather gatherelements pad expand tile "
     "shape size constant constantofshape rangeop depthtospace spacetodepth",
-    "indexing": "gathernd scatterelements scatternd trilu topk einsum nonzero onehot eyelike reversesequence compress",
+    "indexing": "gathernd scatterelements scatternd trilu topk einsum nonzero onehot eyelike reversesequence compress "
+    "unique",
     "resizing": "resize upsample center_crop_pad",
-    "detection": "nonmaxsuppression gridsample affinegrid",
-    "signals": "dft stft hannwindow hammingwindow blackmanwindow",
+    "detection": "nonmaxsuppression roialign gridsample affinegrid",
+    "signals": "dft stft melweightmatrix hannwindow hammingwindow blackmanwindow",
     "attention": "attention rotaryembedding flexattention linear_attention swiglu",
     "quantisation": "quantizelinear dequantizelinear dynamicquantizelinear matmulinteger convinteger qlinearmatmul "
     "qlinearconv",
