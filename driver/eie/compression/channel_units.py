@@ -56,7 +56,7 @@ def in_channel_units(graph: Graph, samples: Sequence[Mapping[str, Array]]) -> Gr
         of_weights = factors
         if node.operator in _CONVOLUTIONS:
             factors = factors.reshape(-1, *[1] * (given.ndim - 2))
-            of_weights = factors.repeat(len(given) // len(found), axis=0)[:, None]
+            of_weights = np.repeat(factors, len(given) // len(found), axis=0)[:, None]
         constants[units], constants[weights] = factors, given / of_weights
         nodes.append(Node("Mul", (node.inputs[_DATA], units), (data,), {}, units))
         nodes.append(replace(node, inputs=(data, weights, *node.inputs[_WEIGHTS + 1 :])))

@@ -110,9 +110,3 @@ def global_average_pool(x: Array) -> Array:
 @operator("GlobalMaxPool", _global)
 def global_max_pool(x: Array) -> Array:
     return x.max(axis=tuple(range(2, x.ndim)), keepdims=True)  # type: ignore[no-any-return]
-
-
-@operator("GlobalLpPool", lambda x, *, p=2: _global(x), 1)
-def global_lp_pool(x: Array, *, p: int = 2) -> Array:
-    sums = (np.abs(x) ** p).sum(axis=tuple(range(2, x.ndim)), keepdims=True)
-    return (sums ** (1 / p)).astype(x.dtype)  # type: ignore[no-any-return]
