@@ -15,7 +15,7 @@ from eie.network.deep_compression import read_net
 from eie.network.dense import Dense
 from eie.network.graph import Graph
 from eie.network.simplify import simplify
-from eie.network.torch_reader import is_torch, torch_to_onnx
+from eie.network.torch_reader import check_export, is_torch, torch_to_onnx
 
 
 def read_graph(
@@ -26,7 +26,10 @@ def read_graph(
 ) -> Graph | None:
     """Return a network's graph, simplified, or None if the source is no graph but layers; see `read_any`."""
     if is_torch(source):
-        source = torch_to_onnx(source, example)
+        graph = read_graph(torch_to_onnx(source, example), outputs, inputs)
+        if graph is not None and outputs is None and inputs is None:
+            check_export(source, example, graph)
+        return graph
     if isinstance(source, Graph):
         return open_batch(simplify(source))
     is_path = isinstance(source, (str, Path))

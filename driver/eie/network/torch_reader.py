@@ -4,11 +4,21 @@ from __future__ import annotations
 
 import io
 import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 from unittest import mock
 
+import numpy as np
+
 from eie.errors import MissingExtraError, NetworkError
+from eie.network.evaluation import evaluate
+from eie.network.graph import Graph
+
+_OFF = 0.1
+"""Root mean square of a difference, in units of the outputs', beyond which a graph is another than its module: one
+rounding that falls the other way, as it may where activations are quantised, makes less."""
 
 
 def is_torch(source: Any) -> bool:
@@ -47,7 +57,7 @@ def torch_to_onnx(source: Any, example: Any) -> Any:
             if not isinstance(source, torch.nn.Module):
                 torch.onnx.export(source, f=file, dynamo=True)  # type: ignore[arg-type]
             else:
-                _export_module(torch, source, example, file)
+                _export_module(torch, source, _plain_example(torch, source) if example is None else example, file)
     except ImportError as error:
         raise MissingExtraError(f"PyTorch's export needs a package: {error}") from error
     except Exception as error:
@@ -55,30 +65,87 @@ def torch_to_onnx(source: Any, example: Any) -> Any:
     return onnx.load_from_string(file.getvalue())
 
 
-def _export_module(torch: Any, module: Any, example: Any, file: io.BytesIO) -> None:
-    if example is None:
-        example = _plain_example(torch, module)
-    named = example if isinstance(example, dict) else None
-    given = list(example.values()) if named else list(example) if isinstance(example, tuple) else [example]
-    names = list(named) if named else [f"input{i}" if i else "input" for i in range(len(given))]
-    tensors = [torch.as_tensor(x) for x in given]
-    export = partial(_trace, torch, module)
+def check_export(module: Any, example: Any, graph: Graph) -> None:
+    """Raise `NetworkError` if a graph computes something else than the module that it was exported of.
+
+    The exporter follows one run of a module. What changes from run to run, and what the module decides in Python by
+    the values that it sees, is not in the graph. So both compute the last of the examples, too.
+    """
+    import torch
+
+    named = _by_name(_plain_example(torch, module) if example is None else example)
+    tensors = {name: torch.as_tensor(x) for name, x in named.items()}
+    with _inference(torch, module), torch.no_grad():
+        try:
+            given = {name: x[-2:] if x.ndim else x for name, x in tensors.items()}
+            outputs = module(*given.values())
+        except Exception:  # inputs without a batch
+            given = tensors
+            outputs = module(*given.values())
+    wanted = [x.detach().cpu().numpy() for x in _tensors(torch, outputs)]
+    known = {value.name for value in graph.inputs}
+    found = evaluate(graph, {name: x.detach().cpu().numpy() for name, x in given.items() if name in known})
+    if len(wanted) != len(found):
+        return
+    for (name, got), want in zip(found.items(), wanted, strict=True):
+        if got.shape != want.shape:
+            raise NetworkError(f"{_ANOTHER}: output {name!r} has the shape {got.shape}, not {want.shape}")
+        if want.dtype.kind != "f" or not (np.isfinite(want).all() and np.isfinite(got).all()):
+            continue
+        size, off = (float(np.sqrt(np.mean(np.square(x, dtype=np.float64)))) for x in (want, got - want))
+        if want.size and off > _OFF * size:
+            raise NetworkError(f"{_ANOTHER}: output {name!r} is off by {off:.3g}, of {size:.3g}")
+
+
+_ANOTHER = (
+    "what PyTorch exports of the module computes something else than the module does; perhaps it keeps a state, which "
+    "should be an input and an output, draws random numbers, or decides by its inputs' values in Python"
+)
+
+
+def _by_name(example: Any) -> dict[str, Any]:
+    """Return example inputs by the names that they have in the graph."""
+    if isinstance(example, Mapping):
+        return dict(example)
+    given = example if isinstance(example, tuple) else (example,)
+    return {f"input{i}" if i else "input": x for i, x in enumerate(given)}
+
+
+def _tensors(torch: Any, outputs: Any) -> Iterator[Any]:
+    """Yield the tensors of what a module returns, in order."""
+    if isinstance(outputs, torch.Tensor):
+        yield outputs
+    elif isinstance(outputs, (tuple, list, Mapping)):
+        for part in outputs.values() if isinstance(outputs, Mapping) else outputs:
+            yield from _tensors(torch, part)
+
+
+@contextmanager
+def _inference(torch: Any, module: Any) -> Iterator[None]:
+    """Have a module infer, by operators that ONNX has."""
     mode, fast = module.training, torch.backends.mha.get_fastpath_enabled()
     try:
         torch.backends.mha.set_fastpath_enabled(False)  # one operator for a whole encoder layer, which ONNX lacks
         module.eval()
+        yield
+    finally:
+        module.train(mode)
+        torch.backends.mha.set_fastpath_enabled(fast)
+
+
+def _export_module(torch: Any, module: Any, example: Any, file: io.BytesIO) -> None:
+    tensors = {name: torch.as_tensor(x) for name, x in _by_name(example).items()}
+    export = partial(_trace, torch, module)
+    with _inference(torch, module):
         try:
-            pairs = [x[:2] if x.ndim else x for x in tensors]
-            export(pairs, {name: {0: "batch"} if x.ndim else {} for name, x in zip(names, pairs)}, file)  # noqa: B905
+            pairs = {name: x[:2] if x.ndim else x for name, x in tensors.items()}
+            export(list(pairs.values()), {name: {0: "batch"} if x.ndim else {} for name, x in pairs.items()}, file)
         except Exception:
             if len(tensors) == 1:
                 raise
             file.truncate(file.seek(0))  # inputs without a batch, as the nodes and edges of a graph
-            sizes = {name: [f"{name}_{i}" for i in range(x.ndim)] for name, x in zip(names, tensors)}  # noqa: B905
-            export(tensors, {name: dict(enumerate(size)) for name, size in sizes.items()}, file)
-    finally:
-        module.train(mode)
-        torch.backends.mha.set_fastpath_enabled(fast)
+            sizes = {name: {i: f"{name}_{i}" for i in range(x.ndim)} for name, x in tensors.items()}
+            export(list(tensors.values()), sizes, file)
 
 
 def _trace(torch: Any, module: Any, tensors: list[Any], axes: dict[str, dict[int, str]], file: io.BytesIO) -> None:

@@ -57,3 +57,50 @@ def test_a_module_that_cannot_be_exported_is_not_printed(capfd):
     with pytest.raises(NetworkError, match="fft_rfft"):
         eie.compress(Spectrum(), 1.0, np.ones((4, 8), np.float32))
     assert capfd.readouterr().out == ""
+
+
+class Counting(torch.nn.Module):
+    """Keeps a state of its own."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.inner, self.state = torch.nn.Linear(8, 8), torch.zeros(8)
+
+    def forward(self, x):
+        self.state = torch.tanh(self.inner(x + self.state).mean(0)) + self.state
+        return x + self.state
+
+
+class Deciding(torch.nn.Module):
+    """Decides in Python by the values that it sees."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.one, self.other = torch.nn.Linear(8, 3), torch.nn.Linear(8, 3)
+
+    def forward(self, x):
+        return self.one(x) if float(x.sum()) > 0 else self.other(x)
+
+
+@pytest.mark.parametrize("module", [Counting(), Deciding()])
+def test_a_module_that_computes_something_else_than_its_export_is_refused(module):
+    x = np.concatenate([np.ones((4, 8)), -np.ones((4, 8))]).astype(np.float32)
+    with pytest.raises(NetworkError, match=r"something else than the module does.* is off by"):
+        eie.compress(module, 1.0, x)
+
+
+def test_a_module_may_give_several_outputs_and_stay_in_training():
+    class Several(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.inner, self.drop = torch.nn.Linear(8, 4), torch.nn.Dropout(0.5)
+
+        def forward(self, x):
+            y = self.drop(self.inner(x))
+            return {"y": y, "all": [torch.relu(y), y.argmax(1)]}
+
+    module = Several().train()
+    model = eie.compress(module, 1.0, np.random.default_rng(0).standard_normal((16, 8)).astype(np.float32))
+    assert module.training and len(model.graph.outputs) == 3
