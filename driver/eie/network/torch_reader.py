@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
+from importlib.util import find_spec
 from typing import Any
 from unittest import mock
 
@@ -135,24 +136,45 @@ def _inference(torch: Any, module: Any) -> Iterator[None]:
 
 def _export_module(torch: Any, module: Any, example: Any, file: io.BytesIO) -> None:
     tensors = {name: torch.as_tensor(x) for name, x in _by_name(example).items()}
-    export = partial(_trace, torch, module)
+    pairs = {name: x[:2] if x.ndim else x for name, x in tensors.items()}
+    batch = {name: {0: "batch"} if x.ndim else {} for name, x in tensors.items()}
+    attempts = [partial(_trace, torch, module, list(pairs.values()), batch)]
+    if len(tensors) > 1:  # inputs without a batch, as the nodes and edges of a graph
+        sizes = {name: {i: f"{name}_{i}" for i in range(x.ndim)} for name, x in tensors.items()}
+        attempts.append(partial(_trace, torch, module, list(tensors.values()), sizes))
+    traced = len(attempts)
+    if find_spec("onnxscript"):  # operators that only PyTorch's newer exporter has
+        attempts.append(partial(_trace, torch, module, list(pairs.values()), batch, dynamo=True))
+    errors = []
     with _inference(torch, module):
-        try:
-            pairs = {name: x[:2] if x.ndim else x for name, x in tensors.items()}
-            export(list(pairs.values()), {name: {0: "batch"} if x.ndim else {} for name, x in pairs.items()}, file)
-        except Exception:
-            if len(tensors) == 1:
-                raise
-            file.truncate(file.seek(0))  # inputs without a batch, as the nodes and edges of a graph
-            sizes = {name: {i: f"{name}_{i}" for i in range(x.ndim)} for name, x in tensors.items()}
-            export(list(tensors.values()), sizes, file)
+        for attempt in attempts:
+            try:
+                attempt(file)
+            except Exception as error:
+                errors.append(error)
+                file.truncate(file.seek(0))
+            else:
+                return
+    raise errors[traced - 1]
 
 
-def _trace(torch: Any, module: Any, tensors: list[Any], axes: dict[str, dict[int, str]], file: io.BytesIO) -> None:
+def _trace(
+    torch: Any,
+    module: Any,
+    tensors: list[Any],
+    axes: dict[str, dict[int, str]],
+    file: io.BytesIO,
+    *,
+    dynamo: bool = False,
+) -> None:
     """Export what a module computes of these inputs, of which such dimensions are open and have these names."""
+    given: dict[str, Any] = {"dynamic_axes": axes}
+    if dynamo:
+        dimensions = {name: torch.export.Dim(name) for sizes in axes.values() for name in sizes.values()}
+        given = {"dynamic_shapes": tuple({i: dimensions[name] for i, name in s.items()} for s in axes.values())}
     quiet = mock.patch.object(torch._C, "_jit_onnx_log", lambda *_: None, create=True)
     with torch.no_grad(), quiet:  # or the whole network is printed where it cannot be exported
-        torch.onnx.export(module, tuple(tensors), file, input_names=list(axes), dynamic_axes=axes, dynamo=False)
+        torch.onnx.export(module, tuple(tensors), file, input_names=list(axes), dynamo=dynamo, verbose=False, **given)
 
 
 def _plain_example(torch: Any, module: Any) -> Any:
