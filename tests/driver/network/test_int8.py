@@ -64,6 +64,24 @@ def quantised(rng, sizes, zero=10):
     return Graph(nodes, [Value("x", "float32", ("batch", sizes[0]))], [Value("y")], constants), integers
 
 
+@pytest.mark.filterwarnings("ignore::eie.errors.AccuracyWarning")
+def test_a_quantised_branch_computes_what_it_does_alone():
+    """Its quantisers stay with the host: nodes of a branch are not taken over by the layers before them."""
+    rng = np.random.default_rng(0)
+    graph, _ = quantised(rng, (24, 20, 12))
+    outer = {value.name for value in graph.inputs} | set(graph.constants)
+    taken = Graph(graph.nodes, (), graph.outputs, {}, outer=outer)
+    other = Graph([Node("MatMul", ("x", "other"), ("z",))], (), [Value("z")], {}, outer=["x", "other"])
+    constants = {**graph.constants, "other": rng.standard_normal((24, 12)).astype(np.float32)}
+    nodes = [Node("If", ("c",), ("out",), {"then_branch": taken, "else_branch": other})]
+    inputs = [*graph.inputs, Value("c", "bool", ())]
+    whole = Graph(nodes, inputs, [Value("out")], constants)
+    x = {"x": rng.normal(0, 1, (200, 24)).astype(np.float32), "c": np.array(True)}
+    model = eie.compress(whole, None, x, terms=2)
+    assert len(model.layers) == 2
+    assert sqnr_db(evaluate(graph, {"x": x["x"]})["y"], eie.reference(model, x)) > 35
+
+
 def test_a_qdq_network_is_one_chain_of_its_own_integers(tmp_path):
     rng = np.random.default_rng(0)
     graph, integers = quantised(rng, (24, 20, 8, 12))
