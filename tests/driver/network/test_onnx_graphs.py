@@ -107,8 +107,16 @@ def test_an_input_can_be_fixed(tmp_path):
         ([node("MatMul", ["x", "w"], "z")], W, "'y'"),
         ([node("Relu", ["x"], "y", alpha=1.0)], W, "alpha"),
         ([node("NonMaxSuppression", ["x", "x"], "y")], W, "NonMaxSuppression"),
-        ([node("Det", ["x"], "y")], W, "operator Det is not known.*nothing before it to keep$"),
-        ([node("MatMul", ["x", "w"], "t"), node("Det", ["t"], "y")], W, "Det is not known.*--outputs t$"),
+        (
+            [node("RandomUniformLike", ["x"], "y")],
+            W,
+            "operator RandomUniformLike is not known.*nothing before it to keep$",
+        ),
+        (
+            [node("MatMul", ["x", "w"], "t"), node("RandomUniformLike", ["t"], "y")],
+            W,
+            "RandomUniformLike is not known.*--outputs t$",
+        ),
         (
             [node("ConstantOfShape", ["s"], "y")],
             {"s": np.array([1 << 20, 1 << 20])},
