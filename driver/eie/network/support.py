@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from eie.network.graph import CONTROL
 from eie.network.operators import OPERATORS
 
 _READERS = {
@@ -11,12 +12,13 @@ _READERS = {
     "ArrayFeatureExtractor": "ONNX-ML",
 }
 """Readers of operators that are not of ONNX itself."""
-_CONTROL = {
+_HELD = {
     "If": "`then_branch`, `else_branch`",
     "Loop": "`body`",
     "Scan": "`body`, `num_scan_inputs`, `scan_input_axes`, `scan_input_directions`, `scan_output_axes`, "
     "`scan_output_directions`",
 }
+"""Attributes of the operators that hold graphs."""
 _EXTENSIONS = ("flattened", "weight_rank", "cell", "input_bits")
 """Attributes that the package adds."""
 
@@ -29,6 +31,6 @@ def support_table() -> str:
         where = "array, where its weights are constant" if operator.where == "array" else "host"
         reader = _READERS.get(name, "ONNX, PyTorch")
         lines.append(f"| {name} | {operator.family} | {where} | {reader} | {known} |")
-    for name, attributes in _CONTROL.items():
-        lines.append(f"| {name} | graph | where what it holds does | ONNX, PyTorch | {attributes} |")
+    for name in CONTROL:
+        lines.append(f"| {name} | graph | where what it holds does | ONNX, PyTorch | {_HELD[name]} |")
     return "\n".join(lines)
