@@ -14,6 +14,7 @@ from eie.errors import NetworkError
 from eie.network.evaluation import evaluate, evaluate_in_step
 from eie.network.graph import Graph, Node, Value
 from eie.network.graph_readers import read_graph
+from eie.network.linear_maps import linear_nodes
 from tests.driver.network.test_random_graphs import graphs
 
 X = np.random.default_rng(0).standard_normal((24, 1, 6)).astype(np.float32)
@@ -121,12 +122,28 @@ def test_all_inputs_count_not_only_the_first():
     assert ratios[1] > ratios[0] + 3
 
 
-def test_a_refit_as_a_whole_takes_samples():
-    pytest.importorskip("torch")
-    rng = np.random.default_rng(2)
-    x = rng.standard_normal((160, 1, 6)).astype(np.float32)
-    model = eie.compress(network(hidden=24), 0.5, x, refit="whole", effort="fast")
-    assert model.metadata["compression"]["refit"] == "whole"
+def test_a_refit_as_a_whole_learns_of_samples_what_it_does_of_a_batch():
+    torch = pytest.importorskip("torch")
+    from eie.compression.torch_graph import TorchGraph
+    from eie.compression.whole import Lesson
+
+    graph = network(None)
+    nodes, rng = linear_nodes(graph), np.random.default_rng(2)
+    given, moved = {}, {}
+    for linear in nodes.values():
+        weight = torch.as_tensor(np.ascontiguousarray(linear.matrices[0].weight))
+        bias = torch.zeros(len(weight))
+        given[linear.names[0]] = weight, bias
+        moved[linear.names[0]] = (
+            weight + 0.1 * torch.as_tensor(rng.standard_normal(weight.shape).astype(np.float32)),
+            bias,
+        )
+    errors = []
+    for samples in ([{"x": X[:, 0]}], [{"x": x} for x in X]):
+        lesson = Lesson(TorchGraph(graph, nodes, ()), given, samples, None)
+        assert lesson.samples == len(X)
+        errors.append(lesson.error(moved, np.arange(len(X)), len(X)))
+    assert errors[0] > 1e-4 and errors[1] == pytest.approx(errors[0], rel=1e-3)
 
 
 @settings(max_examples=25)
